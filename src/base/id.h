@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Identifiers: one-member structs, so that one kind is never passed for another.
+ *
+ * node_id is a machine's Ed25519 public key; digest is a SHA-256; uid is a UUID v4 (RFC 9562) of a
+ * Kubernetes object or pod. All are plain values; all order by memcmp; a zeroed one means "none".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+enum {
+	ID_LEN = 32,
+	ID_HEX_LEN = 64,
+	UID_LEN = 16,
+	UID_TEXT_LEN = 36,
+};
+
+struct node_id {
+	uint8_t byte[ID_LEN];
+};
+
+struct digest {
+	uint8_t byte[ID_LEN];
+};
+
+struct uid {
+	uint8_t byte[UID_LEN];
+};
+
+/* A text form on the caller's stack, so that ids can be printed without allocation. */
+struct id_text {
+	char text[ID_HEX_LEN + 1];
+};
+
+int node_id_compare(const struct node_id *a, const struct node_id *b);
+bool node_id_equal(const struct node_id *a, const struct node_id *b);
+bool node_id_is_none(const struct node_id *id);
+struct id_text node_id_text(const struct node_id *id);
+_must_use_ bool node_id_parse(const char *hex, struct node_id *ret_id);
+
+int digest_compare(const struct digest *a, const struct digest *b);
+bool digest_equal(const struct digest *a, const struct digest *b);
+struct id_text digest_text(const struct digest *digest);
+_must_use_ bool digest_parse(const char *hex, struct digest *ret_digest);
+
+int uid_compare(const struct uid *a, const struct uid *b);
+bool uid_equal(const struct uid *a, const struct uid *b);
+bool uid_is_none(const struct uid *uid);
+
+/* Turn 16 random bytes into a version 4 UUID. */
+struct uid uid_from_random(const uint8_t random[UID_LEN]);
+struct id_text uid_text(const struct uid *uid);
+_must_use_ bool uid_parse(const char *text, struct uid *ret_uid);

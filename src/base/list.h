@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * List: an intrusive, doubly linked, circular list. A link is part of its object; an object is on
+ * at most one list per link. The list owns nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+
+struct list {
+	struct list *prev, *next;
+};
+
+static inline void list_init(struct list *list)
+{
+	list->prev = list->next = list;
+}
+
+static inline bool list_is_empty(const struct list *list)
+{
+	return list->next == list;
+}
+
+static inline void list_append(struct list *list, struct list *link)
+{
+	link->prev = list->prev;
+	link->next = list;
+	list->prev->next = link;
+	list->prev = link;
+}
+
+/* Unlink; the link is then an empty list, so unlinking twice is harmless. */
+static inline void list_remove(struct list *link)
+{
+	link->prev->next = link->next;
+	link->next->prev = link->prev;
+	list_init(link);
+}
+
+#define list_entry(link, type, member) container_of(link, type, member)
+#define list_first(list, type, member) \
+	(list_is_empty(list) ? NULL : list_entry((list)->next, type, member))
+#define list_for_each(it, list) for (struct list *it = (list)->next; it != (list); it = it->next)
+#define list_for_each_safe(it, list)                                              \
+	for (struct list *it = (list)->next, *it##_next = it->next; it != (list); \
+	     it = it##_next, it##_next = it->next)
