@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Backend: what the REST gateway asks of the fabric behind it.
+ *
+ * The fabric process implements this table over its records, membership and market; the tests
+ * implement it in memory. Everything runs on one libuv loop and in one thread.
+ *
+ * Reads are answered at once, from what this machine knows. Everything handed to a callback is
+ * borrowed until the callback returns, and the callback does not call back into the backend.
+ * Writes are asynchronous: the done callback is called exactly once, possibly before the starting
+ * call returns, whatever happens to the client meanwhile.
+ *
+ * After a write's done callback reported success, reads on the same machine show that write.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/time.h"
+
+struct presence;   /* wire/message.h */
+struct node_facts; /* wire/message.h */
+
+enum {
+	API_NAME_MAX = 253,       /* RFC 1123 subdomain, as Kubernetes */
+	API_NAMESPACE_MAX = 63,   /* RFC 1123 label, as Kubernetes */
+	API_USER_NAME_MAX = 128,  /* the common name of a user's certificate */
+	API_USER_GROUPS_MAX = 16, /* more groups in one certificate make it invalid */
+};
+
+/* Who is asking; filled from a verified certificate. */
+struct api_user {
+	char name[API_USER_NAME_MAX];
+	char groups[API_USER_GROUPS_MAX][API_USER_NAME_MAX];
+	size_t group_count;
+};
+
+/* One stored object, exactly as it was put; borrowed. */
+struct api_object {
+	const char *kind;      /* "Deployment", "Pod", "Namespace" */
+	const char *namespace; /* "" for a cluster-wide kind */
+	const char *name;
+	struct uid uid;
+	uint64_t version;    /* resourceVersion: the record's hybrid clock */
+	uint64_t generation; /* metadata.generation */
+	struct bytes json;
+};
+
+/* One machine of the fabric; borrowed. */
+struct api_member {
+	const struct node_facts *facts; /* as the machine last announced them */
+	struct node_id id;
+	bool alive;         /* Ready, as this machine sees it */
+	struct wall joined; /* creationTimestamp; 0 when unknown */
+	struct wall seen;   /* the last time it was heard of: condition heartbeats */
+	uint64_t version;   /* raised whenever facts or liveness change */
+};
+
+/* One Kubernetes event about an object; borrowed. */
+struct api_event {
+	const char *namespace;
+	const char *kind, *name; /* involvedObject */
+	struct uid uid;          /* of the involved object */
+	const char *type;        /* "Normal" or "Warning" */
+	const char *reason;      /* CamelCase, such as Scheduled, Pulled, Failed */
+	const char *message;
+	const char *source_component; /* "machineplane" */
+	const char *source_host;      /* node name */
+	struct wall first, last;
+	uint32_t count;
+	uint64_t serial; /* unique on this machine: the event's name is made from it */
+};
+
+struct api_put {
+	const char *kind, *namespace, *name;
+	struct uid uid;
+	uint64_t generation;
+	/* Create only: an object of that name that became visible meanwhile gives status 409. */
+	bool create;
+	struct bytes json;  /* the complete object without status; copied */
+	const char *author; /* user name, for the audit log */
+};
+
+struct api_dispose {
+	const char *kind, *namespace, *name;
+	struct uid uid;
+	int64_t grace_s; /* < 0: what the manifest says */
+	const char *author;
+};
+
+/* How a write ended: err.code is 0 on success, else err.status and err.text go to the client. */
+struct api_result {
+	struct err err;
+	uint64_t version;        /* of the stored record */
+	uint32_t stored, wanted; /* keepers that acknowledged, keepers there are */
+};
+
+typedef void api_done_fn(void *arg, const struct api_result *result);
+typedef void api_member_fn(void *arg, const struct api_member *member);
+typedef void api_object_fn(void *arg, const struct api_object *object);
+typedef void api_presence_fn(void *arg, const struct presence *presence, uint64_t version);
+typedef void api_event_fn(void *arg, const struct api_event *event);
+typedef void api_counter_fn(void *arg, const char *name, const char *help, const char *type,
+			    uint64_t value);
+
+/* What `kubectl logs` asked for. */
+struct api_log_options {
+	struct uid pod;
+	struct node_id machine; /* where it runs */
+	char container[64];     /* never empty: the gateway chose the default */
+	bool follow, timestamps, previous;
+	int64_t tail_lines;  /* < 0: all */
+	int64_t limit_bytes; /* < 0: all */
+	struct wall since;   /* 0: from the beginning */
+};
+
+/*
+ * Where log bytes go. begin() once when the log could be opened; data() any number of times; end()
+ * exactly once, unless log_close() came first. An end() before begin() carries the reason.
+ * data() returns false when no more should be sent until log_resume().
+ */
+struct api_log_sink {
+	void (*begin)(void *arg);
+	bool (*data)(void *arg, struct bytes bytes);
+	void (*end)(void *arg, const struct err *err); /* err->code 0: the log is complete */
+};
+
+struct api_log; /* one open log, the backend's */
+
+/* Documents that only the backend can write. Each is one JSON value. */
+enum api_document {
+	API_DOCUMENT_PUBKEY,     /* /api/v1/pubkey */
+	API_DOCUMENT_PEERS,      /* /debug/peers */
+	API_DOCUMENT_DHT_PEERS,  /* /debug/dht/peers */
+	API_DOCUMENT_PODS,       /* /debug/pods: what this machine runs */
+	API_DOCUMENT_TENDERS,    /* /debug/tenders */
+	API_DOCUMENT_LOCAL_PEER, /* /debug/local_peer_id */
+	API_DOCUMENT_TENDER,     /* /tenders/{id} */
+	API_DOCUMENT_CANDIDATES, /* /tenders/{id}/candidates */
+	API_DOCUMENT_DISPOSAL,   /* /disposal/{ns}/{kind}/{name}: id is "ns/kind/name" */
+	_API_DOCUMENT_COUNT,
+};
+
+struct api_backend_ops {
+	/* Clock and randomness. */
+	struct wall (*now)(void *self);
+	void (*random)(void *self, void *out, size_t len);
+
+	/* The newest hybrid clock value this machine has seen; never decreases. */
+	uint64_t (*version)(void *self);
+
+	/* Reads. @kind NULL: all kinds; @namespace NULL: all namespaces. */
+	void (*members)(void *self, api_member_fn *each, void *arg);
+	void (*objects)(void *self, const char *kind, const char *namespace, api_object_fn *each,
+			void *arg);
+	/* Calls @each once and returns true when the object exists. */
+	bool (*object)(void *self, const char *kind, const char *namespace, const char *name,
+		       api_object_fn *each, void *arg);
+	/* Presences of one workload, or of all (@workload NULL). Includes pods that still run
+	 * although their workload has been deleted. */
+	void (*presences)(void *self, const struct uid *workload, api_presence_fn *each, void *arg);
+	/* The last known object of a deleted workload, for composing its pods until they are gone.
+	 */
+	bool (*buried)(void *self, const struct uid *workload, api_object_fn *each, void *arg);
+	void (*events)(void *self, const char *namespace, api_event_fn *each, void *arg);
+	void (*counters)(void *self, api_counter_fn *each, void *arg);
+
+	/* Writes. */
+	void (*put)(void *self, const struct api_put *put, api_done_fn *done, void *arg);
+	/* The tombstone of a workload; done once it is stored. */
+	void (*dispose)(void *self, const struct api_dispose *dispose, api_done_fn *done,
+			void *arg);
+	/* Stop one pod of a workload that goes on (its controller places another). */
+	void (*pod_stop)(void *self, const struct uid *pod, int64_t grace_s, const char *author,
+			 api_done_fn *done, void *arg);
+
+	/* Logs. The handle is valid until end() or log_close(). */
+	struct api_log *(*log_open)(void *self, const struct api_log_options *options,
+				    const struct api_log_sink *sink, void *arg);
+	void (*log_resume)(void *self, struct api_log *log);
+	void (*log_close)(void *self, struct api_log *log);
+
+	/* Append a document; false when there is none with this @id (NULL where not needed). */
+	bool (*document)(void *self, enum api_document which, const char *id, struct buf *json);
+
+	/* Is this machine ready to serve? Fills @err with why not. */
+	bool (*ready)(void *self, struct err *err);
+
+	/*
+	 * A client's certificate chain, leaf first, DER. 0 and @ret_user, or a failure with text:
+	 * the request is then answered 401.
+	 */
+	int (*verify_user)(void *self, const struct bytes *chain, size_t count,
+			   struct api_user *ret_user, struct err *err);
+};
+
+struct api_backend {
+	const struct api_backend_ops *ops;
+	void *self;
+};
