@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records: how a fabric remembers without a control plane (DESIGN section 7).
+ *
+ * A record is a small signed, versioned value, held by its keepers. Sans-IO: events in, effects out
+ * (records_next_effect() until NULL, records_tick() at records_deadline()). The store here is the
+ * memory; durable kinds (OBJECT, TOMBSTONE) are written to disk by the caller on RECORDS_PERSIST
+ * and are acknowledged only after records_persisted().
+ *
+ * For now every steward keeps everything; keeper choice by distance replaces records_keepers()
+ * alone.
+ *
+ * Rules:
+ *  - The newest version of a key wins (record_version_compare); merging is commutative, associative
+ *    and idempotent, so two keepers that exchanged everything hold the same bytes.
+ *  - A TOMBSTONE wins over every OBJECT and PRESENCE of its uid, for good (RECORDS_TOMBSTONE_MS at
+ * least).
+ *  - Writers: OBJECT and TOMBSTONE by a steward of the namespace; PRESENCE and NODE only by the
+ * machine they are about. The caller passes the verified issuer; records checks the rule.
+ *  - hlc more than RECORDS_CLOCK_AHEAD_MS ahead of fabric time is refused.
+ *  - Two OBJECTs of one (namespace, kind, name): the older (smaller creation hlc, then uid) is the
+ * one that records_find() returns; the other is reported by RECORDS_NAME_CLASH so that its
+ * controller disposes of it.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/time.h"
+#include "wire/message.h"
+#include "wire/presence.h"
+
+enum {
+	RECORDS_KEEPERS = 5,                /* K = min(5, stewards) acknowledge */
+	RECORDS_QUORUM = 3,                 /* of 5; a majority when fewer */
+	RECORDS_ACK_MS = 500,               /* then the write is reported with what it has */
+	RECORDS_RESEND_MS = 150,            /* unacknowledged copies are sent again */
+	RECORDS_SYNC_MS = 5000,             /* anti-entropy with one random keeper */
+	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* SPEC: +-30 s */
+	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
+	RECORDS_COUNT_MAX = 200000,     /* per keeper, all kinds; beyond: refused and counted */
+	RECORDS_PER_WRITER_MAX = 20000, /* presences of one machine: a quota per peer */
+};
+
+/* Who signed a record, as the caller verified it. */
+struct record_writer {
+	struct node_id id;
+	bool steward; /* of the record's namespace */
+};
+
+struct records_config {
+	struct node_id self;
+	bool keeper; /* this machine is a steward: it keeps records */
+	uint64_t seed;
+};
+
+enum records_result {
+	_RECORDS_E_OK,
+	RECORDS_E_OLD,      /* an equal or newer version is known; harmless */
+	RECORDS_E_DELETED,  /* a tombstone covers it */
+	RECORDS_E_WRITER,   /* the writer may not write this record */
+	RECORDS_E_CLOCK,    /* its hlc is too far ahead */
+	RECORDS_E_FULL,     /* a limit or the writer's quota is reached */
+	RECORDS_E_CONFLICT, /* put: the name exists, or the expected version is not the current one
+			     */
+};
+
+enum records_effect_type {
+	RECORDS_SEND,       /* @message to @to; a RECORD is sent as the envelope it came in */
+	RECORDS_PERSIST,    /* write @item's envelope durably, then call records_persisted() */
+	RECORDS_FORGET,     /* remove @key from the disk */
+	RECORDS_CHANGED,    /* a record changed: the watch stream, in arrival order */
+	RECORDS_PUT_DONE,   /* a put is stored on @stored of @keepers, quorum or not */
+	RECORDS_NAME_CLASH, /* @item lost its name to an older object */
+};
+
+/* A record as kept. Borrowed: valid until the next event. */
+struct record_item {
+	struct record record;
+	struct buf envelope; /* the exact signed bytes */
+	struct node_id writer;
+	struct wall accepted; /* fabric time of first acceptance here */
+	bool durable;         /* it is on our disk */
+};
+
+enum records_change {
+	RECORDS_ADDED,
+	RECORDS_MODIFIED,
+	RECORDS_REMOVED, /* gone presence, or an object whose tombstone arrived */
+};
+
+struct records_effect {
+	enum records_effect_type type;
+	struct node_id to;
+	bool is_envelope; /* SEND: @envelope, else @message */
+	struct bytes envelope;
+	struct message message;
+	const struct record_item *item; /* PERSIST, CHANGED, NAME_CLASH */
+	struct record_key key;
+	enum records_change change;
+	uint64_t token; /* PUT_DONE */
+	uint32_t stored, keepers;
+	bool quorum;
+};
+
+struct records;
+
+struct records *records_new(const struct records_config *config);
+void records_free(struct records *records);
+
+/* The live stewards (ourselves included when we are one), whenever that set changes. */
+void records_set_stewards(struct records *records, struct mono now, const struct node_id *ids,
+			  size_t count);
+
+/* The next hybrid clock value for a record written now; also advances past all seen values. */
+uint64_t records_clock_next(struct records *records, struct wall fabric);
+
+/* The newest clock value seen: the resourceVersion of a list. */
+uint64_t records_clock(const struct records *records);
+
+/*
+ * Store a record that this machine has just signed (@envelope) and copy it to its keepers.
+ * RECORDS_PUT_DONE with *ret_token follows: when a quorum has it, or after RECORDS_ACK_MS.
+ * @expected_hlc: 0 = must not exist yet, UINT64_MAX = whatever there is, else the current version.
+ */
+_must_use_ int records_put(struct records *records, struct mono now, struct wall fabric,
+			   const struct record *record, struct bytes envelope,
+			   uint64_t expected_hlc, uint64_t *ret_token);
+
+/* A record arrived from peer @from, signed by @writer. Acknowledged to @from unless it is refused.
+ */
+_must_use_ int records_receive(struct records *records, struct mono now, struct wall fabric,
+			       const struct node_id *from, const struct record_writer *writer,
+			       const struct record *record, struct bytes envelope);
+
+/* RECORD_ACK, SYNC_SUMMARY, SYNC_KEYS or SYNC_WANT from @from. */
+void records_receive_message(struct records *records, struct mono now, const struct node_id *from,
+			     const struct message *message);
+
+/* A record read back from the disk at start: valid when it was first accepted, so not judged again.
+ */
+_must_use_ int records_restore(struct records *records, const struct record *record,
+			       struct bytes envelope, const struct record_writer *writer);
+
+/* The disk has (or could not store) what RECORDS_PERSIST asked for. */
+void records_persisted(struct records *records, struct mono now, const struct record_key *key,
+		       const struct record_version *version, bool stored);
+
+/* Start anti-entropy with a keeper that has just connected. */
+void records_peer_up(struct records *records, struct mono now, const struct node_id *peer);
+
+/* Forget presences and facts of a machine that was lost; they come back when it does. */
+void records_peer_lost(struct records *records, struct mono now, const struct node_id *peer);
+
+void records_tick(struct records *records, struct mono now, struct wall fabric);
+struct mono records_deadline(const struct records *records);
+const struct records_effect *records_next_effect(struct records *records);
+
+/* Reads. Results are borrowed, valid until the next event. Deleted objects are not found. */
+const struct record_item *records_get(const struct records *records, const struct record_key *key);
+const struct record_item *records_find(const struct records *records, const char *namespace,
+				       const char *kind, const char *name);
+
+/* Iterate live records of one kind (OBJECT: also of one Kubernetes kind unless NULL; PRESENCE: of
+ * one workload unless @uid is NULL) in a stable order; NULL at the end. *position starts at 0. */
+const struct record_item *records_next(const struct records *records, enum record_kind kind,
+				       const char *object_kind, const struct uid *uid,
+				       size_t *position);
+
+bool records_is_deleted(const struct records *records, const struct uid *uid);
+size_t records_count(const struct records *records, enum record_kind kind);
+
+/* The controller of an object: its first live keeper, the steward nearest to the uid by
+ * SHA-256(uid || steward id). None when no steward lives. */
+struct node_id records_controller(const struct records *records, const struct uid *uid);

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Message: everything that machines say to each other, as plain structs.
+ *
+ * The codec (proto/machine.proto through protobuf-c) fills these structs from foreign bytes and
+ * enforces every limit below; a core never sees a message that breaks one. Strings are
+ * zero-terminated, never NULL after decoding (absent = ""), valid UTF-8 without control characters.
+ *
+ * Ownership: a struct message owns all it points to; message_deinit() frees it. The structs of
+ * the parts can be copied deeply with the *_copy() functions. A zeroed part is valid and empty.
+ *
+ * Signed messages travel inside an envelope (identity/envelope.h), the others rely on the TLS
+ * connection they arrive on: message_is_signed() tells which.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/bytes.h"
+#include "base/id.h"
+#include "base/time.h"
+
+enum {
+	MESSAGE_VERSION = 1,            /* a peer names the versions it speaks in its hello */
+	MESSAGE_MANIFEST_MAX = 1 << 20, /* SPEC: manifest <= 1 MiB */
+	MESSAGE_LEN_MAX = 2 << 20,      /* an award: manifest, tender envelope, signatures */
+	MESSAGE_SLOTS_MAX = 64,         /* replicas placed by one tender; more take several */
+	MESSAGE_LABELS_MAX = 64,        /* label terms of a tender, labels of a machine */
+	MESSAGE_NODES_MAX = 64,         /* machines named in one list (exclusions, members) */
+	MESSAGE_CONTAINERS_MAX = 32,    /* containers of a pod, init containers included */
+	MESSAGE_IMAGES_MAX = 32,        /* images named by one workload */
+	MESSAGE_NAME_MAX = 253,         /* RFC 1123 subdomain: object names, node names */
+	MESSAGE_NAMESPACE_MAX = 63,     /* RFC 1123 label */
+	MESSAGE_LABEL_KEY_MAX = 317,    /* prefix 253 + '/' + name 63, as in Kubernetes */
+	MESSAGE_LABEL_VALUE_MAX = 63,
+	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people */
+	MESSAGE_REF_MAX = 512,        /* image reference */
+	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
+	MESSAGE_CHAIN_MAX = 4,        /* certificates of a chain, leaf first, without the root */
+	MESSAGE_CERT_MAX = 4096,      /* one DER certificate; ours are below 1 KiB */
+};
+
+enum message_type {
+	MESSAGE_NONE,
+	/* market: signed */
+	MESSAGE_TENDER,
+	MESSAGE_BID,
+	MESSAGE_AWARD,
+	MESSAGE_AWARD_REPLY,
+	MESSAGE_AWARD_CONFIRM,
+	MESSAGE_RELEASE,
+	MESSAGE_CANCEL,
+	MESSAGE_EVENT,
+	MESSAGE_DISPOSAL,
+	/* records: the record itself is signed, the talk about records is not */
+	MESSAGE_RECORD,
+	MESSAGE_RECORD_ACK,
+	MESSAGE_SYNC_SUMMARY,
+	MESSAGE_SYNC_KEYS,
+	MESSAGE_SYNC_WANT,
+	/* overlay: unsigned */
+	MESSAGE_HELLO,
+	MESSAGE_MEMBERS,
+	MESSAGE_PING,
+	MESSAGE_PONG,
+	MESSAGE_LEAF_WANT,
+	MESSAGE_LEAF,
+	MESSAGE_TYPE_COUNT,
+};
+
+/* One key=value pair: a label of a machine, or a term that a machine's labels must satisfy. */
+struct label {
+	char *key;
+	char *value;
+};
+
+/* Which object a message is about, in Kubernetes' words. */
+struct object_ref {
+	struct uid uid;
+	char *namespace;
+	char *kind; /* "Deployment", "Pod" */
+	char *name;
+};
+
+/* What one replica needs. Integers only: cpu in thousandths of a core, memory in bytes. */
+struct requirements {
+	int64_t cpu_milli;
+	int64_t memory_bytes;
+	char *engine;       /* "" = the machine's default */
+	char *architecture; /* "" = any; "amd64", "arm64" as Kubernetes spells them */
+	struct label *labels;
+	size_t label_count;
+};
+
+/*
+ * A call for bids on @slots of one workload. It carries the manifest's digest, never the manifest.
+ * id = SHA-256(uid, generation, attempt, slots in ascending order): two owners' tenders for the
+ * same gap are recognisably the same (tender_id() in market/tender.h computes it).
+ */
+struct tender {
+	struct digest id;
+	struct object_ref object;
+	uint64_t generation;
+	uint32_t attempt;
+	uint32_t *slots; /* ascending, distinct */
+	size_t slot_count;
+	struct requirements needs;
+	int32_t priority;
+	bool preemptible;
+	struct digest manifest_digest; /* SHA-256 of the manifest bytes of the award */
+	char **images;
+	size_t image_count;
+	struct node_id *excluded; /* machines that failed or refused this workload lately */
+	size_t excluded_count;
+};
+
+/* An answer to a tender. copies = 0 declines: the owner need not wait for this machine. */
+struct bid {
+	struct digest tender_id;
+	uint32_t copies;      /* how many of the slots fit here now */
+	uint32_t resident;    /* replicas of this workload that run here already */
+	uint32_t hold_ms;     /* how long the offer stands */
+	uint32_t fit;         /* 0..1000: share of the machine left free after one copy */
+	uint32_t images;      /* how many of the tender's images are present */
+	uint32_t reliability; /* 0..1000 */
+};
+
+struct assignment {
+	uint32_t slot;
+	uint64_t epoch;
+	struct uid pod_uid;
+	char *pod_name;
+};
+
+/* The owner's word that this machine runs these slots. Self-contained: the host process checks
+ * the tender's envelope, that both have one issuer, and the manifest's digest. */
+struct award {
+	struct digest tender_id;
+	struct node_id winner;
+	struct buf tender_envelope;
+	struct buf manifest; /* the object as JSON, canonical form */
+	struct assignment *assignments;
+	size_t assignment_count;
+};
+
+enum award_answer {
+	AWARD_ACCEPTED,
+	AWARD_REFUSED_NO_BID,  /* this machine made no bid for that tender, or one of another owner
+				*/
+	AWARD_REFUSED_LATE,    /* the hold has run out */
+	AWARD_REFUSED_FULL,    /* the resources went to another award meanwhile */
+	AWARD_REFUSED_DIGEST,  /* the manifest is not the one announced */
+	AWARD_REFUSED_ROLE,    /* the owner may not place work in that namespace */
+	AWARD_REFUSED_POLICY,  /* the machine's own policy forbids it */
+	AWARD_REFUSED_DELETED, /* the workload has been disposed of */
+};
+
+struct award_reply {
+	struct digest tender_id;
+	enum award_answer answer;
+	char *text; /* for people, "" when accepted */
+};
+
+/* The owner has the acknowledgement; without it the winner stops (DESIGN 6.6). */
+struct award_confirm {
+	struct digest tender_id;
+};
+
+/* The owner needs this bid no longer: the hold is given back at once. */
+struct release {
+	struct digest tender_id;
+};
+
+/* The owner takes an award back; the winner stops these pods and answers with events. */
+struct cancel {
+	struct digest tender_id;
+	struct uid *pods;
+	size_t pod_count;
+};
+
+enum event_kind {
+	EVENT_DEPLOYED, /* all containers have started */
+	EVENT_FAILED,   /* it could not be started; the slot is free again */
+	EVENT_PREEMPTED,
+	EVENT_CANCELLED,
+};
+
+struct event {
+	struct digest tender_id;
+	uint32_t slot;
+	struct uid pod_uid;
+	enum event_kind kind;
+	char *text;
+};
+
+/* A workload, or with @pod_uid one pod of it, is to stop everywhere. Broadcast, and kept as a
+ * tombstone record for those who were away. */
+struct disposal {
+	struct object_ref object;
+	struct uid pod_uid; /* none: the whole workload */
+	uint32_t grace_s;
+};
+
+enum record_kind {
+	RECORD_NONE,
+	RECORD_OBJECT,    /* a Kubernetes object as applied; durable */
+	RECORD_TOMBSTONE, /* an object's or a pod's uid that is gone for good; durable */
+	RECORD_PRESENCE,  /* a pod as its machine sees it; memory */
+	RECORD_NODE,      /* a machine's facts, from itself; memory */
+};
+
+/*
+ * Where a record lives. OBJECT and TOMBSTONE: uid of the object (or pod), sub none. PRESENCE: uid
+ * of the workload, sub = uid of the pod. NODE: uid and sub are the halves of the machine's id.
+ */
+struct record_key {
+	enum record_kind kind;
+	struct uid uid;
+	struct uid sub;
+};
+
+/* Order of versions of one key: generation, then hlc, then the digest of the value. */
+struct record_version {
+	uint64_t generation;
+	uint64_t hlc; /* hybrid logical clock: fabric ms << 16 | counter; = resourceVersion */
+	struct digest digest;
+};
+
+struct record {
+	struct record_key key;
+	struct record_version version;
+	struct object_ref object; /* OBJECT, TOMBSTONE, PRESENCE: what it is or belongs to */
+	bool gone;                /* PRESENCE only: the pod has ended, forget it */
+	int64_t written_ms;       /* fabric time of writing */
+	struct buf value;         /* OBJECT: JSON; PRESENCE, NODE: encoded structs; else empty */
+};
+
+struct record_ack {
+	struct record_key key;
+	struct record_version version;
+	bool stored; /* false: refused (writer rule, size, disk) */
+	char *text;
+};
+
+/* Anti-entropy: one digest per bucket (first byte of SHA-256 of the key). */
+enum {
+	SYNC_BUCKETS = 256,
+};
+
+struct sync_summary {
+	uint64_t *buckets; /* SYNC_BUCKETS xor-folded digests */
+	size_t bucket_count;
+};
+
+struct sync_entry {
+	struct record_key key;
+	struct record_version version;
+};
+
+/* The sender's records of the named buckets; the receiver wants what it lacks, sends what is newer.
+ */
+struct sync_keys {
+	uint32_t *buckets;
+	size_t bucket_count;
+	struct sync_entry *entries;
+	size_t entry_count;
+	bool reply; /* an answer: do not answer again */
+};
+
+struct sync_want {
+	struct record_key *keys;
+	size_t key_count;
+};
+
+/* A machine as its peers know it. A higher incarnation replaces a lower one. */
+struct member {
+	struct node_id id;
+	struct addr addr;
+	char *name;
+	uint64_t incarnation; /* fabric ms of the daemon's start; raised to refute a suspicion */
+	bool steward;         /* keeps records (checked against its certificate when it connects) */
+};
+
+struct hello {
+	struct member self;
+	int64_t fabric_ms; /* the sender's fabric time */
+	uint32_t version_min, version_max;
+	struct digest leaf; /* hash of the leaf it signs with */
+};
+
+enum member_state {
+	MEMBER_ALIVE,
+	MEMBER_SUSPECT,
+	MEMBER_DEAD,
+	MEMBER_LEFT,
+};
+
+struct member_report {
+	struct member member;
+	enum member_state state;
+};
+
+struct members {
+	struct member_report *reports;
+	size_t report_count;
+};
+
+struct ping {
+	uint64_t sequence;
+	int64_t fabric_ms;
+	struct members gossip; /* piggybacked news, few */
+};
+
+struct leaf_want {
+	struct digest leaf;
+};
+
+/* A certificate chain, leaf first, DER. */
+struct leaf {
+	struct buf certs[MESSAGE_CHAIN_MAX];
+	size_t cert_count;
+};
+
+struct message {
+	enum message_type type;
+	union {
+		struct tender tender;
+		struct bid bid;
+		struct award award;
+		struct award_reply award_reply;
+		struct award_confirm award_confirm;
+		struct release release;
+		struct cancel cancel;
+		struct event event;
+		struct disposal disposal;
+		struct record record;
+		struct record_ack record_ack;
+		struct sync_summary sync_summary;
+		struct sync_keys sync_keys;
+		struct sync_want sync_want;
+		struct hello hello;
+		struct members members;
+		struct ping ping; /* MESSAGE_PONG too */
+		struct leaf_want leaf_want;
+		struct leaf leaf;
+	};
+};
+
+enum message_result {
+	_MESSAGE_E_OK,
+	MESSAGE_E_MALFORMED, /* not protobuf, a missing part, or a value out of its range */
+	MESSAGE_E_TOO_BIG,   /* a limit of this file is exceeded */
+	MESSAGE_E_UNKNOWN,   /* a type of a later version: ignore and count */
+};
+
+bool message_is_signed(enum message_type type);
+const char *message_type_name(enum message_type type);
+
+/* Append the encoding of @message to @out. The message must be within the limits (asserted). */
+void message_encode(const struct message *message, struct buf *out);
+
+/* Decode exactly @bytes. On any outcome but 0 *ret_message is untouched. */
+_must_use_ int message_decode(struct bytes bytes, struct message *ret_message);
+
+void message_deinit(struct message *message);
+void message_copy(const struct message *from, struct message *to);
+
+/* Parts that cores keep. The copy owns its memory. */
+void tender_copy(const struct tender *from, struct tender *to);
+void tender_deinit(struct tender *tender);
+void object_ref_copy(const struct object_ref *from, struct object_ref *to);
+void object_ref_deinit(struct object_ref *ref);
+void member_copy(const struct member *from, struct member *to);
+void member_deinit(struct member *member);
+void record_copy(const struct record *from, struct record *to);
+void record_deinit(struct record *record);
+int record_key_compare(const struct record_key *a, const struct record_key *b);
+int record_version_compare(const struct record_version *a, const struct record_version *b);
+
+/*
+ * What travels on a connection: either an envelope (a signed message) or a plain message. The
+ * packet borrows from the bytes it was parsed from.
+ */
+struct packet {
+	bool is_envelope;
+	struct bytes body; /* envelope bytes, or message bytes */
+};
+
+void packet_encode(const struct packet *packet, struct buf *out);
+_must_use_ int packet_decode(struct bytes bytes, struct packet *ret_packet);
