@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Node: the v1 Node that clients see, composed from the facts a machine announces. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/time.h"
+
+struct node_facts; /* wire/presence.h */
+
+/* What the gateway knows of a machine beside its facts. */
+struct kube_node_view {
+	bool is_ready;           /* alive to this gateway */
+	struct wall last_heard;  /* heartbeat time of its conditions */
+	struct wall ready_since; /* last change of is_ready; 0: unknown */
+	uint64_t resource_version;
+};
+
+_must_use_ json_t *kube_node(const struct node_facts *facts, const struct kube_node_view *view);
