@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Market: both sides of tender, bid and award on one machine (DESIGN section 6).
+ *
+ * Sans-IO: the caller feeds events in time order, takes effects with market_next_effect() until
+ * NULL, and calls market_tick() at market_deadline(). Signatures, roles and freshness were checked
+ * before a message comes here; the verified issuer is @from. Messages to ourselves take the same
+ * path as any other.
+ *
+ * Owner side, per tender:
+ *
+ *   COLLECTING --decided--> AWARDING --every slot accepted--> DEPLOYING --all events--> CLOSED
+ *        |                     |  ^ next best bid                 |  deploy timeout
+ *        '--- no bids ---------+--'--- slots left over ----------> CLOSED (unplaced slots named)
+ *
+ * Decided: all asked have answered, or >= 2 bids per slot and 3 smoothed RTTs have passed, or
+ * MARKET_WINDOW_MS. Winners: score descending, machine id ascending; machines without a replica
+ * first, then copies, evenly. Losers are released at once.
+ *
+ * Winner side, per tender: HELD --award--> AWARDED --confirm--> RUNNING, HELD --release, or hold
+ * over--> none; AWARDED --no confirmation by MARKET_HOLD_MS + MARKET_CONFIRM_MS after the bid-->
+ * stopped.
+ *
+ * Never more than R inside one connected component: a winner accepts within MARKET_HOLD_MS of its
+ * bid by its own clock and stops if its acknowledgement is not confirmed by MARKET_CONFIRM_MS after
+ * that; the owner gives a slot to someone else only after an explicit refusal, a failure event, or
+ * MARKET_HOLD_MS + MARKET_REASSIGN_MS.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/time.h"
+#include "market/tender.h"
+#include "wire/message.h"
+#include "wire/presence.h"
+
+enum {
+	MARKET_WINDOW_MS = 250, /* SPEC: bid window, an upper bound */
+	MARKET_HOLD_MS = 2000,  /* H of DESIGN 6.6 */
+	MARKET_CONFIRM_MS = 1000,
+	MARKET_REASSIGN_MS = 2000,
+	MARKET_DEPLOY_MS =
+		300 * 1000, /* then the owner forgets the tender: presence records tell the rest */
+	MARKET_RESEND_MS = 200,    /* an unanswered award, reply or confirm is sent again */
+	MARKET_OVERBOOK = 2,       /* weak holds may promise this many times what is free */
+	MARKET_TENDERS_MAX = 4096, /* open tenders of one owner */
+	MARKET_HOLDS_MAX = 16384,  /* holds of one machine */
+	MARKET_HOLDS_PER_OWNER_MAX = 2048,
+	MARKET_TRACES_MAX = 256, /* finished tenders kept for /debug/tenders */
+	MARKET_TRACE_STEPS_MAX = 512,
+};
+
+enum market_result {
+	_MARKET_E_OK,
+	MARKET_E_UNKNOWN,   /* about a tender we know nothing of (late, or foreign): dropped */
+	MARKET_E_NOT_OWNER, /* sent by someone else than the tender's owner, or its winner */
+	MARKET_E_NO_BID,    /* an award for which this machine made no bid */
+	MARKET_E_LATE,      /* past its hold */
+	MARKET_E_FULL,      /* a table or the machine is full */
+	MARKET_E_DIGEST,    /* manifest or tender differ from what was announced */
+	MARKET_E_ROLE,      /* the issuer is no steward of the namespace */
+	MARKET_E_DELETED,   /* the workload has been disposed of */
+	MARKET_E_DUPLICATE, /* the same again; harmless */
+	MARKET_E_EXCLUDED,  /* not eligible: no bid, or a bid of zero copies, was sent */
+};
+
+enum market_effect_type {
+	MARKET_ASK,    /* deliver the tender's @envelope to all live members, ourselves included;
+			* then call market_asked() */
+	MARKET_SEND,   /* sign and send @message to @to (maybe ourselves) */
+	MARKET_START,  /* the award in @message binds this machine: start its pods */
+	MARKET_STOP,   /* stop pod @pod_uid, @text says why */
+	MARKET_PLACED, /* owner: @slot runs as @pod_uid on @to */
+	MARKET_FAILED, /* owner: @slot failed on @to and no bid is left that could take it yet */
+	MARKET_CLOSED, /* owner: the tender is over; @slots remain unplaced */
+	MARKET_FREED,  /* this machine has room again: a capacity notice */
+};
+
+struct market_effect {
+	enum market_effect_type type;
+	struct node_id to;
+	struct digest tender_id;
+	struct uid object_uid;
+	uint64_t generation;
+	struct bytes envelope;
+	const struct message *message; /* owned by the market */
+	uint32_t slot;
+	struct uid pod_uid;
+	const uint32_t *slots;
+	size_t slot_count;
+	const char *text;
+};
+
+struct market_config {
+	struct node_id self;
+	uint64_t seed; /* pod uids and jitter */
+};
+
+/* What this machine can offer now. Copied by market_set_machine(). */
+struct market_machine {
+	int64_t cpu_milli, memory_bytes; /* allocatable */
+	uint32_t pods_max;
+	bool schedulable; /* worker role, not --no-schedule, not draining */
+	const struct label *labels;
+	size_t label_count;
+	const char *const *engines;
+	size_t engine_count;
+	const char *architecture;
+	uint32_t reliability;
+};
+
+/* The caller's knowledge about the issuer and the workload of a message. */
+struct market_facts {
+	bool steward;          /* the issuer is a steward of the message's namespace */
+	bool deleted;          /* a tombstone for the workload is known */
+	struct bytes envelope; /* TENDER, AWARD: the signed bytes the message came in */
+	int64_t rtt_us;        /* to the sender; 0 = unknown */
+};
+
+struct market_request {
+	const struct tender *tender;  /* copied */
+	struct bytes tender_envelope; /* copied */
+	struct bytes manifest;        /* copied */
+	const char *pod_name_base;    /* pods are called <base>-<5 characters> */
+	const char *pod_name;         /* not NULL: exactly this (kind Pod) */
+	uint64_t epoch;
+};
+
+struct market;
+
+struct market *market_new(const struct market_config *config);
+void market_free(struct market *market);
+void market_set_machine(struct market *market, struct mono now,
+			const struct market_machine *machine);
+
+/* Which image references are present here (for bids). Copied. */
+void market_set_images(struct market *market, const char *const *images, size_t count);
+
+/* Owner: open a tender. MARKET_E_DUPLICATE if it is open already, MARKET_E_FULL. */
+_must_use_ int market_open(struct market *market, struct mono now,
+			   const struct market_request *request);
+
+/* Owner: the tender went to @count machines, ourselves included. */
+void market_asked(struct market *market, struct mono now, const struct digest *tender_id,
+		  size_t count);
+
+/* Owner: give up a tender or its remaining slots (object deleted or changed). */
+void market_abandon(struct market *market, struct mono now, const struct uid *object_uid);
+
+/* Any market message but DISPOSAL. The outcome is for counting and logging; nothing is lost. */
+_must_use_ int market_receive(struct market *market, struct mono now, const struct node_id *from,
+			      const struct message *message, const struct market_facts *facts);
+
+/* The machine @node was lost: its bids are void, its unanswered awards run out as usual. */
+void market_peer_lost(struct market *market, struct mono now, const struct node_id *node);
+
+/* Host: the pod's containers run / it could not be started / nothing of it is left. Sends the
+ * events to the owner and keeps the ledger. market_pod_ended() of an unknown pod is harmless. */
+void market_pod_deployed(struct market *market, struct mono now, const struct uid *pod_uid);
+void market_pod_failed(struct market *market, struct mono now, const struct uid *pod_uid,
+		       const char *text);
+void market_pod_ended(struct market *market, struct mono now, const struct uid *pod_uid);
+
+/* Host, after a restart: this pod runs here and takes @needs. */
+void market_pod_recovered(struct market *market, const struct uid *pod_uid,
+			  const struct uid *object_uid, const struct requirements *needs);
+
+/* Set resources aside for @ttl_ms (SPEC behaviour 6). Returns an id, or 0 when they are not free.
+ */
+uint64_t market_reserve(struct market *market, struct mono now, int64_t cpu_milli,
+			int64_t memory_bytes, int64_t ttl_ms);
+void market_unreserve(struct market *market, struct mono now, uint64_t reservation);
+
+void market_tick(struct market *market, struct mono now);
+struct mono market_deadline(const struct market *market);
+const struct market_effect *market_next_effect(struct market *market);
+
+/* The ledger, for the node's facts and for tests. */
+struct market_usage {
+	int64_t cpu_milli, memory_bytes; /* of awarded pods and reservations */
+	uint32_t pods;
+	size_t holds, tenders;
+};
+struct market_usage market_usage(const struct market *market);
+uint32_t market_resident(const struct market *market, const struct uid *object_uid);
+
+/* The story of recent tenders of this owner, newest first, for /debug/tenders and the demo's
+ * timeline. */
+enum trace_stage {
+	TRACE_OPENED, /* tender sent; @count machines asked */
+	TRACE_BID,    /* a bid of @count copies arrived from @node */
+	TRACE_DECIDED,
+	TRACE_AWARDED, /* award sent to @node for @slot */
+	TRACE_ACCEPTED,
+	TRACE_REFUSED,
+	TRACE_DEPLOYED, /* containers of @slot have started */
+	TRACE_FAILED,
+	TRACE_CLOSED,
+};
+
+struct trace_step {
+	enum trace_stage stage;
+	struct mono at;
+	struct node_id node;
+	uint32_t slot;
+	uint32_t count;
+};
+
+struct trace {
+	struct digest tender_id;
+	struct object_ref object;
+	uint32_t attempt;
+	bool open;
+	struct trace_step *steps;
+	size_t step_count;
+};
+
+const struct trace *market_next_trace(const struct market *market, size_t *position);
+const char *trace_stage_name(enum trace_stage stage);
