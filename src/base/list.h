@@ -43,7 +43,7 @@ static inline void list_remove(struct list *link)
 #define list_entry(link, type, member) container_of(link, type, member)
 #define list_first(list, type, member) \
 	(list_is_empty(list) ? NULL : list_entry((list)->next, type, member))
-#define list_for_each(it, list) for (struct list *it = (list)->next; it != (list); it = it->next)
-#define list_for_each_safe(it, list)                                              \
-	for (struct list *it = (list)->next, *it##_next = it->next; it != (list); \
+#define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_for_each_safe(it, head)                                              \
+	for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
 	     it = it##_next, it##_next = it->next)

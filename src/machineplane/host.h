@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host: the privileged process of a machine.
+ *
+ * It owns what needs root: namespaces, mounts, cgroups, engines, images, and the pods made of them.
+ * It starts the fabric process, which owns every socket to the outside, and obeys it only as far as
+ * the signed award, the tender and the local policy file bear out what is asked.
+ *
+ *   host_run()
+ *     private mount namespace (that of pods still alive, if there are any)
+ *     engines probed, pods recovered, R/host.sock listening
+ *     fabric process: /proc/self/exe --fabric-process <descriptor>, started again when it dies
+ *     SIGTERM, SIGINT: both processes end, pods stay.   Drain: pods end first.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/id.h"
+
+struct host_award;
+
+/*
+ * What the fabric's identity code does inside the host process. Called on the loop's thread.
+ * Every function may be NULL except @verify_award.
+ */
+struct host_hooks {
+	void *ctx;
+	/* Append the content of CREDENTIALS; called each time a fabric process has been started. */
+	int (*credentials)(void *ctx, struct buf *ret_content, struct err *err);
+	/* The fabric process has sent CREDENTIALS_STORE: keep it. */
+	int (*credentials_store)(void *ctx, struct bytes content, struct err *err);
+	/* The fabric process asks for a certificate: refuse, or append the answer. */
+	int (*issue)(void *ctx, struct bytes request, struct buf *ret_reply, struct err *err);
+	/* See host_verify.h; the default checks envelopes and chains under the fabric's roots. */
+	int (*verify_award)(void *ctx, const struct host_award *award, struct err *err);
+};
+
+/* All strings are borrowed until host_run() returns. */
+struct host_config {
+	const char *state_dir; /* survives a reboot; absolute */
+	const char *run_dir;   /* dies with the host; absolute */
+	const char *node_name;
+	const char *runtime;     /* --runtime, or NULL: the best that works here */
+	const char *workplane;   /* path of the agent, or NULL: beside this binary */
+	const char *policy_file; /* local policy (JSON), or NULL: the strict default */
+	const char *resolv_conf; /* what pods get, or NULL: /etc/resolv.conf */
+	uint64_t reserved_cpu_milli;
+	uint64_t reserved_memory_bytes;
+	uint32_t pods_max;          /* 0: HOST_PODS_MAX */
+	struct bytes fabric_config; /* given to the fabric process in HELLO, unread */
+	bool no_fabric;             /* pods and images only; for tests of the host alone */
+	bool drain;                 /* stop every pod, then return */
+	struct host_hooks hooks;
+};
+
+enum {
+	HOST_PODS_MAX = 110, /* what Kubernetes' kubelet allows by default */
+};
+
+/*
+ * Run until told to end. 0 after an orderly end; otherwise the process should exit with 1 and
+ * @err says why. With @drain set and a host process already serving @run_dir, that one is told to
+ * drain, and this returns when it has.
+ */
+_must_use_ int host_run(const struct host_config *config, struct err *err);
+
+/* What the host must believe before it starts a pod: everything as the fabric process gave it. */
+struct host_award {
+	struct bytes award, tender; /* envelopes */
+	const struct bytes *chains;
+	size_t chain_count;
+	struct bytes manifest;
+	struct node_id node; /* this machine */
+	/* As the manifest has them. */
+	const char *namespace;
+	struct uid workload_uid;
+	struct uid pod_uid;
+	uint32_t slot;
+	uint64_t epoch;
+};
