@@ -18,7 +18,7 @@
 #include "base/mem.h"
 
 enum {
-	REPLAY_READ_LEN = 65536,
+	REPLAY_READ_LEN = 4096,
 	REPLAY_CHANGES_MAX =
 		2048, /* per file and kind of change: keeps a large input below a second */
 };
