@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Node: one machine's protocol cores wired together.
+ *
+ * overlay says who is there, records remember, the controller counts replicas, the market places
+ * them. The daemon feeds a node from QUIC, HTTP and its host process, the simulator from a virtual
+ * clock and network; both run this same code.
+ *
+ * Sans-IO: call a function for each thing that happens, in time order; take effects with
+ * node_next_effect() until NULL; call node_tick() at node_deadline(). Effects belong to the node
+ * and stay valid until the next call of any function of this node.
+ */
+#pragma once
+
+#include "base/time.h"
+#include "market/market.h"
+#include "node/trust.h"
+#include "overlay/overlay.h"
+#include "records/records.h"
+#include "wire/message.h"
+#include "wire/presence.h"
+
+enum {
+	NODE_PARKED_MAX = 256,    /* envelopes that wait for their issuer's certificate */
+	NODE_PARKED_MS = 3000,    /* then they are dropped and counted */
+	NODE_POD_STATUS_MS = 100, /* presence changes of one pod are written at most this often */
+	NODE_STOP_GRACE_S = 30,   /* Kubernetes' default where the manifest says nothing */
+	NODE_FACTS_REFRESH_MS = 10000, /* usage figures of our facts are renewed this often */
+};
+
+enum node_result {
+	_NODE_E_OK,
+	NODE_E_EXISTS,   /* create: an object of that name exists */
+	NODE_E_CONFLICT, /* the expected version is not the current one */
+	NODE_E_NOT_FOUND,
+	NODE_E_FULL,    /* a limit of the records is reached */
+	NODE_E_ROLE,    /* this machine is no steward of that namespace: ask one */
+	NODE_E_INVALID, /* not an object that the cores can read */
+};
+
+enum node_effect_type {
+	NODE_SEND,     /* @packet to @to */
+	NODE_DIAL,     /* connect to @addr; @to is its id, or none */
+	NODE_PERSIST,  /* write @packet (an envelope) under @key; then node_persisted() */
+	NODE_FORGET,   /* remove @key from the disk */
+	NODE_START,    /* start the pods of @award; @packet is its envelope */
+	NODE_STOP,     /* stop @pod_uid within @grace_s; @text says why */
+	NODE_PUT_DONE, /* the write @token is stored on @stored of @keepers */
+	NODE_CHANGED,  /* @item changed: the watch stream */
+	NODE_PEER,     /* the member @to is now @peer_state */
+	NODE_REFUSED,  /* a message of @to was refused: @text, for the log */
+	NODE_STEPPED,  /* fabric time was set by @step_ms */
+};
+
+struct node_effect {
+	enum node_effect_type type;
+	struct node_id to;
+	struct addr addr;
+	struct bytes packet;
+	const struct award *award;
+	struct record_key key;
+	struct record_version version;
+	const struct record_item *item;
+	enum records_change change;
+	struct uid pod_uid;
+	uint32_t grace_s;
+	enum member_state peer_state;
+	uint64_t token, hlc;
+	uint32_t stored, keepers;
+	bool quorum;
+	int64_t step_ms;
+	const char *text;
+};
+
+enum node_counter {
+	NODE_COUNT_PACKETS_MALFORMED,
+	NODE_COUNT_SIGNATURE,
+	NODE_COUNT_STALE,
+	NODE_COUNT_REPLAY,
+	NODE_COUNT_CERTIFICATE,
+	NODE_COUNT_LEAF_MISSING,
+	NODE_COUNT_ROLE,
+	NODE_COUNT_AWARD_NO_BID,
+	NODE_COUNT_AWARD_LATE,
+	NODE_COUNT_AWARD_DIGEST,
+	NODE_COUNT_AWARD_FULL,
+	NODE_COUNT_NOT_OWNER,
+	NODE_COUNT_DELETED,
+	NODE_COUNT_RECORD_REFUSED,
+	NODE_COUNT_TENDERS_SEEN,
+	NODE_COUNT_TENDERS_OPENED,
+	NODE_COUNT_BIDS_SENT,
+	NODE_COUNT_AWARDS_SENT,
+	NODE_COUNT_AWARDS_ACCEPTED,
+	NODE_COUNT_PODS_STARTED,
+	NODE_COUNT_PODS_FAILED,
+	NODE_COUNT_PODS_STOPPED,
+	NODE_COUNTER_COUNT,
+};
+
+struct node_config {
+	struct member self;
+	struct digest leaf; /* hash of our leaf certificate */
+	bool steward;       /* of all namespaces, or of some: asked per namespace through trust */
+	uint64_t seed;
+	struct wall fabric;  /* the best known fabric time at start */
+	bool fabric_trusted; /* false: the first peer's time is taken whole */
+	struct node_trust trust;
+};
+
+/* What a connection proved about its other end. */
+struct node_peer {
+	struct node_id id;
+	struct addr addr;
+	bool steward;
+};
+
+struct node;
+
+struct node *node_new(const struct node_config *config, struct mono now);
+void node_free(struct node *node);
+
+/* Transport. */
+void node_bootstrap(struct node *node, struct mono now, const struct addr *addr);
+void node_connected(struct node *node, struct mono now, const struct node_peer *peer);
+void node_disconnected(struct node *node, struct mono now, const struct node_id *id,
+		       const struct addr *addr);
+void node_receive(struct node *node, struct mono now, const struct node_id *from,
+		  struct bytes packet);
+
+/* Disk. */
+_must_use_ int node_restore(struct node *node, struct mono now, struct bytes envelope);
+void node_persisted(struct node *node, struct mono now, const struct record_key *key,
+		    const struct record_version *version, bool stored);
+
+/* API. @json is the object complete with uid and generation. @expected_hlc as in records_put(). */
+struct node_put {
+	const struct object_ref *object;
+	uint64_t generation;
+	struct bytes json;
+	uint64_t expected_hlc;
+};
+_must_use_ int node_put(struct node *node, struct mono now, const struct node_put *put,
+			uint64_t *ret_token, uint64_t *ret_hlc);
+
+/* Delete a workload (@pod_uid none), or one pod of it. */
+_must_use_ int node_dispose(struct node *node, struct mono now, const struct object_ref *object,
+			    const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token);
+
+/* Host. */
+void node_set_machine(struct node *node, struct mono now, const struct node_facts *facts,
+		      const struct market_machine *machine);
+void node_set_images(struct node *node, const char *const *images, size_t count);
+void node_pod_status(struct node *node, struct mono now, const struct presence *presence);
+
+/* A pod that was running when this process started. @manifest as it was awarded. */
+void node_pod_recovered(struct node *node, struct mono now, const struct presence *presence,
+			struct bytes manifest);
+
+/* An award could not be handed to the host, or the host refused it. */
+void node_pod_refused(struct node *node, struct mono now, const struct uid *pod_uid,
+		      const char *text);
+
+/* Say goodbye to the peers; pods stay. */
+void node_leave(struct node *node, struct mono now);
+
+void node_tick(struct node *node, struct mono now);
+struct mono node_deadline(const struct node *node);
+const struct node_effect *node_next_effect(struct node *node);
+
+/* Reads. */
+struct wall node_fabric_time(const struct node *node, struct mono now);
+const struct records *node_records(const struct node *node);
+const struct overlay *node_overlay(const struct node *node);
+const struct market *node_market(const struct node *node);
+const struct node_id *node_self(const struct node *node);
+uint64_t node_counter(const struct node *node, enum node_counter counter);
+const char *node_counter_name(enum node_counter counter);
