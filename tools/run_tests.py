@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""usage: ./dev test [--quick] [--only PART[,PART...]]
+
+Runs every check of the tree and ends with one line "N passed, N failed, N skipped"; the exit status
+is 0 only if nothing failed. Parts, in this order:
+
+  build      gcc, warnings are errors
+  unit       unit and scenario tests, corpus replay, style checks, in the gcc build
+  asan       the same tests built with AddressSanitizer and UndefinedBehaviorSanitizer
+  clang      clang, warnings are errors
+  e2e        real daemons in network namespaces, real kubectl; needs root
+
+  --quick    at most three minutes: without clang, and only the tests marked quick of e2e
+  --only     only these parts
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MESON = "/usr/bin/meson"
+PYTHON = "/usr/bin/python3"
+PARTS = ["build", "unit", "asan", "clang", "e2e"]
+BUILDS = {
+    "build": ("gcc", []),
+    "build-asan": ("gcc", ["-Db_sanitize=address,undefined", "-Doptimization=1"]),
+    "build-clang": ("clang", ["-Doptimization=1"]),
+}
+# The sanitizers stop at the first finding, so that a test cannot pass over it.
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "abort_on_error=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+}
+
+
+class Tally:
+    """Counts what ran; a failure is printed when it happens and again at the end."""
+
+    def __init__(self):
+        self.passed = self.skipped = 0
+        self.failures = []
+
+    def ok(self, count=1):
+        self.passed += count
+
+    def skip(self, name, reason):
+        self.skipped += 1
+        print(f"skipped: {name}: {reason}", flush=True)
+
+    def fail(self, name, detail=""):
+        self.failures.append(name)
+        print(f"FAILED: {name}\n{detail}".rstrip(), flush=True)
+
+    def summary(self):
+        for name in self.failures:
+            print(f"failed: {name}")
+        line = f"{self.passed} passed, {len(self.failures)} failed"
+        return line + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def call(*command, **options):
+    return subprocess.run(list(command), cwd=TOP, **options)
+
+
+def compile_tree(tally, directory):
+    """Configure and compile one build directory; a build counts as one test."""
+    compiler, options = BUILDS[directory]
+    version = subprocess.run([compiler, "-dumpversion"], stdout=subprocess.PIPE, text=True).stdout
+    # The sanitizers make gcc 12 warn of things that cannot happen.
+    if directory != "build-asan" and version.split(".")[0] in ("12", "14"):
+        options = options + ["--werror"]
+    if not os.path.exists(os.path.join(TOP, directory, "build.ninja")):
+        done = call(MESON, "setup", directory, *options, env={**os.environ, "CC": compiler},
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            tally.fail(f"{directory}: configure", done.stdout[-4000:])
+            return False
+    if directory == "build":
+        done = call("./dev", "build", "-k", "0", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    text=True)
+    else:
+        done = call("ninja", "-C", directory, "-k", "0", stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        tally.fail(f"{directory}: compile", done.stdout[-8000:])
+        return False
+    tally.ok()
+    return True
+
+
+def cmocka_count(output):
+    """How many tests one program ran; 1 when it does not say."""
+    counts = re.findall(r"\[  PASSED  \] (\d+) test\(s\)", output)
+    return sum(map(int, counts)) or 1
+
+
+def run_meson(tally, directory, suites):
+    """The tests of a build directory, one meson test per program."""
+    command = [MESON, "test", "-C", directory, "--no-rebuild", "--num-processes", "2"]
+    for suite in suites:
+        command += ["--suite", suite]
+    log = os.path.join(TOP, directory, "meson-logs", "testlog.json")
+    if os.path.exists(log):
+        os.unlink(log)
+    environment = {**os.environ, **(SANITIZER_ENV if "asan" in directory else {})}
+    done = call(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                env=environment)
+    if not os.path.exists(log):
+        tally.fail(f"{directory}: meson test", done.stdout[-4000:])
+        return
+    with open(log) as file:
+        for line in file:
+            record_meson(tally, directory, json.loads(line))
+
+
+def record_meson(tally, directory, test):
+    name = f"{directory}: {test['name']}"
+    output = test.get("stdout", "") + test.get("stderr", "")
+    if test["result"] in ("OK", "EXPECTEDFAIL"):
+        tally.ok(cmocka_count(output))
+    elif test["result"] == "SKIP":
+        tally.skip(name, output.strip().split("\n")[-1])
+    else:
+        tally.fail(f"{name} ({test['result']})", output[-6000:])
+
+
+def run_e2e(tally, quick):
+    if os.geteuid() != 0:
+        tally.skip("e2e", "needs root")
+        return
+    report = os.path.join(TOP, "build", "e2e.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    command = [PYTHON, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
+               f"--junitxml={report}", "tests/e2e"]
+    if quick:
+        command += ["-m", "quick"]
+    done = call(*command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    if not os.path.exists(report):
+        tally.fail("e2e", f"pytest ended with status {done.returncode} without a report")
+        return
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        name = f"e2e: {case.get('classname').split('.')[-1]}: {case.get('name')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            tally.fail(name)
+        elif case.find("skipped") is not None:
+            tally.skip(name, case.find("skipped").get("message", ""))
+        else:
+            tally.ok()
+
+
+def run_parts(tally, parts, quick):
+    suites = ["unit", "scenario", "fuzz", "style"]
+    built = compile_tree(tally, "build") if {"build", "unit", "e2e"} & parts else False
+    if "unit" in parts and built:
+        run_meson(tally, "build", suites)
+    if "asan" in parts and compile_tree(tally, "build-asan"):
+        run_meson(tally, "build-asan", suites[:3])
+    if "clang" in parts:
+        compile_tree(tally, "build-clang")
+    if "e2e" in parts and built:
+        run_e2e(tally, quick)
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("\n", 1)[0][7:], add_help=False)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("-h", "--help", action="store_true")
+    options = parser.parse_args()
+    if options.help:
+        print(__doc__.strip())
+        return 0
+    parts = set(options.only.split(",")) if options.only else set(PARTS)
+    if parts - set(PARTS):
+        parser.error(f"unknown part {' '.join(sorted(parts - set(PARTS)))}")
+    if options.quick:
+        parts -= {"clang"}
+    began = time.monotonic()
+    tally = Tally()
+    run_parts(tally, parts, options.quick)
+    print(f"took {time.monotonic() - began:.0f} s")
+    print(tally.summary())
+    return 1 if tally.failures or not tally.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
