@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void err_fill(struct err *err, int code, uint16_t status, const char *format, va_list args)
+_printf_(4, 0) static void err_fill(struct err *err, int code, uint16_t status, const char *format,
+				    va_list args)
 {
 	err->code = code;
 	err->status = status;
