@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "identity/fabric_time.h"
 #include "market/market.h"
 #include "node/trust.h"
 #include "overlay/overlay.h"
@@ -21,11 +22,10 @@
 #include "wire/presence.h"
 
 enum {
-	NODE_PARKED_MAX = 256,    /* envelopes that wait for their issuer's certificate */
-	NODE_PARKED_MS = 3000,    /* then they are dropped and counted */
-	NODE_POD_STATUS_MS = 100, /* presence changes of one pod are written at most this often */
-	NODE_STOP_GRACE_S = 30,   /* Kubernetes' default where the manifest says nothing */
-	NODE_FACTS_REFRESH_MS = 10000, /* usage figures of our facts are renewed this often */
+	NODE_PARKED_MAX = 256,  /* envelopes that wait for their issuer's certificate */
+	NODE_PARKED_MS = 3000,  /* then they are dropped and counted */
+	NODE_STOP_GRACE_S = 30, /* Kubernetes' default where the manifest says nothing */
+	NODE_FACTS_MS = 1000,   /* changed usage figures of our facts are published this often */
 };
 
 enum node_result {
@@ -46,7 +46,7 @@ enum node_effect_type {
 	NODE_START,    /* start the pods of @award; @packet is its envelope */
 	NODE_STOP,     /* stop @pod_uid within @grace_s; @text says why */
 	NODE_PUT_DONE, /* the write @token is stored on @stored of @keepers */
-	NODE_CHANGED,  /* @item changed: the watch stream */
+	NODE_CHANGED,  /* @record changed: the watch stream */
 	NODE_PEER,     /* the member @to is now @peer_state */
 	NODE_REFUSED,  /* a message of @to was refused: @text, for the log */
 	NODE_STEPPED,  /* fabric time was set by @step_ms */
@@ -60,7 +60,7 @@ struct node_effect {
 	const struct award *award;
 	struct record_key key;
 	struct record_version version;
-	const struct record_item *item;
+	const struct record *record; /* CHANGED: the version that came, or that went */
 	enum records_change change;
 	struct uid pod_uid;
 	uint32_t grace_s;
@@ -103,8 +103,9 @@ struct node_config {
 	struct digest leaf; /* hash of our leaf certificate */
 	bool steward;       /* of all namespaces, or of some: asked per namespace through trust */
 	uint64_t seed;
-	struct wall fabric;  /* the best known fabric time at start */
-	bool fabric_trusted; /* false: the first peer's time is taken whole */
+	struct wall system;           /* the system's clock at start */
+	struct fabric_time_kept kept; /* what was written down last time; zeroed at first */
+	struct wall fabric;           /* from a join or the making of a fabric; 0 = neither */
 	struct node_trust trust;
 };
 
@@ -164,12 +165,16 @@ void node_pod_refused(struct node *node, struct mono now, const struct uid *pod_
 /* Say goodbye to the peers; pods stay. */
 void node_leave(struct node *node, struct mono now);
 
+/* What to write down about time, every FABRIC_TIME_PERSIST_MS and after a step. */
+struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struct wall system);
+
 void node_tick(struct node *node, struct mono now);
 struct mono node_deadline(const struct node *node);
 const struct node_effect *node_next_effect(struct node *node);
 
 /* Reads. */
 struct wall node_fabric_time(const struct node *node, struct mono now);
+bool node_fabric_time_is_settled(const struct node *node);
 const struct records *node_records(const struct node *node);
 const struct overlay *node_overlay(const struct node *node);
 const struct market *node_market(const struct node *node);

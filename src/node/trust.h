@@ -12,6 +12,10 @@
 #include "base/time.h"
 #include "wire/message.h"
 
+enum {
+	NODE_TRUST_NONCE_LEN = 16,
+};
+
 enum node_trust_result {
 	_NODE_TRUST_E_OK,
 	NODE_TRUST_E_MALFORMED,
@@ -27,6 +31,7 @@ struct node_signed {
 	struct node_id issuer;
 	struct digest leaf;
 	struct wall signed_at;
+	uint8_t nonce[NODE_TRUST_NONCE_LEN];
 	struct bytes payload; /* an encoded message */
 };
 
@@ -34,12 +39,15 @@ struct node_trust_ops {
 	/* Append the envelope of @payload, signed by this machine at fabric time @now. */
 	void (*seal)(void *self, struct wall now, struct bytes payload, struct buf *out);
 
-	/*
-	 * Open @envelope. @first: it must be fresh and not seen before (everything but records,
-	 * which are replicated and idempotent). On NODE_TRUST_E_LEAF ret->leaf is the missing one.
+	/* Open @envelope: signature and issuer. On NODE_TRUST_E_LEAF ret->leaf is the missing one.
 	 */
-	int (*open)(void *self, struct wall now, struct bytes envelope, bool first,
-		    struct node_signed *ret);
+	int (*open)(void *self, struct wall now, struct bytes envelope, struct node_signed *ret);
+
+	/*
+	 * Is an opened envelope of now, and the first of its kind? Asked for everything but
+	 * records, which are replicated and idempotent.
+	 */
+	int (*fresh)(void *self, struct wall now, const struct node_signed *opened);
 
 	/* May the holder of @leaf act for @namespace? False for unknown leaves. */
 	bool (*is_steward)(void *self, const struct digest *leaf, const char *namespace);

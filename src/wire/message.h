@@ -286,7 +286,8 @@ struct member {
 
 struct hello {
 	struct member self;
-	int64_t fabric_ms; /* the sender's fabric time */
+	int64_t fabric_ms;   /* the sender's fabric time */
+	bool fabric_settled; /* false: only an estimate (identity/fabric_time.h) */
 	uint32_t version_min, version_max;
 	struct digest leaf; /* hash of the leaf it signs with */
 };
@@ -311,6 +312,7 @@ struct members {
 struct ping {
 	uint64_t sequence;
 	int64_t fabric_ms;
+	bool fabric_settled;
 	struct members gossip; /* piggybacked news, few */
 };
 

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What arrives: packets are opened, judged, counted, and given to the core they are for. Nothing
+ * unsigned reaches the market or the records; nothing stale or seen before reaches the market.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static void parked_free(struct node *node, struct parked *parked)
+{
+	list_remove(&parked->link);
+	node->parked_count--;
+	buf_deinit(&parked->envelope);
+	free(parked);
+}
+
+/* Keep an envelope until its issuer's certificate comes; ask the peer that sent it. */
+static void park(struct node *node, struct mono now, const struct node_id *from,
+		 struct bytes envelope, const struct digest *leaf)
+{
+	struct message want = {.type = MESSAGE_LEAF_WANT, .leaf_want = {.leaf = *leaf}};
+	struct buf encoded = {0};
+	struct parked *parked;
+
+	if (node->parked_count >= NODE_PARKED_MAX) {
+		node_count(node, NODE_COUNT_LEAF_MISSING);
+		return;
+	}
+	parked = mem_new(struct parked);
+	parked->from = *from;
+	parked->leaf = *leaf;
+	parked->deadline = mono_add_ms(now, NODE_PARKED_MS);
+	buf_append_bytes(&parked->envelope, envelope);
+	list_append(&node->parked, &parked->link);
+	node->parked_count++;
+	message_encode(&want, &encoded);
+	node_send_packet(node, from, false, bytes_buf(&encoded));
+	buf_deinit(&encoded);
+}
+
+void node_parked_expire(struct node *node, struct mono now)
+{
+	list_for_each_safe (it, &node->parked) {
+		struct parked *parked = list_entry(it, struct parked, link);
+
+		if (!mono_reached(now, parked->deadline))
+			break;
+		node_count(node, NODE_COUNT_LEAF_MISSING);
+		node_refuse(node, &parked->from, "its issuer's certificate was not to be had");
+		parked_free(node, parked);
+	}
+}
+
+struct mono node_parked_deadline(const struct node *node)
+{
+	const struct parked *first = list_first(&node->parked, struct parked, link);
+
+	return first ? first->deadline : MONO_NEVER;
+}
+
+static void leaf_wanted(struct node *node, const struct node_id *from, const struct digest *leaf)
+{
+	struct message answer = {.type = MESSAGE_LEAF};
+	struct buf encoded = {0};
+
+	if (!node->config.trust.ops->leaf_get(node->config.trust.self, leaf, &answer.leaf))
+		return;
+	message_encode(&answer, &encoded);
+	node_send_packet(node, from, false, bytes_buf(&encoded));
+	buf_deinit(&encoded);
+	message_deinit(&answer);
+}
+
+static int deliver_envelope(struct node *node, struct mono now, const struct node_id *from,
+			    struct bytes envelope);
+
+static void leaf_arrived(struct node *node, struct mono now, const struct node_id *from,
+			 const struct leaf *leaf)
+{
+	struct list again;
+
+	if (!node->config.trust.ops->leaf_add(node->config.trust.self, node_fabric_time(node, now),
+					      leaf)) {
+		node_count(node, NODE_COUNT_CERTIFICATE);
+		node_refuse(node, from, "a certificate it sent does not verify");
+		return;
+	}
+	list_init(&again);
+	list_for_each_safe (it, &node->parked) {
+		list_remove(it);
+		list_append(&again, it);
+	}
+	list_for_each_safe (it, &again) {
+		struct parked *parked = list_entry(it, struct parked, link);
+
+		list_remove(it);
+		list_append(&node->parked, it);
+		if (deliver_envelope(node, now, &parked->from, bytes_buf(&parked->envelope)) !=
+		    NODE_TRUST_E_LEAF)
+			parked_free(node, parked);
+	}
+}
+
+/* An outcome of opening an envelope: count it, say it, drop the message. */
+static void refuse_envelope(struct node *node, const struct node_id *from, int outcome)
+{
+	static const struct {
+		enum node_counter counter;
+		const char *text;
+	} refusals[] = {
+		[NODE_TRUST_E_MALFORMED] = {NODE_COUNT_PACKETS_MALFORMED, "malformed envelope"},
+		[NODE_TRUST_E_SIGNATURE] = {NODE_COUNT_SIGNATURE, "wrong signature"},
+		[NODE_TRUST_E_LEAF] = {NODE_COUNT_LEAF_MISSING, "unknown issuer"},
+		[NODE_TRUST_E_REFUSED] = {NODE_COUNT_CERTIFICATE, "its issuer's certificate does "
+								  "not verify or has expired"},
+		[NODE_TRUST_E_STALE] = {NODE_COUNT_STALE, "timestamp more than 30 s off"},
+		[NODE_TRUST_E_REPLAY] = {NODE_COUNT_REPLAY, "seen before"},
+	};
+
+	node_count(node, refusals[outcome].counter);
+	node_refuse(node, from, refusals[outcome].text);
+}
+
+static void count_market(struct node *node, const struct node_id *from, int outcome)
+{
+	static const struct {
+		enum node_counter counter;
+		const char *text;
+	} refusals[] = {
+		[MARKET_E_NOT_OWNER] = {NODE_COUNT_NOT_OWNER, "it is not the owner or the winner"},
+		[MARKET_E_NO_BID] = {NODE_COUNT_AWARD_NO_BID, "award without a bid"},
+		[MARKET_E_LATE] = {NODE_COUNT_AWARD_LATE, "award past its hold"},
+		[MARKET_E_FULL] = {NODE_COUNT_AWARD_FULL, "no room"},
+		[MARKET_E_DIGEST] = {NODE_COUNT_AWARD_DIGEST, "manifest differs from the tender"},
+		[MARKET_E_ROLE] = {NODE_COUNT_ROLE, "no steward of that namespace"},
+		[MARKET_E_DELETED] = {NODE_COUNT_DELETED, "the workload has been deleted"},
+	};
+
+	if (outcome <= 0 || outcome >= (int)ARRAY_LEN(refusals) || !refusals[outcome].text)
+		return;
+	node_count(node, refusals[outcome].counter);
+	node_refuse(node, from, refusals[outcome].text);
+}
+
+/* The object a market message is about, as far as the message itself says. */
+static const struct object_ref *subject(const struct message *message)
+{
+	return message->type == MESSAGE_TENDER     ? &message->tender.object
+	       : message->type == MESSAGE_DISPOSAL ? &message->disposal.object
+						   : NULL;
+}
+
+/* An award names its workload in the tender inside it, which must be of the same issuer. */
+static bool award_subject(struct node *node, struct mono now, const struct node_id *issuer,
+			  const struct message *award, struct message *ret_tender)
+{
+	struct node_signed opened;
+
+	if (node->config.trust.ops->open(node->config.trust.self, node_fabric_time(node, now),
+					 bytes_buf(&award->award.tender_envelope), &opened) != 0)
+		return false;
+	if (!node_id_equal(&opened.issuer, issuer) ||
+	    message_decode(opened.payload, ret_tender) != 0)
+		return false;
+	if (ret_tender->type == MESSAGE_TENDER)
+		return true;
+	message_deinit(ret_tender);
+	return false;
+}
+
+static void deliver_market(struct node *node, struct mono now, const struct node_signed *opened,
+			   const struct message *message, struct bytes envelope)
+{
+	const struct object_ref *object = subject(message);
+	struct message inner = {0};
+	struct market_facts facts = {.envelope = envelope};
+	struct overlay_peer peer;
+
+	if (message->type == MESSAGE_AWARD) {
+		if (!award_subject(node, now, &opened->issuer, message, &inner)) {
+			count_market(node, &opened->issuer, MARKET_E_DIGEST);
+			return;
+		}
+		object = &inner.tender.object;
+		node->award_envelope = envelope;
+	}
+	if (object) {
+		facts.steward = node->config.trust.ops->is_steward(
+			node->config.trust.self, &opened->leaf, object->namespace);
+		facts.deleted = records_is_deleted(node->records, &object->uid);
+	}
+	if (overlay_find(node->overlay, &opened->issuer, &peer))
+		facts.rtt_us = peer.rtt_us;
+	if (message->type == MESSAGE_TENDER)
+		node_count(node, NODE_COUNT_TENDERS_SEEN);
+	count_market(node, &opened->issuer,
+		     market_receive(node->market, now, &opened->issuer, message, &facts));
+	(void)node_drain_market(node, now);
+	node->award_envelope = (struct bytes){0};
+	message_deinit(&inner);
+}
+
+static void deliver_disposal(struct node *node, const struct node_signed *opened,
+			     const struct disposal *disposal)
+{
+	bool steward = node->config.trust.ops->is_steward(node->config.trust.self, &opened->leaf,
+							  disposal->object.namespace);
+	bool whole = uid_is_none(&disposal->pod_uid);
+
+	if (!steward) {
+		count_market(node, &opened->issuer, MARKET_E_ROLE);
+		return;
+	}
+	node_pods_stop_matching(node, whole ? &disposal->object.uid : &disposal->pod_uid,
+				disposal->grace_s, "deleted");
+}
+
+static void deliver_record(struct node *node, struct mono now, const struct node_id *from,
+			   const struct node_signed *opened, const struct record *record,
+			   struct bytes envelope)
+{
+	struct record_writer writer = {
+		.id = opened->issuer,
+		.steward = node->config.trust.ops->is_steward(
+			node->config.trust.self, &opened->leaf, record->object.namespace),
+	};
+	int outcome = records_receive(node->records, now, node_fabric_time(node, now), from,
+				      &writer, record, envelope);
+
+	if (outcome == RECORDS_E_WRITER) {
+		node_count(node, NODE_COUNT_ROLE);
+		node_refuse(node, &opened->issuer, "it may not write that record");
+	} else if (outcome == RECORDS_E_CLOCK || outcome == RECORDS_E_FULL) {
+		node_count(node, NODE_COUNT_RECORD_REFUSED);
+		node_refuse(node, &opened->issuer,
+			    outcome == RECORDS_E_CLOCK ? "record written in the future"
+						       : "no room for its records");
+	}
+}
+
+static void deliver_signed(struct node *node, struct mono now, const struct node_id *from,
+			   const struct node_signed *opened, struct bytes envelope)
+{
+	struct message message;
+	int outcome = 0;
+
+	if (message_decode(opened->payload, &message) != 0) {
+		refuse_envelope(node, from, NODE_TRUST_E_MALFORMED);
+		return;
+	}
+	if (message.type != MESSAGE_RECORD)
+		outcome = node->config.trust.ops->fresh(node->config.trust.self,
+							node_fabric_time(node, now), opened);
+	if (!message_is_signed(message.type))
+		outcome = NODE_TRUST_E_MALFORMED;
+	if (outcome)
+		refuse_envelope(node, from, outcome);
+	else if (message.type == MESSAGE_RECORD)
+		deliver_record(node, now, from, opened, &message.record, envelope);
+	else if (message.type == MESSAGE_DISPOSAL)
+		deliver_disposal(node, opened, &message.disposal);
+	else
+		deliver_market(node, now, opened, &message, envelope);
+	message_deinit(&message);
+}
+
+/* Returns how opening it went; NODE_TRUST_E_LEAF: the caller keeps it for later. */
+static int deliver_envelope(struct node *node, struct mono now, const struct node_id *from,
+			    struct bytes envelope)
+{
+	struct node_signed opened = {0};
+	int outcome = node->config.trust.ops->open(node->config.trust.self,
+						   node_fabric_time(node, now), envelope, &opened);
+
+	if (outcome == NODE_TRUST_E_LEAF)
+		node->missing_leaf = opened.leaf;
+	else if (outcome)
+		refuse_envelope(node, from, outcome);
+	else
+		deliver_signed(node, now, from, &opened, envelope);
+	return outcome;
+}
+
+/* What a peer says the time is, as of half a round trip ago. */
+static void hear_time(struct node *node, struct mono now, const struct node_id *from,
+		      const struct message *message)
+{
+	struct overlay_peer peer = {0};
+	int64_t said = 0, step;
+	bool settled = false;
+
+	if (message->type == MESSAGE_HELLO) {
+		said = message->hello.fabric_ms;
+		settled = message->hello.fabric_settled;
+	} else if (message->type != MESSAGE_MEMBERS) {
+		said = message->ping.fabric_ms;
+		settled = message->ping.fabric_settled;
+	}
+	if (said <= 0)
+		return;
+	if (overlay_find(node->overlay, from, &peer))
+		said += peer.rtt_us / 2 / US_PER_MS;
+	step = fabric_time_hear(&node->time, now, from, (struct wall){said}, settled);
+	if (step)
+		node_queue(node, NODE_STEPPED)->effect.step_ms = step;
+}
+
+static void deliver_plain(struct node *node, struct mono now, const struct node_id *from,
+			  struct bytes body)
+{
+	struct message message;
+	int outcome = message_decode(body, &message);
+
+	if (outcome == MESSAGE_E_UNKNOWN)
+		return; /* of a later version */
+	if (outcome || message_is_signed(message.type)) {
+		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
+		node_refuse(node, from, outcome ? "malformed message" : "unsigned message");
+		if (!outcome)
+			message_deinit(&message);
+		return;
+	}
+	if (message.type == MESSAGE_LEAF_WANT) {
+		leaf_wanted(node, from, &message.leaf_want.leaf);
+	} else if (message.type == MESSAGE_LEAF) {
+		leaf_arrived(node, now, from, &message.leaf);
+	} else if (message.type == MESSAGE_HELLO || message.type == MESSAGE_MEMBERS ||
+		   message.type == MESSAGE_PING || message.type == MESSAGE_PONG) {
+		hear_time(node, now, from, &message);
+		overlay_receive(node->overlay, now, from, &message, node_fabric_time(node, now));
+	} else {
+		records_receive_message(node->records, now, from, &message);
+	}
+	message_deinit(&message);
+}
+
+void node_deliver(struct node *node, struct mono now, const struct node_id *from,
+		  struct bytes bytes)
+{
+	struct packet packet;
+
+	if (packet_decode(bytes, &packet) != 0) {
+		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
+		node_refuse(node, from, "malformed packet");
+	} else if (packet.is_envelope) {
+		if (deliver_envelope(node, now, from, packet.body) == NODE_TRUST_E_LEAF)
+			park(node, now, from, packet.body, &node->missing_leaf);
+	} else {
+		deliver_plain(node, now, from, packet.body);
+	}
+}

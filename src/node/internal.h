@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of node/ share; nobody else includes this. */
+#pragma once
+
+#include "base/list.h"
+#include "base/map.h"
+#include "identity/fabric_time.h"
+#include "market/controller.h"
+#include "node/node.h"
+
+/* An effect with the memory it points to. */
+struct queued_effect {
+	struct list link;
+	struct node_effect effect;
+	struct buf packet;
+	struct message award; /* START */
+	struct record record; /* CHANGED */
+	char *text;
+};
+
+/* An object that asks for pods, as the cores need it; parsed once per version. */
+struct workload {
+	struct object_ref object;
+	uint64_t generation;
+	uint64_t hlc;
+	int64_t written_ms;
+	uint32_t replicas;
+	bool single; /* kind Pod */
+	struct requirements needs;
+	struct digest manifest_digest;
+	char **images;
+	size_t image_count;
+	char *pod_name_base;
+	bool dirty; /* to be shown to the controller */
+};
+
+/* A pod of this machine, from its award until nothing of it is left. */
+struct local_pod {
+	struct presence presence;
+	struct buf written; /* the presence as last published */
+	bool deployed;      /* the market has been told */
+	bool stopping;
+};
+
+/* An envelope whose issuer's certificate has been asked for. */
+struct parked {
+	struct list link;
+	struct node_id from;
+	struct digest leaf;
+	struct buf envelope;
+	struct mono deadline;
+};
+
+/* A packet to ourselves. */
+struct loopback {
+	struct list link;
+	struct buf packet;
+};
+
+struct node {
+	struct node_config config;
+	char *name;
+	struct fabric_time time;
+	struct overlay *overlay;
+	struct records *records;
+	struct market *market;
+	struct controller *controller;
+	struct map workloads; /* object uid -> struct workload */
+	struct map pods;      /* pod uid -> struct local_pod */
+	struct map stewards;  /* node id -> itself, of connected peers that proved to be stewards */
+	struct list effects;  /* struct queued_effect */
+	struct list loopback; /* struct loopback */
+	struct list parked;   /* struct parked */
+	size_t parked_count;
+	struct digest missing_leaf;    /* of the envelope just opened */
+	struct queued_effect *current; /* handed out by node_next_effect() */
+	struct bytes award_envelope;   /* of the award being received */
+	struct node_facts facts;
+	bool facts_known;
+	struct buf facts_written;
+	struct mono facts_due;
+	bool workloads_dirty;
+	struct mono last;
+	uint64_t counters[NODE_COUNTER_COUNT];
+};
+
+static inline struct bytes uid_bytes(const struct uid *uid)
+{
+	return bytes_of(uid->byte, UID_LEN);
+}
+
+/* node.c */
+struct queued_effect *node_queue(struct node *node, enum node_effect_type type);
+void node_pump(struct node *node, struct mono now);
+void node_send_packet(struct node *node, const struct node_id *to, bool is_envelope,
+		      struct bytes body);
+void node_send_signed(struct node *node, struct mono now, const struct node_id *to,
+		      const struct message *message);
+void node_seal(struct node *node, struct mono now, const struct message *message,
+	       struct buf *ret_envelope);
+size_t node_broadcast(struct node *node, struct bytes envelope);
+void node_count(struct node *node, enum node_counter counter);
+void node_refuse(struct node *node, const struct node_id *from, const char *text);
+
+/* deliver.c */
+void node_deliver(struct node *node, struct mono now, const struct node_id *from,
+		  struct bytes packet);
+void node_parked_expire(struct node *node, struct mono now);
+struct mono node_parked_deadline(const struct node *node);
+
+/* place.c */
+bool node_drain_controller(struct node *node, struct mono now);
+bool node_drain_market(struct node *node, struct mono now);
+bool node_show_dirty(struct node *node, struct mono now);
+void node_workloads_due(struct node *node, struct mono now);
+void node_workload_touch(struct node *node, const struct uid *uid);
+void node_workloads_touch_all(struct node *node);
+void node_workload_changed(struct node *node, const struct record *record, bool removed);
+void node_workloads_deinit(struct node *node);
+
+/* workload.c */
+struct workload *workload_read(const struct record *record);
+void workload_free(struct workload *workload);
+
+/* object.c */
+bool node_drain_records(struct node *node, struct mono now);
+void node_stewards_update(struct node *node, struct mono now);
+int node_put_record(struct node *node, struct mono now, struct record *record,
+		    uint64_t expected_hlc, uint64_t *ret_token);
+
+/* pod.c */
+void node_pods_start(struct node *node, struct mono now, const struct message *award,
+		     struct bytes envelope);
+void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_s,
+		   const char *text);
+void node_pods_stop_matching(struct node *node, const struct uid *uid, uint32_t grace_s,
+			     const char *text);
+void node_facts_publish(struct node *node, struct mono now);
+void node_pods_deinit(struct node *node);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frame: creation, the effects queue, and the pump that carries one core's effects to the next
+ * until all are quiet. Everything a function of this node causes is finished when it returns,
+ * except what the caller must carry out.
+ */
+#include "node/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const char *const counter_names[NODE_COUNTER_COUNT] = {
+	[NODE_COUNT_PACKETS_MALFORMED] = "packets_malformed",
+	[NODE_COUNT_SIGNATURE] = "refused_signature",
+	[NODE_COUNT_STALE] = "refused_stale",
+	[NODE_COUNT_REPLAY] = "refused_replay",
+	[NODE_COUNT_CERTIFICATE] = "refused_certificate",
+	[NODE_COUNT_LEAF_MISSING] = "refused_unknown_issuer",
+	[NODE_COUNT_ROLE] = "refused_role",
+	[NODE_COUNT_AWARD_NO_BID] = "refused_award_without_bid",
+	[NODE_COUNT_AWARD_LATE] = "refused_award_late",
+	[NODE_COUNT_AWARD_DIGEST] = "refused_award_digest",
+	[NODE_COUNT_AWARD_FULL] = "refused_award_full",
+	[NODE_COUNT_NOT_OWNER] = "refused_not_owner",
+	[NODE_COUNT_DELETED] = "refused_deleted",
+	[NODE_COUNT_RECORD_REFUSED] = "refused_record",
+	[NODE_COUNT_TENDERS_SEEN] = "tenders_seen",
+	[NODE_COUNT_TENDERS_OPENED] = "tenders_opened",
+	[NODE_COUNT_BIDS_SENT] = "bids_sent",
+	[NODE_COUNT_AWARDS_SENT] = "awards_sent",
+	[NODE_COUNT_AWARDS_ACCEPTED] = "awards_accepted",
+	[NODE_COUNT_PODS_STARTED] = "pods_started",
+	[NODE_COUNT_PODS_FAILED] = "pods_failed",
+	[NODE_COUNT_PODS_STOPPED] = "pods_stopped",
+};
+
+struct node *node_new(const struct node_config *config, struct mono now)
+{
+	struct node *node = mem_new(struct node);
+	struct overlay_config overlay = {
+		.self = config->self, .leaf = config->leaf, .seed = config->seed};
+	struct records_config records = {
+		.self = config->self.id, .keeper = config->steward, .seed = config->seed};
+	struct market_config market = {.self = config->self.id, .seed = config->seed};
+
+	node->config = *config;
+	node->name = mem_strdup(config->self.name);
+	node->config.self.name = node->name;
+	node->last = now;
+	node->facts_due = MONO_NEVER;
+	fabric_time_init(&node->time, now, config->system, &config->kept);
+	if (config->fabric.ms)
+		fabric_time_set(&node->time, now, config->fabric);
+	node->overlay = overlay_new(&overlay, now);
+	node->records = records_new(&records);
+	node->market = market_new(&market);
+	node->controller = controller_new(config->seed);
+	map_init(&node->workloads, config->seed);
+	map_init(&node->pods, config->seed);
+	map_init(&node->stewards, config->seed);
+	list_init(&node->effects);
+	list_init(&node->loopback);
+	list_init(&node->parked);
+	node_stewards_update(node, now);
+	node_pump(node, now);
+	return node;
+}
+
+static void queued_effect_free(struct queued_effect *queued)
+{
+	if (!queued)
+		return;
+	buf_deinit(&queued->packet);
+	message_deinit(&queued->award);
+	record_deinit(&queued->record);
+	free(queued->text);
+	free(queued);
+}
+
+void node_free(struct node *node)
+{
+	if (!node)
+		return;
+	queued_effect_free(node->current);
+	list_for_each_safe (it, &node->effects)
+		queued_effect_free(list_entry(it, struct queued_effect, link));
+	list_for_each_safe (it, &node->loopback) {
+		struct loopback *loop = list_entry(it, struct loopback, link);
+
+		buf_deinit(&loop->packet);
+		free(loop);
+	}
+	list_for_each_safe (it, &node->parked) {
+		struct parked *parked = list_entry(it, struct parked, link);
+
+		buf_deinit(&parked->envelope);
+		free(parked);
+	}
+	node_workloads_deinit(node);
+	node_pods_deinit(node);
+	map_for_each (entry, &node->stewards)
+		free(entry->value);
+	map_deinit(&node->stewards);
+	controller_free(node->controller);
+	market_free(node->market);
+	records_free(node->records);
+	overlay_free(node->overlay);
+	node_facts_deinit(&node->facts);
+	buf_deinit(&node->facts_written);
+	free(node->name);
+	free(node);
+}
+
+struct queued_effect *node_queue(struct node *node, enum node_effect_type type)
+{
+	struct queued_effect *queued = mem_new(struct queued_effect);
+
+	queued->effect.type = type;
+	list_append(&node->effects, &queued->link);
+	return queued;
+}
+
+const struct node_effect *node_next_effect(struct node *node)
+{
+	struct queued_effect *queued = list_first(&node->effects, struct queued_effect, link);
+
+	queued_effect_free(node->current);
+	node->current = queued;
+	if (!queued)
+		return NULL;
+	list_remove(&queued->link);
+	if (queued->packet.len)
+		queued->effect.packet = bytes_buf(&queued->packet);
+	if (queued->effect.type == NODE_START)
+		queued->effect.award = &queued->award.award;
+	if (queued->effect.type == NODE_CHANGED)
+		queued->effect.record = &queued->record;
+	queued->effect.text = queued->text ? queued->text : "";
+	return &queued->effect;
+}
+
+void node_count(struct node *node, enum node_counter counter)
+{
+	node->counters[counter]++;
+}
+
+void node_refuse(struct node *node, const struct node_id *from, const char *text)
+{
+	struct queued_effect *queued = node_queue(node, NODE_REFUSED);
+
+	queued->effect.to = *from;
+	queued->text = mem_strdup(text);
+}
+
+void node_send_packet(struct node *node, const struct node_id *to, bool is_envelope,
+		      struct bytes body)
+{
+	struct packet packet = {.is_envelope = is_envelope, .body = body};
+
+	if (node_id_equal(to, &node->config.self.id)) {
+		struct loopback *loop = mem_new(struct loopback);
+
+		packet_encode(&packet, &loop->packet);
+		list_append(&node->loopback, &loop->link);
+	} else {
+		struct queued_effect *queued = node_queue(node, NODE_SEND);
+
+		queued->effect.to = *to;
+		packet_encode(&packet, &queued->packet);
+	}
+}
+
+void node_seal(struct node *node, struct mono now, const struct message *message,
+	       struct buf *ret_envelope)
+{
+	struct buf payload = {0};
+
+	assert(message_is_signed(message->type));
+	message_encode(message, &payload);
+	node->config.trust.ops->seal(node->config.trust.self, node_fabric_time(node, now),
+				     bytes_buf(&payload), ret_envelope);
+	buf_deinit(&payload);
+}
+
+void node_send_signed(struct node *node, struct mono now, const struct node_id *to,
+		      const struct message *message)
+{
+	struct buf envelope = {0};
+
+	node_seal(node, now, message, &envelope);
+	node_send_packet(node, to, true, bytes_buf(&envelope));
+	buf_deinit(&envelope);
+}
+
+/* To every connected member that lives, and to ourselves. Returns how many that are. */
+size_t node_broadcast(struct node *node, struct bytes envelope)
+{
+	struct overlay_peer peer;
+	size_t position = 0, count = 1;
+
+	while (overlay_next_peer(node->overlay, &position, &peer)) {
+		if (!peer.connected || peer.state == MEMBER_DEAD || peer.state == MEMBER_LEFT)
+			continue;
+		node_send_packet(node, &peer.member->id, true, envelope);
+		count++;
+	}
+	node_send_packet(node, &node->config.self.id, true, envelope);
+	return count;
+}
+
+static void overlay_effect_apply(struct node *node, struct mono now,
+				 const struct overlay_effect *effect)
+{
+	bool settled = fabric_time_is_settled(&node->time);
+	struct queued_effect *queued;
+	struct message outgoing;
+	struct buf message = {0};
+
+	switch (effect->type) {
+	case OVERLAY_SEND:
+		outgoing = effect->message; /* borrowed */
+		if (outgoing.type == MESSAGE_HELLO)
+			outgoing.hello.fabric_settled = settled;
+		else if (outgoing.type == MESSAGE_PING || outgoing.type == MESSAGE_PONG)
+			outgoing.ping.fabric_settled = settled;
+		message_encode(&outgoing, &message);
+		node_send_packet(node, &effect->to, false, bytes_buf(&message));
+		buf_deinit(&message);
+		return;
+	case OVERLAY_DIAL:
+		queued = node_queue(node, NODE_DIAL);
+		queued->effect.to = effect->to;
+		queued->effect.addr = effect->addr;
+		return;
+	case OVERLAY_JOINED:
+	case OVERLAY_SUSPECTED:
+	case OVERLAY_LOST:
+		queued = node_queue(node, NODE_PEER);
+		queued->effect.to = effect->to;
+		queued->effect.peer_state = effect->type == OVERLAY_JOINED ? MEMBER_ALIVE
+					    : effect->type == OVERLAY_LOST ? MEMBER_DEAD
+									   : MEMBER_SUSPECT;
+		break;
+	}
+	if (effect->type == OVERLAY_JOINED) {
+		struct node_id joined = effect->to;
+
+		node_stewards_update(node, now);
+		records_peer_up(node->records, now, &joined);
+		controller_wake(node->controller, now);
+	} else if (effect->type == OVERLAY_LOST) {
+		struct node_id lost = effect->to;
+
+		node_stewards_update(node, now);
+		records_peer_lost(node->records, now, &lost);
+		market_peer_lost(node->market, now, &lost);
+		node_workloads_touch_all(node);
+	}
+}
+
+static bool drain_overlay(struct node *node, struct mono now)
+{
+	const struct overlay_effect *effect;
+	bool any = false;
+
+	while ((effect = overlay_next_effect(node->overlay)) != NULL) {
+		overlay_effect_apply(node, now, effect);
+		any = true;
+	}
+	return any;
+}
+
+static bool drain_loopback(struct node *node, struct mono now)
+{
+	struct loopback *loop = list_first(&node->loopback, struct loopback, link);
+
+	if (!loop)
+		return false;
+	list_remove(&loop->link);
+	node_deliver(node, now, &node->config.self.id, bytes_buf(&loop->packet));
+	buf_deinit(&loop->packet);
+	free(loop);
+	return true;
+}
+
+/*
+ * Market effects go first: a START is drained while the envelope of its award is at hand.
+ */
+void node_pump(struct node *node, struct mono now)
+{
+	bool busy;
+
+	do {
+		busy = node_drain_market(node, now);
+		busy |= drain_overlay(node, now);
+		busy |= node_drain_records(node, now);
+		busy |= node_show_dirty(node, now);
+		busy |= node_drain_controller(node, now);
+		busy |= drain_loopback(node, now);
+	} while (busy);
+}
+
+static void advance(struct node *node, struct mono now)
+{
+	assert(now.us >= node->last.us);
+	node->last = now;
+}
+
+void node_bootstrap(struct node *node, struct mono now, const struct addr *addr)
+{
+	advance(node, now);
+	overlay_bootstrap(node->overlay, now, addr);
+	node_pump(node, now);
+}
+
+void node_connected(struct node *node, struct mono now, const struct node_peer *peer)
+{
+	struct bytes key = bytes_of(peer->id.byte, ID_LEN);
+
+	advance(node, now);
+	if (peer->steward && !map_get(&node->stewards, key)) {
+		struct node_id *id = mem_new(struct node_id);
+
+		*id = peer->id;
+		(void)map_put(&node->stewards, key, id);
+	} else if (!peer->steward) {
+		free(map_remove(&node->stewards, key));
+	}
+	overlay_connected(node->overlay, now, &peer->id, &peer->addr, node_fabric_time(node, now));
+	node_stewards_update(node, now);
+	node_pump(node, now);
+}
+
+void node_disconnected(struct node *node, struct mono now, const struct node_id *id,
+		       const struct addr *addr)
+{
+	advance(node, now);
+	overlay_disconnected(node->overlay, now, id, addr);
+	fabric_time_forget(&node->time, id);
+	node_pump(node, now);
+}
+
+void node_receive(struct node *node, struct mono now, const struct node_id *from,
+		  struct bytes packet)
+{
+	advance(node, now);
+	overlay_heard(node->overlay, now, from);
+	node_deliver(node, now, from, packet);
+	node_pump(node, now);
+}
+
+void node_leave(struct node *node, struct mono now)
+{
+	advance(node, now);
+	overlay_leave(node->overlay, now);
+	node_pump(node, now);
+}
+
+void node_tick(struct node *node, struct mono now)
+{
+	struct wall fabric = node_fabric_time(node, now);
+
+	advance(node, now);
+	overlay_tick(node->overlay, now, fabric);
+	records_tick(node->records, now, fabric);
+	market_tick(node->market, now);
+	node_workloads_due(node, now);
+	node_parked_expire(node, now);
+	if (mono_reached(now, node->facts_due))
+		node_facts_publish(node, now);
+	node_pump(node, now);
+}
+
+struct mono node_deadline(const struct node *node)
+{
+	struct mono deadline = overlay_deadline(node->overlay);
+
+	deadline = mono_min(deadline, records_deadline(node->records));
+	deadline = mono_min(deadline, market_deadline(node->market));
+	deadline = mono_min(deadline, controller_deadline(node->controller));
+	deadline = mono_min(deadline, node_parked_deadline(node));
+	return mono_min(deadline, node->facts_due);
+}
+
+struct wall node_fabric_time(const struct node *node, struct mono now)
+{
+	return fabric_time_now(&node->time, now);
+}
+
+bool node_fabric_time_is_settled(const struct node *node)
+{
+	return fabric_time_is_settled(&node->time);
+}
+
+struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struct wall system)
+{
+	return fabric_time_keep(&node->time, now, system);
+}
+
+const struct records *node_records(const struct node *node)
+{
+	return node->records;
+}
+
+const struct overlay *node_overlay(const struct node *node)
+{
+	return node->overlay;
+}
+
+const struct market *node_market(const struct node *node)
+{
+	return node->market;
+}
+
+const struct node_id *node_self(const struct node *node)
+{
+	return &node->config.self.id;
+}
+
+uint64_t node_counter(const struct node *node, enum node_counter counter)
+{
+	assert(counter < NODE_COUNTER_COUNT);
+	return node->counters[counter];
+}
+
+const char *node_counter_name(enum node_counter counter)
+{
+	assert(counter < NODE_COUNTER_COUNT);
+	return counter_names[counter];
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records: writing them under our name, and carrying out what the records core asks for. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "identity/sha256.h"
+
+/* The stewards that live: ourselves, and connected members whose certificate says so. */
+void node_stewards_update(struct node *node, struct mono now)
+{
+	struct node_id *ids = mem_alloc(node->stewards.count + 1, sizeof(*ids));
+	struct overlay_peer peer;
+	size_t count = 0;
+
+	if (node->config.steward)
+		ids[count++] = node->config.self.id;
+	map_for_each (entry, &node->stewards) {
+		const struct node_id *id = entry->value;
+
+		if (overlay_find(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
+		    peer.state != MEMBER_LEFT)
+			ids[count++] = *id;
+	}
+	records_set_stewards(node->records, now, ids, count);
+	free(ids);
+	node_workloads_touch_all(node);
+}
+
+/* Stamp, sign and store @record; it is complete but for its clock and digest. */
+int node_put_record(struct node *node, struct mono now, struct record *record,
+		    uint64_t expected_hlc, uint64_t *ret_token)
+{
+	struct wall fabric = node_fabric_time(node, now);
+	struct message message = {.type = MESSAGE_RECORD};
+	struct buf envelope = {0};
+	int outcome;
+
+	record->version.hlc = records_clock_next(node->records, fabric);
+	record->version.digest = sha256(bytes_buf(&record->value));
+	record->written_ms = fabric.ms;
+	message.record = *record; /* borrowed: not deinitialised */
+	node_seal(node, now, &message, &envelope);
+	outcome = records_put(node->records, now, fabric, record, bytes_buf(&envelope),
+			      expected_hlc, ret_token);
+	buf_deinit(&envelope);
+	return outcome;
+}
+
+static int put_outcome(int outcome, const struct node_put *put)
+{
+	if (outcome == RECORDS_E_CONFLICT)
+		return put->expected_hlc ? NODE_E_CONFLICT : NODE_E_EXISTS;
+	if (outcome == RECORDS_E_FULL)
+		return NODE_E_FULL;
+	if (outcome == RECORDS_E_WRITER)
+		return NODE_E_ROLE;
+	if (outcome == RECORDS_E_DELETED)
+		return NODE_E_NOT_FOUND;
+	return outcome > 0 ? NODE_E_CONFLICT : outcome;
+}
+
+static bool may_write(const struct node *node, const char *namespace)
+{
+	return node->config.trust.ops->is_steward(node->config.trust.self, &node->config.leaf,
+						  namespace);
+}
+
+int node_put(struct node *node, struct mono now, const struct node_put *put, uint64_t *ret_token,
+	     uint64_t *ret_hlc)
+{
+	struct record record = {
+		.key = {.kind = RECORD_OBJECT, .uid = put->object->uid},
+		.version = {.generation = put->generation},
+	};
+	int outcome;
+
+	if (!may_write(node, put->object->namespace))
+		return NODE_E_ROLE;
+	if (put->json.len > MESSAGE_MANIFEST_MAX)
+		return NODE_E_FULL;
+	object_ref_copy(put->object, &record.object);
+	buf_append_bytes(&record.value, put->json);
+	outcome =
+		put_outcome(node_put_record(node, now, &record, put->expected_hlc, ret_token), put);
+	if (outcome == 0)
+		*ret_hlc = record.version.hlc;
+	record_deinit(&record);
+	node_pump(node, now);
+	return outcome;
+}
+
+/* Tell everyone at once; the tombstone tells those who are away. */
+static void broadcast_disposal(struct node *node, struct mono now, const struct object_ref *object,
+			       const struct uid *pod_uid, uint32_t grace_s)
+{
+	struct message message = {.type = MESSAGE_DISPOSAL};
+	struct buf envelope = {0};
+
+	object_ref_copy(object, &message.disposal.object);
+	message.disposal.pod_uid = *pod_uid;
+	message.disposal.grace_s = grace_s;
+	node_seal(node, now, &message, &envelope);
+	(void)node_broadcast(node, bytes_buf(&envelope));
+	buf_deinit(&envelope);
+	message_deinit(&message);
+}
+
+int node_dispose(struct node *node, struct mono now, const struct object_ref *object,
+		 const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token)
+{
+	bool whole = uid_is_none(pod_uid);
+	struct record record = {
+		.key = {.kind = RECORD_TOMBSTONE, .uid = whole ? object->uid : *pod_uid},
+	};
+	int outcome;
+
+	if (!may_write(node, object->namespace))
+		return NODE_E_ROLE;
+	object_ref_copy(object, &record.object);
+	outcome = node_put_record(node, now, &record, UINT64_MAX, ret_token);
+	record_deinit(&record);
+	if (outcome == RECORDS_E_OLD || outcome == RECORDS_E_DELETED)
+		outcome = NODE_E_NOT_FOUND;
+	else if (outcome > 0)
+		outcome = NODE_E_FULL;
+	if (outcome == 0)
+		broadcast_disposal(node, now, object, pod_uid, grace_s);
+	node_pump(node, now);
+	return outcome;
+}
+
+int node_restore(struct node *node, struct mono now, struct bytes envelope)
+{
+	struct node_signed opened;
+	struct record_writer writer;
+	struct message message;
+	int outcome = node->config.trust.ops->open(node->config.trust.self,
+						   node_fabric_time(node, now), envelope, &opened);
+
+	if (outcome)
+		return outcome;
+	if (message_decode(opened.payload, &message) != 0)
+		return NODE_TRUST_E_MALFORMED;
+	if (message.type != MESSAGE_RECORD) {
+		message_deinit(&message);
+		return NODE_TRUST_E_MALFORMED;
+	}
+	writer = (struct record_writer){
+		.id = opened.issuer,
+		.steward = node->config.trust.ops->is_steward(node->config.trust.self, &opened.leaf,
+							      message.record.object.namespace),
+	};
+	outcome = records_restore(node->records, &message.record, envelope, &writer);
+	message_deinit(&message);
+	node_pump(node, now);
+	return outcome;
+}
+
+void node_persisted(struct node *node, struct mono now, const struct record_key *key,
+		    const struct record_version *version, bool stored)
+{
+	records_persisted(node->records, now, key, version, stored);
+	node_pump(node, now);
+}
+
+/* A clash of names: the object's controller removes the younger one. */
+static void remove_clash(struct node *node, struct mono now, const struct object_ref *object)
+{
+	struct node_id controller = records_controller(node->records, &object->uid);
+	struct uid none = {0};
+	uint64_t token;
+
+	if (node_id_equal(&controller, &node->config.self.id))
+		(void)node_dispose(node, now, object, &none, NODE_STOP_GRACE_S, &token);
+}
+
+static void record_changed(struct node *node, const struct record *record,
+			   enum records_change change)
+{
+	struct queued_effect *queued = node_queue(node, NODE_CHANGED);
+
+	record_copy(record, &queued->record);
+	queued->effect.key = record->key;
+	queued->effect.change = change;
+	node_workload_changed(node, record, change == RECORDS_REMOVED);
+	if (record->key.kind == RECORD_TOMBSTONE)
+		node_pods_stop_matching(node, &record->key.uid, NODE_STOP_GRACE_S, "deleted");
+}
+
+static void records_effect_apply(struct node *node, struct mono now,
+				 const struct records_effect *effect)
+{
+	struct queued_effect *queued;
+	struct object_ref clash = {0};
+	struct buf encoded = {0};
+
+	switch (effect->type) {
+	case RECORDS_SEND:
+		if (effect->is_envelope) {
+			node_send_packet(node, &effect->to, true, effect->envelope);
+			return;
+		}
+		message_encode(&effect->message, &encoded);
+		node_send_packet(node, &effect->to, false, bytes_buf(&encoded));
+		buf_deinit(&encoded);
+		return;
+	case RECORDS_PERSIST:
+		queued = node_queue(node, NODE_PERSIST);
+		queued->effect.key = effect->item->record.key;
+		queued->effect.version = effect->item->record.version;
+		buf_append_bytes(&queued->packet, bytes_buf(&effect->item->envelope));
+		return;
+	case RECORDS_FORGET:
+		node_queue(node, NODE_FORGET)->effect.key = effect->key;
+		return;
+	case RECORDS_CHANGED:
+		record_changed(node, &effect->item->record, effect->change);
+		return;
+	case RECORDS_PUT_DONE:
+		queued = node_queue(node, NODE_PUT_DONE);
+		queued->effect.token = effect->token;
+		queued->effect.stored = effect->stored;
+		queued->effect.keepers = effect->keepers;
+		queued->effect.quorum = effect->quorum;
+		return;
+	case RECORDS_NAME_CLASH:
+		object_ref_copy(&effect->item->record.object, &clash);
+		remove_clash(node, now, &clash);
+		object_ref_deinit(&clash);
+		return;
+	}
+}
+
+bool node_drain_records(struct node *node, struct mono now)
+{
+	const struct records_effect *effect;
+	bool any = false;
+
+	while ((effect = records_next_effect(node->records)) != NULL) {
+		records_effect_apply(node, now, effect);
+		any = true;
+	}
+	return any;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Placing: objects are shown to the controller, its tenders go to the market, and the market's
+ * word comes back to the controller.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "market/tender.h"
+
+void node_workload_touch(struct node *node, const struct uid *uid)
+{
+	struct workload *workload = map_get(&node->workloads, uid_bytes(uid));
+
+	if (!workload)
+		return;
+	workload->dirty = true;
+	node->workloads_dirty = true;
+}
+
+void node_workloads_touch_all(struct node *node)
+{
+	map_for_each (entry, &node->workloads)
+		((struct workload *)entry->value)->dirty = true;
+	node->workloads_dirty = node->workloads.count > 0;
+}
+
+void node_workloads_deinit(struct node *node)
+{
+	map_for_each (entry, &node->workloads)
+		workload_free(entry->value);
+	map_deinit(&node->workloads);
+}
+
+static void workload_forget(struct node *node, struct mono now, const struct uid *uid)
+{
+	controller_forget(node->controller, uid);
+	market_abandon(node->market, now, uid);
+	workload_free(map_remove(&node->workloads, uid_bytes(uid)));
+}
+
+void node_workload_changed(struct node *node, const struct record *record, bool removed)
+{
+	const struct uid *uid = &record->object.uid;
+	struct workload *workload;
+
+	if (record->key.kind == RECORD_PRESENCE) {
+		node_workload_touch(node, uid);
+		return;
+	}
+	if (record->key.kind == RECORD_TOMBSTONE)
+		uid = &record->key.uid;
+	else if (record->key.kind != RECORD_OBJECT)
+		return;
+	if (removed || record->key.kind == RECORD_TOMBSTONE) {
+		workload_forget(node, node->last, uid);
+		return;
+	}
+	workload = workload_read(record);
+	if (!workload)
+		return; /* a kind without pods */
+	workload_free(map_put(&node->workloads, uid_bytes(uid), workload));
+	node_workload_touch(node, uid);
+}
+
+static bool machine_alive(const struct node *node, const struct node_id *id)
+{
+	struct overlay_peer peer;
+
+	if (node_id_equal(id, &node->config.self.id))
+		return true;
+	return overlay_find(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
+	       peer.state != MEMBER_LEFT;
+}
+
+/* All presences of a workload, decoded; the caller frees them with pods_free(). */
+static struct presence *pods_read(const struct node *node, const struct uid *uid, size_t *ret_count)
+{
+	const struct record_item *item;
+	struct presence *pods = NULL;
+	size_t position = 0, count = 0;
+
+	while ((item = records_next(node->records, RECORD_PRESENCE, NULL, uid, &position))) {
+		pods = mem_resize(pods, count + 1, sizeof(*pods));
+		if (presence_decode(bytes_buf(&item->record.value), &pods[count]) == 0)
+			count++;
+	}
+	*ret_count = count;
+	return pods;
+}
+
+static void pods_free(struct presence *pods, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		presence_deinit(&pods[i]);
+	free(pods);
+}
+
+static void show(struct node *node, struct mono now, const struct workload *workload)
+{
+	struct node_id owner = records_controller(node->records, &workload->object.uid);
+	struct controller_view view = {
+		.object = workload->object,
+		.generation = workload->generation,
+		.replicas = workload->replicas,
+		.single = workload->single,
+		.age_ms = node_fabric_time(node, now).ms - workload->written_ms,
+	};
+	struct controller_pod *shown;
+	struct presence *pods;
+
+	if (!node_id_equal(&owner, &node->config.self.id)) {
+		controller_forget(node->controller, &workload->object.uid);
+		return;
+	}
+	pods = pods_read(node, &workload->object.uid, &view.pod_count);
+	shown = mem_alloc(view.pod_count, sizeof(*shown));
+	for (size_t i = 0; i < view.pod_count; i++)
+		shown[i] = (struct controller_pod){
+			.presence = &pods[i],
+			.machine_alive = machine_alive(node, &pods[i].node),
+		};
+	view.pods = shown;
+	controller_show(node->controller, now, &view);
+	free(shown);
+	pods_free(pods, view.pod_count);
+}
+
+bool node_show_dirty(struct node *node, struct mono now)
+{
+	if (!node->workloads_dirty)
+		return false;
+	node->workloads_dirty = false;
+	map_for_each (entry, &node->workloads) {
+		struct workload *workload = entry->value;
+
+		if (!workload->dirty)
+			continue;
+		workload->dirty = false;
+		show(node, now, workload);
+	}
+	return true;
+}
+
+void node_workloads_due(struct node *node, struct mono now)
+{
+	struct uid uid;
+	size_t position = 0;
+
+	while (controller_due(node->controller, now, &position, &uid))
+		node_workload_touch(node, &uid);
+}
+
+static void tender_fill(struct tender *tender, const struct workload *workload,
+			const struct controller_effect *effect)
+{
+	*tender = (struct tender){
+		.object = workload->object,
+		.generation = workload->generation,
+		.attempt = effect->attempt,
+		.slot_count = effect->slot_count,
+		.needs = workload->needs,
+		.manifest_digest = workload->manifest_digest,
+		.images = workload->images,
+		.image_count = workload->image_count,
+		.excluded_count = effect->excluded_count < MESSAGE_NODES_MAX
+					  ? effect->excluded_count
+					  : MESSAGE_NODES_MAX,
+	};
+	tender->slots =
+		(uint32_t *)mem_copy(effect->slots, effect->slot_count * sizeof(*effect->slots));
+	tender->excluded = (struct node_id *)mem_copy(
+		effect->excluded, tender->excluded_count * sizeof(*effect->excluded));
+	tender->id = tender_id(&workload->object.uid, workload->generation, effect->attempt,
+			       tender->slots, tender->slot_count);
+}
+
+/* Open a tender for the object as it is stored now; its bytes are the manifest. */
+static void open_tender(struct node *node, struct mono now, const struct controller_effect *effect)
+{
+	struct workload *workload = map_get(&node->workloads, uid_bytes(&effect->object_uid));
+	struct record_key key = {.kind = RECORD_OBJECT, .uid = effect->object_uid};
+	const struct record_item *item = records_get(node->records, &key);
+	struct message message = {.type = MESSAGE_TENDER};
+	struct buf envelope = {0};
+	int outcome;
+
+	if (!workload || !item)
+		return;
+	tender_fill(&message.tender, workload, effect);
+	node_seal(node, now, &message, &envelope);
+	outcome = market_open(node->market, now,
+			      &(struct market_request){
+				      .tender = &message.tender,
+				      .tender_envelope = bytes_buf(&envelope),
+				      .manifest = bytes_buf(&item->record.value),
+				      .pod_name_base = workload->pod_name_base,
+				      .pod_name = workload->single ? workload->pod_name_base : NULL,
+			      });
+	if (outcome == 0)
+		node_count(node, NODE_COUNT_TENDERS_OPENED);
+	else if (outcome == MARKET_E_FULL)
+		controller_closed(node->controller, now, &effect->object_uid, message.tender.slots,
+				  message.tender.slot_count);
+	free(message.tender.slots);
+	free(message.tender.excluded);
+	buf_deinit(&envelope);
+}
+
+/* A pod too many: the same way as if a user had deleted it. */
+static void stop_surplus(struct node *node, struct mono now, const struct controller_effect *effect)
+{
+	struct workload *workload = map_get(&node->workloads, uid_bytes(&effect->object_uid));
+	struct uid pod_uid = effect->pod_uid;
+	uint64_t token;
+
+	if (workload)
+		(void)node_dispose(node, now, &workload->object, &pod_uid, NODE_STOP_GRACE_S,
+				   &token);
+}
+
+bool node_drain_controller(struct node *node, struct mono now)
+{
+	const struct controller_effect *effect;
+	bool any = false;
+
+	while ((effect = controller_next_effect(node->controller)) != NULL) {
+		if (effect->type == CONTROLLER_TENDER)
+			open_tender(node, now, effect);
+		else
+			stop_surplus(node, now, effect);
+		any = true;
+	}
+	return any;
+}
+
+static void market_send(struct node *node, struct mono now, const struct market_effect *effect)
+{
+	const struct message *message = effect->message;
+
+	if (message->type == MESSAGE_BID && message->bid.copies)
+		node_count(node, NODE_COUNT_BIDS_SENT);
+	else if (message->type == MESSAGE_AWARD)
+		node_count(node, NODE_COUNT_AWARDS_SENT);
+	node_send_signed(node, now, &effect->to, message);
+}
+
+static void market_effect_apply(struct node *node, struct mono now,
+				const struct market_effect *effect)
+{
+	struct digest tender_id = effect->tender_id;
+
+	switch (effect->type) {
+	case MARKET_ASK:
+		market_asked(node->market, now, &tender_id, node_broadcast(node, effect->envelope));
+		return;
+	case MARKET_SEND:
+		market_send(node, now, effect);
+		return;
+	case MARKET_START:
+		node_count(node, NODE_COUNT_AWARDS_ACCEPTED);
+		node_pods_start(node, now, effect->message, node->award_envelope);
+		return;
+	case MARKET_STOP:
+		node_pod_stop(node, &effect->pod_uid, 0, effect->text);
+		return;
+	case MARKET_PLACED:
+		controller_placed(node->controller, now, &effect->object_uid, effect->slot,
+				  &effect->pod_uid);
+		return;
+	case MARKET_FAILED:
+		controller_failed(node->controller, now, &effect->object_uid, effect->slot,
+				  &effect->to);
+		return;
+	case MARKET_CLOSED:
+		controller_closed(node->controller, now, &effect->object_uid, effect->slots,
+				  effect->slot_count);
+		node_workload_touch(node, &effect->object_uid);
+		return;
+	case MARKET_FREED:
+		controller_wake(node->controller, now);
+		return;
+	}
+}
+
+bool node_drain_market(struct node *node, struct mono now)
+{
+	const struct market_effect *effect;
+	bool any = false;
+
+	while ((effect = market_next_effect(node->market)) != NULL) {
+		market_effect_apply(node, now, effect);
+		any = true;
+	}
+	return any;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This machine's own pods: from an award through what the host reports to the presence records that
+ * everyone reads; and the machine's facts.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static void local_pod_free(struct local_pod *pod)
+{
+	if (!pod)
+		return;
+	presence_deinit(&pod->presence);
+	buf_deinit(&pod->written);
+	free(pod);
+}
+
+void node_pods_deinit(struct node *node)
+{
+	map_for_each (entry, &node->pods)
+		local_pod_free(entry->value);
+	map_deinit(&node->pods);
+}
+
+static void replace_text(char **text, const char *with)
+{
+	char *copy = mem_strdup(with ? with : "");
+
+	free(*text);
+	*text = copy;
+}
+
+/* Publish a pod's presence when it differs from what was published last. */
+static void presence_publish(struct node *node, struct mono now, struct local_pod *pod)
+{
+	struct record record = {
+		.key = {.kind = RECORD_PRESENCE,
+			.uid = pod->presence.object.uid,
+			.sub = pod->presence.pod_uid},
+		.gone = pod->presence.phase == POD_GONE,
+	};
+	uint64_t token;
+
+	presence_encode(&pod->presence, &record.value);
+	if (bytes_equal(bytes_buf(&record.value), bytes_buf(&pod->written))) {
+		record_deinit(&record);
+		return;
+	}
+	buf_clear(&pod->written);
+	buf_append_bytes(&pod->written, bytes_buf(&record.value));
+	record.version.generation = pod->presence.generation;
+	object_ref_copy(&pod->presence.object, &record.object);
+	(void)node_put_record(node, now, &record, UINT64_MAX, &token);
+	record_deinit(&record);
+}
+
+static struct local_pod *local_pod_new(struct node *node, const struct presence *presence)
+{
+	struct local_pod *pod = mem_new(struct local_pod);
+	struct bytes key = bytes_of(presence->pod_uid.byte, UID_LEN);
+
+	presence_copy(presence, &pod->presence);
+	pod->presence.node = node->config.self.id;
+	replace_text(&pod->presence.node_name, node->name);
+	local_pod_free(map_put(&node->pods, key, pod));
+	return pod;
+}
+
+/* The award binds us: its pods exist from now on, and the host is to start them. */
+void node_pods_start(struct node *node, struct mono now, const struct message *award,
+		     struct bytes envelope)
+{
+	struct node_signed opened;
+	struct message tender;
+	struct queued_effect *queued;
+
+	if (node->config.trust.ops->open(node->config.trust.self, node_fabric_time(node, now),
+					 bytes_buf(&award->award.tender_envelope), &opened) != 0 ||
+	    message_decode(opened.payload, &tender) != 0)
+		return; /* was judged when the award came */
+	for (size_t i = 0; i < award->award.assignment_count; i++) {
+		const struct assignment *assignment = &award->award.assignments[i];
+		struct presence presence = {
+			.pod_uid = assignment->pod_uid,
+			.pod_name = assignment->pod_name,
+			.object = tender.tender.object,
+			.generation = tender.tender.generation,
+			.slot = assignment->slot,
+			.epoch = assignment->epoch,
+			.phase = POD_PENDING,
+			.created_ms = node_fabric_time(node, now).ms,
+		};
+
+		presence_publish(node, now, local_pod_new(node, &presence));
+	}
+	queued = node_queue(node, NODE_START);
+	message_copy(award, &queued->award);
+	buf_append_bytes(&queued->packet, envelope);
+	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
+	message_deinit(&tender);
+}
+
+void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_s, const char *text)
+{
+	struct local_pod *pod = map_get(&node->pods, uid_bytes(pod_uid));
+	struct queued_effect *queued;
+
+	if (!pod || pod->stopping)
+		return;
+	pod->stopping = true;
+	pod->presence.terminating = true;
+	pod->presence.ready = false;
+	presence_publish(node, node->last, pod);
+	queued = node_queue(node, NODE_STOP);
+	queued->effect.pod_uid = *pod_uid;
+	queued->effect.grace_s = grace_s;
+	queued->text = mem_strdup(text);
+	node_count(node, NODE_COUNT_PODS_STOPPED);
+}
+
+/* @uid is a workload's or a pod's. */
+void node_pods_stop_matching(struct node *node, const struct uid *uid, uint32_t grace_s,
+			     const char *text)
+{
+	map_for_each (entry, &node->pods) {
+		const struct local_pod *pod = entry->value;
+
+		if (uid_equal(uid, &pod->presence.object.uid) ||
+		    uid_equal(uid, &pod->presence.pod_uid))
+			node_pod_stop(node, &pod->presence.pod_uid, grace_s, text);
+	}
+}
+
+/* What the host knows better than we: how the pod does. The rest stands in its award. */
+static void merge_status(struct local_pod *pod, const struct presence *status)
+{
+	struct presence *mine = &pod->presence, old = *mine, copy;
+
+	presence_copy(status, &copy);
+	copy.pod_uid = old.pod_uid;
+	copy.generation = old.generation;
+	copy.slot = old.slot;
+	copy.epoch = old.epoch;
+	copy.node = old.node;
+	copy.created_ms = old.created_ms;
+	copy.terminating = status->terminating || pod->stopping;
+	copy.ready = status->ready && !copy.terminating;
+	replace_text(&copy.pod_name, old.pod_name);
+	replace_text(&copy.node_name, old.node_name);
+	object_ref_deinit(&copy.object);
+	object_ref_copy(&old.object, &copy.object);
+	presence_deinit(mine);
+	*mine = copy;
+}
+
+static void tell_market(struct node *node, struct mono now, struct local_pod *pod)
+{
+	const struct presence *presence = &pod->presence;
+	bool ended = presence->phase == POD_GONE;
+
+	if (!pod->deployed && presence->started_ms) {
+		pod->deployed = true;
+		node_count(node, NODE_COUNT_PODS_STARTED);
+		market_pod_deployed(node->market, now, &presence->pod_uid);
+	}
+	if (!pod->deployed && !pod->stopping && (ended || presence->phase == POD_FAILED)) {
+		pod->deployed = true; /* said once */
+		node_count(node, NODE_COUNT_PODS_FAILED);
+		market_pod_failed(node->market, now, &presence->pod_uid,
+				  presence->message[0] ? presence->message : presence->reason);
+	}
+	if (ended)
+		market_pod_ended(node->market, now, &presence->pod_uid);
+}
+
+void node_pod_status(struct node *node, struct mono now, const struct presence *presence)
+{
+	struct bytes key = bytes_of(presence->pod_uid.byte, UID_LEN);
+	struct local_pod *pod = map_get(&node->pods, key);
+
+	if (!pod)
+		return; /* the end of a pod that ended before */
+	merge_status(pod, presence);
+	presence_publish(node, now, pod);
+	tell_market(node, now, pod);
+	if (pod->presence.phase == POD_GONE)
+		local_pod_free(map_remove(&node->pods, key));
+	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
+	node_pump(node, now);
+}
+
+void node_pod_recovered(struct node *node, struct mono now, const struct presence *presence,
+			struct bytes manifest)
+{
+	struct record record = {.version = {.generation = presence->generation}};
+	struct local_pod *pod = local_pod_new(node, presence);
+	struct workload *workload;
+
+	object_ref_copy(&presence->object, &record.object);
+	buf_append_bytes(&record.value, manifest);
+	workload = workload_read(&record);
+	record_deinit(&record);
+	pod->deployed = presence->started_ms != 0;
+	if (workload)
+		market_pod_recovered(node->market, &presence->pod_uid, &presence->object.uid,
+				     &workload->needs);
+	workload_free(workload);
+	presence_publish(node, now, pod);
+	if (records_is_deleted(node->records, &presence->object.uid) ||
+	    records_is_deleted(node->records, &presence->pod_uid))
+		node_pod_stop(node, &presence->pod_uid, NODE_STOP_GRACE_S,
+			      "deleted while it was not watched");
+	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
+	node_pump(node, now);
+}
+
+void node_pod_refused(struct node *node, struct mono now, const struct uid *pod_uid,
+		      const char *text)
+{
+	struct local_pod *pod = map_get(&node->pods, uid_bytes(pod_uid));
+	struct presence gone;
+
+	if (!pod)
+		return;
+	presence_copy(&pod->presence, &gone);
+	gone.phase = POD_GONE;
+	replace_text(&gone.message, text);
+	node_pod_status(node, now, &gone);
+	presence_deinit(&gone);
+}
+
+void node_set_images(struct node *node, const char *const *images, size_t count)
+{
+	market_set_images(node->market, images, count);
+}
+
+void node_set_machine(struct node *node, struct mono now, const struct node_facts *facts,
+		      const struct market_machine *machine)
+{
+	node_facts_deinit(&node->facts);
+	node_facts_copy(facts, &node->facts);
+	node->facts_known = true;
+	market_set_machine(node->market, now, machine);
+	node_facts_publish(node, now);
+	node_pump(node, now);
+}
+
+/* A NODE record's key is the machine's id in two halves. */
+static struct record_key facts_key(const struct node_id *id)
+{
+	struct record_key key = {.kind = RECORD_NODE};
+
+	memcpy(key.uid.byte, id->byte, UID_LEN);
+	memcpy(key.sub.byte, id->byte + UID_LEN, UID_LEN);
+	return key;
+}
+
+void node_facts_publish(struct node *node, struct mono now)
+{
+	struct record record = {.key = facts_key(&node->config.self.id)};
+	struct market_usage usage = market_usage(node->market);
+	uint64_t token;
+
+	node->facts_due = MONO_NEVER;
+	if (!node->facts_known)
+		return;
+	node->facts.cpu_milli_used = usage.cpu_milli;
+	node->facts.memory_bytes_used = usage.memory_bytes;
+	node->facts.pods_used = usage.pods;
+	node_facts_encode(&node->facts, &record.value);
+	if (!bytes_equal(bytes_buf(&record.value), bytes_buf(&node->facts_written))) {
+		buf_clear(&node->facts_written);
+		buf_append_bytes(&node->facts_written, bytes_buf(&record.value));
+		(void)node_put_record(node, now, &record, UINT64_MAX, &token);
+	}
+	record_deinit(&record);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a stored object to what the cores need of it. Foreign JSON: anything unreadable gives NULL.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "identity/sha256.h"
+#include "kube/workload.h"
+
+static void copy_requirements(const struct kube_requirements *from, struct requirements *to)
+{
+	to->cpu_milli = from->cpu_m;
+	to->memory_bytes = from->memory_bytes;
+	to->engine = mem_strdup(from->engine ? from->engine : "");
+	to->architecture = mem_strdup(from->architecture ? from->architecture : "");
+	to->labels = mem_alloc(from->node_selector_count, sizeof(*to->labels));
+	to->label_count = from->node_selector_count;
+	for (size_t i = 0; i < to->label_count; i++) {
+		to->labels[i].key = mem_strdup(from->node_selector[i].key);
+		to->labels[i].value = mem_strdup(from->node_selector[i].value);
+	}
+}
+
+static void copy_images(const json_t *pod_spec, struct workload *workload)
+{
+	const json_t *containers = json_object_get(pod_spec, "containers");
+	size_t count = json_array_size(containers);
+
+	if (count > MESSAGE_IMAGES_MAX)
+		count = MESSAGE_IMAGES_MAX;
+	workload->images = mem_alloc(count, sizeof(*workload->images));
+	for (size_t i = 0; i < count; i++) {
+		const char *image =
+			json_string_value(json_object_get(json_array_get(containers, i), "image"));
+
+		if (image && strlen(image) < MESSAGE_REF_MAX)
+			workload->images[workload->image_count++] = mem_strdup(image);
+	}
+}
+
+/* The tender's text fields must fit the wire: a name that does not is no object of ours. */
+static struct workload *workload_build(const struct record *record, const json_t *json,
+				       const struct kube_workload *read)
+{
+	struct workload *workload = mem_new(struct workload);
+
+	object_ref_copy(&record->object, &workload->object);
+	workload->generation = record->version.generation;
+	workload->hlc = record->version.hlc;
+	workload->written_ms = record->written_ms;
+	workload->replicas = read->replicas;
+	workload->single = strcmp(read->kind, "Pod") == 0;
+	workload->manifest_digest = sha256(bytes_buf(&record->value));
+	copy_requirements(&read->requirements, &workload->needs);
+	copy_images(kube_pod_spec(json), workload);
+	if (workload->single)
+		workload->pod_name_base = mem_strdup(read->name);
+	else
+		workload->pod_name_base =
+			mem_strdup(kube_name_replica_set(read->name, &read->template_hash).text);
+	return workload;
+}
+
+struct workload *workload_read(const struct record *record)
+{
+	struct kube_workload read;
+	struct workload *workload = NULL;
+	json_t *json = json_loadb((const char *)record->value.ptr, record->value.len, 0, NULL);
+
+	if (json && kube_workload_read(json, &read, NULL) == 0 &&
+	    uid_equal(&read.uid, &record->object.uid) &&
+	    strcmp(read.kind, record->object.kind) == 0 &&
+	    strcmp(read.namespace, record->object.namespace) == 0)
+		workload = workload_build(record, json, &read);
+	json_decref(json);
+	return workload;
+}
+
+void workload_free(struct workload *workload)
+{
+	if (!workload)
+		return;
+	object_ref_deinit(&workload->object);
+	free(workload->needs.engine);
+	free(workload->needs.architecture);
+	for (size_t i = 0; i < workload->needs.label_count; i++) {
+		free(workload->needs.labels[i].key);
+		free(workload->needs.labels[i].value);
+	}
+	free(workload->needs.labels);
+	for (size_t i = 0; i < workload->image_count; i++)
+		free(workload->images[i]);
+	free(workload->images);
+	free(workload->pod_name_base);
+	free(workload);
+}
