@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exchange: one request and the answer to it.
+ *
+ * The server hands a complete request to its handler as an exchange, which from then on belongs to
+ * the handler until it calls exactly one of exchange_respond(), exchange_end() or exchange_break();
+ * these free it. The handler may answer at once or later.
+ *
+ *   WAITING --exchange_respond()--> (freed)
+ *   WAITING --exchange_stream()--> STREAMING --exchange_end(), exchange_break()--> (freed)
+ *
+ * When the client goes away, a STREAMING exchange is told by its abort callback (which must lead to
+ * exchange_end() soon, best inside it); a WAITING one is told only if exchange_on_abort() asked for
+ * it. Whatever is then still written is dropped.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "api/backend.h"
+#include "api/http_parser.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "kube/status.h"
+
+enum {
+	EXCHANGE_OUT_HIGH = 256 * 1024, /* above it a stream should wait for writable */
+	EXCHANGE_OUT_MAX = 4 << 20,     /* a stream that ignores that is broken off */
+};
+
+struct conn;
+
+struct exchange {
+	struct conn *conn; /* NULL once the client is gone */
+	struct http_request request;
+	struct bytes body; /* borrowed from body_text */
+	struct buf body_text;
+	struct buf headers; /* of the answer, added by the handler */
+	bool head;          /* a HEAD request: the answer has no body */
+	bool streaming, chunked, aborted;
+
+	/* Who asks. Without a certificate: anonymous. With an invalid one: auth_error says why. */
+	struct api_user user;
+	bool authenticated;
+	char *auth_error; /* else NULL */
+
+	void (*writable)(struct exchange *exchange, void *arg);
+	void (*abort)(struct exchange *exchange, void *arg);
+	void *arg;
+};
+
+/* Add a header to the answer. @value is cut at its first control character. */
+void exchange_header(struct exchange *exchange, const char *name, const char *value);
+
+/* A Warning header as Kubernetes sends them: 299 - "text". */
+void exchange_warning(struct exchange *exchange, const char *text);
+
+/* Answer with a complete body; @content_type NULL when there is none. */
+void exchange_respond(struct exchange *exchange, uint16_t status, const char *content_type,
+		      struct bytes body);
+
+/* Answer with a JSON value, which is taken over. */
+void exchange_respond_json(struct exchange *exchange, uint16_t status, json_t *value);
+
+/* Answer with a Status object, which is taken over, under the HTTP code it names. */
+void exchange_respond_status(struct exchange *exchange, json_t *status);
+
+/* Answer with a failure and a sentence. */
+void exchange_fail(struct exchange *exchange, enum kube_reason reason, const char *format, ...)
+	_printf_(3, 4);
+void exchange_fail_err(struct exchange *exchange, const struct err *err);
+
+/* Call @abort when the client goes away while the answer is being prepared. */
+void exchange_on_abort(struct exchange *exchange,
+		       void (*abort)(struct exchange *exchange, void *arg), void *arg);
+
+/*
+ * Send the head of an answer of unknown length at once. @writable is called from the loop whenever
+ * what waits has fallen below EXCHANGE_OUT_HIGH after having been above; it may write. @abort is
+ * called once when the client goes away.
+ */
+void exchange_stream(struct exchange *exchange, uint16_t status, const char *content_type,
+		     void (*writable)(struct exchange *exchange, void *arg),
+		     void (*abort)(struct exchange *exchange, void *arg), void *arg);
+
+/* Send a piece. False when enough is waiting: the next piece should wait for writable. */
+bool exchange_write(struct exchange *exchange, struct bytes piece);
+
+/* Bytes that wait to be sent to this client. */
+size_t exchange_waiting(const struct exchange *exchange);
+
+/* The stream is complete, or is broken off so that the client notices. */
+void exchange_end(struct exchange *exchange);
+void exchange_break(struct exchange *exchange);
