@@ -36,7 +36,7 @@ enum {
 	MESSAGE_NAMESPACE_MAX = 63,     /* RFC 1123 label */
 	MESSAGE_LABEL_KEY_MAX = 317,    /* prefix 253 + '/' + name 63, as in Kubernetes */
 	MESSAGE_LABEL_VALUE_MAX = 63,
-	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people */
+	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people; \n and \t allowed */
 	MESSAGE_REF_MAX = 512,        /* image reference */
 	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
 	MESSAGE_CHAIN_MAX = 4,        /* certificates of a chain, leaf first, without the root */
@@ -361,7 +361,11 @@ enum message_result {
 bool message_is_signed(enum message_type type);
 const char *message_type_name(enum message_type type);
 
-/* Append the encoding of @message to @out. The message must be within the limits (asserted). */
+/*
+ * Append the encoding of @message to @out. The message must be within the limits (asserted), except
+ * for texts for people, which are clipped and cleaned: they quote programs that we do not control.
+ * NULL strings count as "".
+ */
 void message_encode(const struct message *message, struct buf *out);
 
 /* Decode exactly @bytes. On any outcome but 0 *ret_message is untouched. */

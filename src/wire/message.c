@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table of all messages, from which every switch over their types is made. None of the switches
+ * has a default, so a type that is missing from the table is a warning of the compiler.
+ */
+#include "wire/message.h"
+
+#include <assert.h>
+
+#include "wire/family.h"
+
+/* type, field of the schema's oneof, family = member of the union, generated type, is it signed */
+#define MESSAGES(X)                                                               \
+	X(TENDER, tender, tender, Magik__Tender, true)                            \
+	X(BID, bid, bid, Magik__Bid, true)                                        \
+	X(AWARD, award, award, Magik__Award, true)                                \
+	X(AWARD_REPLY, award_reply, award_reply, Magik__AwardReply, true)         \
+	X(AWARD_CONFIRM, award_confirm, award_confirm, Magik__AwardConfirm, true) \
+	X(RELEASE, release, release, Magik__Release, true)                        \
+	X(CANCEL, cancel, cancel, Magik__Cancel, true)                            \
+	X(EVENT, event, event, Magik__Event, true)                                \
+	X(DISPOSAL, disposal, disposal, Magik__Disposal, true)                    \
+	X(RECORD, record, record, Magik__Record, true)                            \
+	X(RECORD_ACK, record_ack, record_ack, Magik__RecordAck, false)            \
+	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)    \
+	X(SYNC_KEYS, sync_keys, sync_keys, Magik__SyncKeys, false)                \
+	X(SYNC_WANT, sync_want, sync_want, Magik__SyncWant, false)                \
+	X(HELLO, hello, hello, Magik__Hello, false)                               \
+	X(MEMBERS, members, members, Magik__Members, false)                       \
+	X(PING, ping, ping, Magik__Ping, false)                                   \
+	X(PONG, pong, ping, Magik__Ping, false)                                   \
+	X(LEAF_WANT, leaf_want, leaf_want, Magik__LeafWant, false)                \
+	X(LEAF, leaf, leaf, Magik__Leaf, false)
+
+bool message_is_signed(enum message_type type)
+{
+	switch (type) {
+#define CASE(TYPE, field, family, Packed, is_signed) \
+	case MESSAGE_##TYPE:                         \
+		return is_signed;
+		MESSAGES(CASE)
+#undef CASE
+	case MESSAGE_NONE:
+	case MESSAGE_TYPE_COUNT:
+		break;
+	}
+	return false;
+}
+
+const char *message_type_name(enum message_type type)
+{
+	switch (type) {
+#define CASE(TYPE, field, family, Packed, is_signed) \
+	case MESSAGE_##TYPE:                         \
+		return #field;
+		MESSAGES(CASE)
+#undef CASE
+	case MESSAGE_NONE:
+	case MESSAGE_TYPE_COUNT:
+		break;
+	}
+	return "none";
+}
+
+void message_encode(const struct message *message, struct buf *out)
+{
+	Magik__Message packed = MAGIK__MESSAGE__INIT;
+	struct packer packer = {0};
+
+	packed.version = MESSAGE_VERSION;
+	switch (message->type) {
+#define CASE(TYPE, field, family, Packed, is_signed)                               \
+	case MESSAGE_##TYPE:                                                       \
+		packed.body_case = MAGIK__MESSAGE__BODY_##TYPE;                    \
+		packed.field = pack_one(&packer, Packed, magik__##family##__init); \
+		family##_pack(&packer, &message->family, packed.field);            \
+		break;
+		MESSAGES(CASE)
+#undef CASE
+	case MESSAGE_NONE:
+	case MESSAGE_TYPE_COUNT:
+		assert(!"a message has a type");
+	}
+	pack_protobuf(&packed.base, out);
+	packer_deinit(&packer);
+}
+
+/* Fill @message from its generated form; the outcome is in @unpacker. */
+static void body_unpack(struct unpacker *unpacker, const Magik__Message *packed,
+			struct message *message)
+{
+	switch (packed->body_case) {
+#define CASE(TYPE, field, family, Packed, is_signed)                        \
+	case MAGIK__MESSAGE__BODY_##TYPE:                                   \
+		message->type = MESSAGE_##TYPE;                             \
+		family##_unpack(unpacker, packed->field, &message->family); \
+		return;
+		MESSAGES(CASE)
+#undef CASE
+	case MAGIK__MESSAGE__BODY__NOT_SET:
+	case _MAGIK__MESSAGE__BODY__CASE_IS_INT_SIZE:
+		break;
+	}
+	/* A field that we do not know is a message of a later version; no field is none at all. */
+	unpack_fail(unpacker,
+		    packed->base.n_unknown_fields > 0 ? MESSAGE_E_UNKNOWN : MESSAGE_E_MALFORMED);
+}
+
+int message_decode(struct bytes bytes, struct message *ret_message)
+{
+	struct unpack_budget budget;
+	struct message message = {0};
+	struct unpacker unpacker = {0};
+	ProtobufCMessage *base;
+	const Magik__Message *packed;
+
+	base = unpack_protobuf(&budget, &magik__message__descriptor, bytes, &unpacker.error);
+	if (!base)
+		return unpacker.error;
+	packed = (const Magik__Message *)base;
+	unpack_version(&unpacker, packed->version);
+	if (!unpacker.error)
+		body_unpack(&unpacker, packed, &message);
+	unpack_protobuf_free(&budget, base);
+	if (unpacker.error)
+		message_deinit(&message);
+	else
+		*ret_message = message;
+	return unpacker.error;
+}
+
+void message_deinit(struct message *message)
+{
+	switch (message->type) {
+#define CASE(TYPE, field, family, Packed, is_signed) \
+	case MESSAGE_##TYPE:                         \
+		family##_deinit(&message->family);   \
+		break;
+		MESSAGES(CASE)
+#undef CASE
+	case MESSAGE_NONE:
+	case MESSAGE_TYPE_COUNT:
+		break;
+	}
+	*message = (struct message){0};
+}
+
+void message_copy(const struct message *from, struct message *to)
+{
+	*to = (struct message){.type = from->type};
+	switch (from->type) {
+#define CASE(TYPE, field, family, Packed, is_signed)       \
+	case MESSAGE_##TYPE:                               \
+		family##_copy(&from->family, &to->family); \
+		break;
+		MESSAGES(CASE)
+#undef CASE
+	case MESSAGE_NONE:
+	case MESSAGE_TYPE_COUNT:
+		break;
+	}
+}

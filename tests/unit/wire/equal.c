@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "equal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define SAME_NUMBER(field) assert_true(a->field == b->field)
+#define SAME_TEXT(field) assert_string_equal(a->field, b->field)
+#define SAME_ID(field) assert_memory_equal(a->field.byte, b->field.byte, sizeof(a->field.byte))
+#define SAME_BYTES(field) assert_true(bytes_equal(bytes_buf(&a->field), bytes_buf(&b->field)))
+#define SAME_ADDR(field) assert_true(addr_equal(&a->field, &b->field))
+
+static void assert_object_equal(const struct object_ref *a, const struct object_ref *b)
+{
+	SAME_TEXT(namespace);
+	SAME_TEXT(kind);
+	SAME_TEXT(name);
+	assert_true(uid_equal(&a->uid, &b->uid));
+}
+
+static void assert_labels_equal(const struct label *a, const struct label *b, size_t count)
+{
+	for (size_t i = 0; i < count; i++, a++, b++) {
+		SAME_TEXT(key);
+		SAME_TEXT(value);
+	}
+}
+
+static void assert_tender_equal(const struct tender *a, const struct tender *b)
+{
+	SAME_ID(id);
+	assert_object_equal(&a->object, &b->object);
+	SAME_NUMBER(generation);
+	SAME_NUMBER(attempt);
+	SAME_NUMBER(slot_count);
+	assert_memory_equal(a->slots, b->slots, a->slot_count * sizeof(*a->slots));
+	SAME_NUMBER(needs.cpu_milli);
+	SAME_NUMBER(needs.memory_bytes);
+	SAME_TEXT(needs.engine);
+	SAME_TEXT(needs.architecture);
+	SAME_NUMBER(needs.label_count);
+	assert_labels_equal(a->needs.labels, b->needs.labels, a->needs.label_count);
+	SAME_NUMBER(priority);
+	SAME_NUMBER(preemptible);
+	SAME_ID(manifest_digest);
+	SAME_NUMBER(image_count);
+	for (size_t i = 0; i < a->image_count; i++)
+		SAME_TEXT(images[i]);
+	SAME_NUMBER(excluded_count);
+	for (size_t i = 0; i < a->excluded_count; i++)
+		SAME_ID(excluded[i]);
+}
+
+static void assert_bid_equal(const struct bid *a, const struct bid *b)
+{
+	SAME_ID(tender_id);
+	SAME_NUMBER(copies);
+	SAME_NUMBER(resident);
+	SAME_NUMBER(hold_ms);
+	SAME_NUMBER(fit);
+	SAME_NUMBER(images);
+	SAME_NUMBER(reliability);
+}
+
+static void assert_award_equal(const struct award *a, const struct award *b)
+{
+	SAME_ID(tender_id);
+	SAME_ID(winner);
+	SAME_BYTES(tender_envelope);
+	SAME_BYTES(manifest);
+	SAME_NUMBER(assignment_count);
+	for (size_t i = 0; i < a->assignment_count; i++) {
+		SAME_NUMBER(assignments[i].slot);
+		SAME_NUMBER(assignments[i].epoch);
+		SAME_ID(assignments[i].pod_uid);
+		SAME_TEXT(assignments[i].pod_name);
+	}
+}
+
+static void assert_reply_equal(const struct award_reply *a, const struct award_reply *b)
+{
+	SAME_ID(tender_id);
+	SAME_NUMBER(answer);
+	SAME_TEXT(text);
+}
+
+static void assert_cancel_equal(const struct cancel *a, const struct cancel *b)
+{
+	SAME_ID(tender_id);
+	SAME_NUMBER(pod_count);
+	for (size_t i = 0; i < a->pod_count; i++)
+		SAME_ID(pods[i]);
+}
+
+static void assert_event_equal(const struct event *a, const struct event *b)
+{
+	SAME_ID(tender_id);
+	SAME_NUMBER(slot);
+	SAME_ID(pod_uid);
+	SAME_NUMBER(kind);
+	SAME_TEXT(text);
+}
+
+static void assert_disposal_equal(const struct disposal *a, const struct disposal *b)
+{
+	assert_object_equal(&a->object, &b->object);
+	SAME_ID(pod_uid);
+	SAME_NUMBER(grace_s);
+}
+
+static void assert_record_equal(const struct record *a, const struct record *b)
+{
+	assert_int_equal(record_key_compare(&a->key, &b->key), 0);
+	assert_int_equal(record_version_compare(&a->version, &b->version), 0);
+	assert_object_equal(&a->object, &b->object);
+	SAME_NUMBER(gone);
+	SAME_NUMBER(written_ms);
+	SAME_BYTES(value);
+}
+
+static void assert_ack_equal(const struct record_ack *a, const struct record_ack *b)
+{
+	assert_int_equal(record_key_compare(&a->key, &b->key), 0);
+	assert_int_equal(record_version_compare(&a->version, &b->version), 0);
+	SAME_NUMBER(stored);
+	SAME_TEXT(text);
+}
+
+static void assert_summary_equal(const struct sync_summary *a, const struct sync_summary *b)
+{
+	SAME_NUMBER(bucket_count);
+	for (size_t i = 0; i < a->bucket_count; i++)
+		SAME_NUMBER(buckets[i]);
+}
+
+static void assert_keys_equal(const struct sync_keys *a, const struct sync_keys *b)
+{
+	SAME_NUMBER(bucket_count);
+	for (size_t i = 0; i < a->bucket_count; i++)
+		SAME_NUMBER(buckets[i]);
+	SAME_NUMBER(entry_count);
+	for (size_t i = 0; i < a->entry_count; i++) {
+		const struct sync_entry *x = &a->entries[i], *y = &b->entries[i];
+
+		assert_int_equal(record_key_compare(&x->key, &y->key), 0);
+		assert_int_equal(record_version_compare(&x->version, &y->version), 0);
+	}
+	SAME_NUMBER(reply);
+}
+
+static void assert_want_equal(const struct sync_want *a, const struct sync_want *b)
+{
+	SAME_NUMBER(key_count);
+	for (size_t i = 0; i < a->key_count; i++)
+		assert_int_equal(record_key_compare(&a->keys[i], &b->keys[i]), 0);
+}
+
+static void assert_member_equal(const struct member *a, const struct member *b)
+{
+	SAME_ID(id);
+	SAME_ADDR(addr);
+	SAME_TEXT(name);
+	SAME_NUMBER(incarnation);
+	SAME_NUMBER(steward);
+}
+
+static void assert_members_equal(const struct members *a, const struct members *b)
+{
+	SAME_NUMBER(report_count);
+	for (size_t i = 0; i < a->report_count; i++) {
+		assert_member_equal(&a->reports[i].member, &b->reports[i].member);
+		SAME_NUMBER(reports[i].state);
+	}
+}
+
+static void assert_hello_equal(const struct hello *a, const struct hello *b)
+{
+	assert_member_equal(&a->self, &b->self);
+	SAME_NUMBER(fabric_ms);
+	SAME_NUMBER(version_min);
+	SAME_NUMBER(version_max);
+	SAME_ID(leaf);
+}
+
+static void assert_ping_equal(const struct ping *a, const struct ping *b)
+{
+	SAME_NUMBER(sequence);
+	SAME_NUMBER(fabric_ms);
+	assert_members_equal(&a->gossip, &b->gossip);
+}
+
+static void assert_leaf_equal(const struct leaf *a, const struct leaf *b)
+{
+	SAME_NUMBER(cert_count);
+	for (size_t i = 0; i < a->cert_count; i++)
+		SAME_BYTES(certs[i]);
+}
+
+void assert_message_equal(const struct message *a, const struct message *b)
+{
+	SAME_NUMBER(type);
+	switch (a->type) {
+	case MESSAGE_TENDER:
+		return assert_tender_equal(&a->tender, &b->tender);
+	case MESSAGE_BID:
+		return assert_bid_equal(&a->bid, &b->bid);
+	case MESSAGE_AWARD:
+		return assert_award_equal(&a->award, &b->award);
+	case MESSAGE_AWARD_REPLY:
+		return assert_reply_equal(&a->award_reply, &b->award_reply);
+	case MESSAGE_AWARD_CONFIRM:
+		SAME_ID(award_confirm.tender_id);
+		return;
+	case MESSAGE_RELEASE:
+		SAME_ID(release.tender_id);
+		return;
+	case MESSAGE_CANCEL:
+		return assert_cancel_equal(&a->cancel, &b->cancel);
+	case MESSAGE_EVENT:
+		return assert_event_equal(&a->event, &b->event);
+	case MESSAGE_DISPOSAL:
+		return assert_disposal_equal(&a->disposal, &b->disposal);
+	case MESSAGE_RECORD:
+		return assert_record_equal(&a->record, &b->record);
+	case MESSAGE_RECORD_ACK:
+		return assert_ack_equal(&a->record_ack, &b->record_ack);
+	case MESSAGE_SYNC_SUMMARY:
+		return assert_summary_equal(&a->sync_summary, &b->sync_summary);
+	case MESSAGE_SYNC_KEYS:
+		return assert_keys_equal(&a->sync_keys, &b->sync_keys);
+	case MESSAGE_SYNC_WANT:
+		return assert_want_equal(&a->sync_want, &b->sync_want);
+	case MESSAGE_HELLO:
+		return assert_hello_equal(&a->hello, &b->hello);
+	case MESSAGE_MEMBERS:
+		return assert_members_equal(&a->members, &b->members);
+	case MESSAGE_PING:
+	case MESSAGE_PONG:
+		return assert_ping_equal(&a->ping, &b->ping);
+	case MESSAGE_LEAF_WANT:
+		SAME_ID(leaf_want.leaf);
+		return;
+	case MESSAGE_LEAF:
+		return assert_leaf_equal(&a->leaf, &b->leaf);
+	case MESSAGE_NONE:
+	case MESSAGE_TYPE_COUNT:
+		fail();
+	}
+}
+
+static void assert_container_equal(const struct container_status *a,
+				   const struct container_status *b)
+{
+	SAME_TEXT(name);
+	SAME_TEXT(image);
+	SAME_TEXT(image_id);
+	SAME_TEXT(container_id);
+	SAME_NUMBER(init);
+	SAME_NUMBER(ready);
+	SAME_NUMBER(state);
+	SAME_TEXT(reason);
+	SAME_TEXT(message);
+	SAME_NUMBER(exit_code);
+	SAME_NUMBER(restarts);
+	SAME_NUMBER(started_ms);
+	SAME_NUMBER(finished_ms);
+	SAME_TEXT(last_reason);
+	SAME_NUMBER(last_exit_code);
+	SAME_NUMBER(last_started_ms);
+	SAME_NUMBER(last_finished_ms);
+}
+
+void assert_presence_equal(const struct presence *a, const struct presence *b)
+{
+	SAME_ID(pod_uid);
+	SAME_TEXT(pod_name);
+	assert_object_equal(&a->object, &b->object);
+	SAME_NUMBER(generation);
+	SAME_NUMBER(slot);
+	SAME_NUMBER(epoch);
+	SAME_ID(node);
+	SAME_TEXT(node_name);
+	SAME_NUMBER(phase);
+	SAME_NUMBER(ready);
+	SAME_NUMBER(terminating);
+	SAME_TEXT(reason);
+	SAME_TEXT(message);
+	SAME_TEXT(pod_ip);
+	SAME_TEXT(host_ip);
+	SAME_NUMBER(created_ms);
+	SAME_NUMBER(started_ms);
+	SAME_NUMBER(container_count);
+	for (size_t i = 0; i < a->container_count; i++)
+		assert_container_equal(&a->containers[i], &b->containers[i]);
+}
+
+void assert_node_facts_equal(const struct node_facts *a, const struct node_facts *b)
+{
+	SAME_ID(id);
+	SAME_TEXT(name);
+	SAME_ADDR(addr);
+	SAME_TEXT(api_url);
+	SAME_NUMBER(label_count);
+	assert_labels_equal(a->labels, b->labels, a->label_count);
+	SAME_NUMBER(cpu_milli);
+	SAME_NUMBER(memory_bytes);
+	SAME_NUMBER(cpu_milli_free_max);
+	SAME_NUMBER(memory_bytes_free_max);
+	SAME_NUMBER(cpu_milli_used);
+	SAME_NUMBER(memory_bytes_used);
+	SAME_NUMBER(pods_max);
+	SAME_NUMBER(pods_used);
+	SAME_NUMBER(schedulable);
+	SAME_NUMBER(steward);
+	SAME_NUMBER(admit);
+	SAME_NUMBER(worker);
+	SAME_TEXT(architecture);
+	SAME_TEXT(os_image);
+	SAME_TEXT(kernel);
+	SAME_TEXT(runtime);
+	SAME_TEXT(version);
+	SAME_TEXT(boot_id);
+	SAME_TEXT(machine_id);
+	SAME_NUMBER(created_ms);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "samples.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct uid sample_uid(uint8_t n)
+{
+	struct uid uid;
+
+	memset(uid.byte, n, sizeof(uid.byte));
+	return uid;
+}
+
+struct digest sample_digest(uint8_t n)
+{
+	struct digest digest;
+
+	memset(digest.byte, n, sizeof(digest.byte));
+	return digest;
+}
+
+struct node_id sample_node_id(uint8_t n)
+{
+	struct node_id id;
+
+	memset(id.byte, n, sizeof(id.byte));
+	return id;
+}
+
+static struct addr sample_addr(const char *text)
+{
+	struct addr addr = {0};
+
+	assert(addr_parse(text, &addr));
+	return addr;
+}
+
+static struct object_ref sample_object(void)
+{
+	return (struct object_ref){
+		.uid = sample_uid(1),
+		.namespace = mem_strdup("shop"),
+		.kind = mem_strdup("Deployment"),
+		.name = mem_strdup("web"),
+	};
+}
+
+static struct label *sample_labels(size_t count)
+{
+	struct label *labels = mem_alloc(count, sizeof(*labels));
+
+	for (size_t i = 0; i < count; i++) {
+		labels[i].key = mem_strdup(i ? "zone" : "example.com/disk");
+		labels[i].value = mem_strdup(i ? "" : "ssd");
+	}
+	return labels;
+}
+
+static void tender_fill(struct tender *tender)
+{
+	*tender = (struct tender){
+		.id = sample_digest(2),
+		.object = sample_object(),
+		.generation = 3,
+		.attempt = 4,
+		.slots = mem_alloc(2, sizeof(uint32_t)),
+		.slot_count = 2,
+		.needs = {.cpu_milli = 250,
+			  .memory_bytes = 64 << 20,
+			  .engine = mem_strdup("crun"),
+			  .architecture = mem_strdup("amd64"),
+			  .labels = sample_labels(2),
+			  .label_count = 2},
+		.priority = -5,
+		.preemptible = true,
+		.manifest_digest = sample_digest(6),
+		.images = mem_alloc(1, sizeof(char *)),
+		.image_count = 1,
+		.excluded = mem_alloc(2, sizeof(struct node_id)),
+		.excluded_count = 2,
+	};
+	tender->slots[0] = 7;
+	tender->slots[1] = 300;
+	tender->images[0] = mem_strdup("localhost/nginx:1.22");
+	tender->excluded[0] = sample_node_id(8);
+	tender->excluded[1] = sample_node_id(9);
+}
+
+static void award_fill(struct award *award)
+{
+	*award = (struct award){
+		.tender_id = sample_digest(2),
+		.winner = sample_node_id(8),
+		.assignments = mem_alloc(1, sizeof(struct assignment)),
+		.assignment_count = 1,
+	};
+	buf_append_str(&award->tender_envelope, "envelope");
+	buf_append_str(&award->manifest, "{\"kind\":\"Deployment\"}");
+	award->assignments[0] = (struct assignment){
+		.slot = 7,
+		.epoch = 1,
+		.pod_uid = sample_uid(10),
+		.pod_name = mem_strdup("web-7"),
+	};
+}
+
+static struct record_key sample_key(void)
+{
+	return (struct record_key){RECORD_PRESENCE, sample_uid(1), sample_uid(10)};
+}
+
+static struct record_version sample_version(void)
+{
+	return (struct record_version){3, UINT64_C(1700000000000) << 16 | 5, sample_digest(11)};
+}
+
+static void record_fill(struct record *record)
+{
+	*record = (struct record){
+		.key = sample_key(),
+		.version = sample_version(),
+		.object = sample_object(),
+		.gone = true,
+		.written_ms = 1700000000000,
+	};
+	buf_append_str(&record->value, "value");
+}
+
+static struct member sample_member(void)
+{
+	return (struct member){
+		.id = sample_node_id(8),
+		.addr = sample_addr("10.0.0.2:7946"),
+		.name = mem_strdup("böjen-2"),
+		.incarnation = 1700000000000,
+		.steward = true,
+	};
+}
+
+static void members_fill(struct members *members)
+{
+	members->report_count = 2;
+	members->reports = mem_alloc(2, sizeof(*members->reports));
+	members->reports[0] = (struct member_report){sample_member(), MEMBER_LEFT};
+	members->reports[1] = (struct member_report){sample_member(), MEMBER_SUSPECT};
+	members->reports[1].member.addr = sample_addr("[fe80::2]:1");
+}
+
+static void market_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_TENDER:
+		tender_fill(&message->tender);
+		break;
+	case MESSAGE_BID:
+		message->bid = (struct bid){sample_digest(2), 1, 2, 3, 4, 5, 6};
+		break;
+	case MESSAGE_AWARD:
+		award_fill(&message->award);
+		break;
+	case MESSAGE_AWARD_REPLY:
+		message->award_reply = (struct award_reply){sample_digest(2), AWARD_REFUSED_DELETED,
+							    mem_strdup("too\tlate\n")};
+		break;
+	case MESSAGE_CANCEL:
+		message->cancel = (struct cancel){sample_digest(2), mem_new(struct uid), 1};
+		message->cancel.pods[0] = sample_uid(10);
+		break;
+	case MESSAGE_EVENT:
+		message->event = (struct event){sample_digest(2), 7, sample_uid(10),
+						EVENT_CANCELLED, mem_strdup("no image")};
+		break;
+	case MESSAGE_DISPOSAL:
+		message->disposal = (struct disposal){sample_object(), sample_uid(10), 30};
+		break;
+	default: /* a confirmation and a release are one digest each, in the same place */
+		message->release.tender_id = sample_digest(2);
+	}
+}
+
+static void sync_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_SYNC_SUMMARY:
+		message->sync_summary.bucket_count = SYNC_BUCKETS;
+		message->sync_summary.buckets = mem_alloc(SYNC_BUCKETS, sizeof(uint64_t));
+		for (uint64_t i = 0; i < SYNC_BUCKETS; i++)
+			message->sync_summary.buckets[i] = i << 56 | i;
+		break;
+	case MESSAGE_SYNC_KEYS:
+		message->sync_keys = (struct sync_keys){
+			.buckets = mem_alloc(2, sizeof(uint32_t)),
+			.bucket_count = 2,
+			.entries = mem_new(struct sync_entry),
+			.entry_count = 1,
+			.reply = true,
+		};
+		message->sync_keys.buckets[1] = SYNC_BUCKETS - 1;
+		message->sync_keys.entries[0] = (struct sync_entry){sample_key(), sample_version()};
+		break;
+	default:
+		message->sync_want = (struct sync_want){mem_new(struct record_key), 1};
+		message->sync_want.keys[0] = sample_key();
+	}
+}
+
+static void overlay_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_HELLO:
+		message->hello =
+			(struct hello){sample_member(), 1700000000001, 1, 2, sample_digest(12)};
+		break;
+	case MESSAGE_MEMBERS:
+		members_fill(&message->members);
+		break;
+	case MESSAGE_PING:
+	case MESSAGE_PONG:
+		message->ping.sequence = 13;
+		message->ping.fabric_ms = 1700000000002;
+		members_fill(&message->ping.gossip);
+		break;
+	case MESSAGE_LEAF_WANT:
+		message->leaf_want.leaf = sample_digest(12);
+		break;
+	default:
+		message->leaf.cert_count = 2;
+		buf_append_str(&message->leaf.certs[0], "leaf");
+		buf_append_str(&message->leaf.certs[1], "intermediate");
+	}
+}
+
+struct message sample_message(enum message_type type)
+{
+	struct message message = {.type = type};
+
+	if (type < MESSAGE_RECORD) {
+		market_fill(&message);
+	} else if (type == MESSAGE_RECORD) {
+		record_fill(&message.record);
+	} else if (type == MESSAGE_RECORD_ACK) {
+		message.record_ack = (struct record_ack){sample_key(), sample_version(), true,
+							 mem_strdup("stored")};
+	} else if (type < MESSAGE_HELLO) {
+		sync_fill(&message);
+	} else {
+		overlay_fill(&message);
+	}
+	return message;
+}
+
+static struct container_status sample_container(void)
+{
+	return (struct container_status){
+		.name = mem_strdup("nginx"),
+		.image = mem_strdup("localhost/nginx:1.22"),
+		.image_id = mem_strdup("localhost/nginx@sha256:00"),
+		.container_id = mem_strdup("crun://1"),
+		.init = true,
+		.ready = true,
+		.state = CONTAINER_TERMINATED,
+		.reason = mem_strdup("OOMKilled"),
+		.message = mem_strdup("it ate too much"),
+		.exit_code = -137,
+		.restarts = 2,
+		.started_ms = 3,
+		.finished_ms = 4,
+		.last_reason = mem_strdup("Error"),
+		.last_exit_code = -1,
+		.last_started_ms = 1,
+		.last_finished_ms = 2,
+	};
+}
+
+struct presence sample_presence(void)
+{
+	struct presence presence = {
+		.pod_uid = sample_uid(10),
+		.pod_name = mem_strdup("web-7"),
+		.object = sample_object(),
+		.generation = 3,
+		.slot = 7,
+		.epoch = 1,
+		.node = sample_node_id(8),
+		.node_name = mem_strdup("n2"),
+		.phase = POD_GONE,
+		.ready = true,
+		.terminating = true,
+		.reason = mem_strdup("Evicted"),
+		.message = mem_strdup("line\nline"),
+		.pod_ip = mem_strdup("fd00::7"),
+		.host_ip = mem_strdup("10.0.0.2"),
+		.created_ms = 1,
+		.started_ms = 2,
+		.containers = mem_new(struct container_status),
+		.container_count = 1,
+	};
+
+	presence.containers[0] = sample_container();
+	return presence;
+}
+
+struct node_facts sample_node_facts(void)
+{
+	return (struct node_facts){
+		.id = sample_node_id(8),
+		.name = mem_strdup("n2"),
+		.addr = sample_addr("10.0.0.2:7946"),
+		.api_url = mem_strdup("https://10.0.0.2:3000"),
+		.labels = sample_labels(2),
+		.label_count = 2,
+		.cpu_milli = 4000,
+		.memory_bytes = 8LL << 30,
+		.cpu_milli_free_max = 3800,
+		.memory_bytes_free_max = 7LL << 30,
+		.cpu_milli_used = 250,
+		.memory_bytes_used = 64 << 20,
+		.pods_max = 110,
+		.pods_used = 1,
+		.schedulable = true,
+		.steward = true,
+		.admit = true,
+		.worker = true,
+		.architecture = mem_strdup("amd64"),
+		.os_image = mem_strdup("Debian GNU/Linux 12 (bookworm)"),
+		.kernel = mem_strdup("6.1.0"),
+		.runtime = mem_strdup("crun://1.8.1"),
+		.version = mem_strdup("0.1.0"),
+		.boot_id = mem_strdup("boot"),
+		.machine_id = mem_strdup("machine"),
+		.created_ms = 1700000000000,
+	};
+}
