@@ -44,6 +44,7 @@ void hello_pack(struct packer *packer, const struct hello *from, Magik__Hello *t
 	to->self = pack_one(packer, Magik__Member, magik__member__init);
 	member_pack(packer, &from->self, to->self);
 	to->fabric_ms = pack_natural(from->fabric_ms);
+	to->fabric_settled = from->fabric_settled;
 	to->version_min = from->version_min;
 	to->version_max = from->version_max;
 	to->leaf = pack_id(&from->leaf);
@@ -53,6 +54,7 @@ void hello_unpack(struct unpacker *unpacker, const Magik__Hello *from, struct he
 {
 	member_unpack(unpacker, from->self, &to->self);
 	to->fabric_ms = unpack_natural(unpacker, from->fabric_ms);
+	to->fabric_settled = from->fabric_settled;
 	to->version_max = from->version_max;
 	to->version_min = unpack_u32(unpacker, from->version_min, from->version_max);
 	unpack_id(unpacker, from->leaf, &to->leaf);
@@ -116,6 +118,7 @@ void ping_pack(struct packer *packer, const struct ping *from, Magik__Ping *to)
 {
 	to->sequence = from->sequence;
 	to->fabric_ms = pack_natural(from->fabric_ms);
+	to->fabric_settled = from->fabric_settled;
 	if (from->gossip.report_count > 0) {
 		to->gossip = pack_one(packer, Magik__Members, magik__members__init);
 		members_pack(packer, &from->gossip, to->gossip);
@@ -126,6 +129,7 @@ void ping_unpack(struct unpacker *unpacker, const Magik__Ping *from, struct ping
 {
 	to->sequence = from->sequence;
 	to->fabric_ms = unpack_natural(unpacker, from->fabric_ms);
+	to->fabric_settled = from->fabric_settled;
 	if (from->gossip)
 		members_unpack(unpacker, from->gossip, &to->gossip);
 }

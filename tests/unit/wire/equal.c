@@ -181,6 +181,7 @@ static void assert_hello_equal(const struct hello *a, const struct hello *b)
 {
 	assert_member_equal(&a->self, &b->self);
 	SAME_NUMBER(fabric_ms);
+	SAME_NUMBER(fabric_settled);
 	SAME_NUMBER(version_min);
 	SAME_NUMBER(version_max);
 	SAME_ID(leaf);
@@ -190,6 +191,7 @@ static void assert_ping_equal(const struct ping *a, const struct ping *b)
 {
 	SAME_NUMBER(sequence);
 	SAME_NUMBER(fabric_ms);
+	SAME_NUMBER(fabric_settled);
 	assert_members_equal(&a->gossip, &b->gossip);
 }
 

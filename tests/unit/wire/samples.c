@@ -211,8 +211,8 @@ static void overlay_fill(struct message *message)
 {
 	switch ((int)message->type) {
 	case MESSAGE_HELLO:
-		message->hello =
-			(struct hello){sample_member(), 1700000000001, 1, 2, sample_digest(12)};
+		message->hello = (struct hello){sample_member(),  1700000000001, true, 1, 2,
+						sample_digest(12)};
 		break;
 	case MESSAGE_MEMBERS:
 		members_fill(&message->members);
@@ -221,6 +221,7 @@ static void overlay_fill(struct message *message)
 	case MESSAGE_PONG:
 		message->ping.sequence = 13;
 		message->ping.fabric_ms = 1700000000002;
+		message->ping.fabric_settled = true;
 		members_fill(&message->ping.gossip);
 		break;
 	case MESSAGE_LEAF_WANT:
