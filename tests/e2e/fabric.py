@@ -13,10 +13,10 @@ import re
 import shutil
 import signal
 import ssl
-import subprocess
 import tempfile
 import time
 
+import manifests
 from network import Network, run
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -96,19 +96,19 @@ class Fabric:
         self.machines.append(machine)
         return machine
 
-    def grow(self, count, **options):
-        """Start count machines; those after the very first join through the first running one."""
-        added = []
-        for _ in range(count):
-            machine = self.machine()
-            through = next((other for other in self.machines if other.alive()), None)
-            join = through.token() if through else None
-            machine.start(join=join, **options)
-            if self.kubeconfig is None:
-                self.kubeconfig = machine.kubeconfig()
-            added.append(machine)
-        self.wait_nodes([machine.name for machine in self.machines if machine.alive()])
-        return added
+    def grow(self, count):
+        """Start count machines and wait until all see each other; returns them."""
+        return [self.grow_with(f"m{len(self.machines) + 1}") for _ in range(count)]
+
+    def grow_with(self, name, *arguments, **options):
+        """Start one more machine with extra arguments; it joins through the first that runs."""
+        machine = self.machine(name)
+        through = next((other for other in self.machines if other.alive()), None)
+        machine.start(*arguments, join=through.token() if through else None, **options)
+        if self.kubeconfig is None:
+            self.kubeconfig = machine.kubeconfig()
+        self.wait_nodes([other.name for other in self.machines if other.alive()])
+        return machine
 
     @property
     def first(self):
@@ -167,6 +167,10 @@ class Fabric:
             self.credential = Credential(self.kubeconfig, self.directory)
             self._context = self.credential.context()
         return self._context, self.credential.server_name
+
+    def apply(self, *objects, machine=None):
+        """kubectl apply of objects made by manifests.py."""
+        return self.kubectl("apply", "-f", "-", machine=machine, input=manifests.text(*objects))
 
     def pods(self, machine=None, selector=None, namespace="default"):
         """The pods as any machine lists them."""
