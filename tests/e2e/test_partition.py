@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines that cannot reach each other go on; when they can again, they agree."""
+import manifests
+from fabric import eventually, is_ready
+
+
+def ready_names(fabric, machine):
+    nodes = fabric.api("/api/v1/nodes", machine=machine).json()["items"]
+    return sorted(node["metadata"]["name"] for node in nodes if is_ready(node))
+
+
+def test_both_sides_schedule_and_agree_after_the_heal(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(3)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    one, two, three = fabric.machines
+    fabric.apply(manifests.deployment("web", 3))
+    fabric.wait_pods(3)
+    fabric.network.partition([one.host], [two.host, three.host])
+    eventually("the majority side sees two machines",
+               lambda: ready_names(fabric, two) == ["m2", "m3"], timeout=60)
+    eventually("the single machine sees itself", lambda: ready_names(fabric, one) == ["m1"], 60)
+    fabric.apply(manifests.deployment("left", 1), machine=one)
+    fabric.apply(manifests.deployment("right", 2), machine=two)
+    fabric.wait_pods(1, selector="app=left", machine=one)
+    fabric.wait_pods(2, selector="app=right", machine=two)
+    fabric.network.heal()
+    fabric.wait_nodes(["m1", "m2", "m3"], timeout=60)
+    for machine in fabric.machines:
+        for name, count in (("web", 3), ("left", 1), ("right", 2)):
+            fabric.wait_pods(count, selector=f"app={name}", machine=machine, timeout=30)
+
+
+def test_a_deletion_reaches_a_machine_that_was_away(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(3)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    one, two, _ = fabric.machines
+    fabric.apply(manifests.deployment("web", 3))
+    fabric.wait_pods(3)
+    one.kill()
+    fabric.kubectl("delete", "deployment", "web", "--wait=false", machine=two)
+    one.start()
+    fabric.wait_nodes(["m1", "m2", "m3"], timeout=60)
+    for machine in fabric.machines:
+        fabric.wait_pods(0, machine=machine)
+    eventually("its pod is gone too",
+               lambda: not any("sleep 1000" in args for args in one.host.processes().values()))
