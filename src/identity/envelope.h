@@ -70,4 +70,4 @@ _must_use_ bool envelope_signed_by(const struct envelope *envelope, const struct
  */
 _must_use_ int envelope_open(struct bytes bytes, struct trust *trust,
 			     const struct trust_query *query, struct envelope *ret_envelope,
-			     const struct cert **ret_leaf);
+			     const struct cert **ret_leaf, struct err *err);

@@ -18,6 +18,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/attr.h"
 #include "base/id.h"
 #include "base/time.h"
@@ -62,9 +65,10 @@ struct wall fabric_time_now(const struct fabric_time *time, struct mono now);
 bool fabric_time_is_settled(const struct fabric_time *time);
 
 /*
- * A connected peer said that its fabric time is @said (half the round trip already added by the
- * caller). Returns the step taken, in ms (0: none), for the log. A peer beyond the table is
- * ignored.
+ * A connected peer said that its fabric time is @said: as it stood in the message, with nothing
+ * added for the way here, since an estimate too high would make two machines push each other ahead
+ * for ever, while one too low is within what is left out. Returns the step taken, in ms (0: none),
+ * for the log. A peer beyond the table is ignored.
  */
 int64_t fabric_time_hear(struct fabric_time *time, struct mono now, const struct node_id *peer,
 			 struct wall said, bool peer_settled);

@@ -13,6 +13,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/attr.h"
 #include "base/id.h"
 #include "base/time.h"

@@ -61,3 +61,7 @@ void grant_format(const struct grant *grant, struct buf *out);
 
 /* One role by its name, as --role takes it; 0 when there is no such role. */
 uint32_t role_parse(const char *name);
+
+/* A DNS label as Kubernetes has it (RFC 1123): lower case, 1 to 63 characters. Namespaces and node
+ * names are. */
+bool name_is_dns_label(struct bytes text);

@@ -63,7 +63,8 @@ struct trust_cached; /* private: one verified chain */
 struct trust {
 	struct node_id root[CERT_FAMILY_COUNT]; /* by family - 1 */
 	char fabric[FABRIC_ID_LEN + 1];
-	bool (*revoked)(void *ctx, const struct cert *cert); /* may be NULL: nothing is revoked */
+	/* Has this subject's key been revoked? NULL: nothing is. */
+	bool (*revoked)(void *ctx, const struct node_id *key);
 	void *revoked_ctx;
 	struct map cache;        /* leaf hash -> struct trust_cached */
 	struct list cache_order; /* least recently used first */
