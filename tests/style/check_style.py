@@ -28,7 +28,7 @@ NOT_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n
 def tracked(top):
     """The files of the tree, without what git ignores."""
     out = subprocess.run(
-        ["git", "-C", top, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "-C", top, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True, stdout=subprocess.PIPE)
     paths = (top / name for name in out.stdout.decode().split("\0") if name)
     return sorted(path for path in paths if path.is_file())
