@@ -70,9 +70,10 @@ enum market_effect_type {
 	MARKET_SEND,   /* sign and send @message to @to (maybe ourselves) */
 	MARKET_START,  /* the award in @message binds this machine: start its pods */
 	MARKET_STOP,   /* stop pod @pod_uid, @text says why */
-	MARKET_PLACED, /* owner: @slot runs as @pod_uid on @to */
-	MARKET_FAILED, /* owner: @slot failed on @to and no bid is left that could take it yet */
-	MARKET_CLOSED, /* owner: the tender is over; @slots remain unplaced */
+	MARKET_PLACED, /* owner: @to has accepted @slot as @pod_uid */
+	MARKET_FAILED, /* owner: @slot failed on @to, or @to was silent, and no bid is left */
+	MARKET_CLOSED, /* owner: every slot is accepted or given up; @slots remain unplaced. Once
+			* per tender; a pod may still be MARKET_FAILED after it */
 	MARKET_FREED,  /* this machine has room again: a capacity notice */
 };
 

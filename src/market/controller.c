@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller of replicas.
+ *
+ * An object is judged only in controller_show(), from one complete view; everything else that
+ * happens leaves a note on a slot and makes the object due, so that the caller shows it again.
+ * Notes exist only for slots that are not known to run:
+ *
+ *   (none) --tender--> PENDING --placed--> PENDING --pod runs--> (none)
+ *                        |  ^
+ *             not placed,|  | its time has come: next attempt
+ *                 failed v  |
+ *                      BACKOFF
+ *
+ * One tender of an object is open at a time: the bids for the next 64 slots then already count the
+ * replicas of the last 64, and so the spread stays even however many there are.
+ *
+ * Machines on which a slot failed are passed over for CONTROLLER_EXCLUDE_MS, except (OUR rule) in
+ * the attempt after one that placed nothing: a fabric of one has no other machine to try.
+ */
+#include "market/controller.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum note_state {
+	NOTE_PENDING, /* in a tender, or placed and not seen yet; @until then it counts as missing
+		       */
+	NOTE_BACKOFF, /* tried in vain; again at @until */
+};
+
+struct note {
+	uint32_t slot;
+	enum note_state state;
+	struct mono until;
+	struct mono tried_at;
+	uint32_t failures;
+};
+
+/* A machine that is passed over. */
+struct exclusion {
+	struct node_id node;
+	struct mono until;
+};
+
+/* A pod that is one too many, and since when this has been seen. */
+struct sighting {
+	struct uid pod_uid;
+	struct mono since;
+	bool seen; /* in the view at hand */
+};
+
+struct charge {
+	struct uid object_uid;
+	uint64_t generation;
+	uint32_t attempt;
+	struct mono settle_until;
+	struct mono tender_until; /* a tender is open, at most until then; 0 = none */
+	bool excluding;           /* the open tender named exclusions */
+	bool include_all;         /* the next one must not */
+	struct mono due;
+	struct note *notes;
+	size_t note_count;
+	struct exclusion excluded[MESSAGE_NODES_MAX];
+	size_t excluded_count;
+	struct sighting *sightings;
+	size_t sighting_count;
+};
+
+struct effect_node {
+	struct list link;
+	struct controller_effect effect;
+	uint32_t *slots;
+	struct node_id *excluded;
+	char *text;
+};
+
+struct controller {
+	uint64_t random;
+	struct map charges; /* object uid -> struct charge */
+	struct mono deadline;
+	struct list effects;
+	struct effect_node *last;
+};
+
+struct controller *controller_new(uint64_t seed)
+{
+	struct controller *controller = mem_new(struct controller);
+
+	controller->random = seed;
+	controller->deadline = MONO_NEVER;
+	map_init(&controller->charges, seed);
+	list_init(&controller->effects);
+	return controller;
+}
+
+static void charge_free(struct charge *charge)
+{
+	free(charge->notes);
+	free(charge->sightings);
+	free(charge);
+}
+
+void controller_free(struct controller *controller)
+{
+	if (!controller)
+		return;
+	map_for_each (entry, &controller->charges)
+		charge_free(entry->value);
+	map_deinit(&controller->charges);
+	while (controller_next_effect(controller))
+		continue;
+	free(controller);
+}
+
+/* splitmix64, as in market.c: jitter only. */
+static uint64_t controller_random(struct controller *controller)
+{
+	uint64_t z = controller->random += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+	return z ^ z >> 31;
+}
+
+static struct bytes uid_bytes(const struct uid *uid)
+{
+	return bytes_of(uid->byte, sizeof(uid->byte));
+}
+
+static struct charge *charge_find(const struct controller *controller, const struct uid *uid)
+{
+	return map_get(&controller->charges, uid_bytes(uid));
+}
+
+/* ---- time ---- */
+
+static void find_deadline(struct controller *controller)
+{
+	controller->deadline = MONO_NEVER;
+	map_for_each (entry, &controller->charges) {
+		const struct charge *charge = entry->value;
+
+		controller->deadline = mono_min(controller->deadline, charge->due);
+	}
+}
+
+static void charge_set_due(struct controller *controller, struct charge *charge, struct mono due)
+{
+	bool was_first = charge->due.us == controller->deadline.us;
+
+	charge->due = due;
+	if (due.us <= controller->deadline.us)
+		controller->deadline = due;
+	else if (was_first)
+		find_deadline(controller);
+}
+
+bool controller_due(const struct controller *controller, struct mono now, size_t *position,
+		    struct uid *ret_object_uid)
+{
+	struct map_entry *entry;
+
+	while ((entry = map_next(&controller->charges, position)) != NULL) {
+		const struct charge *charge = entry->value;
+
+		if (!mono_reached(now, charge->due))
+			continue;
+		*ret_object_uid = charge->object_uid;
+		return true;
+	}
+	return false;
+}
+
+struct mono controller_deadline(const struct controller *controller)
+{
+	return controller->deadline;
+}
+
+/* ---- notes ---- */
+
+static struct note *note_find(const struct charge *charge, uint32_t slot)
+{
+	for (size_t i = 0; i < charge->note_count; i++)
+		if (charge->notes[i].slot == slot)
+			return &charge->notes[i];
+	return NULL;
+}
+
+static struct note *note_get(struct charge *charge, uint32_t slot)
+{
+	struct note *note = note_find(charge, slot);
+
+	if (note)
+		return note;
+	if ((charge->note_count & (charge->note_count - 1)) == 0)
+		charge->notes =
+			mem_resize(charge->notes, charge->note_count ? 2 * charge->note_count : 1,
+				   sizeof(*charge->notes));
+	note = &charge->notes[charge->note_count++];
+	*note = (struct note){.slot = slot};
+	return note;
+}
+
+static void note_pending(struct charge *charge, struct mono now, uint32_t slot)
+{
+	struct note *note = note_get(charge, slot);
+
+	note->state = NOTE_PENDING;
+	note->until = mono_add_ms(now, CONTROLLER_PENDING_MS);
+}
+
+/* Exponential, with a quarter of jitter either way. A slot that backs off already is left alone:
+ * one failure may be told twice. */
+static void note_backoff(struct controller *controller, struct charge *charge, struct mono now,
+			 uint32_t slot)
+{
+	struct note *note = note_get(charge, slot);
+	int64_t wait_ms = CONTROLLER_RETRY_MIN_MS;
+
+	if (note->state == NOTE_BACKOFF && !mono_reached(now, note->until))
+		return;
+	for (uint32_t i = 0; i < note->failures && wait_ms < CONTROLLER_RETRY_MAX_MS; i++)
+		wait_ms *= 2;
+	if (wait_ms > CONTROLLER_RETRY_MAX_MS)
+		wait_ms = CONTROLLER_RETRY_MAX_MS;
+	wait_ms =
+		wait_ms * 3 / 4 + (int64_t)(controller_random(controller) % (uint64_t)wait_ms) / 2;
+	note->state = NOTE_BACKOFF;
+	note->failures++;
+	note->tried_at = now;
+	note->until = mono_add_ms(now, wait_ms);
+}
+
+static void notes_drop_from(struct charge *charge, uint32_t replicas)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < charge->note_count; i++)
+		if (charge->notes[i].slot < replicas)
+			charge->notes[kept++] = charge->notes[i];
+	charge->note_count = kept;
+}
+
+static void note_remove(struct charge *charge, struct note *note)
+{
+	*note = charge->notes[--charge->note_count];
+}
+
+/* ---- exclusions ---- */
+
+static void exclusion_remove(struct charge *charge, size_t at)
+{
+	charge->excluded_count--;
+	memmove(&charge->excluded[at], &charge->excluded[at + 1],
+		(charge->excluded_count - at) * sizeof(charge->excluded[0]));
+}
+
+static void exclude(struct charge *charge, struct mono now, const struct node_id *node)
+{
+	for (size_t i = charge->excluded_count; i-- > 0;)
+		if (node_id_equal(&charge->excluded[i].node, node) ||
+		    mono_reached(now, charge->excluded[i].until))
+			exclusion_remove(charge, i);
+	if (charge->excluded_count == MESSAGE_NODES_MAX)
+		exclusion_remove(charge, 0);
+	charge->excluded[charge->excluded_count++] = (struct exclusion){
+		.node = *node,
+		.until = mono_add_ms(now, CONTROLLER_EXCLUDE_MS),
+	};
+}
+
+/* ---- effects ---- */
+
+static struct effect_node *effect_add(struct controller *controller, const struct charge *charge,
+				      enum controller_effect_type type)
+{
+	struct effect_node *node = mem_new(struct effect_node);
+
+	node->effect.type = type;
+	node->effect.object_uid = charge->object_uid;
+	node->effect.text = "";
+	list_append(&controller->effects, &node->link);
+	return node;
+}
+
+const struct controller_effect *controller_next_effect(struct controller *controller)
+{
+	if (controller->last) {
+		free(controller->last->slots);
+		free(controller->last->excluded);
+		free(controller->last->text);
+		free(controller->last);
+	}
+	controller->last = list_first(&controller->effects, struct effect_node, link);
+	if (!controller->last)
+		return NULL;
+	list_remove(&controller->last->link);
+	return &controller->last->effect;
+}
+
+static void effect_exclude(struct effect_node *node, struct charge *charge, struct mono now)
+{
+	charge->excluding = false;
+	if (charge->include_all) {
+		charge->include_all = false;
+		return;
+	}
+	node->excluded = mem_alloc(MESSAGE_NODES_MAX, sizeof(*node->excluded));
+	for (size_t i = 0; i < charge->excluded_count; i++)
+		if (!mono_reached(now, charge->excluded[i].until))
+			node->excluded[node->effect.excluded_count++] = charge->excluded[i].node;
+	node->effect.excluded = node->excluded;
+	charge->excluding = node->effect.excluded_count > 0;
+}
+
+static void open_tender(struct controller *controller, struct charge *charge, struct mono now,
+			const uint32_t *slots, size_t count)
+{
+	struct effect_node *node = effect_add(controller, charge, CONTROLLER_TENDER);
+
+	assert(count > 0 && count <= MESSAGE_SLOTS_MAX);
+	node->slots = mem_alloc(count, sizeof(*slots));
+	memcpy(node->slots, slots, count * sizeof(*slots));
+	node->effect.slots = node->slots;
+	node->effect.slot_count = count;
+	node->effect.attempt = charge->attempt++;
+	effect_exclude(node, charge, now);
+	charge->tender_until = mono_add_ms(now, CONTROLLER_PENDING_MS);
+	for (size_t i = 0; i < count; i++)
+		note_pending(charge, now, slots[i]);
+}
+
+static void stop_pod(struct controller *controller, struct charge *charge,
+		     const struct presence *presence, uint32_t replicas)
+{
+	struct effect_node *node = effect_add(controller, charge, CONTROLLER_STOP);
+	struct buf text = {0};
+
+	node->effect.pod_uid = presence->pod_uid;
+	if (presence->slot >= replicas)
+		buf_append_format(&text, "%u replicas are wanted", replicas);
+	else
+		buf_append_format(&text, "another pod fills slot %u", presence->slot);
+	node->text = buf_steal(&text);
+	node->effect.text = node->text;
+}
+
+/* ---- judging a view ---- */
+
+static bool counts(const struct controller_pod *pod)
+{
+	return pod->machine_alive && pod->presence->phase != POD_GONE &&
+	       !pod->presence->terminating;
+}
+
+static bool is_failed(const struct controller_view *view, const struct presence *presence)
+{
+	return !view->single && presence->phase == POD_FAILED;
+}
+
+static int64_t start_rank(const struct presence *presence)
+{
+	return presence->started_ms > 0 ? presence->started_ms : INT64_MAX;
+}
+
+/* Which of two pods keeps the slot: "the ready one, then the one started first, then the smaller
+ * pod uid"; a failed one never before one that is not. Every controller decides alike. */
+static bool keeps_slot(const struct controller_view *view, const struct presence *a,
+		       const struct presence *b)
+{
+	if (is_failed(view, a) != is_failed(view, b))
+		return is_failed(view, b);
+	if (a->ready != b->ready)
+		return a->ready;
+	if (start_rank(a) != start_rank(b))
+		return start_rank(a) < start_rank(b);
+	return uid_compare(&a->pod_uid, &b->pod_uid) < 0;
+}
+
+static void sight(struct charge *charge, struct mono now, const struct presence *presence)
+{
+	for (size_t i = 0; i < charge->sighting_count; i++) {
+		if (!uid_equal(&charge->sightings[i].pod_uid, &presence->pod_uid))
+			continue;
+		charge->sightings[i].seen = true;
+		return;
+	}
+	charge->sightings = mem_resize(charge->sightings, charge->sighting_count + 1,
+				       sizeof(*charge->sightings));
+	charge->sightings[charge->sighting_count++] = (struct sighting){
+		.pod_uid = presence->pod_uid,
+		.since = now,
+		.seen = true,
+	};
+}
+
+/* The pod that fills each slot, or NULL; pods that fill none are sighted as surplus. */
+static void fill_slots(struct charge *charge, struct mono now, const struct controller_view *view,
+		       uint32_t replicas, const struct presence **filled)
+{
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct presence *presence = view->pods[i].presence;
+		const struct presence **place;
+
+		if (!counts(&view->pods[i]))
+			continue;
+		if (presence->slot >= replicas) {
+			sight(charge, now, presence);
+			continue;
+		}
+		place = &filled[presence->slot];
+		if (*place && keeps_slot(view, *place, presence)) {
+			sight(charge, now, presence);
+			continue;
+		}
+		if (*place)
+			sight(charge, now, *place);
+		*place = presence;
+	}
+}
+
+static const struct presence *find_presence(const struct controller_view *view,
+					    const struct uid *pod_uid)
+{
+	for (size_t i = 0; i < view->pod_count; i++)
+		if (uid_equal(&view->pods[i].presence->pod_uid, pod_uid))
+			return view->pods[i].presence;
+	return NULL;
+}
+
+/* Stop what has been surplus for long enough; forget what is no longer. A stop that had no effect
+ * is asked for again after the same time. */
+static void stop_surplus(struct controller *controller, struct charge *charge, struct mono now,
+			 const struct controller_view *view, uint32_t replicas)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < charge->sighting_count; i++) {
+		struct sighting sighting = charge->sightings[i];
+
+		if (!sighting.seen)
+			continue;
+		if (mono_reached(now, mono_add_ms(sighting.since, CONTROLLER_SURPLUS_MS))) {
+			stop_pod(controller, charge, find_presence(view, &sighting.pod_uid),
+				 replicas);
+			sighting.since = now;
+		}
+		sighting.seen = false;
+		charge->sightings[kept++] = sighting;
+	}
+	charge->sighting_count = kept;
+}
+
+/* A slot that is missing and may be tendered now. */
+static bool is_due(const struct charge *charge, struct mono now, uint32_t slot)
+{
+	const struct note *note = note_find(charge, slot);
+
+	return !note || mono_reached(now, note->until);
+}
+
+static bool runs(const struct controller_view *view, const struct presence *presence)
+{
+	return view->single || presence->phase == POD_RUNNING || presence->phase == POD_SUCCEEDED;
+}
+
+/* Go through the slots: drop the notes of those that run, collect those to be tendered. A failed
+ * pod in a slot is a failed attempt. Returns the number of due slots, at most MESSAGE_SLOTS_MAX. */
+static size_t missing_slots(struct controller *controller, struct charge *charge, struct mono now,
+			    const struct controller_view *view, const struct presence **filled,
+			    uint32_t replicas, uint32_t *ret_slots)
+{
+	size_t count = 0;
+
+	for (uint32_t slot = 0; slot < replicas; slot++) {
+		const struct presence *presence = filled[slot];
+		struct note *note = charge->note_count ? note_find(charge, slot) : NULL;
+
+		if (presence && !is_failed(view, presence)) {
+			if (note && runs(view, presence))
+				note_remove(charge, note);
+			continue;
+		}
+		if (presence && !note)
+			note_backoff(controller, charge, now, slot);
+		if (count < MESSAGE_SLOTS_MAX && is_due(charge, now, slot))
+			ret_slots[count++] = slot;
+	}
+	return count;
+}
+
+static struct mono next_due(const struct charge *charge, struct mono now, bool more)
+{
+	struct mono due = MONO_NEVER;
+
+	for (size_t i = 0; i < charge->note_count; i++)
+		if (!mono_reached(now, charge->notes[i].until))
+			due = mono_min(due, charge->notes[i].until);
+	for (size_t i = 0; i < charge->sighting_count; i++)
+		due = mono_min(due, mono_add_ms(charge->sightings[i].since, CONTROLLER_SURPLUS_MS));
+	if (!mono_reached(now, charge->settle_until))
+		due = mono_min(due, charge->settle_until);
+	/* What is missing beyond the open tender waits for its end. */
+	if (more && !mono_reached(now, charge->tender_until))
+		due = mono_min(due, charge->tender_until);
+	return due;
+}
+
+static struct charge *charge_get(struct controller *controller, struct mono now,
+				 const struct controller_view *view)
+{
+	struct charge *charge = charge_find(controller, &view->object.uid);
+
+	if (charge)
+		return charge;
+	charge = mem_new(struct charge);
+	charge->object_uid = view->object.uid;
+	charge->generation = view->generation;
+	charge->due = MONO_NEVER;
+	charge->tender_until = now;
+	charge->settle_until =
+		view->age_ms > CONTROLLER_SETTLE_MS ? mono_add_ms(now, CONTROLLER_SETTLE_MS) : now;
+	map_put(&controller->charges, uid_bytes(&charge->object_uid), charge);
+	return charge;
+}
+
+/* A changed object deserves a fresh try: what was wrong with it may be mended. */
+static void note_generation(struct charge *charge, struct mono now, uint64_t generation)
+{
+	if (charge->generation == generation)
+		return;
+	charge->generation = generation;
+	charge->excluded_count = 0;
+	for (size_t i = 0; i < charge->note_count; i++) {
+		struct note *note = &charge->notes[i];
+
+		note->failures = 0;
+		if (note->state == NOTE_BACKOFF)
+			note->until = now;
+	}
+}
+
+static uint32_t view_replicas(const struct controller_view *view)
+{
+	if (view->single)
+		return 1;
+	return view->replicas < CONTROLLER_REPLICAS_MAX ? view->replicas : CONTROLLER_REPLICAS_MAX;
+}
+
+void controller_show(struct controller *controller, struct mono now,
+		     const struct controller_view *view)
+{
+	struct charge *charge = charge_get(controller, now, view);
+	uint32_t replicas = view_replicas(view);
+	const struct presence **filled = mem_alloc(replicas, sizeof(*filled));
+	uint32_t slots[MESSAGE_SLOTS_MAX];
+	bool may_tender =
+		mono_reached(now, charge->settle_until) && mono_reached(now, charge->tender_until);
+	size_t count;
+
+	note_generation(charge, now, view->generation);
+	notes_drop_from(charge, replicas);
+	fill_slots(charge, now, view, replicas, filled);
+	stop_surplus(controller, charge, now, view, replicas);
+	count = missing_slots(controller, charge, now, view, filled, replicas, slots);
+	if (count > 0 && may_tender)
+		open_tender(controller, charge, now, slots, count);
+	charge_set_due(controller, charge, next_due(charge, now, count > 0));
+	free(filled);
+}
+
+void controller_forget(struct controller *controller, const struct uid *object_uid)
+{
+	struct charge *charge = map_remove(&controller->charges, uid_bytes(object_uid));
+
+	if (!charge)
+		return;
+	charge_free(charge);
+	find_deadline(controller);
+}
+
+/* ---- the market's word ---- */
+
+void controller_placed(struct controller *controller, struct mono now, const struct uid *object_uid,
+		       uint32_t slot, const struct uid *pod_uid)
+{
+	struct charge *charge = charge_find(controller, object_uid);
+
+	assert(!uid_is_none(pod_uid));
+	if (!charge)
+		return;
+	note_pending(charge, now, slot);
+	charge_set_due(controller, charge, mono_min(charge->due, note_find(charge, slot)->until));
+}
+
+void controller_failed(struct controller *controller, struct mono now, const struct uid *object_uid,
+		       uint32_t slot, const struct node_id *machine)
+{
+	struct charge *charge = charge_find(controller, object_uid);
+
+	if (!charge)
+		return;
+	exclude(charge, now, machine);
+	note_backoff(controller, charge, now, slot);
+	charge_set_due(controller, charge, now);
+}
+
+void controller_closed(struct controller *controller, struct mono now, const struct uid *object_uid,
+		       const uint32_t *unplaced, size_t count)
+{
+	struct charge *charge = charge_find(controller, object_uid);
+
+	if (!charge)
+		return;
+	charge->tender_until = now;
+	if (count > 0 && charge->excluding)
+		charge->include_all = true;
+	for (size_t i = 0; i < count; i++)
+		note_backoff(controller, charge, now, unplaced[i]);
+	charge_set_due(controller, charge, now);
+}
+
+void controller_wake(struct controller *controller, struct mono now)
+{
+	map_for_each (entry, &controller->charges) {
+		struct charge *charge = entry->value;
+
+		for (size_t i = 0; i < charge->note_count; i++) {
+			struct note *note = &charge->notes[i];
+			struct mono soonest = mono_add_ms(note->tried_at, CONTROLLER_RETRY_MIN_MS);
+
+			if (note->state != NOTE_BACKOFF)
+				continue;
+			note->until = mono_min(note->until, soonest.us > now.us ? soonest : now);
+			charge_set_due(controller, charge, mono_min(charge->due, note->until));
+		}
+	}
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From bids to awards.
+ *
+ * DESIGN 6.5: "Losers are released at once." OUR deviation: as many of the next best bids as there
+ * are slots are kept until every award is answered (one round trip as a rule), so that a refusal
+ * costs one round trip and not a new tender. A machine gets at most one award of a tender: a second
+ * one could not be told from the first in its replies. What is left over goes into the next
+ * attempt.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "market/decide.h"
+#include "market/state.h"
+
+/* A bid can win while its hold stands, as far as the owner can know. */
+static bool can_win(const struct market *market, const struct offer *offer)
+{
+	return offer->state == OFFER_STANDING && offer->bid.copies > 0 &&
+	       !mono_reached(market->now, mono_add_ms(offer->at, MARKET_HOLD_MS));
+}
+
+/* Candidates for decide_winners(), and for each the offer behind it. */
+struct field {
+	struct decide_candidate *candidates;
+	size_t *offers;
+	size_t count;
+};
+
+static struct field field_of(const struct market *market, const struct round *round)
+{
+	struct field field = {
+		.candidates = mem_alloc(round->offer_count, sizeof(*field.candidates)),
+		.offers = mem_alloc(round->offer_count, sizeof(*field.offers)),
+	};
+
+	for (size_t i = 0; i < round->offer_count; i++) {
+		const struct offer *offer = &round->offers[i];
+
+		if (!can_win(market, offer))
+			continue;
+		field.offers[field.count] = i;
+		field.candidates[field.count++] = (struct decide_candidate){
+			.node = offer->node,
+			.score = offer->score,
+			.copies = offer->bid.copies,
+			.resident = offer->bid.resident,
+		};
+	}
+	return field;
+}
+
+static void field_deinit(struct field *field)
+{
+	free(field->candidates);
+	free(field->offers);
+}
+
+/* The winning offers for @count slots: ret_offers[i] is an index, or DECIDE_NONE. */
+static void choose(const struct market *market, const struct round *round, size_t count,
+		   size_t *ret_offers)
+{
+	struct field field = field_of(market, round);
+
+	(void)decide_winners(field.candidates, field.count, count, ret_offers);
+	for (size_t i = 0; i < count; i++)
+		if (ret_offers[i] != DECIDE_NONE)
+			ret_offers[i] = field.offers[ret_offers[i]];
+	field_deinit(&field);
+}
+
+static struct uid new_pod_uid(struct market *market)
+{
+	uint64_t random[2] = {market_random(market), market_random(market)};
+	uint8_t bytes[UID_LEN];
+
+	memcpy(bytes, random, sizeof(bytes));
+	return uid_from_random(bytes);
+}
+
+/* "<base>-<5 characters>": Kubernetes' letters, without vowels and look-alikes. */
+static char *new_pod_name(struct market *market, const struct round *round)
+{
+	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
+	struct buf name = {0};
+	uint64_t random = market_random(market);
+
+	if (round->pod_name)
+		return mem_strdup(round->pod_name);
+	buf_append_format(&name, "%s-", round->pod_name_base);
+	for (int i = 0; i < 5; i++) {
+		buf_append(&name, &letters[random % (sizeof(letters) - 1)], 1);
+		random /= sizeof(letters) - 1;
+	}
+	return buf_steal(&name);
+}
+
+static void assign(struct market *market, struct round *round, struct place *place,
+		   struct offer *offer)
+{
+	free(place->pod_name);
+	place->pod_name = new_pod_name(market, round);
+	place->pod_uid = new_pod_uid(market);
+	place->node = offer->node;
+	place_move(place, PLACE_AWARDED);
+	offer->pods = mem_resize(offer->pods, offer->pod_count + 1, sizeof(*offer->pods));
+	offer->pods[offer->pod_count++] = place->pod_uid;
+	round_trace(market, round,
+		    &(struct trace_step){
+			    .stage = TRACE_AWARDED, .node = offer->node, .slot = place->slot});
+}
+
+/* The places of @round that @offer was awarded. */
+static struct award compose_award(const struct round *round, const struct offer *offer)
+{
+	struct award award = {.tender_id = round->tender.id, .winner = offer->node};
+
+	award.assignments = mem_alloc(offer->pod_count, sizeof(*award.assignments));
+	buf_append_bytes(&award.tender_envelope, bytes_buf(&round->envelope));
+	buf_append_bytes(&award.manifest, bytes_buf(&round->manifest));
+	for (size_t i = 0; i < round->tender.slot_count; i++) {
+		const struct place *place = &round->places[i];
+
+		if (place->state != PLACE_AWARDED || !node_id_equal(&place->node, &offer->node))
+			continue;
+		award.assignments[award.assignment_count++] = (struct assignment){
+			.slot = place->slot,
+			.epoch = round->epoch,
+			.pod_uid = place->pod_uid,
+			.pod_name = mem_strdup(place->pod_name),
+		};
+	}
+	assert(award.assignment_count > 0 && award.assignment_count <= offer->pod_count);
+	return award;
+}
+
+void placing_send_award(struct market *market, struct round *round, struct offer *offer)
+{
+	struct message message = {.type = MESSAGE_AWARD, .award = compose_award(round, offer)};
+
+	effects_send(&market->effects, &offer->node, &message);
+	offer->resend_at = mono_add_ms(market->now, MARKET_RESEND_MS);
+	market_due(market, offer->resend_at);
+	market_due(market, mono_add_ms(offer->at, MARKET_HOLD_MS + MARKET_REASSIGN_MS));
+}
+
+static size_t open_places(const struct round *round, struct place **ret_places)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < round->tender.slot_count; i++)
+		if (round->places[i].state == PLACE_OPEN)
+			ret_places[count++] = &round->places[i];
+	return count;
+}
+
+/* Award every open place to the best standing bid; a place for which there is none is lost. */
+void placing_award(struct market *market, struct round *round)
+{
+	struct place *places[MESSAGE_SLOTS_MAX];
+	size_t winners[MESSAGE_SLOTS_MAX];
+	size_t count = open_places(round, places);
+
+	choose(market, round, count, winners);
+	for (size_t i = 0; i < count; i++) {
+		if (winners[i] == DECIDE_NONE)
+			place_move(places[i], PLACE_LOST);
+		else
+			assign(market, round, places[i], &round->offers[winners[i]]);
+	}
+	for (size_t i = 0; i < round->offer_count; i++) {
+		struct offer *offer = &round->offers[i];
+
+		if (offer->state != OFFER_STANDING || offer->pod_count == 0)
+			continue;
+		offer_move(offer, OFFER_AWARDED);
+		placing_send_award(market, round, offer);
+	}
+}
+
+/* Keep the next best bids in case of refusals, release all others. */
+void placing_keep_spares(struct market *market, struct round *round)
+{
+	size_t spares[MESSAGE_SLOTS_MAX];
+	size_t slots = round->tender.slot_count;
+	bool *is_spare = mem_alloc(round->offer_count, sizeof(*is_spare));
+
+	choose(market, round, slots, spares);
+	for (size_t i = 0; i < slots; i++)
+		if (spares[i] != DECIDE_NONE)
+			is_spare[spares[i]] = true;
+	for (size_t i = 0; i < round->offer_count; i++)
+		if (round->offers[i].state == OFFER_STANDING && !is_spare[i])
+			round_release(market, round, &round->offers[i]);
+	free(is_spare);
+}
