@@ -101,8 +101,8 @@ def write(tmp_path):
 
 
 def kubectl_binaries():
-    """kubectl from PATH, and the oldest and the newest of the kubectl.1.NN beside it."""
-    found = shutil.which("kubectl")
+    """kubectl from PATH (or MAGIK_KUBECTL), and the oldest and the newest of the kubectl.1.NN beside it."""
+    found = os.environ.get("MAGIK_KUBECTL") or shutil.which("kubectl")
     if not found:
         return []
     beside = os.path.dirname(os.path.realpath(found))
