@@ -79,7 +79,7 @@ void message_encode(const struct message *message, struct buf *out)
 #undef CASE
 	case MESSAGE_NONE:
 	case MESSAGE_TYPE_COUNT:
-		assert(!"a message has a type");
+		assert(false && "a message has a type");
 	}
 	pack_protobuf(&packed.base, out);
 	packer_deinit(&packer);

@@ -121,13 +121,14 @@ static void test_root_keys_come_back_from_their_files(void **state)
 
 static void test_a_node_name_must_be_a_dns_label(void **state)
 {
-	static const char *const names[] = {"",
-					    "Alpha",
-					    "a.b",
-					    "-a",
-					    "a-",
-					    "x23456789012345678901234567890123456789012345678901234"
-					    "5678901234"};
+	static const char *const names[] = {
+		"",
+		"Alpha",
+		"a.b",
+		"-a",
+		"a-",
+		("x23456789012345678901234567890123456789012345678901234"
+		 "5678901234")};
 	uint8_t random[FABRIC_RANDOM_LEN];
 	struct fabric_made made;
 	struct err err = {0};

@@ -113,7 +113,7 @@ static size_t index_of(const struct lan *lan, const struct node_id *id)
 	for (size_t i = 0; i < lan->node_count; i++)
 		if (node_id_equal(&lan->ids[i], id))
 			return i;
-	assert(!"a node of this lan");
+	assert(false && "a node of this lan");
 	return 0;
 }
 
