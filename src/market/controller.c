@@ -27,6 +27,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/prng.h"
 
 enum note_state {
 	NOTE_PENDING, /* in a tender, or placed and not seen yet; @until then it counts as missing
@@ -81,7 +82,7 @@ struct effect_node {
 };
 
 struct controller {
-	uint64_t random;
+	struct prng prng;   /* jitter */
 	struct map charges; /* object uid -> struct charge */
 	struct mono deadline;
 	struct list effects;
@@ -92,7 +93,7 @@ struct controller *controller_new(uint64_t seed)
 {
 	struct controller *controller = mem_new(struct controller);
 
-	controller->random = seed;
+	controller->prng = prng_seeded(seed);
 	controller->deadline = MONO_NEVER;
 	map_init(&controller->charges, seed);
 	list_init(&controller->effects);
@@ -116,16 +117,6 @@ void controller_free(struct controller *controller)
 	while (controller_next_effect(controller))
 		continue;
 	free(controller);
-}
-
-/* splitmix64, as in market.c: jitter only. */
-static uint64_t controller_random(struct controller *controller)
-{
-	uint64_t z = controller->random += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
 }
 
 static struct bytes uid_bytes(const struct uid *uid)
@@ -229,8 +220,7 @@ static void note_backoff(struct controller *controller, struct charge *charge, s
 		wait_ms *= 2;
 	if (wait_ms > CONTROLLER_RETRY_MAX_MS)
 		wait_ms = CONTROLLER_RETRY_MAX_MS;
-	wait_ms =
-		wait_ms * 3 / 4 + (int64_t)(controller_random(controller) % (uint64_t)wait_ms) / 2;
+	wait_ms = prng_jitter(&controller->prng, wait_ms);
 	note->state = NOTE_BACKOFF;
 	note->failures++;
 	note->tried_at = now;
@@ -353,6 +343,15 @@ static void stop_pod(struct controller *controller, struct charge *charge,
 
 /* ---- judging a view ---- */
 
+struct judgement {
+	struct controller *controller;
+	struct charge *charge;
+	struct mono now;
+	const struct controller_view *view;
+	uint32_t replicas;
+	const struct presence **filled; /* the pod that fills each slot, or NULL */
+};
+
 static bool counts(const struct controller_pod *pod)
 {
 	return pod->machine_alive && pod->presence->phase != POD_GONE &&
@@ -400,27 +399,28 @@ static void sight(struct charge *charge, struct mono now, const struct presence 
 	};
 }
 
-/* The pod that fills each slot, or NULL; pods that fill none are sighted as surplus. */
-static void fill_slots(struct charge *charge, struct mono now, const struct controller_view *view,
-		       uint32_t replicas, const struct presence **filled)
+/* Find the pod that fills each slot; pods that fill none are sighted as surplus. */
+static void fill_slots(const struct judgement *on)
 {
+	const struct controller_view *view = on->view;
+
 	for (size_t i = 0; i < view->pod_count; i++) {
 		const struct presence *presence = view->pods[i].presence;
 		const struct presence **place;
 
 		if (!counts(&view->pods[i]))
 			continue;
-		if (presence->slot >= replicas) {
-			sight(charge, now, presence);
+		if (presence->slot >= on->replicas) {
+			sight(on->charge, on->now, presence);
 			continue;
 		}
-		place = &filled[presence->slot];
+		place = &on->filled[presence->slot];
 		if (*place && keeps_slot(view, *place, presence)) {
-			sight(charge, now, presence);
+			sight(on->charge, on->now, presence);
 			continue;
 		}
 		if (*place)
-			sight(charge, now, *place);
+			sight(on->charge, on->now, *place);
 		*place = presence;
 	}
 }
@@ -436,9 +436,9 @@ static const struct presence *find_presence(const struct controller_view *view,
 
 /* Stop what has been surplus for long enough; forget what is no longer. A stop that had no effect
  * is asked for again after the same time. */
-static void stop_surplus(struct controller *controller, struct charge *charge, struct mono now,
-			 const struct controller_view *view, uint32_t replicas)
+static void stop_surplus(const struct judgement *on)
 {
+	struct charge *charge = on->charge;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < charge->sighting_count; i++) {
@@ -446,10 +446,10 @@ static void stop_surplus(struct controller *controller, struct charge *charge, s
 
 		if (!sighting.seen)
 			continue;
-		if (mono_reached(now, mono_add_ms(sighting.since, CONTROLLER_SURPLUS_MS))) {
-			stop_pod(controller, charge, find_presence(view, &sighting.pod_uid),
-				 replicas);
-			sighting.since = now;
+		if (mono_reached(on->now, mono_add_ms(sighting.since, CONTROLLER_SURPLUS_MS))) {
+			stop_pod(on->controller, charge, find_presence(on->view, &sighting.pod_uid),
+				 on->replicas);
+			sighting.since = on->now;
 		}
 		sighting.seen = false;
 		charge->sightings[kept++] = sighting;
@@ -472,24 +472,23 @@ static bool runs(const struct controller_view *view, const struct presence *pres
 
 /* Go through the slots: drop the notes of those that run, collect those to be tendered. A failed
  * pod in a slot is a failed attempt. Returns the number of due slots, at most MESSAGE_SLOTS_MAX. */
-static size_t missing_slots(struct controller *controller, struct charge *charge, struct mono now,
-			    const struct controller_view *view, const struct presence **filled,
-			    uint32_t replicas, uint32_t *ret_slots)
+static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots)
 {
+	struct charge *charge = on->charge;
 	size_t count = 0;
 
-	for (uint32_t slot = 0; slot < replicas; slot++) {
-		const struct presence *presence = filled[slot];
-		struct note *note = charge->note_count ? note_find(charge, slot) : NULL;
+	for (uint32_t slot = 0; slot < on->replicas; slot++) {
+		const struct presence *presence = on->filled[slot];
+		struct note *note = note_find(charge, slot);
 
-		if (presence && !is_failed(view, presence)) {
-			if (note && runs(view, presence))
+		if (presence && !is_failed(on->view, presence)) {
+			if (note && runs(on->view, presence))
 				note_remove(charge, note);
 			continue;
 		}
 		if (presence && !note)
-			note_backoff(controller, charge, now, slot);
-		if (count < MESSAGE_SLOTS_MAX && is_due(charge, now, slot))
+			note_backoff(on->controller, charge, on->now, slot);
+		if (count < MESSAGE_SLOTS_MAX && is_due(charge, on->now, slot))
 			ret_slots[count++] = slot;
 	}
 	return count;
@@ -557,22 +556,27 @@ void controller_show(struct controller *controller, struct mono now,
 		     const struct controller_view *view)
 {
 	struct charge *charge = charge_get(controller, now, view);
-	uint32_t replicas = view_replicas(view);
-	const struct presence **filled = mem_alloc(replicas, sizeof(*filled));
+	struct judgement on = {
+		.controller = controller,
+		.charge = charge,
+		.now = now,
+		.view = view,
+		.replicas = view_replicas(view),
+	};
 	uint32_t slots[MESSAGE_SLOTS_MAX];
-	bool may_tender =
-		mono_reached(now, charge->settle_until) && mono_reached(now, charge->tender_until);
 	size_t count;
 
+	on.filled = mem_alloc(on.replicas, sizeof(*on.filled));
 	note_generation(charge, now, view->generation);
-	notes_drop_from(charge, replicas);
-	fill_slots(charge, now, view, replicas, filled);
-	stop_surplus(controller, charge, now, view, replicas);
-	count = missing_slots(controller, charge, now, view, filled, replicas, slots);
-	if (count > 0 && may_tender)
+	notes_drop_from(charge, on.replicas);
+	fill_slots(&on);
+	stop_surplus(&on);
+	count = missing_slots(&on, slots);
+	if (count > 0 && mono_reached(now, charge->settle_until) &&
+	    mono_reached(now, charge->tender_until))
 		open_tender(controller, charge, now, slots, count);
 	charge_set_due(controller, charge, next_due(charge, now, count > 0));
-	free(filled);
+	free(on.filled);
 }
 
 void controller_forget(struct controller *controller, const struct uid *object_uid)

@@ -16,18 +16,18 @@ struct market *market_new(const struct market_config *config)
 	struct market *market = mem_new(struct market);
 
 	market->config = *config;
-	market->random = config->seed;
+	market->prng = prng_seeded(config->seed);
 	market->now.us = INT64_MIN;
 	market->deadline = MONO_NEVER;
 	market->machine.architecture = mem_strdup("");
 	effects_init(&market->effects);
 	ledger_init(&market->ledger);
 	traces_init(&market->traces);
-	map_init(&market->rounds, market_random(market));
-	map_init(&market->holds, market_random(market));
-	map_init(&market->bound, market_random(market));
-	map_init(&market->residents, market_random(market));
-	map_init(&market->quotas, market_random(market));
+	map_init(&market->rounds, prng_next(&market->prng));
+	map_init(&market->holds, prng_next(&market->prng));
+	map_init(&market->bound, prng_next(&market->prng));
+	map_init(&market->residents, prng_next(&market->prng));
+	map_init(&market->quotas, prng_next(&market->prng));
 	return market;
 }
 
@@ -69,17 +69,6 @@ void market_free(struct market *market)
 	machine_clear(&market->machine);
 	images_clear(&market->machine);
 	free(market);
-}
-
-/* splitmix64 (public domain, S. Vigna): enough for jitter and for ids that need only be distinct,
- * because the seed of a real market is random. */
-uint64_t market_random(struct market *market)
-{
-	uint64_t z = market->random += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
-	return z ^ z >> 31;
 }
 
 void market_due(struct market *market, struct mono at)

@@ -74,7 +74,7 @@ static void choose(const struct market *market, const struct round *round, size_
 
 static struct uid new_pod_uid(struct market *market)
 {
-	uint64_t random[2] = {market_random(market), market_random(market)};
+	uint64_t random[2] = {prng_next(&market->prng), prng_next(&market->prng)};
 	uint8_t bytes[UID_LEN];
 
 	memcpy(bytes, random, sizeof(bytes));
@@ -86,7 +86,7 @@ static char *new_pod_name(struct market *market, const struct round *round)
 {
 	static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
 	struct buf name = {0};
-	uint64_t random = market_random(market);
+	uint64_t random = prng_next(&market->prng);
 
 	if (round->pod_name)
 		return mem_strdup(round->pod_name);

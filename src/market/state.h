@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "base/prng.h"
 #include "market/effects.h"
 #include "market/ledger.h"
 #include "market/lifecycle.h"
@@ -171,7 +172,7 @@ struct quota {
 
 struct market {
 	struct market_config config;
-	uint64_t random;
+	struct prng prng; /* pod uids and names: its seed is random */
 	struct mono now;
 	struct mono deadline; /* never later than the next thing due; may be earlier */
 	struct effects effects;
@@ -188,7 +189,6 @@ struct market {
 };
 
 /* market.c */
-uint64_t market_random(struct market *market);
 void market_due(struct market *market, struct mono at); /* something is due at @at */
 void market_freed(struct market *market);
 
