@@ -83,7 +83,7 @@ static void twenty_meet_without_being_told_more_than_one_address(void **state)
 	struct world *world = world_of(20);
 
 	(void)state;
-	world_run_ms(world, HOUR);
+	world_run_ms(world, 60 * S);
 	assert_true(world_is_whole(world));
 	assert_int_equal(total_lost(world), 0);
 	for (size_t i = 0; i < 20; i++)
