@@ -76,6 +76,18 @@ void issue_salt(const struct key *admit_key, const struct node_id *machine,
 	memcpy(ret_salt, digest.byte, CERT_SALT_LEN);
 }
 
+/* Roots and admitters exist in every family, the other kinds in one. */
+static enum cert_family order_family(const struct cert_order *order)
+{
+	enum cert_family family = CERT_FAMILY_MACHINE;
+
+	if (cert_forms[order->kind].families == FORM_ALL_FAMILIES)
+		return order->family;
+	while (!(cert_forms[order->kind].families & 1U << family))
+		family++;
+	return family;
+}
+
 /* What the certificate will say, as the verifier will read it. */
 static int order_describe(const struct cert_order *order, const struct cert *issuer,
 			  struct cert *cert, struct err *err)
@@ -84,9 +96,7 @@ static int order_describe(const struct cert_order *order, const struct cert *iss
 	const char *name = order->name ? order->name : "";
 
 	*cert = (struct cert){.kind = order->kind, .key = order->key, .grant = order->grant};
-	cert->family = order->kind == CERT_ROOT || order->kind == CERT_ADMIT ? order->family
-		       : issuer                                              ? issuer->family
-									     : order->family;
+	cert->family = order_family(order);
 	cert->plain = order->kind == CERT_VOUCHER && order->plain;
 	if (!fabric || strlen(fabric) != FABRIC_ID_LEN || strlen(name) > CERT_NAME_MAX)
 		return err_set(err, ISSUE_E_FORM, "a name longer than %d bytes", CERT_NAME_MAX);

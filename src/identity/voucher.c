@@ -6,11 +6,13 @@
 
 #include "base/mem.h"
 #include "identity.pb-c.h"
+#include "identity/sha256.h"
 
 enum {
 	TOKEN_VERSION = 1,
 	PREFIX_LEN = sizeof(VOUCHER_PREFIX) - 1,
 	ROOTS_LEN = CERT_FAMILY_COUNT * ID_LEN,
+	CHECK_LEN = 4,
 };
 
 int voucher_make(const struct voucher_order *order, const struct signer *admit,
@@ -113,6 +115,7 @@ void voucher_encode(const struct voucher *voucher, struct buf *ret_text)
 	ProtobufCBinaryData addresses[VOUCHER_ADDRESSES_MAX];
 	Identity__Token token = IDENTITY__TOKEN__INIT;
 	struct buf packed = {0};
+	struct digest check;
 
 	token.version = TOKEN_VERSION;
 	token.seed = binary(bytes_of(voucher->key.seed, KEY_SEED_LEN));
@@ -124,6 +127,8 @@ void voucher_encode(const struct voucher *voucher, struct buf *ret_text)
 		addresses[i] = binary(bytes_str(voucher->addresses[i]));
 	buf_reserve(&packed, identity__token__get_packed_size(&token));
 	packed.len = identity__token__pack(&token, packed.ptr);
+	check = sha256(bytes_buf(&packed));
+	buf_append(&packed, check.byte, CHECK_LEN);
 	buf_append_str(ret_text, VOUCHER_PREFIX);
 	base64url_encode(bytes_buf(&packed), ret_text);
 	secret_wipe(packed.ptr, packed.len);
@@ -191,11 +196,24 @@ static int token_read(const Identity__Token *token, struct voucher *voucher, str
 	return VOUCHER_E_MALFORMED;
 }
 
+static bool check_fits(struct bytes *packed)
+{
+	struct digest check;
+
+	if (packed->len <= CHECK_LEN)
+		return false;
+	packed->len -= CHECK_LEN;
+	check = sha256(*packed);
+	return memcmp(packed->ptr + packed->len, check.byte, CHECK_LEN) == 0;
+}
+
 static int token_unpack(struct bytes packed, struct voucher *voucher, struct err *err)
 {
-	Identity__Token *token = identity__token__unpack(NULL, packed.len, packed.ptr);
+	Identity__Token *token = NULL;
 	int r;
 
+	if (check_fits(&packed))
+		token = identity__token__unpack(NULL, packed.len, packed.ptr);
 	if (!token) {
 		(void)err_set(err, -EBADMSG, "join token is cut off or damaged");
 		return VOUCHER_E_MALFORMED;

@@ -2,11 +2,13 @@
 /*
  * Voucher: the join token, one line of text that lets machines into a fabric until it expires.
  *
- *	magik1.<base64url, no padding, of Token (proto/identity.proto)>
+ *	magik1.<base64url, no padding, of Token (proto/identity.proto) and a check of 4 bytes>
  *
  * Token carries the voucher's private key seed, its certificate chain (voucher, admit), the three
  * root keys, by which the joiner knows the fabric whatever its clock says, and addresses of
- *members. Roles are in the voucher's certificate. The text is a secret: whoever has it can join.
+ *members. Roles are in the voucher's certificate. The check, the first bytes of Token's SHA-256, is
+ * there because lines are pasted, and cut off on the way. The text is a secret: whoever has it can
+ *join.
  */
 #pragma once
 
