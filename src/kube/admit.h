@@ -43,6 +43,13 @@ _must_use_ int kube_admit(json_t *object, const struct kube_resource *resource,
 			  const char *namespace, enum kube_validation validation,
 			  struct kube_admission *ret);
 
+/*
+ * What may not change in an update: @old is the stored object, @new an admitted one. A Deployment
+ * keeps its selector, a Pod its spec. As kube_admit().
+ */
+_must_use_ int kube_admit_update(const json_t *old, const json_t *new,
+				 const struct kube_resource *resource, struct kube_admission *ret);
+
 void kube_admission_deinit(struct kube_admission *admission);
 
 /* Add Kubernetes' defaults only; idempotent. kube_admit() has done this. */
@@ -57,6 +64,9 @@ struct kube_stamp {
 };
 
 void kube_stamp(json_t *object, const struct kube_stamp *stamp);
+
+/* Write metadata.resourceVersion only: for objects that are composed, not stored. */
+void kube_set_version(json_t *object, uint64_t resource_version);
 
 /* Whether two admitted objects differ in what a user asked for (spec): then generation rises. */
 bool kube_spec_differs(const json_t *old, const json_t *new);

@@ -61,3 +61,6 @@ struct kube_name kube_name_generate(const char *prefix, uint64_t random);
 /* The uid of the ReplicaSet that stands for one template of a Deployment: derived, so that every
  * machine names the same one without storing it. */
 struct uid kube_replica_set_uid(const struct uid *deployment, const struct kube_hash *hash);
+
+/* A uid that follows from another one and a word; for objects that exist only by derivation. */
+struct uid kube_uid_derive(const struct uid *parent, const char *what);

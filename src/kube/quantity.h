@@ -38,5 +38,9 @@ enum {
 struct kube_quantity_text {
 	char text[KUBE_QUANTITY_TEXT_MAX];
 };
+
+/* A JSON number as a quantity's text: 0.5 is "0.5". "" when @value is no number. */
+struct kube_quantity_text kube_quantity_from_json(const json_t *value);
+
 struct kube_quantity_text kube_quantity_from_milli(int64_t milli);
 struct kube_quantity_text kube_quantity_from_bytes(int64_t bytes);

@@ -72,5 +72,5 @@ const struct kube_subresource *kube_subresource_find(enum kube_resource_id paren
 /* The @index-th subresource of the whole table, or NULL past its end. */
 const struct kube_subresource *kube_subresource_at(size_t index);
 
-/* Append to @out the name used in sentences: "pods", "deployments.apps". @size 64 suffices. */
+/* Write to @out the name used in sentences: "pods", "deployments.apps". @size 64 suffices. */
 void kube_resource_qualified(const struct kube_resource *resource, char *out, size_t size);

@@ -54,13 +54,6 @@ _must_use_ json_t *kube_status_of_err(const struct err *err);
 _must_use_ json_t *kube_status_of_object(enum kube_reason reason,
 					 const struct kube_resource *resource, const char *name);
 
-/* One thing wrong with an object: Kubernetes' field error. */
-struct kube_cause {
-	const char *reason; /* "FieldValueRequired", "FieldValueInvalid" ... */
-	const char *field;  /* "spec.selector" */
-	const char *message;
-};
-
 /*
  * 422 Invalid: `Deployment.apps "x" is invalid: ...`. @causes is a JSON array of {reason, message,
  * field}; borrowed and copied.

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/table_row.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "kube/member.h"
+#include "kube/time.h"
+
+void kube_row_lower(const char *text, char *out, size_t size)
+{
+	size_t len = 0;
+	for (; text[len] && len + 1 < size; len++)
+		out[len] = text[len] >= 'A' && text[len] <= 'Z' ? (char)(text[len] - 'A' + 'a')
+								: text[len];
+	out[len] = 0;
+}
+
+void kube_row_age(json_t *cells, const json_t *object, struct wall now)
+{
+	const json_t *created = kube_member(object, "metadata.creationTimestamp");
+	kube_push(cells, json_string(kube_age_of(json_string_value(created), now).text));
+}
+
+static void cell_string(json_t *cells, const json_t *object, const char *path)
+{
+	kube_push(cells, json_string(kube_member_string(object, path)));
+}
+
+static void cell_or_none(json_t *cells, const char *text)
+{
+	kube_push(cells, json_string(*text ? text : "<none>"));
+}
+
+static void cell_int(json_t *cells, const json_t *object, const char *path)
+{
+	kube_push(cells, kube_text("%" PRId64, kube_member_int(object, path, 0)));
+}
+
+/* "a,b": one member of every element of a list. */
+static void cell_joined(json_t *cells, const json_t *list, const char *key)
+{
+	struct buf text = {0};
+	size_t index;
+	json_t *element;
+	json_array_foreach(list, index, element)
+	{
+		buf_append_format(&text, "%s%s", index ? "," : "",
+				  kube_member_string(element, key));
+	}
+	cell_or_none(cells, buf_cstr(&text));
+	buf_deinit(&text);
+}
+
+/* Why a container does not run, as a word for the STATUS column; NULL when it runs. */
+static json_t *container_trouble(const json_t *container, const char *prefix)
+{
+	const char *waiting = kube_member_string(container, "state.waiting.reason");
+	const char *terminated = kube_member_string(container, "state.terminated.reason");
+	if (*waiting)
+		return kube_text("%s%s", prefix, waiting);
+	if (*terminated)
+		return kube_text("%s%s", prefix, terminated);
+	if (kube_member(container, "state.terminated"))
+		return kube_text("%sExitCode:%" PRId64, prefix,
+				 kube_member_int(container, "state.terminated.exitCode", 0));
+	return NULL;
+}
+
+/* The first init container that has not ended well decides. NULL: all have. */
+static json_t *init_status(const json_t *inits)
+{
+	size_t index;
+	json_t *container;
+	json_array_foreach(inits, index, container)
+	{
+		const json_t *terminated = kube_member(container, "state.terminated");
+		const char *waiting = kube_member_string(container, "state.waiting.reason");
+		if (terminated && kube_member_int(terminated, "exitCode", -1) == 0)
+			continue;
+		if (terminated || (*waiting && strcmp(waiting, "PodInitializing") != 0))
+			return container_trouble(container, "Init:");
+		return kube_text("Init:%zu/%zu", index, json_array_size(inits));
+	}
+	return NULL;
+}
+
+static bool pod_is_ready(const json_t *pod)
+{
+	size_t index;
+	json_t *condition;
+	json_array_foreach(kube_member(pod, "status.conditions"), index, condition)
+	{
+		if (strcmp(kube_member_string(condition, "type"), "Ready") == 0)
+			return strcmp(kube_member_string(condition, "status"), "True") == 0;
+	}
+	return false;
+}
+
+static bool container_is_running(const json_t *container)
+{
+	return kube_member_true(container, "ready") && kube_member(container, "state.running");
+}
+
+/* Containers are looked at from the last to the first, so that the first in trouble names it. */
+static json_t *running_status(const json_t *pod, json_t *status)
+{
+	const json_t *containers = kube_member(pod, "status.containerStatuses");
+	bool any_running = false;
+	for (size_t i = json_array_size(containers); i-- > 0;) {
+		const json_t *container = json_array_get(containers, i);
+		json_t *trouble = container_trouble(container, "");
+		any_running |= container_is_running(container);
+		if (trouble) {
+			json_decref(status);
+			status = trouble;
+		}
+	}
+	if (strcmp(json_string_value(status), "Completed") != 0 || !any_running)
+		return status;
+	json_decref(status);
+	return json_string(pod_is_ready(pod) ? "Running" : "NotReady");
+}
+
+static json_t *pod_status(const json_t *pod)
+{
+	const char *phase = kube_member_string(pod, "status.phase");
+	const char *reason = kube_member_string(pod, "status.reason");
+	bool ended = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
+	if (kube_member(pod, "metadata.deletionTimestamp") && !ended)
+		return json_string("Terminating");
+	json_t *status = init_status(kube_member(pod, "status.initContainerStatuses"));
+	if (status)
+		return status;
+	return running_status(pod, json_string(*reason ? reason : phase));
+}
+
+/* "2 (5m ago)": restarts of all containers, and when the last one was. */
+static void cell_restarts(json_t *cells, const json_t *pod, struct wall now)
+{
+	const json_t *containers = kube_member(pod, "status.containerStatuses");
+	int64_t restarts = 0;
+	struct wall last = {0}, at;
+	size_t index;
+	json_t *container;
+	json_array_foreach(containers, index, container)
+	{
+		const char *finished =
+			kube_member_string(container, "lastState.terminated.finishedAt");
+		restarts += kube_member_int(container, "restartCount", 0);
+		if (kube_time_parse(finished, &at) && at.ms > last.ms)
+			last = at;
+	}
+	if (restarts && last.ms)
+		kube_push(cells,
+			  kube_text("%" PRId64 " (%s ago)", restarts, kube_age(last, now).text));
+	else
+		kube_push(cells, kube_text("%" PRId64, restarts));
+}
+
+void kube_pod_row(json_t *cells, const json_t *pod, struct wall now)
+{
+	const json_t *containers = kube_member(pod, "status.containerStatuses");
+	size_t ready = 0, index;
+	json_t *container;
+	json_array_foreach(containers, index, container)
+	{
+		ready += container_is_running(container);
+	}
+	cell_string(cells, pod, "metadata.name");
+	kube_push(cells, kube_text("%zu/%zu", ready,
+				   json_array_size(kube_member(pod, "spec.containers"))));
+	kube_push(cells, pod_status(pod));
+	cell_restarts(cells, pod, now);
+	kube_row_age(cells, pod, now);
+	cell_or_none(cells, kube_member_string(pod, "status.podIP"));
+	cell_or_none(cells, kube_member_string(pod, "spec.nodeName"));
+	cell_or_none(cells, kube_member_string(pod, "status.nominatedNodeName"));
+	cell_or_none(cells, "");
+}
+
+static void cell_node_status(json_t *cells, const json_t *node)
+{
+	const char *word = "Unknown";
+	size_t index;
+	json_t *condition;
+	json_array_foreach(kube_member(node, "status.conditions"), index, condition)
+	{
+		if (strcmp(kube_member_string(condition, "type"), "Ready") != 0)
+			continue;
+		word = strcmp(kube_member_string(condition, "status"), "True") == 0 ? "Ready"
+										    : "NotReady";
+	}
+	kube_push(cells,
+		  kube_text("%s%s", word,
+			    kube_member_true(node, "spec.unschedulable") ? ",SchedulingDisabled"
+									 : ""));
+}
+
+static void cell_node_roles(json_t *cells, const json_t *node)
+{
+	static const char prefix[] = "node-role.kubernetes.io/";
+	struct buf text = {0};
+	const char *key;
+	json_t *value;
+	json_object_foreach(kube_member(node, "metadata.labels"), key, value)
+	{
+		if (strncmp(key, prefix, sizeof(prefix) - 1) == 0)
+			buf_append_format(&text, "%s%s", text.len ? "," : "",
+					  key + sizeof(prefix) - 1);
+	}
+	cell_or_none(cells, buf_cstr(&text));
+	buf_deinit(&text);
+}
+
+static const char *node_address(const json_t *node, const char *type)
+{
+	size_t index;
+	json_t *address;
+	json_array_foreach(kube_member(node, "status.addresses"), index, address)
+	{
+		if (strcmp(kube_member_string(address, "type"), type) == 0)
+			return kube_member_string(address, "address");
+	}
+	return "";
+}
+
+void kube_node_row(json_t *cells, const json_t *node, struct wall now)
+{
+	const json_t *info = kube_member(node, "status.nodeInfo");
+	cell_string(cells, node, "metadata.name");
+	cell_node_status(cells, node);
+	cell_node_roles(cells, node);
+	kube_row_age(cells, node, now);
+	cell_string(cells, info, "kubeletVersion");
+	cell_or_none(cells, node_address(node, "InternalIP"));
+	cell_or_none(cells, node_address(node, "ExternalIP"));
+	cell_or_none(cells, kube_member_string(info, "osImage"));
+	cell_or_none(cells, kube_member_string(info, "kernelVersion"));
+	cell_or_none(cells, kube_member_string(info, "containerRuntimeVersion"));
+}
+
+/* A LabelSelector as one would type it: "app=web,tier in (a,b),!old". */
+static void cell_selector(json_t *cells, const json_t *selector)
+{
+	struct buf text = {0};
+	const char *key;
+	size_t index;
+	json_t *value;
+	json_object_foreach(json_object_get(selector, "matchLabels"), key, value)
+	{
+		const char *word = json_string_value(value);
+		buf_append_format(&text, "%s%s=%s", text.len ? "," : "", key, word ? word : "");
+	}
+	json_array_foreach(json_object_get(selector, "matchExpressions"), index, value)
+	{
+		const char *operator= kube_member_string(value, "operator");
+		char word[16];
+		kube_row_lower(operator, word, sizeof(word));
+		bool absent = strcmp(operator, "DoesNotExist") == 0;
+		buf_append_format(&text, "%s%s%s", text.len ? "," : "", absent ? "!" : "",
+				  kube_member_string(value, "key"));
+		if (absent || strcmp(operator, "Exists") == 0)
+			continue;
+		buf_append_format(&text, " %s (", word);
+		const json_t *values = json_object_get(value, "values");
+		for (size_t i = 0; i < json_array_size(values); i++) {
+			const char *one = json_string_value(json_array_get(values, i));
+			buf_append_format(&text, "%s%s", i ? "," : "", one ? one : "");
+		}
+		buf_append_str(&text, ")");
+	}
+	cell_or_none(cells, buf_cstr(&text));
+	buf_deinit(&text);
+}
+
+static void cells_template(json_t *cells, const json_t *object)
+{
+	const json_t *containers = kube_member(object, "spec.template.spec.containers");
+	cell_joined(cells, containers, "name");
+	cell_joined(cells, containers, "image");
+	cell_selector(cells, kube_member(object, "spec.selector"));
+}
+
+void kube_deployment_row(json_t *cells, const json_t *deployment, struct wall now)
+{
+	cell_string(cells, deployment, "metadata.name");
+	kube_push(cells, kube_text("%" PRId64 "/%" PRId64,
+				   kube_member_int(deployment, "status.readyReplicas", 0),
+				   kube_member_int(deployment, "spec.replicas", 1)));
+	cell_int(cells, deployment, "status.updatedReplicas");
+	cell_int(cells, deployment, "status.availableReplicas");
+	kube_row_age(cells, deployment, now);
+	cells_template(cells, deployment);
+}
+
+void kube_replica_set_row(json_t *cells, const json_t *set, struct wall now)
+{
+	cell_string(cells, set, "metadata.name");
+	kube_push(cells, kube_text("%" PRId64, kube_member_int(set, "spec.replicas", 1)));
+	cell_int(cells, set, "status.replicas");
+	cell_int(cells, set, "status.readyReplicas");
+	kube_row_age(cells, set, now);
+	cells_template(cells, set);
+}

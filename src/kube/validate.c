@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/validate.h"
+
+#include <string.h>
+
+#include "kube/member.h"
+#include "kube/name.h"
+#include "kube/selector.h"
+
+static const char subdomain_rule[] =
+	"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+	"'.', and must start and end with an alphanumeric character";
+static const char label_rule[] =
+	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+	"must start and end with an alphanumeric character";
+static const char key_rule[] =
+	"name part must consist of alphanumeric characters, '-', '_' or '.', and must start and "
+	"end with an alphanumeric character";
+static const char value_rule[] =
+	"a valid label must be an empty string or consist of at most 63 alphanumeric characters, "
+	"'-', '_' or '.', and must start and end with an alphanumeric character";
+
+static const char *const engines[] = {"crun", "krun", "wasm", NULL};
+
+static void validate_annotations(struct check *check, json_t *annotations)
+{
+	const char *key;
+	json_t *value;
+	size_t total = 0;
+	size_t mark = check_enter(check, "annotations");
+	json_object_foreach(annotations, key, value)
+	{
+		json_t *key_text = json_string(key);
+		if (!kube_name_is_label_key(key))
+			check_invalid(check, "", key_text, key_rule);
+		json_decref(key_text);
+		total += strlen(key) + json_string_length(value);
+	}
+	check_leave(check, mark);
+	if (total > KUBE_ANNOTATIONS_MAX)
+		check_forbidden(check, "annotations", "must have at most 262144 bytes");
+	const char *engine = json_string_value(json_object_get(annotations, "magik.io/runtime"));
+	if (engine)
+		(void)check_one_of(check, "annotations[magik.io/runtime]", engine, engines);
+}
+
+void kube_validate_labels(struct check *check, const json_t *metadata)
+{
+	json_t *labels = json_object_get(metadata, "labels");
+	const char *key;
+	json_t *value;
+	size_t mark = check_enter(check, "labels");
+	json_object_foreach(labels, key, value)
+	{
+		json_t *key_text = json_string(key);
+		if (!kube_name_is_label_key(key))
+			check_invalid(check, "", key_text, key_rule);
+		if (!kube_name_is_label_value(json_string_value(value)))
+			check_invalid(check, "", value, value_rule);
+		json_decref(key_text);
+	}
+	check_leave(check, mark);
+	validate_annotations(check, json_object_get(metadata, "annotations"));
+}
+
+void kube_validate_metadata(struct check *check, const json_t *object,
+			    const struct kube_resource *resource)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	const json_t *name = json_object_get(metadata, "name");
+	const char *generate = kube_member_string(metadata, "generateName");
+	size_t mark = check_enter(check, "metadata");
+	bool is_label = resource->id == KUBE_NAMESPACES;
+	if (!*kube_member_string(metadata, "name")) {
+		if (!*generate)
+			check_required(check, "name", "name or generateName is required");
+	} else if (is_label ? !kube_name_is_label(json_string_value(name))
+			    : !kube_name_is_subdomain(json_string_value(name))) {
+		check_invalid(check, "name", name, is_label ? label_rule : subdomain_rule);
+	}
+	if (*generate) {
+		/* It is judged as what it becomes: with characters after it. */
+		struct kube_name sample = kube_name_generate(generate, 0);
+		if (!kube_name_is_subdomain(sample.text))
+			check_invalid(check, "generateName",
+				      json_object_get(metadata, "generateName"), subdomain_rule);
+	}
+	if (resource->namespaced && !kube_name_is_label(kube_member_string(metadata, "namespace")))
+		check_invalid(check, "namespace", json_object_get(metadata, "namespace"),
+			      label_rule);
+	kube_validate_labels(check, metadata);
+	check_leave(check, mark);
+}
+
+static void validate_selector(struct check *check, const json_t *spec)
+{
+	const json_t *selector = json_object_get(spec, "selector");
+	const json_t *labels = kube_member(spec, "template.metadata.labels");
+	struct kube_selector parsed;
+	struct err err;
+	if (!selector) {
+		check_required(check, "selector", "");
+		return;
+	}
+	if (kube_label_selector_from_json(selector, &parsed, &err) != 0) {
+		check_invalid(check, "selector", selector, err.text);
+		return;
+	}
+	if (parsed.term_count == 0) {
+		check_invalid(check, "selector", selector,
+			      "empty selector is invalid for deployment");
+	} else if (!kube_selector_matches_labels(&parsed, labels)) {
+		check_invalid(check, "template.metadata.labels", labels,
+			      "`selector` does not match template `labels`");
+	}
+	kube_selector_deinit(&parsed);
+}
+
+/* A count or a percentage. Zero is reported, because both limits at zero make no progress. */
+static bool validate_portion(struct check *check, const char *field, const json_t *value)
+{
+	const char *text = json_string_value(value);
+	if (!text) {
+		check_range(check, field, value, 0, INT32_MAX);
+		return json_integer_value(value) == 0;
+	}
+	size_t digits = strspn(text, "0123456789");
+	if (digits == 0 || digits > 3 || strcmp(text + digits, "%") != 0)
+		check_invalid(check, field, value,
+			      "a valid percent string must be a numeric string followed by an "
+			      "ending '%'");
+	return strspn(text, "0") == digits;
+}
+
+static void validate_strategy(struct check *check, const json_t *strategy)
+{
+	static const char *const types[] = {"Recreate", "RollingUpdate", NULL};
+	const char *type = kube_member_string(strategy, "type");
+	const json_t *rolling = json_object_get(strategy, "rollingUpdate");
+	size_t mark = check_enter(check, "strategy");
+	bool known = check_one_of(check, "type", type, types);
+	if (known && strcmp(type, "Recreate") == 0 && rolling)
+		check_forbidden(check, "rollingUpdate",
+				"may not be specified when strategy `type` is 'Recreate'");
+	if (rolling) {
+		size_t inner = check_enter(check, "rollingUpdate");
+		const json_t *unavailable = json_object_get(rolling, "maxUnavailable");
+		bool none = validate_portion(check, "maxUnavailable", unavailable);
+		if (validate_portion(check, "maxSurge", json_object_get(rolling, "maxSurge")) &&
+		    none)
+			check_invalid(check, "maxUnavailable", unavailable,
+				      "may not be 0 when `maxSurge` is 0");
+		check_leave(check, inner);
+	}
+	check_leave(check, mark);
+}
+
+void kube_validate_deployment(struct check *check, const json_t *object)
+{
+	const json_t *spec = json_object_get(object, "spec");
+	size_t mark = check_enter(check, "spec");
+	check_range(check, "replicas", json_object_get(spec, "replicas"), 0, KUBE_REPLICAS_MAX);
+	check_range(check, "minReadySeconds", json_object_get(spec, "minReadySeconds"), 0,
+		    INT32_MAX);
+	check_range(check, "revisionHistoryLimit", json_object_get(spec, "revisionHistoryLimit"), 0,
+		    INT32_MAX);
+	const json_t *deadline = json_object_get(spec, "progressDeadlineSeconds");
+	check_range(check, "progressDeadlineSeconds", deadline, 0, INT32_MAX);
+	if (json_integer_value(deadline) <= kube_member_int(spec, "minReadySeconds", 0))
+		check_invalid(check, "progressDeadlineSeconds", deadline,
+			      "must be greater than minReadySeconds");
+	validate_selector(check, spec);
+	validate_strategy(check, json_object_get(spec, "strategy"));
+	size_t template = check_enter(check, "template");
+	size_t metadata = check_enter(check, "metadata");
+	kube_validate_labels(check, kube_member(spec, "template.metadata"));
+	check_leave(check, metadata);
+	size_t pod = check_enter(check, "spec");
+	kube_validate_pod_spec(check, kube_member(spec, "template.spec"), true);
+	check_leave(check, pod);
+	check_leave(check, template);
+	check_leave(check, mark);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "kube/member.h"
+#include "kube/name.h"
+#include "kube/quantity.h"
+#include "kube/validate.h"
+#include "kube/workload.h"
+
+enum {
+	CONTAINERS_MAX = 32, /* of a pod, init containers included: what a report can carry */
+	ID_NUMBER_MAX = 0x7fffffff, /* users and groups, as Kubernetes */
+	GRACE_MAX_S = 0x7fffffff,
+};
+
+static const char label_rule[] =
+	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
+	"must start and end with an alphanumeric character";
+
+/* Whether an earlier element of @list has the same text under @key. */
+static bool is_repeated(const json_t *list, size_t index, const char *key, const char *text)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (strcmp(kube_member_string(json_array_get(list, i), key), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void validate_port(struct check *check, const json_t *ports, size_t index)
+{
+	static const char *const protocols[] = {"SCTP", "TCP", "UDP", NULL};
+	const json_t *port = json_array_get(ports, index);
+	const char *name = kube_member_string(port, "name");
+	size_t mark = check_enter(check, "ports[%zu]", index);
+	if (!json_object_get(port, "containerPort"))
+		check_required(check, "containerPort", "");
+	check_range(check, "containerPort", json_object_get(port, "containerPort"), 1, 65535);
+	check_range(check, "hostPort", json_object_get(port, "hostPort"), 0, 65535);
+	(void)check_one_of(check, "protocol", kube_member_string(port, "protocol"), protocols);
+	if (*name && !kube_name_is_port(name))
+		check_invalid(check, "name", json_object_get(port, "name"),
+			      "must be at most 15 lower case letters, digits or '-', with at "
+			      "least one letter");
+	else if (*name && is_repeated(ports, index, "name", name))
+		check_duplicate(check, "name", name);
+	check_leave(check, mark);
+}
+
+/* A field of the pod that may be copied into the environment: metadata.labels['x'] among them. */
+static bool is_field_path(const char *path)
+{
+	static const char *const paths[] = {
+		"metadata.name",           "metadata.namespace", "metadata.uid",   "spec.nodeName",
+		"spec.serviceAccountName", "status.hostIP",      "status.hostIPs", "status.podIP",
+		"status.podIPs",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		if (strcmp(paths[i], path) == 0)
+			return true;
+	}
+	size_t len = strlen(path);
+	return (strncmp(path, "metadata.labels['", 17) == 0 ||
+		strncmp(path, "metadata.annotations['", 22) == 0) &&
+	       strcmp(path + len - 2, "']") == 0;
+}
+
+static void validate_env(struct check *check, const json_t *variable, size_t index)
+{
+	const json_t *from = json_object_get(variable, "valueFrom");
+	const char *name = kube_member_string(variable, "name");
+	size_t mark = check_enter(check, "env[%zu]", index);
+	if (!*name)
+		check_required(check, "name", "");
+	else if (!kube_name_is_env(name))
+		check_invalid(check, "name", json_object_get(variable, "name"),
+			      "a valid environment variable name must consist only of printable "
+			      "ASCII characters other than '='");
+	if (from && *kube_member_string(variable, "value"))
+		check_invalid(check, "valueFrom", from,
+			      "may not be specified when `value` is not empty");
+	if (from && json_object_size(from) != 1)
+		check_invalid(check, "valueFrom", from, "must specify exactly one source");
+	const json_t *field = json_object_get(from, "fieldRef");
+	if (field && !is_field_path(kube_member_string(field, "fieldPath")))
+		check_invalid(check, "valueFrom.fieldRef.fieldPath",
+			      json_object_get(field, "fieldPath"), "field is not supported");
+	check_leave(check, mark);
+}
+
+/* One resource of requests or limits: only cpu and memory can be promised. */
+static void validate_resource(struct check *check, const char *name, const json_t *value)
+{
+	int64_t amount;
+	bool is_cpu = strcmp(name, "cpu") == 0;
+	int r = is_cpu ? kube_quantity_json_milli(value, &amount)
+		       : kube_quantity_json_units(value, &amount);
+	if (r == KUBE_QUANTITY_E_SYNTAX)
+		check_invalid(check, name, value,
+			      "quantities must match the regular expression "
+			      "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+	else if (r == KUBE_QUANTITY_E_NEGATIVE)
+		check_invalid(check, name, value, "must be greater than or equal to 0");
+	else if (r)
+		check_invalid(check, name, value, "the number is too large");
+	else if (!is_cpu && strcmp(name, "memory") != 0)
+		check_invalid(check, name, value,
+			      "unsupported field: only cpu and memory can be requested");
+}
+
+static void validate_resources(struct check *check, const json_t *resources)
+{
+	static const char *const kinds[] = {"limits", "requests"};
+	size_t mark = check_enter(check, "resources");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		const char *name;
+		json_t *value;
+		size_t inner = check_enter(check, "%s", kinds[i]);
+		json_object_foreach(json_object_get(resources, kinds[i]), name, value)
+		{
+			validate_resource(check, name, value);
+		}
+		check_leave(check, inner);
+	}
+	const char *name;
+	json_t *value;
+	json_object_foreach(json_object_get(resources, "requests"), name, value)
+	{
+		const json_t *limit = json_object_get(json_object_get(resources, "limits"), name);
+		int64_t wanted, allowed;
+		if (limit && kube_quantity_json_milli(value, &wanted) == 0 &&
+		    kube_quantity_json_milli(limit, &allowed) == 0 && wanted > allowed) {
+			size_t inner = check_enter(check, "requests");
+			check_invalid(check, name, value,
+				      "must be less than or equal to the limit");
+			check_leave(check, inner);
+		}
+	}
+	check_leave(check, mark);
+}
+
+/* Absolute, and no step of it is "..". */
+static bool is_mount_path(const char *path)
+{
+	if (*path != '/' || strchr(path, ':'))
+		return false;
+	for (const char *at = path; at; at = strchr(at + 1, '/')) {
+		if (strncmp(at, "/..", 3) == 0 && (!at[3] || at[3] == '/'))
+			return false;
+	}
+	return true;
+}
+
+static bool has_volume(const json_t *spec, const char *name)
+{
+	const json_t *volumes = json_object_get(spec, "volumes");
+	return is_repeated(volumes, json_array_size(volumes), "name", name);
+}
+
+static void validate_mount(struct check *check, const json_t *spec, const json_t *mounts,
+			   size_t index)
+{
+	const json_t *mount = json_array_get(mounts, index);
+	const char *name = kube_member_string(mount, "name");
+	const char *path = kube_member_string(mount, "mountPath");
+	size_t mark = check_enter(check, "volumeMounts[%zu]", index);
+	if (!*name)
+		check_required(check, "name", "");
+	else if (!has_volume(spec, name))
+		check_not_found(check, "name", name);
+	if (!*path)
+		check_required(check, "mountPath", "");
+	else if (!is_mount_path(path))
+		check_invalid(check, "mountPath", json_object_get(mount, "mountPath"),
+			      "must be an absolute path without '..' and ':'");
+	else if (is_repeated(mounts, index, "mountPath", path))
+		check_invalid(check, "mountPath", json_object_get(mount, "mountPath"),
+			      "must be unique");
+	check_leave(check, mark);
+}
+
+static void validate_user(struct check *check, const json_t *context)
+{
+	size_t mark = check_enter(check, "securityContext");
+	check_range(check, "runAsUser", json_object_get(context, "runAsUser"), 0, ID_NUMBER_MAX);
+	check_range(check, "runAsGroup", json_object_get(context, "runAsGroup"), 0, ID_NUMBER_MAX);
+	check_leave(check, mark);
+}
+
+static void validate_image(struct check *check, const json_t *container)
+{
+	static const char *const policies[] = {"Always", "IfNotPresent", "Never", NULL};
+	const char *image = kube_member_string(container, "image");
+	if (!*image)
+		check_required(check, "image", "");
+	else if (strpbrk(image, " \t\r\n") || strlen(image) > 512)
+		check_invalid(check, "image", json_object_get(container, "image"),
+			      "must be an image reference without spaces, at most 512 long");
+	(void)check_one_of(check, "imagePullPolicy",
+			   kube_member_string(container, "imagePullPolicy"), policies);
+}
+
+static void validate_container(struct check *check, const json_t *spec, const json_t *container)
+{
+	size_t index;
+	json_t *element;
+	validate_image(check, container);
+	const json_t *ports = json_object_get(container, "ports");
+	for (index = 0; index < json_array_size(ports); index++)
+		validate_port(check, ports, index);
+	json_array_foreach(json_object_get(container, "env"), index, element)
+	{
+		validate_env(check, element, index);
+	}
+	validate_resources(check, json_object_get(container, "resources"));
+	const json_t *mounts = json_object_get(container, "volumeMounts");
+	for (index = 0; index < json_array_size(mounts); index++)
+		validate_mount(check, spec, mounts, index);
+	validate_user(check, json_object_get(container, "securityContext"));
+}
+
+/* @earlier: the list that comes before this one and shares its names. */
+static void validate_containers(struct check *check, const json_t *spec, const char *key,
+				const json_t *earlier)
+{
+	const json_t *containers = json_object_get(spec, key);
+	for (size_t i = 0; i < json_array_size(containers); i++) {
+		const json_t *container = json_array_get(containers, i);
+		const char *name = kube_member_string(container, "name");
+		size_t mark = check_enter(check, "%s[%zu]", key, i);
+		if (!*name)
+			check_required(check, "name", "");
+		else if (!kube_name_is_label(name))
+			check_invalid(check, "name", json_object_get(container, "name"),
+				      label_rule);
+		else if (is_repeated(containers, i, "name", name) ||
+			 is_repeated(earlier, json_array_size(earlier), "name", name))
+			check_duplicate(check, "name", name);
+		validate_container(check, spec, container);
+		check_leave(check, mark);
+	}
+}
+
+static void validate_volumes(struct check *check, const json_t *volumes)
+{
+	static const char *const media[] = {"", "Memory", NULL};
+	for (size_t i = 0; i < json_array_size(volumes); i++) {
+		const json_t *volume = json_array_get(volumes, i);
+		const json_t *limit = kube_member(volume, "emptyDir.sizeLimit");
+		const char *name = kube_member_string(volume, "name");
+		int64_t bytes;
+		size_t mark = check_enter(check, "volumes[%zu]", i);
+		if (!*name)
+			check_required(check, "name", "");
+		else if (!kube_name_is_label(name))
+			check_invalid(check, "name", json_object_get(volume, "name"), label_rule);
+		else if (is_repeated(volumes, i, "name", name))
+			check_duplicate(check, "name", name);
+		(void)check_one_of(check, "emptyDir.medium",
+				   kube_member_string(volume, "emptyDir.medium"), media);
+		if (limit && kube_quantity_json_units(limit, &bytes) != 0)
+			check_invalid(check, "emptyDir.sizeLimit", limit, "must be a quantity");
+		check_leave(check, mark);
+	}
+}
+
+static void validate_placement(struct check *check, const json_t *spec)
+{
+	static const char *const engines[] = {"crun", "krun", "wasm", NULL};
+	json_t *selector = json_object_get(spec, "nodeSelector");
+	const char *engine = json_string_value(json_object_get(spec, "runtimeClassName"));
+	const json_t *hostname = json_object_get(spec, "hostname");
+	const char *key;
+	json_t *value;
+	size_t mark = check_enter(check, "nodeSelector");
+	json_object_foreach(selector, key, value)
+	{
+		json_t *key_text = json_string(key);
+		if (!kube_name_is_label_key(key))
+			check_invalid(check, "", key_text, "must be a label key");
+		if (!kube_name_is_label_value(json_string_value(value)))
+			check_invalid(check, "", value, "must be a label value");
+		json_decref(key_text);
+	}
+	check_leave(check, mark);
+	if (json_object_size(selector) > KUBE_NODE_SELECTOR_MAX)
+		check_forbidden(check, "nodeSelector", "must have at most 16 terms");
+	if (engine && *engine)
+		(void)check_one_of(check, "runtimeClassName", engine, engines);
+	if (*kube_member_string(spec, "hostname") &&
+	    !kube_name_is_label(json_string_value(hostname)))
+		check_invalid(check, "hostname", hostname, label_rule);
+}
+
+void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always)
+{
+	static const char *const any[] = {"Always", "OnFailure", "Never", NULL};
+	static const char *const only[] = {"Always", NULL};
+	const json_t *inits = json_object_get(spec, "initContainers");
+	const json_t *containers = json_object_get(spec, "containers");
+	(void)check_one_of(check, "restartPolicy", kube_member_string(spec, "restartPolicy"),
+			   always ? only : any);
+	check_range(check, "terminationGracePeriodSeconds",
+		    json_object_get(spec, "terminationGracePeriodSeconds"), 0, GRACE_MAX_S);
+	if (json_array_size(containers) == 0)
+		check_required(check, "containers", "");
+	if (json_array_size(containers) + json_array_size(inits) > CONTAINERS_MAX)
+		check_forbidden(check, "containers",
+				"must be at most 32, init containers included");
+	validate_containers(check, spec, "containers", NULL);
+	validate_containers(check, spec, "initContainers", containers);
+	validate_volumes(check, json_object_get(spec, "volumes"));
+	validate_user(check, json_object_get(spec, "securityContext"));
+	validate_placement(check, spec);
+}
