@@ -125,6 +125,7 @@ int trust_init_certs(struct trust *trust, const struct bytes root[CERT_FAMILY_CO
 
 static void cached_free(struct trust *trust, struct trust_cached *cached)
 {
+	assert(cached);
 	list_remove(&cached->link);
 	(void)map_remove(&trust->cache, bytes_of(cached->leaf.hash.byte, ID_LEN));
 	buf_deinit(&cached->chain);

@@ -332,6 +332,7 @@ static void stop_pod(struct controller *controller, struct charge *charge,
 	struct effect_node *node = effect_add(controller, charge, CONTROLLER_STOP);
 	struct buf text = {0};
 
+	assert(presence);
 	node->effect.pod_uid = presence->pod_uid;
 	if (presence->slot >= replicas)
 		buf_append_format(&text, "%u replicas are wanted", replicas);
@@ -595,12 +596,15 @@ void controller_placed(struct controller *controller, struct mono now, const str
 		       uint32_t slot, const struct uid *pod_uid)
 {
 	struct charge *charge = charge_find(controller, object_uid);
+	const struct note *note;
 
 	assert(!uid_is_none(pod_uid));
 	if (!charge)
 		return;
 	note_pending(charge, now, slot);
-	charge_set_due(controller, charge, mono_min(charge->due, note_find(charge, slot)->until));
+	note = note_find(charge, slot);
+	assert(note);
+	charge_set_due(controller, charge, mono_min(charge->due, note->until));
 }
 
 void controller_failed(struct controller *controller, struct mono now, const struct uid *object_uid,

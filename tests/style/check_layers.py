@@ -60,7 +60,7 @@ def check(top):
                 # Generated headers of the schema stand beside the codecs that use them.
                 reason = None if other == "proto" else complaint(own, other, order)
             elif header.endswith(".pb-c.h"):
-                reason = None if own in ("wire", "identity") else "the schema is wire's own matter"
+                reason = None if own in ("wire", "identity", "ipc") else "schemas stay with their codecs"
             else:
                 reason = "write the directory's name before the header's"
             if reason:
