@@ -67,6 +67,9 @@ void api_workload_changed(struct api *api, const struct uid *workload);
 /* A machine came, went, or changed its facts or liveness. */
 void api_members_changed(struct api *api);
 
+/* An event was recorded. */
+void api_events_changed(struct api *api);
+
 /*
  * Stop: no new connections, idle ones are closed, running answers get @drain_ms to end, watches end
  * at once. @closed is called from the loop when everything is gone and @api has been freed. Logs

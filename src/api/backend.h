@@ -6,7 +6,7 @@
  * implement it in memory. Everything runs on one libuv loop and in one thread.
  *
  * Reads are answered at once, from what this machine knows. Everything handed to a callback is
- * borrowed until the callback returns, and the callback does not call back into the backend.
+ * borrowed until that callback returns. A callback may start another read, never a write.
  * Writes are asynchronous: the done callback is called exactly once, possibly before the starting
  * call returns, whatever happens to the client meanwhile.
  *
@@ -23,8 +23,8 @@
 #include "base/id.h"
 #include "base/time.h"
 
-struct presence;   /* wire/message.h */
-struct node_facts; /* wire/message.h */
+struct presence;   /* wire/presence.h */
+struct node_facts; /* wire/presence.h */
 
 enum {
 	API_NAME_MAX = 253,       /* RFC 1123 subdomain, as Kubernetes */

@@ -2,7 +2,6 @@
 #include "api/response.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,30 +186,6 @@ void exchange_respond_json(struct exchange *exchange, uint16_t status, json_t *v
 void exchange_respond_status(struct exchange *exchange, json_t *status)
 {
 	exchange_respond_json(exchange, kube_status_code(status), status);
-}
-
-void exchange_fail(struct exchange *exchange, enum kube_reason reason, const char *format, ...)
-{
-	struct buf text = {0};
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	assert(len >= 0);
-	buf_reserve(&text, (size_t)len);
-	va_start(args, format);
-	(void)vsnprintf((char *)text.ptr, (size_t)len + 1, format, args);
-	va_end(args);
-	text.len = (size_t)len;
-	exchange_respond_status(exchange, kube_status(reason, "%s", buf_cstr(&text)));
-	buf_deinit(&text);
-}
-
-void exchange_fail_err(struct exchange *exchange, const struct err *err)
-{
-	exchange_respond_status(exchange, kube_status_of_err(err));
 }
 
 void exchange_refuse(struct exchange *exchange, uint16_t code, const char *why)

@@ -69,11 +69,6 @@ void exchange_respond_json(struct exchange *exchange, uint16_t status, json_t *v
 /* Answer with a Status object, which is taken over, under the HTTP code it names. */
 void exchange_respond_status(struct exchange *exchange, json_t *status);
 
-/* Answer with a failure and a sentence. */
-void exchange_fail(struct exchange *exchange, enum kube_reason reason, const char *format, ...)
-	_printf_(3, 4);
-void exchange_fail_err(struct exchange *exchange, const struct err *err);
-
 /* Call @abort when the client goes away while the answer is being prepared. */
 void exchange_on_abort(struct exchange *exchange,
 		       void (*abort)(struct exchange *exchange, void *arg), void *arg);

@@ -94,6 +94,7 @@ void url_deinit(struct url *url)
 {
 	free(url->path_text);
 	free(url->query_text);
+	free(url->kept);
 	*url = (struct url){0};
 }
 
@@ -111,4 +112,11 @@ bool url_flag(const struct url *url, const char *name)
 	const char *value = url_param(url, name);
 
 	return value && (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
+}
+
+const char *url_keep(struct url *url, const char *text)
+{
+	free(url->kept);
+	url->kept = mem_strdup(text);
+	return url->kept;
 }

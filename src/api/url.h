@@ -25,7 +25,7 @@ struct url_param {
 
 /* Strings point into @path_text and @query_text, which url_deinit() frees. */
 struct url {
-	char *path_text, *query_text;
+	char *path_text, *query_text, *kept;
 	const char *segments[URL_SEGMENTS_MAX];
 	size_t segment_count;
 	struct url_param params[URL_PARAMS_MAX];
@@ -48,3 +48,6 @@ const char *url_param(const struct url *url, const char *name);
 
 /* Whether a boolean parameter is set: "true" or "1". */
 bool url_flag(const struct url *url, const char *name);
+
+/* Keep a copy of @text as long as the url lives; one at a time. */
+const char *url_keep(struct url *url, const char *text);

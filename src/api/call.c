@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Call: answering a routed request, in the form its client asked for. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "api/gateway.h"
+
+void call_free(struct call *call)
+{
+	assert(!call->exchange);
+	url_deinit(&call->url);
+	free(call);
+}
+
+/* Take the exchange out, so that it is answered once. */
+static struct exchange *take_exchange(struct call *call)
+{
+	struct exchange *exchange = call->exchange;
+
+	assert(exchange);
+	call->exchange = NULL;
+	return exchange;
+}
+
+void call_respond_json(struct call *call, uint16_t status, json_t *value)
+{
+	exchange_respond_json(take_exchange(call), status, value);
+	call_free(call);
+}
+
+void call_respond_status(struct call *call, json_t *status)
+{
+	exchange_respond_status(take_exchange(call), status);
+	call_free(call);
+}
+
+void call_respond_text(struct call *call, uint16_t status, const char *text)
+{
+	exchange_respond(take_exchange(call), status, "text/plain; charset=utf-8", bytes_str(text));
+	call_free(call);
+}
+
+void call_fail(struct call *call, enum kube_reason reason, const char *sentence)
+{
+	call_respond_status(call, kube_status(reason, "%s", sentence));
+}
+
+void call_fail_err(struct call *call, const struct err *err)
+{
+	call_respond_status(call, kube_status_of_err(err));
+}
+
+void call_not_found(struct call *call)
+{
+	call_respond_status(
+		call, kube_status_of_object(KUBE_REASON_NOT_FOUND, call->resource, call->name));
+}
+
+void call_respond_object(struct call *call, uint16_t status, json_t *object)
+{
+	const char *accept = http_request_header(&call->exchange->request, "accept");
+	struct kube_table_view view = {
+		.now = call->api->backend.ops->now(call->api->backend.self),
+	};
+
+	if (kube_table_is_wanted(accept)) {
+		json_t *table;
+
+		if (!kube_include_parse(url_param(&call->url, "includeObject"), &view.include)) {
+			json_decref(object);
+			call_fail(call, KUBE_REASON_BAD_REQUEST,
+				  "includeObject must be None, Metadata or Object");
+			return;
+		}
+		table = kube_table(call->resource, object, &view);
+		json_decref(object);
+		object = table;
+	}
+	call_respond_json(call, status, object);
+}
+
+void call_hold(struct call *call)
+{
+	call->api->calls++;
+}

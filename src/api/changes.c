@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changes: from "something about this workload changed" to entries of the watch logs.
+ *
+ * The backend names what changed; here the objects concerned are composed again and compared with
+ * the view of each log, which tells what was added, modified or deleted. Changes within one turn of
+ * the loop are handled together. A resource that nobody lists or watches has no log and costs
+ * nothing.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/compose.h"
+#include "api/gateway.h"
+#include "base/mem.h"
+
+enum {
+	HOUSEKEEPING_MS = 60 * 1000,
+	LOG_UNUSED_MS = 5 * 60 * 1000, /* longer than any client waits between list and watch */
+	WORKLOADS_MAX = 256,           /* more dirty workloads in one turn: compose all of them */
+};
+
+struct changes {
+	struct uid workloads[WORKLOADS_MAX];
+	size_t workload_count;
+	bool all_workloads, any_workload, members, events;
+};
+
+struct changes *changes_new(void)
+{
+	return mem_new(struct changes);
+}
+
+void changes_free(struct changes *changes)
+{
+	free(changes);
+}
+
+static bool any_log(const struct api *api)
+{
+	for (size_t i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		if (api->logs[i])
+			return true;
+	}
+	return false;
+}
+
+static struct watch_text *text_of(const struct composed_item *item)
+{
+	char *json = json_dumps(item->object, JSON_COMPACT);
+	struct watch_text *text;
+
+	if (!json)
+		abort(); /* only memory can be short: composed objects are valid */
+	text = watch_text_new(json, strlen(json), &item->workload, item->version);
+	free(json);
+	return text;
+}
+
+static bool has_key(const struct composed *composed, const char *key)
+{
+	size_t low = 0, high = composed->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(composed->items[middle].key, key);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/* Note the disappearance of everything in the view that is not in @composed any more. */
+static void note_gone(struct watch_log *log, const struct composed *composed,
+		      const struct uid *workload, uint64_t version)
+{
+	map_for_each (entry, &log->view) {
+		const struct watch_text *text = entry->value;
+		char *key;
+
+		if (workload && !uid_equal(&text->workload, workload))
+			continue;
+		key = mem_copy(entry->key, entry->key_len);
+		if (!has_key(composed, key))
+			(void)watch_log_note(log, key, NULL, version);
+		free(key);
+	}
+}
+
+/* Compose one resource again, all of it or one workload's part, and note what differs. */
+static void refresh(struct api *api, enum kube_resource_id id, const struct uid *workload)
+{
+	struct watch_log *log = api->logs[id];
+	struct compose_query query = {.workload = workload};
+	struct composed composed;
+
+	if (!log)
+		return;
+	compose(&api->backend, id, &query, &composed);
+	note_gone(log, &composed, workload, api->backend.ops->version(api->backend.self));
+	for (size_t i = 0; i < composed.count; i++) {
+		const struct composed_item *item = &composed.items[i];
+
+		(void)watch_log_note(log, item->key, text_of(item), item->version);
+	}
+	composed_deinit(&composed);
+}
+
+static void refresh_workloads(struct api *api, const struct changes *changes)
+{
+	static const enum kube_resource_id ids[] = {KUBE_PODS, KUBE_DEPLOYMENTS, KUBE_REPLICASETS};
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		if (changes->all_workloads)
+			refresh(api, ids[i], NULL);
+		for (size_t k = 0; !changes->all_workloads && k < changes->workload_count; k++)
+			refresh(api, ids[i], &changes->workloads[k]);
+	}
+	refresh(api, KUBE_NAMESPACES, NULL);
+}
+
+/* Bring all logs up to date with the backend. */
+static void changes_collect(struct api *api)
+{
+	struct changes changes = *api->changes;
+
+	*api->changes = (struct changes){0};
+	if (changes.any_workload)
+		refresh_workloads(api, &changes);
+	if (changes.members)
+		refresh(api, KUBE_NODES, NULL);
+	if (changes.events)
+		refresh(api, KUBE_EVENTS, NULL);
+}
+
+static void changes_apply(uv_timer_t *timer)
+{
+	struct api *api = timer->data;
+
+	changes_collect(api);
+	for (size_t i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		if (api->logs[i])
+			watch_feed(api, (enum kube_resource_id)i);
+	}
+}
+
+static void changes_schedule(struct api *api)
+{
+	if (!api->closing && !uv_is_active((uv_handle_t *)&api->turn))
+		(void)uv_timer_start(&api->turn, changes_apply, 0, 0);
+}
+
+void api_workload_changed(struct api *api, const struct uid *workload)
+{
+	struct changes *changes = api->changes;
+
+	if (!any_log(api))
+		return;
+	changes->any_workload = true;
+	for (size_t i = 0; i < changes->workload_count; i++) {
+		if (uid_equal(&changes->workloads[i], workload))
+			return;
+	}
+	if (changes->workload_count < WORKLOADS_MAX)
+		changes->workloads[changes->workload_count++] = *workload;
+	else
+		changes->all_workloads = true;
+	changes_schedule(api);
+}
+
+void api_members_changed(struct api *api)
+{
+	if (!any_log(api))
+		return;
+	api->changes->members = true;
+	changes_schedule(api);
+}
+
+void api_events_changed(struct api *api)
+{
+	if (!any_log(api))
+		return;
+	api->changes->events = true;
+	changes_schedule(api);
+}
+
+/* Give back the memory of logs that nobody has asked for lately. */
+static void housekeep(uv_timer_t *timer)
+{
+	struct api *api = timer->data;
+	uint64_t now = uv_now(api->loop);
+
+	for (size_t i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		struct watch_log *log = api->logs[i];
+
+		if (!log || watch_is_used(api, (enum kube_resource_id)i) ||
+		    now - log->used_ms < LOG_UNUSED_MS)
+			continue;
+		watch_log_free(log);
+		api->logs[i] = NULL;
+	}
+	if (!any_log(api))
+		(void)uv_timer_stop(timer);
+}
+
+static void seed(struct api *api, enum kube_resource_id id)
+{
+	struct compose_query query = {0};
+	struct composed composed;
+
+	compose(&api->backend, id, &query, &composed);
+	for (size_t i = 0; i < composed.count; i++)
+		watch_log_seed(api->logs[id], composed.items[i].key, text_of(&composed.items[i]));
+	composed_deinit(&composed);
+}
+
+struct watch_log *changes_log(struct api *api, enum kube_resource_id id)
+{
+	changes_collect(api);
+	changes_schedule(api); /* what was just collected must reach the watches */
+	if (!api->logs[id]) {
+		api->logs[id] = watch_log_new(api->backend.ops->version(api->backend.self));
+		seed(api, id);
+	}
+	api->logs[id]->used_ms = uv_now(api->loop);
+	if (!api->closing && !uv_is_active((uv_handle_t *)&api->housekeeping))
+		(void)uv_timer_start(&api->housekeeping, housekeep, HOUSEKEEPING_MS,
+				     HOUSEKEEPING_MS);
+	return api->logs[id];
+}

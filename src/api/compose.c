@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/compose.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/roster.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "kube/deployment.h"
+#include "kube/event.h"
+#include "kube/node.h"
+#include "kube/pod.h"
+
+struct composer {
+	const struct api_backend *backend;
+	struct compose_query query;
+	struct roster roster;
+	struct composed *out;
+	enum kube_resource_id id;
+};
+
+static const char *const built_in_namespaces[] = {
+	"default",
+	"kube-node-lease",
+	"kube-public",
+	"kube-system",
+};
+
+void compose_set_version(json_t *object, uint64_t version)
+{
+	json_t *metadata = json_object_get(object, "metadata");
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, version);
+	if (metadata)
+		(void)json_object_set_new(metadata, "resourceVersion", json_string(text));
+}
+
+static const char *metadata_text(const json_t *object, const char *field)
+{
+	const char *text =
+		json_string_value(json_object_get(json_object_get(object, "metadata"), field));
+
+	return text ? text : "";
+}
+
+/* Takes @object over. */
+static void add(struct composer *composer, json_t *object, const struct uid *workload,
+		uint64_t version)
+{
+	struct composed *out = composer->out;
+	struct composed_item *item;
+	struct buf key = {0};
+
+	if (composer->query.name &&
+	    strcmp(metadata_text(object, "name"), composer->query.name) != 0) {
+		json_decref(object);
+		return;
+	}
+	if (out->count == out->cap) {
+		out->cap = out->cap ? 2 * out->cap : 16;
+		out->items = mem_resize(out->items, out->cap, sizeof(*out->items));
+	}
+	compose_set_version(object, version);
+	buf_append_format(&key, "%s/%s", metadata_text(object, "namespace"),
+			  metadata_text(object, "name"));
+	item = &out->items[out->count++];
+	*item = (struct composed_item){
+		.key = buf_steal(&key),
+		.object = object,
+		.version = version,
+	};
+	if (workload)
+		item->workload = *workload;
+}
+
+static bool in_namespace(const struct composer *composer, const char *namespace)
+{
+	return !composer->query.namespace || strcmp(composer->query.namespace, namespace) == 0;
+}
+
+/* Pods. */
+
+static void add_pod(struct composer *composer, const struct roster_pod *pod)
+{
+	const struct roster_object *object;
+	struct presence presence = *pod->presence;
+	uint64_t version = pod->version;
+
+	if (!in_namespace(composer, presence.object.namespace) || presence.phase == POD_GONE)
+		return;
+	if (composer->query.name && strcmp(presence.pod_name, composer->query.name) != 0)
+		return;
+	object = roster_object(&composer->roster, composer->backend, &presence);
+	if (!object)
+		return; /* its object has not arrived here yet: nothing to show */
+	if (object->buried)
+		presence.terminating = true;
+	if (object->version > version)
+		version = object->version;
+	add(composer, kube_pod(object->json, &presence), &presence.object.uid, version);
+}
+
+/* A bare Pod that no machine has reported yet. */
+static void add_pending(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	struct kube_pending pending = {.uid = object->uid};
+	json_t *json;
+
+	if (composer->query.workload && !uid_equal(composer->query.workload, &object->uid))
+		return;
+	if (roster_of(&composer->roster, &object->uid).count)
+		return;
+	json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	if (!json)
+		return;
+	/* The hybrid clock carries the time of writing in its upper 48 bits. */
+	pending.since.ms = (int64_t)(object->version >> 16);
+	add(composer, kube_pod_pending(json, &pending), &object->uid, object->version);
+	json_decref(json);
+}
+
+static void compose_pods(struct composer *composer)
+{
+	const struct api_backend *backend = composer->backend;
+
+	roster_load(&composer->roster, backend, composer->query.workload);
+	for (size_t i = 0; i < composer->roster.count; i++)
+		add_pod(composer, &composer->roster.pods[i]);
+	backend->ops->objects(backend->self, "Pod", composer->query.namespace, add_pending,
+			      composer);
+}
+
+/* Deployments and the ReplicaSets that stand for their templates. */
+
+static void add_deployment(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	struct roster_slice slice;
+	struct kube_pods pods;
+	uint64_t version = object->version;
+	json_t *json;
+
+	if (composer->query.workload && !uid_equal(composer->query.workload, &object->uid))
+		return;
+	json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	if (!json)
+		return;
+	slice = roster_of(&composer->roster, &object->uid);
+	pods.count = slice.count;
+	pods.pods = slice.presences;
+	if (slice.version > version)
+		version = slice.version;
+	add(composer,
+	    composer->id == KUBE_REPLICASETS ? kube_replica_set(json, &pods)
+					     : kube_deployment(json, &pods),
+	    &object->uid, version);
+	json_decref(json);
+}
+
+static void compose_deployments(struct composer *composer)
+{
+	const struct api_backend *backend = composer->backend;
+
+	roster_load(&composer->roster, backend, composer->query.workload);
+	/* A name is that of the Deployment, unless a ReplicaSet is looked for. */
+	if (composer->id == KUBE_DEPLOYMENTS && composer->query.namespace && composer->query.name)
+		(void)backend->ops->object(backend->self, "Deployment", composer->query.namespace,
+					   composer->query.name, add_deployment, composer);
+	else
+		backend->ops->objects(backend->self, "Deployment", composer->query.namespace,
+				      add_deployment, composer);
+}
+
+/* Nodes. */
+
+static void add_node(void *arg, const struct api_member *member)
+{
+	struct composer *composer = arg;
+	struct kube_node_view view = {
+		.is_ready = member->alive,
+		.last_heard = member->seen,
+		.ready_since = member->joined,
+		.resource_version = member->version,
+	};
+
+	add(composer, kube_node(member->facts, &view), NULL, member->version);
+}
+
+/* Namespaces exist by being used. */
+
+struct namespaces {
+	struct map names; /* namespace -> itself */
+	struct wall oldest;
+};
+
+static void note_namespace(struct namespaces *namespaces, const char *name)
+{
+	if (*name && !map_get(&namespaces->names, bytes_str(name)))
+		(void)map_put(&namespaces->names, bytes_str(name), mem_strdup(name));
+}
+
+static void note_object_namespace(void *arg, const struct api_object *object)
+{
+	bool is_namespace = strcmp(object->kind, "Namespace") == 0;
+
+	note_namespace(arg, is_namespace ? object->name : object->namespace);
+}
+
+static void note_age(void *arg, const struct api_member *member)
+{
+	struct namespaces *namespaces = arg;
+
+	if (member->joined.ms &&
+	    (!namespaces->oldest.ms || member->joined.ms < namespaces->oldest.ms))
+		namespaces->oldest = member->joined;
+}
+
+static void add_stored_namespace(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	json_t *json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	json_t *status = json_pack("{s:s}", "phase", "Active");
+
+	if (json) {
+		(void)json_object_set(json, "status", status);
+		add(composer, json, NULL, object->version);
+	}
+	json_decref(status);
+}
+
+static void compose_namespaces(struct composer *composer)
+{
+	const struct api_backend *backend = composer->backend;
+	struct namespaces namespaces = {0};
+
+	map_init(&namespaces.names, 1);
+	for (size_t i = 0; i < ARRAY_LEN(built_in_namespaces); i++)
+		note_namespace(&namespaces, built_in_namespaces[i]);
+	backend->ops->objects(backend->self, NULL, NULL, note_object_namespace, &namespaces);
+	backend->ops->members(backend->self, note_age, &namespaces);
+	map_for_each (entry, &namespaces.names) {
+		char *name = entry->value;
+
+		if (!backend->ops->object(backend->self, "Namespace", "", name,
+					  add_stored_namespace, composer))
+			add(composer, kube_namespace(name, namespaces.oldest), NULL, 1);
+		free(name);
+	}
+	map_deinit(&namespaces.names);
+}
+
+bool compose_namespace_is_built_in(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(built_in_namespaces); i++) {
+		if (strcmp(name, built_in_namespaces[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Events. */
+
+static void add_event(void *arg, const struct api_event *event)
+{
+	struct composer *composer = arg;
+	struct id_text uid = uid_text(&event->uid);
+	const char *version = strcmp(event->kind, "Deployment") == 0 ? "apps/v1" : "v1";
+	uint8_t random[UID_LEN];
+	struct kube_event view = {
+		.reason = event->reason,
+		.message = event->message,
+		.is_warning = strcmp(event->type, "Warning") == 0,
+		.count = event->count ? event->count : 1,
+		.first = event->first,
+		.last = event->last,
+		.component = event->source_component,
+		.host = event->source_host,
+		.resource_version = (uint64_t)event->last.ms << 16,
+	};
+	json_t *involved = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "apiVersion", version, "kind",
+				     event->kind, "metadata", "name", event->name, "namespace",
+				     event->namespace, "uid",
+				     uid_is_none(&event->uid) ? event->name : uid.text);
+
+	memcpy(random, &event->serial, sizeof(event->serial));
+	memcpy(random + 8, &event->first.ms, 8);
+	view.uid = uid_from_random(random);
+	view.involved = involved;
+	if (involved)
+		add(composer, kube_event(&view), NULL, view.resource_version);
+	json_decref(involved);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct composed_item *left = a, *right = b;
+
+	return strcmp(left->key, right->key);
+}
+
+/* Every other resource is inert: always empty. */
+static void compose_any(struct composer *composer)
+{
+	const struct api_backend *backend = composer->backend;
+
+	if (composer->id == KUBE_PODS)
+		compose_pods(composer);
+	else if (composer->id == KUBE_DEPLOYMENTS || composer->id == KUBE_REPLICASETS)
+		compose_deployments(composer);
+	else if (composer->id == KUBE_NODES)
+		backend->ops->members(backend->self, add_node, composer);
+	else if (composer->id == KUBE_NAMESPACES)
+		compose_namespaces(composer);
+	else if (composer->id == KUBE_EVENTS)
+		backend->ops->events(backend->self, composer->query.namespace, add_event, composer);
+}
+
+void compose(const struct api_backend *backend, enum kube_resource_id id,
+	     const struct compose_query *query, struct composed *ret_composed)
+{
+	struct composer composer = {
+		.backend = backend,
+		.query = *query,
+		.out = ret_composed,
+		.id = id,
+	};
+
+	*ret_composed = (struct composed){0};
+	compose_any(&composer);
+	roster_deinit(&composer.roster);
+	if (ret_composed->count)
+		qsort(ret_composed->items, ret_composed->count, sizeof(*ret_composed->items),
+		      by_key);
+}
+
+void composed_deinit(struct composed *composed)
+{
+	for (size_t i = 0; i < composed->count; i++) {
+		free(composed->items[i].key);
+		json_decref(composed->items[i].object);
+	}
+	free(composed->items);
+	*composed = (struct composed){0};
+}
+
+json_t *compose_one(const struct api_backend *backend, enum kube_resource_id id,
+		    const char *namespace, const char *name)
+{
+	struct compose_query query = {.namespace = namespace, .name = name};
+	struct composed composed;
+	json_t *object = NULL;
+
+	compose(backend, id, &query, &composed);
+	if (composed.count)
+		object = json_incref(composed.items[0].object);
+	composed_deinit(&composed);
+	return object;
+}
+
+/* Finding a pod. */
+
+struct pod_search {
+	const char *namespace, *name;
+	struct pod_place place;
+	bool found;
+	uint64_t epoch;
+};
+
+static void match_presence(void *arg, const struct presence *presence, uint64_t version)
+{
+	struct pod_search *search = arg;
+
+	(void)version;
+	if (presence->phase == POD_GONE || strcmp(presence->pod_name, search->name) != 0 ||
+	    strcmp(presence->object.namespace, search->namespace) != 0)
+		return;
+	if (search->found && presence->epoch < search->epoch)
+		return;
+	search->found = true;
+	search->epoch = presence->epoch;
+	search->place = (struct pod_place){
+		.pod = presence->pod_uid,
+		.workload = presence->object.uid,
+		.machine = presence->node,
+		.placed = true,
+		.bare = strcmp(presence->object.kind, "Pod") == 0,
+	};
+}
+
+static void match_object(void *arg, const struct api_object *object)
+{
+	struct pod_search *search = arg;
+
+	search->found = true;
+	search->place = (struct pod_place){
+		.pod = object->uid,
+		.workload = object->uid,
+		.bare = true,
+	};
+}
+
+bool compose_find_pod(const struct api_backend *backend, const char *namespace, const char *name,
+		      struct pod_place *ret_place)
+{
+	struct pod_search search = {.namespace = namespace, .name = name};
+
+	backend->ops->presences(backend->self, NULL, match_presence, &search);
+	if (!search.found)
+		(void)backend->ops->object(backend->self, "Pod", namespace, name, match_object,
+					   &search);
+	if (search.found)
+		*ret_place = search.place;
+	return search.found;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compose: the objects clients see, made from what the backend holds.
+ *
+ * Nothing composed is stored: a Pod is a stored object plus a machine's report, a Deployment is a
+ * stored object plus the reports about its pods, a Node is what its machine announced. The JSON is
+ * made by kube/; here the parts are found and put together.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/backend.h"
+#include "base/id.h"
+#include "kube/resource.h"
+
+struct composed_item {
+	char *key;           /* "namespace/name"; "/name" without a namespace */
+	json_t *object;      /* owned; may be taken out (set to NULL) */
+	struct uid workload; /* the Deployment or bare Pod it belongs to; none otherwise */
+	uint64_t version;
+};
+
+/* Sorted by key, as etcd would list it. */
+struct composed {
+	struct composed_item *items;
+	size_t count, cap;
+};
+
+/* What to compose; NULL means any. */
+struct compose_query {
+	const char *namespace;
+	const char *name;
+	const struct uid *workload;
+};
+
+void compose(const struct api_backend *backend, enum kube_resource_id id,
+	     const struct compose_query *query, struct composed *ret_composed);
+void composed_deinit(struct composed *composed);
+
+/* One object by name, or NULL. The caller owns it. */
+json_t *compose_one(const struct api_backend *backend, enum kube_resource_id id,
+		    const char *namespace, const char *name);
+
+/* Where a pod runs, for logs and for stopping it. */
+struct pod_place {
+	struct uid pod;
+	struct uid workload;
+	struct node_id machine;
+	bool placed; /* a machine reports it */
+	bool bare;   /* it is an object of its own, not a Deployment's */
+};
+
+/* False when there is no pod of that name. */
+bool compose_find_pod(const struct api_backend *backend, const char *namespace, const char *name,
+		      struct pod_place *ret_place);
+
+/* The namespaces that always exist. */
+bool compose_namespace_is_built_in(const char *name);
+
+/* Write metadata.resourceVersion. */
+void compose_set_version(json_t *object, uint64_t version);

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deleting: one object or a collection. What is to go is collected first, then everything is
+ * started, and the answer is sent when the last part has been acknowledged.
+ *
+ * A Deployment is gone once its tombstone is stored; its pods show Terminating until their machines
+ * have ended them. A Deployment's pod is only stopped (the controller places another), a bare Pod
+ * is disposed of.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/compose.h"
+#include "api/gateway.h"
+#include "base/mem.h"
+#include "kube/manifest.h"
+#include "kube/time.h"
+
+enum {
+	GRACE_S_MAX = 24 * 60 * 60, /* longer is a mistake */
+};
+
+struct options {
+	int64_t grace_s; /* < 0: as the manifest says */
+	bool dry_run;
+	char *uid, *version; /* preconditions; NULL: none */
+};
+
+struct target {
+	const char *kind;
+	char *namespace, *name;
+	struct uid uid;
+	bool stop_only; /* a pod whose workload goes on */
+};
+
+struct removal {
+	struct call *call;
+	struct options options;
+	struct target *targets;
+	size_t target_count, target_cap;
+	size_t left; /* acknowledgements to come, and one while starting */
+	struct err err;
+	bool collection;
+	struct uid answer_uid; /* of the named object, as clients saw it */
+};
+
+static void removal_free(struct removal *removal)
+{
+	for (size_t i = 0; i < removal->target_count; i++) {
+		free(removal->targets[i].namespace);
+		free(removal->targets[i].name);
+	}
+	free(removal->targets);
+	free(removal->options.uid);
+	free(removal->options.version);
+	free(removal);
+}
+
+static struct target *add_target(struct removal *removal, const char *kind, const char *namespace,
+				 const char *name)
+{
+	struct target *target;
+
+	if (removal->target_count == removal->target_cap) {
+		removal->target_cap = removal->target_cap ? 2 * removal->target_cap : 4;
+		removal->targets = mem_resize(removal->targets, removal->target_cap,
+					      sizeof(*removal->targets));
+	}
+	target = &removal->targets[removal->target_count++];
+	*target = (struct target){
+		.kind = kind,
+		.namespace = mem_strdup(namespace),
+		.name = mem_strdup(name),
+	};
+	return target;
+}
+
+/* Answering. */
+
+static void respond_pod(struct removal *removal)
+{
+	struct call *call = removal->call;
+	const struct api_backend *backend = &call->api->backend;
+	json_t *pod = compose_one(backend, KUBE_PODS, call->namespace, call->name);
+	json_t *metadata = json_object_get(pod, "metadata");
+	struct id_text uid = uid_text(&removal->answer_uid);
+	struct kube_time now = kube_time_text(backend->ops->now(backend->self));
+
+	if (!pod) {
+		call_respond_status(call,
+				    kube_status_deleted(call->resource, call->name, uid.text));
+		return;
+	}
+	/* The machine has been told; its own report of that may still be under way. */
+	if (metadata && !json_object_get(metadata, "deletionTimestamp"))
+		(void)json_object_set_new(metadata, "deletionTimestamp", json_string(now.text));
+	call_respond_json(call, 200, pod);
+}
+
+static void removal_answer(struct removal *removal)
+{
+	struct call *call = removal->call;
+	struct id_text uid = uid_text(&removal->answer_uid);
+
+	if (removal->err.code)
+		call_fail_err(call, &removal->err);
+	else if (removal->collection)
+		call_respond_json(call, 200,
+				  json_pack("{s:s, s:s, s:{}, s:s}", "kind", "Status", "apiVersion",
+					    "v1", "metadata", "status", "Success"));
+	else if (call->resource->id == KUBE_PODS && !removal->options.dry_run)
+		respond_pod(removal);
+	else
+		call_respond_status(
+			call,
+			kube_status_deleted(call->resource, call->name,
+					    uid_is_none(&removal->answer_uid) ? "" : uid.text));
+	removal_free(removal);
+}
+
+static void target_done(void *arg, const struct api_result *result)
+{
+	struct removal *removal = arg;
+	struct api *api = removal->call->api;
+
+	/* What somebody else deleted meanwhile is gone as well. */
+	if (result && result->err.code && result->err.status != 404 && !removal->err.code)
+		removal->err = result->err;
+	if (--removal->left)
+		return;
+	removal_answer(removal);
+	call_unhold(api);
+}
+
+static void start_target(struct removal *removal, const struct target *target)
+{
+	const struct api_backend *backend = &removal->call->api->backend;
+	const char *author = removal->call->exchange->user.name;
+	struct api_dispose dispose = {
+		.kind = target->kind,
+		.namespace = target->namespace,
+		.name = target->name,
+		.uid = target->uid,
+		.grace_s = removal->options.grace_s,
+		.author = author,
+	};
+
+	if (target->stop_only)
+		backend->ops->pod_stop(backend->self, &target->uid, removal->options.grace_s,
+				       author, target_done, removal);
+	else
+		backend->ops->dispose(backend->self, &dispose, target_done, removal);
+}
+
+/* Start everything; takes the removal over. */
+static void removal_start(struct removal *removal)
+{
+	size_t count = removal->target_count;
+
+	call_hold(removal->call);
+	removal->left = 1;
+	if (!removal->options.dry_run) {
+		removal->left += count;
+		for (size_t i = 0; i < count; i++)
+			start_target(removal, &removal->targets[i]);
+	}
+	target_done(removal, NULL);
+}
+
+/* Options. */
+
+static bool refuse(struct call *call, const char *sentence)
+{
+	call_fail(call, KUBE_REASON_BAD_REQUEST, sentence);
+	return false;
+}
+
+static char *text_member(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text && *text ? mem_strdup(text) : NULL;
+}
+
+static bool parse_grace(const char *text, int64_t *ret_grace_s)
+{
+	char *end;
+	long long value = strtoll(text, &end, 10);
+
+	if (end == text || *end || value < 0 || value > GRACE_S_MAX)
+		return false;
+	*ret_grace_s = value;
+	return true;
+}
+
+static bool check_policy(struct call *call, const char *policy)
+{
+	if (!policy || !*policy || strcmp(policy, "Background") == 0)
+		return true;
+	if (strcmp(policy, "Foreground") == 0) {
+		exchange_warning(call->exchange, "propagationPolicy Foreground is treated as "
+						 "Background: pods end after their owner");
+		return true;
+	}
+	return refuse(call, strcmp(policy, "Orphan") == 0
+				    ? "propagationPolicy Orphan is not supported: pods never "
+				      "outlive their owner"
+				    : "propagationPolicy must be Background or Foreground");
+}
+
+static bool read_query(struct call *call, struct options *options)
+{
+	const char *dry_run = url_param(&call->url, "dryRun");
+	const char *grace = url_param(&call->url, "gracePeriodSeconds");
+
+	options->grace_s = -1;
+	options->dry_run = dry_run && strcmp(dry_run, "All") == 0;
+	if (grace && !parse_grace(grace, &options->grace_s))
+		return refuse(call, "gracePeriodSeconds must be a number of seconds");
+	return check_policy(call, url_param(&call->url, "propagationPolicy"));
+}
+
+/* The members of a DeleteOptions body. */
+static bool read_body(struct call *call, const json_t *body, struct options *options)
+{
+	const json_t *grace = json_object_get(body, "gracePeriodSeconds");
+	const json_t *preconditions = json_object_get(body, "preconditions");
+	const json_t *dry_run = json_array_get(json_object_get(body, "dryRun"), 0);
+
+	if (json_is_integer(grace)) {
+		json_int_t value = json_integer_value(grace);
+
+		if (value < 0 || value > GRACE_S_MAX)
+			return refuse(call, "gracePeriodSeconds is out of range");
+		options->grace_s = value;
+	}
+	if (json_is_string(dry_run) && strcmp(json_string_value(dry_run), "All") == 0)
+		options->dry_run = true;
+	options->uid = text_member(preconditions, "uid");
+	options->version = text_member(preconditions, "resourceVersion");
+	return check_policy(call, json_string_value(json_object_get(body, "propagationPolicy")));
+}
+
+/* False when it was answered with a failure. */
+static bool read_options(struct call *call, struct options *options)
+{
+	struct kube_body body = {
+		.bytes = call->exchange->body,
+		.content_type = http_request_header(&call->exchange->request, "content-type"),
+		.validation = KUBE_VALIDATION_IGNORE,
+	};
+	struct err err = {0};
+	json_t *json;
+	bool ok;
+
+	if (!read_query(call, options))
+		return false;
+	if (body.bytes.len == 0)
+		return true;
+	if (kube_manifest_parse(&body, NULL, &json, &err)) {
+		call_fail_err(call, &err);
+		return false;
+	}
+	ok = read_body(call, json, options);
+	json_decref(json);
+	return ok;
+}
+
+/* Targets. */
+
+static bool add_pod(struct removal *removal, const char *namespace, const char *name)
+{
+	struct pod_place place;
+	struct target *target;
+
+	if (!compose_find_pod(&removal->call->api->backend, namespace, name, &place))
+		return false;
+	target = add_target(removal, "Pod", namespace, name);
+	target->uid = place.bare ? place.workload : place.pod;
+	target->stop_only = !place.bare;
+	return true;
+}
+
+/* None when the text is no uid. */
+static struct uid uid_of(const char *text)
+{
+	struct uid uid = {0};
+
+	if (!text || !uid_parse(text, &uid))
+		return (struct uid){0};
+	return uid;
+}
+
+/* One composed object of the call's resource. */
+static void add_object(struct removal *removal, const char *kind, const json_t *object)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	const char *name = json_string_value(json_object_get(metadata, "name"));
+	const char *namespace = json_string_value(json_object_get(metadata, "namespace"));
+	const char *uid = json_string_value(json_object_get(metadata, "uid"));
+
+	if (strcmp(kind, "Pod") == 0)
+		(void)add_pod(removal, namespace, name);
+	else if (uid)
+		add_target(removal, kind, namespace ? namespace : "", name)->uid = uid_of(uid);
+}
+
+/* All objects of @id that the filter selects. */
+static void add_collection(struct removal *removal, enum kube_resource_id id, const char *namespace,
+			   const struct kube_selector *labels, const struct kube_selector *fields)
+{
+	struct compose_query query = {.namespace = namespace};
+	struct composed composed;
+
+	compose(&removal->call->api->backend, id, &query, &composed);
+	for (size_t i = 0; i < composed.count; i++) {
+		const json_t *object = composed.items[i].object;
+
+		if (kube_label_selector_matches(labels, object) &&
+		    kube_field_selector_matches(fields, object))
+			add_object(removal, kube_resource(id)->kind, object);
+	}
+	composed_deinit(&composed);
+}
+
+/* Preconditions. False when they do not hold: the Status says which. */
+static json_t *check_preconditions(const struct call *call, const struct options *options,
+				   const json_t *object)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	const char *uid = json_string_value(json_object_get(metadata, "uid"));
+	const char *version = json_string_value(json_object_get(metadata, "resourceVersion"));
+	char qualified[64];
+
+	kube_resource_qualified(call->resource, qualified, sizeof(qualified));
+	if (options->uid && (!uid || strcmp(options->uid, uid) != 0))
+		return kube_status(KUBE_REASON_CONFLICT,
+				   "Operation cannot be fulfilled on %s \"%s\": Precondition "
+				   "failed: UID in precondition: %s, UID in object meta: %s",
+				   qualified, call->name, options->uid, uid ? uid : "");
+	if (options->version && (!version || strcmp(options->version, version) != 0))
+		return kube_status_of_object(KUBE_REASON_CONFLICT, call->resource, call->name);
+	return NULL;
+}
+
+/* A namespace goes with everything in it. False when it was answered with a failure. */
+static bool add_namespace(struct removal *removal, const json_t *object)
+{
+	static const struct kube_selector all;
+	struct call *call = removal->call;
+
+	if (compose_namespace_is_built_in(call->name)) {
+		struct buf sentence = {0};
+
+		buf_append_format(&sentence,
+				  "namespaces \"%s\" is forbidden: this namespace may not be "
+				  "deleted",
+				  call->name);
+		call_fail(call, KUBE_REASON_FORBIDDEN, buf_cstr(&sentence));
+		buf_deinit(&sentence);
+		return false;
+	}
+	add_collection(removal, KUBE_DEPLOYMENTS, call->name, &all, &all);
+	add_collection(removal, KUBE_PODS, call->name, &all, &all);
+	add_object(removal, "Namespace", object);
+	return true;
+}
+
+/* Takes the removal over. */
+static void delete_object(struct removal *removal, const json_t *object)
+{
+	struct call *call = removal->call;
+	json_t *refused = check_preconditions(call, &removal->options, object);
+	const char *uid =
+		json_string_value(json_object_get(json_object_get(object, "metadata"), "uid"));
+
+	if (refused) {
+		call_respond_status(call, refused);
+		removal_free(removal);
+		return;
+	}
+	removal->answer_uid = uid_of(uid);
+	if (call->resource->id != KUBE_NAMESPACES) {
+		add_object(removal, call->resource->kind, object);
+	} else if (!add_namespace(removal, object)) {
+		removal_free(removal);
+		return;
+	}
+	removal_start(removal);
+}
+
+void verb_delete(struct call *call)
+{
+	struct removal *removal = mem_new(struct removal);
+	json_t *object;
+
+	removal->call = call;
+	if (!read_options(call, &removal->options)) {
+		removal_free(removal);
+		return;
+	}
+	object = compose_one(&call->api->backend, call->resource->id, call->namespace, call->name);
+	if (object) {
+		delete_object(removal, object);
+		json_decref(object);
+		return;
+	}
+	call_not_found(call);
+	removal_free(removal);
+}
+
+void verb_delete_collection(struct call *call)
+{
+	struct removal *removal = mem_new(struct removal);
+	struct kube_selector labels = {0}, fields = {0};
+	struct err err = {0};
+
+	removal->call = call;
+	removal->collection = true;
+	if (!read_options(call, &removal->options)) {
+		removal_free(removal);
+	} else if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &labels,
+					     &err) ||
+		   kube_field_selector_parse(url_param(&call->url, "fieldSelector"), &fields,
+					     &err)) {
+		call_fail_err(call, &err);
+		removal_free(removal);
+	} else {
+		add_collection(removal, call->resource->id, call->namespace, &labels, &fields);
+		removal_start(removal);
+	}
+	kube_selector_deinit(&labels);
+	kube_selector_deinit(&fields);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gateway: what the files behind api.h share.
+ *
+ * A call is one request after routing: who asks for which verb on which resource. It owns its
+ * exchange until it is answered, and its URL; call_free() releases the rest.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "api/api.h"
+#include "api/response.h"
+#include "api/server.h"
+#include "api/url.h"
+#include "api/watch_log.h"
+#include "kube/resource.h"
+#include "kube/selector.h"
+#include "kube/table.h"
+
+#define API_RELEASE "0.1.0"
+
+struct api {
+	uv_loop_t *loop;
+	struct api_backend backend;
+	struct server *server;
+	struct watch_log *logs[KUBE_RESOURCE_COUNT]; /* NULL: nobody watches that resource */
+	struct list watches;
+	struct changes *changes; /* what has changed since the last turn of the loop */
+	uv_timer_t turn;         /* runs changes_apply() */
+	uv_timer_t housekeeping; /* forgets logs that nobody uses */
+	unsigned handles;        /* of the two timers, until they are closed */
+	size_t calls;            /* writes and logs that will call back */
+	bool closing, server_gone;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+struct call {
+	struct api *api;
+	struct exchange *exchange; /* NULL once answered */
+	struct url url;
+	const char *verb; /* as in Kubernetes' authorisation: get, list, watch, create ... */
+	const struct kube_resource *resource;
+	const char *namespace;   /* NULL: all, or the resource has none */
+	const char *name;        /* NULL: the collection */
+	const char *subresource; /* NULL: the object itself */
+};
+
+/* Answers; each frees the call. */
+void call_respond_json(struct call *call, uint16_t status, json_t *value);
+void call_respond_status(struct call *call, json_t *status);
+void call_respond_text(struct call *call, uint16_t status, const char *text);
+void call_fail(struct call *call, enum kube_reason reason, const char *sentence);
+void call_fail_err(struct call *call, const struct err *err);
+void call_not_found(struct call *call); /* 404 about the named object */
+
+/* Release the call after its exchange was answered or handed on. */
+void call_free(struct call *call);
+
+/* Table or plain JSON, as the Accept header asks; takes @object over. */
+void call_respond_object(struct call *call, uint16_t status, json_t *object);
+
+/* A write or log of this call will call back: the gateway waits for it before it is freed. */
+void call_hold(struct call *call);
+void call_unhold(struct api *api);
+
+/* Verbs; each takes the call over. */
+void verb_get(struct call *call);
+void verb_list(struct call *call);
+void verb_watch(struct call *call);
+void verb_create(struct call *call);
+void verb_delete(struct call *call);
+void verb_delete_collection(struct call *call);
+void verb_log(struct call *call);
+
+/* Routes that are not about resources. True when the path was one of theirs. */
+bool own_route(struct call *call);
+bool discovery_route(struct call *call);
+
+/* What an own route needs of the others. */
+void create_from_manifest(struct call *call);
+
+/* authorize.c: NULL when allowed, else the Forbidden status. */
+json_t *authorize(const struct api_user *user, const char *verb,
+		  const struct kube_resource *resource, const char *subresource,
+		  const char *namespace, const char *name);
+
+/* As above for paths without a resource. */
+json_t *authorize_path(const struct api_user *user, const char *verb, const char *path);
+
+/* route.c: the server's handler. */
+void route_handle(void *arg, struct exchange *exchange);
+
+/* watch.c */
+void watch_feed(struct api *api, enum kube_resource_id id);
+void watch_end_all(struct api *api);
+bool watch_is_used(const struct api *api, enum kube_resource_id id);
+
+/* changes.c: the log of a resource, made on first use; brought up to date. */
+struct changes *changes_new(void);
+void changes_free(struct changes *changes);
+struct watch_log *changes_log(struct api *api, enum kube_resource_id id);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/roster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static void note_presence(void *arg, const struct presence *presence, uint64_t version)
+{
+	struct roster *roster = arg;
+	struct roster_pod *pod;
+
+	if (presence->phase == POD_GONE)
+		return;
+	if (roster->count == roster->cap) {
+		roster->cap = roster->cap ? 2 * roster->cap : 16;
+		roster->pods = mem_resize(roster->pods, roster->cap, sizeof(*roster->pods));
+	}
+	pod = &roster->pods[roster->count++];
+	pod->presence = mem_new(struct presence);
+	presence_copy(presence, pod->presence);
+	pod->version = version;
+}
+
+static int by_workload(const void *a, const void *b)
+{
+	const struct roster_pod *left = a, *right = b;
+	int order = uid_compare(&left->presence->object.uid, &right->presence->object.uid);
+
+	return order ? order : uid_compare(&left->presence->pod_uid, &right->presence->pod_uid);
+}
+
+void roster_load(struct roster *roster, const struct api_backend *backend,
+		 const struct uid *workload)
+{
+	map_init(&roster->objects, 1);
+	roster->has_objects = true;
+	backend->ops->presences(backend->self, workload, note_presence, roster);
+	if (!roster->count)
+		return;
+	qsort(roster->pods, roster->count, sizeof(*roster->pods), by_workload);
+	roster->presences = mem_alloc(roster->count, sizeof(struct presence *));
+	for (size_t i = 0; i < roster->count; i++)
+		roster->presences[i] = roster->pods[i].presence;
+}
+
+void roster_deinit(struct roster *roster)
+{
+	for (size_t i = 0; i < roster->count; i++) {
+		presence_deinit(roster->pods[i].presence);
+		free(roster->pods[i].presence);
+	}
+	if (roster->has_objects) {
+		map_for_each (entry, &roster->objects) {
+			struct roster_object *object = entry->value;
+
+			json_decref(object->json);
+			free(object);
+		}
+		map_deinit(&roster->objects);
+	}
+	free(roster->pods);
+	free(roster->presences);
+	*roster = (struct roster){0};
+}
+
+struct roster_slice roster_of(const struct roster *roster, const struct uid *workload)
+{
+	struct roster_slice slice = {0};
+	size_t low = 0, high = roster->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (uid_compare(&roster->presences[middle]->object.uid, workload) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < roster->count && uid_equal(&roster->presences[low]->object.uid, workload);
+	     low++) {
+		if (!slice.count)
+			slice.presences = &roster->presences[low];
+		slice.count++;
+		if (roster->pods[low].version > slice.version)
+			slice.version = roster->pods[low].version;
+	}
+	return slice;
+}
+
+static void note_object(void *arg, const struct api_object *object)
+{
+	struct roster_object *entry = arg;
+
+	entry->json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	entry->version = object->version;
+}
+
+/* An object of that name, but only if it is the workload and not a later one of the same name. */
+struct object_search {
+	struct roster_object *entry;
+	struct uid uid;
+};
+
+static void note_same_object(void *arg, const struct api_object *object)
+{
+	struct object_search *search = arg;
+
+	if (uid_equal(&object->uid, &search->uid))
+		note_object(search->entry, object);
+}
+
+const struct roster_object *roster_object(struct roster *roster, const struct api_backend *backend,
+					  const struct presence *presence)
+{
+	const struct object_ref *ref = &presence->object;
+	struct bytes key = bytes_of(ref->uid.byte, UID_LEN);
+	struct roster_object *entry = map_get(&roster->objects, key);
+	struct object_search search = {.uid = ref->uid};
+
+	if (entry)
+		return entry->json ? entry : NULL;
+	entry = mem_new(struct roster_object);
+	search.entry = entry;
+	(void)map_put(&roster->objects, key, entry);
+	(void)backend->ops->object(backend->self, ref->kind, ref->namespace, ref->name,
+				   note_same_object, &search);
+	if (!entry->json) {
+		entry->buried = true;
+		(void)backend->ops->buried(backend->self, &ref->uid, note_object, entry);
+	}
+	return entry->json ? entry : NULL;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routing: from a request to a verb on a resource.
+ *
+ * Order of checks, as in Kubernetes: is the path well formed (400), who asks (401), may they (403),
+ * is there such a path (404), does it have that verb (405). Anonymous callers see health and
+ * version only. A certificate that was presented and is not valid is an error even there: the
+ * client believes to be somebody.
+ */
+#include <string.h>
+
+#include "api/gateway.h"
+#include "base/mem.h"
+
+struct method {
+	const char *method;
+	const char *on_object, *on_collection; /* Kubernetes' verbs */
+};
+
+static const struct method methods[] = {
+	{"GET", "get", "list"},       {"HEAD", "get", "list"},
+	{"POST", "create", "create"}, {"PUT", "update", "update"},
+	{"PATCH", "patch", "patch"},  {"DELETE", "delete", "deletecollection"},
+};
+
+struct verb_handler {
+	const char *verb;
+	unsigned flag;
+	void (*handle)(struct call *call);
+};
+
+static const char *segment(const struct call *call, size_t i)
+{
+	return i < call->url.segment_count ? call->url.segments[i] : NULL;
+}
+
+static bool is(const char *text, const char *other)
+{
+	return text && strcmp(text, other) == 0;
+}
+
+static bool is_public(const struct call *call)
+{
+	static const char *const paths[] = {"version", "health", "healthz", "livez", "readyz"};
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		if (call->url.segment_count == 1 && is(segment(call, 0), paths[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ *   /api/v1/<plural>[/<name>[/<sub>]]              group "", version and rest from segment 1
+ *   /apis/<group>/<version>/<plural>...            rest from segment 2
+ *   .../namespaces/<ns>/<plural>[/<name>[/<sub>]]
+ *
+ * True when the path names a resource that is served.
+ */
+static bool find_resource(struct call *call)
+{
+	bool core = is(segment(call, 0), "api");
+	size_t at = core ? 1 : 2;
+	const char *group = core ? "" : segment(call, 1);
+	const char *version = segment(call, at), *plural = segment(call, at + 1);
+
+	if ((!core && !is(segment(call, 0), "apis")) || !group || !version || !plural)
+		return false;
+	at += 2;
+	/* .../namespaces/<name> is the namespace itself; more segments are inside it. */
+	if (is(plural, "namespaces") && segment(call, at + 1) &&
+	    !is(segment(call, at + 1), "status")) {
+		call->namespace = segment(call, at);
+		plural = segment(call, at + 1);
+		at += 2;
+	}
+	call->resource = kube_resource_find(group, version, plural);
+	call->name = segment(call, at);
+	call->subresource = segment(call, at + 1);
+	if (!call->resource || segment(call, at + 2))
+		return false;
+	if (!call->resource->namespaced)
+		return !call->namespace;
+	/* A namespaced object needs its namespace; only lists may do without. */
+	return call->namespace || !call->name;
+}
+
+static const char *find_verb(const struct call *call)
+{
+	const char *method = call->exchange->request.method;
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		if (strcmp(method, methods[i].method) != 0)
+			continue;
+		if (call->name)
+			return methods[i].on_object;
+		if (is(methods[i].on_collection, "list") && url_flag(&call->url, "watch"))
+			return "watch";
+		return methods[i].on_collection;
+	}
+	return NULL;
+}
+
+/* Changing an object in place. */
+static void refuse_change(struct call *call)
+{
+	const char *type = http_request_header(&call->exchange->request, "content-type");
+
+	if (type && strncmp(type, "application/apply-patch", 23) == 0)
+		call_fail(call, KUBE_REASON_UNSUPPORTED_MEDIA_TYPE,
+			  "server-side apply is not supported");
+	else
+		call_fail(call, KUBE_REASON_METHOD_NOT_ALLOWED,
+			  "objects cannot be changed in place: delete the object and create it "
+			  "again");
+}
+
+static void dispatch_subresource(struct call *call)
+{
+	const struct kube_subresource *sub =
+		kube_subresource_find(call->resource->id, call->subresource);
+
+	if (!sub)
+		call_respond_status(call, kube_status_no_resource());
+	else if (strcmp(call->verb, "get") != 0)
+		call_respond_status(call, kube_status_no_method());
+	else if (strcmp(sub->name, "log") == 0)
+		verb_log(call);
+	else
+		verb_get(call);
+}
+
+static void dispatch_verb(struct call *call)
+{
+	static const struct verb_handler handlers[] = {
+		{"get", KUBE_VERB_GET, verb_get},
+		{"list", KUBE_VERB_LIST, verb_list},
+		{"watch", KUBE_VERB_WATCH, verb_watch},
+		{"create", KUBE_VERB_CREATE, verb_create},
+		{"delete", KUBE_VERB_DELETE, verb_delete},
+		{"deletecollection", KUBE_VERB_DELETE, verb_delete_collection},
+		{"patch", KUBE_VERB_PATCH, refuse_change},
+		{"update", KUBE_VERB_UPDATE, refuse_change},
+	};
+	bool misplaced = strcmp(call->verb, "create") == 0 &&
+			 (call->name || (call->resource->namespaced && !call->namespace));
+
+	for (size_t i = 0; i < ARRAY_LEN(handlers) && !misplaced; i++) {
+		if (strcmp(call->verb, handlers[i].verb) == 0 &&
+		    (call->resource->verbs & handlers[i].flag)) {
+			handlers[i].handle(call);
+			return;
+		}
+	}
+	call_respond_status(call, kube_status_no_method());
+}
+
+static void dispatch_resource(struct call *call)
+{
+	json_t *refused = authorize(&call->exchange->user, call->verb, call->resource,
+				    call->subresource, call->namespace, call->name);
+
+	if (refused)
+		call_respond_status(call, refused);
+	else if (call->subresource)
+		dispatch_subresource(call);
+	else
+		dispatch_verb(call);
+}
+
+static void dispatch_path(struct call *call)
+{
+	json_t *refused = NULL;
+
+	if (!is_public(call))
+		refused = authorize_path(&call->exchange->user, call->verb,
+					 call->exchange->request.path);
+	if (refused)
+		call_respond_status(call, refused);
+	else if (!own_route(call) && !discovery_route(call))
+		call_respond_status(call, kube_status_no_resource());
+}
+
+/* The verb of a path that is no resource: a list there is a get, and so on. */
+static const char *path_verb(const struct call *call)
+{
+	const char *method = call->exchange->request.method;
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		if (strcmp(method, methods[i].method) == 0)
+			return methods[i].on_object;
+	}
+	return NULL;
+}
+
+static void dispatch(struct call *call)
+{
+	bool resource = find_resource(call);
+
+	call->verb = resource ? find_verb(call) : path_verb(call);
+	if (call->exchange->auth_error)
+		call_fail(call, KUBE_REASON_UNAUTHORIZED, call->exchange->auth_error);
+	else if (!call->exchange->authenticated && !is_public(call))
+		call_fail(call, KUBE_REASON_UNAUTHORIZED, "Unauthorized");
+	else if (!call->verb)
+		call_respond_status(call, kube_status_no_method());
+	else if (resource)
+		dispatch_resource(call);
+	else
+		dispatch_path(call);
+}
+
+void route_handle(void *arg, struct exchange *exchange)
+{
+	struct call *call = mem_new(struct call);
+
+	call->api = arg;
+	call->exchange = exchange;
+	if (url_parse(exchange->request.path, exchange->request.query, &call->url))
+		call_fail(call, KUBE_REASON_BAD_REQUEST, "malformed request target");
+	else
+		dispatch(call);
+}

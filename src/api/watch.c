@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Watch: one client's stream of changes.
+ *
+ * A stream first sends the present state if it was asked for (resourceVersion absent or 0, or
+ * sendInitialEvents), then follows the resource's log. It never holds more than a bounded number of
+ * bytes for its client: it stops at the high-water mark and goes on when the client has read.
+ * A client so slow that the log has forgotten its place is told 410 and lists again.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/compose.h"
+#include "api/gateway.h"
+#include "base/mem.h"
+
+enum {
+	BOOKMARK_MS = 60 * 1000,      /* as Kubernetes: about once a minute */
+	TIMEOUT_S_MAX = 24 * 60 * 60, /* a stream ends some day and is resumed */
+	TIMEOUT_S_DEFAULT = 60 * 60,
+};
+
+struct watch {
+	struct list link; /* in api->watches */
+	struct api *api;
+	struct call *call;
+	struct exchange *exchange;
+	enum kube_resource_id id;
+	struct kube_selector labels, fields;
+	bool table, columns_sent, bookmarks, initial_end;
+	enum kube_include include;
+	struct watch_text **initial; /* the present state, not yet sent from initial_at on */
+	size_t initial_count, initial_at;
+	uint64_t sequence; /* of the next change to look at */
+	uint64_t deadline_ms;
+	uv_timer_t timer;
+};
+
+/* Releasing. */
+
+static void watch_timer_closed(uv_handle_t *handle)
+{
+	struct watch *watch = handle->data;
+
+	call_unhold(watch->api);
+	free(watch);
+}
+
+static void watch_free(struct watch *watch)
+{
+	list_remove(&watch->link);
+	for (size_t i = watch->initial_at; i < watch->initial_count; i++)
+		watch_text_unref(watch->initial[i]);
+	free(watch->initial);
+	kube_selector_deinit(&watch->labels);
+	kube_selector_deinit(&watch->fields);
+	call_free(watch->call);
+	uv_close((uv_handle_t *)&watch->timer, watch_timer_closed);
+}
+
+static void watch_end(struct watch *watch)
+{
+	exchange_end(watch->exchange);
+	watch_free(watch);
+}
+
+static void watch_aborted(struct exchange *exchange, void *arg)
+{
+	(void)exchange;
+	watch_end(arg);
+}
+
+/* Sending. */
+
+static void send_json(struct watch *watch, json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+	struct buf line = {0};
+
+	json_decref(value);
+	if (!text)
+		abort(); /* only memory can be short */
+	buf_append_str(&line, text);
+	buf_append_str(&line, "\n");
+	free(text);
+	(void)exchange_write(watch->exchange, bytes_buf(&line));
+	buf_deinit(&line);
+}
+
+/* Takes @object over. */
+static void send_event(struct watch *watch, const char *type, json_t *object)
+{
+	const struct kube_resource *resource = kube_resource(watch->id);
+
+	if (watch->table) {
+		struct kube_table_view view = {
+			.include = watch->include,
+			.now = watch->api->backend.ops->now(watch->api->backend.self),
+			.without_columns = watch->columns_sent,
+		};
+		json_t *table = kube_table(resource, object, &view);
+
+		json_decref(object);
+		object = table;
+		watch->columns_sent = true;
+	}
+	send_json(watch, kube_watch_event(type, object));
+}
+
+static void send_bookmark(struct watch *watch, bool initial_end)
+{
+	const struct watch_log *log = watch->api->logs[watch->id];
+
+	send_json(watch, kube_watch_event("BOOKMARK", kube_bookmark(kube_resource(watch->id),
+								    log->stamp, initial_end)));
+}
+
+static void send_expired(struct watch *watch)
+{
+	send_json(watch, kube_watch_event("ERROR", kube_status(KUBE_REASON_EXPIRED,
+							       "too old resource version")));
+}
+
+/* Selecting. */
+
+static bool wants(const struct watch *watch, const json_t *object)
+{
+	const char *namespace = json_string_value(
+		json_object_get(json_object_get(object, "metadata"), "namespace"));
+
+	if (watch->call->namespace &&
+	    (!namespace || strcmp(namespace, watch->call->namespace) != 0))
+		return false;
+	return kube_label_selector_matches(&watch->labels, object) &&
+	       kube_field_selector_matches(&watch->fields, object);
+}
+
+/* The object if the watch wants it, else NULL. */
+static json_t *load(const struct watch *watch, const struct watch_text *text)
+{
+	json_t *object = text ? json_loadb(text->json, text->len, 0, NULL) : NULL;
+
+	if (object && wants(watch, object))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* An object that enters the selection is added, one that leaves it is deleted. */
+static void send_change(struct watch *watch, const struct watch_change *change)
+{
+	json_t *before = load(watch, change->before);
+	json_t *after = load(watch, change->after);
+
+	if (after) {
+		send_event(watch, before ? "MODIFIED" : "ADDED", after);
+		json_decref(before);
+	} else if (before) {
+		/* The last state, at the version of its disappearance. */
+		compose_set_version(before, change->stamp);
+		send_event(watch, "DELETED", before);
+	}
+}
+
+static bool is_full(const struct watch *watch)
+{
+	return exchange_waiting(watch->exchange) >= EXCHANGE_OUT_HIGH;
+}
+
+static void send_initial(struct watch *watch)
+{
+	while (watch->initial_at < watch->initial_count && !is_full(watch)) {
+		struct watch_text *text = watch->initial[watch->initial_at++];
+		json_t *object = load(watch, text);
+
+		if (object)
+			send_event(watch, "ADDED", object);
+		watch_text_unref(text);
+	}
+	if (watch->initial_at < watch->initial_count)
+		return;
+	free(watch->initial);
+	watch->initial = NULL;
+	watch->initial_count = watch->initial_at = 0;
+	if (watch->initial_end)
+		send_bookmark(watch, true);
+	watch->initial_end = false;
+}
+
+/* Send what there is, as far as the client takes it. May free the watch. */
+static void watch_advance(struct watch *watch)
+{
+	const struct watch_log *log = watch->api->logs[watch->id];
+	const struct watch_change *change;
+
+	if (watch->initial || watch->initial_end)
+		send_initial(watch);
+	if (watch->initial)
+		return;
+	if (watch_log_forgot(log, watch->sequence)) {
+		send_expired(watch);
+		watch_end(watch);
+		return;
+	}
+	while (!is_full(watch) && (change = watch_log_at(log, watch->sequence)) != NULL) {
+		send_change(watch, change);
+		watch->sequence++;
+	}
+}
+
+static void watch_writable(struct exchange *exchange, void *arg)
+{
+	(void)exchange;
+	watch_advance(arg);
+}
+
+void watch_feed(struct api *api, enum kube_resource_id id)
+{
+	list_for_each_safe (it, &api->watches) {
+		struct watch *watch = list_entry(it, struct watch, link);
+
+		if (watch->id == id)
+			watch_advance(watch);
+	}
+}
+
+void watch_end_all(struct api *api)
+{
+	list_for_each_safe (it, &api->watches)
+		watch_end(list_entry(it, struct watch, link));
+}
+
+bool watch_is_used(const struct api *api, enum kube_resource_id id)
+{
+	list_for_each (it, &api->watches) {
+		if (list_entry(it, const struct watch, link)->id == id)
+			return true;
+	}
+	return false;
+}
+
+/* Time. */
+
+static void watch_on_timer(uv_timer_t *timer);
+
+static void watch_rearm(struct watch *watch)
+{
+	uint64_t now = uv_now(watch->api->loop);
+	uint64_t left = watch->deadline_ms > now ? watch->deadline_ms - now : 0;
+
+	if (watch->bookmarks && left > BOOKMARK_MS)
+		left = BOOKMARK_MS;
+	(void)uv_timer_start(&watch->timer, watch_on_timer, left, 0);
+}
+
+static void watch_on_timer(uv_timer_t *timer)
+{
+	struct watch *watch = timer->data;
+
+	if (uv_now(watch->api->loop) >= watch->deadline_ms) {
+		watch_end(watch);
+		return;
+	}
+	/* A bookmark says that everything up to it has been sent: only when that is so. */
+	if (!watch->initial && watch->sequence == watch_log_end(watch->api->logs[watch->id]) &&
+	    !is_full(watch))
+		send_bookmark(watch, false);
+	watch_rearm(watch);
+}
+
+/* Starting. */
+
+static bool parse_u64(const char *text, uint64_t *ret_value)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret_value = strtoull(text, &end, 10);
+	return *end == 0 && errno == 0;
+}
+
+static void take_initial(struct watch *watch, const struct watch_log *log)
+{
+	size_t i = 0;
+
+	watch->initial = mem_alloc(log->view.count + 1, sizeof(*watch->initial));
+	map_for_each (entry, &log->view)
+		watch->initial[i++] = watch_text_ref(entry->value);
+	watch->initial_count = i;
+}
+
+/* Where to begin. False when it was answered with a failure. */
+static bool find_start(struct watch *watch, struct call *call)
+{
+	const struct watch_log *log = changes_log(watch->api, watch->id);
+	const char *version = url_param(&call->url, "resourceVersion");
+	bool initial = url_flag(&call->url, "sendInitialEvents");
+	uint64_t from = 0;
+
+	if (version && *version && !parse_u64(version, &from)) {
+		call_fail(call, KUBE_REASON_BAD_REQUEST,
+			  "resourceVersion: Invalid value: must be a decimal number");
+		return false;
+	}
+	watch->initial_end = initial && watch->bookmarks;
+	if (initial || from == 0) {
+		take_initial(watch, log);
+		watch->sequence = watch_log_end(log);
+		return true;
+	}
+	if (watch_log_position(log, from, &watch->sequence))
+		return true;
+	call_fail(call, KUBE_REASON_EXPIRED, "too old resource version");
+	return false;
+}
+
+static bool parse_selectors(struct watch *watch, struct call *call)
+{
+	struct err err = {0};
+
+	if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &watch->labels,
+				      &err) == 0 &&
+	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), &watch->fields,
+				      &err) == 0)
+		return true;
+	call_fail_err(call, &err);
+	return false;
+}
+
+static uint64_t timeout_s(const struct call *call)
+{
+	const char *text = url_param(&call->url, "timeoutSeconds");
+	uint64_t seconds;
+
+	if (!text || !parse_u64(text, &seconds) || seconds == 0)
+		return TIMEOUT_S_DEFAULT;
+	return seconds < TIMEOUT_S_MAX ? seconds : TIMEOUT_S_MAX;
+}
+
+static void watch_start(struct watch *watch, struct call *call)
+{
+	struct api *api = watch->api;
+
+	watch->exchange = call->exchange;
+	call->exchange = NULL;
+	watch->deadline_ms = uv_now(api->loop) + timeout_s(call) * 1000;
+	list_append(&api->watches, &watch->link);
+	(void)uv_timer_init(api->loop, &watch->timer);
+	watch->timer.data = watch;
+	call_hold(call);
+	watch_rearm(watch);
+	exchange_stream(watch->exchange, 200, "application/json", watch_writable, watch_aborted,
+			watch);
+	watch_advance(watch);
+}
+
+void verb_watch(struct call *call)
+{
+	const char *accept = http_request_header(&call->exchange->request, "accept");
+	struct watch *watch = mem_new(struct watch);
+
+	watch->api = call->api;
+	watch->call = call;
+	watch->id = call->resource->id;
+	watch->table = kube_table_is_wanted(accept);
+	watch->bookmarks = url_flag(&call->url, "allowWatchBookmarks");
+	if (!kube_include_parse(url_param(&call->url, "includeObject"), &watch->include))
+		watch->include = KUBE_INCLUDE_METADATA;
+	list_init(&watch->link);
+	if (parse_selectors(watch, call) && find_start(watch, call)) {
+		watch_start(watch, call);
+		return;
+	}
+	kube_selector_deinit(&watch->labels);
+	kube_selector_deinit(&watch->fields);
+	free(watch);
+}
