@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Backend: the REST gateway's questions (api/backend.h), answered from this machine's node.
+ *
+ * Facts of machines are kept here beyond the life of their NODE records, so that a lost machine is
+ * shown as NotReady rather than not at all.
+ */
+#include "machineplane/fabric.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+
+/* A write that waits for its keepers. */
+struct pending {
+	uint64_t token, version;
+	api_done_fn *done;
+	void *arg;
+};
+
+struct machine {
+	struct node_facts facts;
+	uint64_t version;
+	struct wall seen;
+};
+
+struct backend {
+	struct fabric *fabric;
+	struct api_backend api;
+	struct map pending;  /* token -> struct pending */
+	struct map machines; /* node id -> struct machine */
+	uint64_t members_version;
+};
+
+static struct node *node_of(void *self)
+{
+	return ((struct backend *)self)->fabric->node;
+}
+
+static struct wall backend_now(void *self)
+{
+	return node_fabric_time(node_of(self), clock_mono());
+}
+
+static void backend_random(void *self, void *out, size_t len)
+{
+	entropy_fill(out, len);
+}
+
+static uint64_t backend_version(void *self)
+{
+	return records_clock(node_records(node_of(self)));
+}
+
+static bool machine_lives(const struct node *node, const struct node_id *id)
+{
+	struct overlay_peer peer;
+
+	if (node_id_equal(id, node_self(node)))
+		return true;
+	return overlay_find(node_overlay(node), id, &peer) &&
+	       (peer.state == MEMBER_ALIVE || peer.state == MEMBER_SUSPECT);
+}
+
+static void backend_members(void *self, api_member_fn *each, void *arg)
+{
+	struct backend *backend = self;
+
+	map_for_each (entry, &backend->machines) {
+		struct machine *machine = entry->value;
+		struct api_member member = {
+			.facts = &machine->facts,
+			.id = machine->facts.id,
+			.alive = machine_lives(backend->fabric->node, &machine->facts.id),
+			.joined = {machine->facts.created_ms},
+			.version = machine->version > backend->members_version
+					   ? machine->version
+					   : backend->members_version,
+		};
+
+		if (member.alive)
+			machine->seen = backend_now(self);
+		member.seen = machine->seen;
+		each(arg, &member);
+	}
+}
+
+static struct api_object object_of(const struct record_item *item)
+{
+	const struct record *record = &item->record;
+
+	return (struct api_object){
+		.kind = record->object.kind,
+		.namespace = record->object.namespace,
+		.name = record->object.name,
+		.uid = record->object.uid,
+		.version = record->version.hlc,
+		.generation = record->version.generation,
+		.json = bytes_buf(&record->value),
+	};
+}
+
+static void backend_objects(void *self, const char *kind, const char *namespace,
+			    api_object_fn *each, void *arg)
+{
+	const struct records *records = node_records(node_of(self));
+	const struct record_item *item;
+	size_t position = 0;
+
+	while ((item = records_next(records, RECORD_OBJECT, kind, NULL, &position))) {
+		struct api_object object = object_of(item);
+
+		if (!namespace || strcmp(namespace, object.namespace) == 0)
+			each(arg, &object);
+	}
+}
+
+static bool backend_object(void *self, const char *kind, const char *namespace, const char *name,
+			   api_object_fn *each, void *arg)
+{
+	const struct record_item *item =
+		records_find(node_records(node_of(self)), namespace, kind, name);
+	struct api_object object;
+
+	if (!item)
+		return false;
+	object = object_of(item);
+	each(arg, &object);
+	return true;
+}
+
+static void backend_presences(void *self, const struct uid *workload, api_presence_fn *each,
+			      void *arg)
+{
+	const struct records *records = node_records(node_of(self));
+	const struct record_item *item;
+	size_t position = 0;
+
+	while ((item = records_next(records, RECORD_PRESENCE, NULL, workload, &position))) {
+		struct presence presence;
+
+		if (presence_decode(bytes_buf(&item->record.value), &presence) != 0)
+			continue;
+		if (presence.phase != POD_GONE)
+			each(arg, &presence, item->record.version.hlc);
+		presence_deinit(&presence);
+	}
+}
+
+static bool backend_buried(void *self, const struct uid *workload, api_object_fn *each, void *arg)
+{
+	const struct record_item *item = records_buried(node_records(node_of(self)), workload);
+	struct api_object object;
+
+	if (!item)
+		return false;
+	object = object_of(item);
+	each(arg, &object);
+	return true;
+}
+
+static void backend_events(void *self, const char *namespace, api_event_fn *each, void *arg)
+{
+	events_each(((struct backend *)self)->fabric->events, namespace, each, arg);
+}
+
+static void quic_counters(struct fabric *fabric, api_counter_fn *each, void *arg)
+{
+	const struct quic_stats *stats = quic_endpoint_stats(quic_socket_endpoint(fabric->socket));
+	const struct {
+		const char *name, *help, *type;
+		uint64_t value;
+	} rows[] = {
+		{"magik_quic_bytes_in_total", "bytes received", "counter", stats->bytes_in},
+		{"magik_quic_bytes_out_total", "bytes sent", "counter", stats->bytes_out},
+		{"magik_quic_connections", "connections now", "gauge", stats->conns},
+		{"magik_quic_handshakes_accepted_total", "handshakes", "counter",
+		 stats->handshakes_accepted},
+		{"magik_quic_handshakes_dialled_total", "handshakes", "counter",
+		 stats->handshakes_dialled},
+		{"magik_quic_refused_by_us_total", "certificates we refused", "counter",
+		 stats->refused_by_us},
+		{"magik_quic_refused_by_peer_total", "our certificate was refused", "counter",
+		 stats->refused_by_peer},
+		{"magik_quic_guarded_total", "hostile packets turned away", "counter",
+		 stats->guard_hello + stats->guard_early + stats->guard_glitch},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		each(arg, rows[i].name, rows[i].help, rows[i].type, rows[i].value);
+}
+
+static void backend_counters(void *self, api_counter_fn *each, void *arg)
+{
+	struct fabric *fabric = ((struct backend *)self)->fabric;
+	const struct records *records = node_records(fabric->node);
+
+	for (int i = 0; i < NODE_COUNTER_COUNT; i++) {
+		struct buf name = {0};
+
+		buf_append_format(&name, "magik_%s_total", node_counter_name(i));
+		each(arg, buf_cstr(&name), "messages and decisions of this machine", "counter",
+		     node_counter(fabric->node, i));
+		buf_deinit(&name);
+	}
+	each(arg, "magik_members", "machines alive, this one included", "gauge",
+	     overlay_alive_count(node_overlay(fabric->node)));
+	each(arg, "magik_objects", "objects known here", "gauge",
+	     records_count(records, RECORD_OBJECT));
+	each(arg, "magik_pods", "pods known here", "gauge",
+	     records_count(records, RECORD_PRESENCE));
+	quic_counters(fabric, each, arg);
+}
+
+static void result_text(struct backend *backend, int outcome, const struct object_ref *object,
+			struct err *err)
+{
+	switch (outcome) {
+	case NODE_E_EXISTS:
+		(void)err_set_status(err, -EEXIST, 409, "%s \"%s\" already exists", object->kind,
+				     object->name);
+		return;
+	case NODE_E_CONFLICT:
+		(void)err_set_status(err, -ESTALE, 409,
+				     "the object has been modified; please apply your changes to "
+				     "the latest version and try again");
+		return;
+	case NODE_E_NOT_FOUND:
+		(void)err_set_status(err, -ENOENT, 404, "%s \"%s\" not found", object->kind,
+				     object->name);
+		return;
+	case NODE_E_ROLE:
+		(void)err_set_status(err, -EACCES, 403,
+				     "this machine is no steward of namespace \"%s\"; ask one that "
+				     "is (kubectl get nodes shows the roles)",
+				     object->namespace);
+		return;
+	default:
+		(void)err_set_status(err, -ENOSPC, 507, "no room for another record");
+	}
+}
+
+/* The outcome of starting a write: wait for the keepers, or answer now. */
+static void settle(struct backend *backend, int outcome, const struct object_ref *object,
+		   const struct pending *pending)
+{
+	struct api_result result = {0};
+	struct pending *kept;
+
+	if (outcome == 0) {
+		kept = mem_new(struct pending);
+		*kept = *pending;
+		(void)map_put(&backend->pending, bytes_of(&kept->token, sizeof(kept->token)), kept);
+	} else {
+		result_text(backend, outcome, object, &result.err);
+		pending->done(pending->arg, &result);
+	}
+}
+
+void backend_put_done(struct backend *backend, const struct node_effect *effect)
+{
+	struct pending *pending =
+		map_remove(&backend->pending, bytes_of(&effect->token, sizeof(effect->token)));
+	struct api_result result = {.stored = effect->stored, .wanted = effect->keepers};
+
+	if (!pending)
+		return;
+	result.version = pending->version;
+	if (effect->stored == 0)
+		(void)err_set_status(&result.err, -EIO, 503,
+				     "no machine could store the object; try again");
+	pending->done(pending->arg, &result);
+	free(pending);
+}
+
+/* The strings are borrowed from the caller's const ones and only read. */
+static struct object_ref ref_of(const struct uid *uid, const char *namespace, const char *kind,
+				const char *name)
+{
+	return (struct object_ref){
+		.uid = *uid,
+		.namespace = (char *)(uintptr_t) namespace,
+		.kind = (char *)(uintptr_t)kind,
+		.name = (char *)(uintptr_t)name,
+	};
+}
+
+static void audit(const char *verb, const struct object_ref *object, const char *author)
+{
+	log_event(LOG_LEVEL_INFO, "audit", "%s %ss %s %s/%s", author, verb, object->kind,
+		  object->namespace, object->name);
+}
+
+static void backend_put(void *self, const struct api_put *put, api_done_fn *done, void *arg)
+{
+	struct backend *backend = self;
+	struct object_ref object = ref_of(&put->uid, put->namespace, put->kind, put->name);
+	struct node_put node_put_ = {
+		.object = &object,
+		.generation = put->generation,
+		.json = put->json,
+		.expected_hlc = put->create ? 0 : UINT64_MAX,
+	};
+	struct pending pending = {.done = done, .arg = arg};
+	int outcome;
+
+	audit("put", &object, put->author);
+	outcome = node_put(backend->fabric->node, clock_mono(), &node_put_, &pending.token,
+			   &pending.version);
+	settle(backend, outcome, &object, &pending);
+}
+
+static uint32_t grace_of(int64_t grace_s)
+{
+	return grace_s < 0 || grace_s > UINT32_MAX ? NODE_STOP_GRACE_S : (uint32_t)grace_s;
+}
+
+static void backend_dispose(void *self, const struct api_dispose *dispose, api_done_fn *done,
+			    void *arg)
+{
+	struct backend *backend = self;
+	struct object_ref object =
+		ref_of(&dispose->uid, dispose->namespace, dispose->kind, dispose->name);
+	struct pending pending = {.done = done, .arg = arg};
+	struct uid none = {0};
+	int outcome;
+
+	audit("delete", &object, dispose->author);
+	outcome = node_dispose(backend->fabric->node, clock_mono(), &object, &none,
+			       grace_of(dispose->grace_s), &pending.token);
+	pending.version = backend_version(self);
+	settle(backend, outcome, &object, &pending);
+}
+
+static const struct record_item *find_pod(const struct records *records, const struct uid *pod)
+{
+	const struct record_item *item;
+	size_t position = 0;
+
+	while ((item = records_next(records, RECORD_PRESENCE, NULL, NULL, &position)))
+		if (uid_equal(&item->record.key.sub, pod))
+			return item;
+	return NULL;
+}
+
+static void backend_pod_stop(void *self, const struct uid *pod, int64_t grace_s, const char *author,
+			     api_done_fn *done, void *arg)
+{
+	struct backend *backend = self;
+	const struct record_item *item = find_pod(node_records(node_of(self)), pod);
+	struct pending pending = {.done = done, .arg = arg};
+	struct object_ref object = {.kind = (char[]){"Pod"}, .name = (char[]){""}};
+	int outcome;
+
+	if (!item) {
+		settle(backend, NODE_E_NOT_FOUND, &object, &pending);
+		return;
+	}
+	object_ref_copy(&item->record.object, &object);
+	audit("stop a pod of", &object, author);
+	outcome = node_dispose(backend->fabric->node, clock_mono(), &object, pod, grace_of(grace_s),
+			       &pending.token);
+	pending.version = backend_version(self);
+	settle(backend, outcome, &object, &pending);
+	object_ref_deinit(&object);
+}
+
+static struct api_log *backend_log_open(void *self, const struct api_log_options *options,
+					const struct api_log_sink *sink, void *arg)
+{
+	return logs_open(((struct backend *)self)->fabric->logs, options, sink, arg);
+}
+
+static void backend_log_resume(void *self, struct api_log *log)
+{
+	logs_resume(((struct backend *)self)->fabric->logs, log);
+}
+
+static void backend_log_close(void *self, struct api_log *log)
+{
+	logs_close(((struct backend *)self)->fabric->logs, log);
+}
+
+static bool backend_document(void *self, enum api_document which, const char *id, struct buf *json)
+{
+	return document_write(((struct backend *)self)->fabric, which, id, json);
+}
+
+static bool backend_ready(void *self, struct err *err)
+{
+	return true;
+}
+
+static int backend_verify_user(void *self, const struct bytes *chain, size_t count,
+			       struct api_user *ret_user, struct err *err)
+{
+	struct fabric *fabric = ((struct backend *)self)->fabric;
+	struct trust_query query = fabric_query(fabric, TRUST_REST_USER);
+	struct chain shown = {0};
+	struct cert leaf;
+	int outcome;
+
+	for (size_t i = 0; i < count && i < CHAIN_CERTS_MAX; i++)
+		shown.cert[shown.count++] = chain[i];
+	outcome = trust_verify(&fabric->trust, &query, &shown, &leaf, err);
+	if (outcome) {
+		log_event_limited(&fabric->refusals, chain[0], LOG_LEVEL_WARN, "user-refused", "%s",
+				  err->text);
+		return outcome;
+	}
+	*ret_user = (struct api_user){.group_count = leaf.group_count};
+	memcpy(ret_user->name, leaf.name, sizeof(leaf.name));
+	for (size_t i = 0; i < leaf.group_count; i++)
+		memcpy(ret_user->groups[i], leaf.groups[i], sizeof(leaf.groups[i]));
+	return 0;
+}
+
+static const struct api_backend_ops ops = {
+	.now = backend_now,
+	.random = backend_random,
+	.version = backend_version,
+	.members = backend_members,
+	.objects = backend_objects,
+	.object = backend_object,
+	.presences = backend_presences,
+	.buried = backend_buried,
+	.events = backend_events,
+	.counters = backend_counters,
+	.put = backend_put,
+	.dispose = backend_dispose,
+	.pod_stop = backend_pod_stop,
+	.log_open = backend_log_open,
+	.log_resume = backend_log_resume,
+	.log_close = backend_log_close,
+	.document = backend_document,
+	.ready = backend_ready,
+	.verify_user = backend_verify_user,
+};
+
+struct backend *backend_new(struct fabric *fabric)
+{
+	struct backend *backend = mem_new(struct backend);
+
+	backend->fabric = fabric;
+	backend->api = (struct api_backend){.ops = &ops, .self = backend};
+	map_init(&backend->pending, 1);
+	map_init(&backend->machines, 1);
+	return backend;
+}
+
+void backend_free(struct backend *backend)
+{
+	if (!backend)
+		return;
+	map_for_each (entry, &backend->pending)
+		free(entry->value);
+	map_for_each (known, &backend->machines) {
+		struct machine *machine = known->value;
+
+		node_facts_deinit(&machine->facts);
+		free(machine);
+	}
+	map_deinit(&backend->pending);
+	map_deinit(&backend->machines);
+	free(backend);
+}
+
+const struct api_backend *backend_api(struct backend *backend)
+{
+	return &backend->api;
+}
+
+/* Every write that is still open fails: the gateway waits for each before it closes. */
+void backend_fail_pending(struct backend *backend)
+{
+	struct api_result result = {0};
+
+	(void)err_set_status(&result.err, -ESHUTDOWN, 503, "this machine is shutting down");
+	map_for_each (entry, &backend->pending) {
+		struct pending *pending =
+			map_remove(&backend->pending, bytes_of(entry->key, entry->key_len));
+
+		pending->done(pending->arg, &result);
+		free(pending);
+	}
+}
+
+static void machine_learn(struct backend *backend, const struct record *record)
+{
+	struct node_facts facts;
+	struct machine *machine;
+	struct bytes key;
+
+	if (node_facts_decode(bytes_buf(&record->value), &facts) != 0)
+		return;
+	key = bytes_of(facts.id.byte, ID_LEN);
+	machine = map_get(&backend->machines, key);
+	if (!machine) {
+		machine = mem_new(struct machine);
+		(void)map_put(&backend->machines, key, machine);
+	}
+	node_facts_deinit(&machine->facts);
+	machine->facts = facts;
+	machine->version = record->version.hlc;
+	machine->seen = backend_now(backend);
+}
+
+void backend_changed(struct backend *backend, const struct node_effect *effect)
+{
+	const struct record *record = effect->record;
+	struct api *api = backend->fabric->api;
+
+	switch (record->key.kind) {
+	case RECORD_NODE:
+		if (effect->change != RECORDS_REMOVED)
+			machine_learn(backend, record);
+		if (api)
+			api_members_changed(api);
+		return;
+	case RECORD_TOMBSTONE:
+		if (api)
+			api_workload_changed(api, &record->key.uid);
+		return;
+	case RECORD_OBJECT:
+	case RECORD_PRESENCE:
+		if (api)
+			api_workload_changed(api, &record->object.uid);
+		return;
+	case RECORD_NONE:
+		return;
+	}
+}
+
+void backend_members_changed(struct backend *backend)
+{
+	backend->members_version = backend_version(backend);
+	if (backend->fabric->api)
+		api_members_changed(backend->fabric->api);
+}

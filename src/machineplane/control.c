@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control: R/control.sock, where the magik command asks the running daemon.
+ *
+ * Only root can open it. One request per connection: a line of JSON {"verb":"status"}; the answer
+ * is one line with "done":true, or {"error":...,"done":true}. The socket is made before root is
+ * given up.
+ */
+#include "machineplane/fabric.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+
+enum {
+	CONTROL_LINE_MAX = 4096,
+	CONTROL_CLIENTS_MAX = 16,
+	CONTROL_BACKLOG = 16,
+};
+
+struct client {
+	struct list link;
+	struct control *control;
+	int fd;
+	struct loop_watch *watch;
+	struct buf in, out;
+};
+
+struct control {
+	struct fabric *fabric;
+	int fd;
+	struct loop_watch *watch;
+	struct list clients;
+	size_t client_count;
+};
+
+static void client_free(struct client *client)
+{
+	list_remove(&client->link);
+	client->control->client_count--;
+	loop_watch_free(client->watch);
+	(void)close(client->fd);
+	buf_deinit(&client->in);
+	buf_deinit(&client->out);
+	free(client);
+}
+
+static void answer(struct client *client)
+{
+	json_t *request = json_loadb((const char *)client->in.ptr, client->in.len, 0, NULL);
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+
+	if (!verb || strcmp(verb, "status") != 0)
+		buf_append_str(&client->out, "{\"error\":\"unknown verb\",\"done\":true}");
+	else if (!document_status(client->control->fabric, &client->out))
+		buf_append_str(&client->out, "{\"error\":\"this machine is not a member of a "
+					     "fabric yet\",\"done\":true}");
+	buf_append_str(&client->out, "\n");
+	json_decref(request);
+	loop_watch_set(client->watch, LOOP_WRITABLE);
+}
+
+static void client_ready(void *user, int events)
+{
+	struct client *client = user;
+	uint8_t chunk[1024];
+	ssize_t len;
+
+	if (client->out.len) {
+		len = send(client->fd, client->out.ptr, client->out.len, MSG_NOSIGNAL);
+		if (len > 0)
+			buf_consume(&client->out, (size_t)len);
+		if (client->out.len == 0 || (len < 0 && errno != EAGAIN))
+			client_free(client);
+		return;
+	}
+	len = recv(client->fd, chunk, sizeof(chunk), 0);
+	if (len < 0 && errno == EAGAIN)
+		return;
+	if (len <= 0 || client->in.len + (size_t)len > CONTROL_LINE_MAX) {
+		client_free(client);
+		return;
+	}
+	buf_append(&client->in, chunk, (size_t)len);
+	if (memchr(client->in.ptr, '\n', client->in.len))
+		answer(client);
+}
+
+static void accept_ready(void *user, int events)
+{
+	struct control *control = user;
+	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *client;
+
+	if (fd < 0)
+		return;
+	if (control->client_count == CONTROL_CLIENTS_MAX) {
+		(void)close(fd);
+		return;
+	}
+	client = mem_new(struct client);
+	client->control = control;
+	client->fd = fd;
+	list_append(&control->clients, &client->link);
+	control->client_count++;
+	if (loop_watch_new(control->fabric->loop, fd, LOOP_READABLE, client_ready, client,
+			   &client->watch) != 0)
+		client_free(client);
+}
+
+/* Bound by way of the directory's descriptor: a socket's path holds 107 characters only. */
+static int bind_socket(int fd, const char *run_dir)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int dir = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), result = 0;
+	mode_t mask = umask(0177);
+
+	if (dir < 0) {
+		(void)umask(mask);
+		return err_origin(-errno);
+	}
+	(void)unlinkat(dir, "control.sock", 0);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock",
+		       dir);
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+	    listen(fd, CONTROL_BACKLOG) != 0)
+		result = -errno;
+	(void)umask(mask);
+	(void)close(dir);
+	return result;
+}
+
+struct control *control_new(struct fabric *fabric, struct err *err)
+{
+	struct control *control = mem_new(struct control);
+	int result;
+
+	control->fabric = fabric;
+	list_init(&control->clients);
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	result = control->fd < 0 ? -errno
+				 : bind_socket(control->fd, fabric->settings.options.run_dir);
+	if (result == 0)
+		result = loop_watch_new(fabric->loop, control->fd, LOOP_READABLE, accept_ready,
+					control, &control->watch);
+	if (result == 0)
+		return control;
+	(void)err_set(err, result, "%s/control.sock: %s", fabric->settings.options.run_dir,
+		      strerror(-result));
+	control_free(control);
+	return NULL;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	list_for_each_safe (it, &control->clients)
+		client_free(list_entry(it, struct client, link));
+	loop_watch_free(control->watch);
+	if (control->fd >= 0)
+		(void)close(control->fd);
+	free(control);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events: what `kubectl describe` shows of a pod's or a workload's past.
+ *
+ * Every machine sees every presence change, so each makes the same events by itself and keeps the
+ * latest in a ring; nothing is sent for them.
+ */
+#include "machineplane/fabric.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/clock.h"
+
+enum {
+	EVENTS_MAX = 1024, /* about 400 KiB; Kubernetes forgets after an hour */
+};
+
+struct entry {
+	char *namespace, *kind, *name, *message, *host;
+	const char *type, *reason; /* constants */
+	struct uid uid;
+	struct wall first, last;
+	uint32_t count;
+	uint64_t serial;
+};
+
+struct events {
+	struct fabric *fabric;
+	struct entry ring[EVENTS_MAX];
+	size_t next;
+	uint64_t serial;
+};
+
+struct events *events_new(struct fabric *fabric)
+{
+	struct events *events = mem_new(struct events);
+
+	events->fabric = fabric;
+	return events;
+}
+
+static void entry_clear(struct entry *entry)
+{
+	free(entry->namespace);
+	free(entry->kind);
+	free(entry->name);
+	free(entry->message);
+	free(entry->host);
+	*entry = (struct entry){0};
+}
+
+void events_free(struct events *events)
+{
+	if (!events)
+		return;
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		entry_clear(&events->ring[i]);
+	free(events);
+}
+
+static bool same(const struct entry *entry, const struct uid *uid, const char *reason,
+		 const char *message)
+{
+	return entry->serial && uid_equal(&entry->uid, uid) && entry->reason == reason &&
+	       strcmp(entry->message, message) == 0;
+}
+
+/* About a pod, from its presence. The same again only counts up. */
+static void add(struct events *events, const struct presence *pod, const char *type,
+		const char *reason, const char *message)
+{
+	struct wall now = node_fabric_time(events->fabric->node, clock_mono());
+	struct entry *entry;
+
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		if (same(&events->ring[i], &pod->pod_uid, reason, message)) {
+			events->ring[i].last = now;
+			events->ring[i].count++;
+			return;
+		}
+	entry = &events->ring[events->next];
+	events->next = (events->next + 1) % EVENTS_MAX;
+	entry_clear(entry);
+	*entry = (struct entry){
+		.namespace = mem_strdup(pod->object.namespace),
+		.kind = mem_strdup("Pod"),
+		.name = mem_strdup(pod->pod_name),
+		.message = mem_strdup(message),
+		.host = mem_strdup(pod->node_name),
+		.type = type,
+		.reason = reason,
+		.uid = pod->pod_uid,
+		.first = now,
+		.last = now,
+		.count = 1,
+		.serial = ++events->serial,
+	};
+}
+
+static bool seen(const struct events *events, const struct uid *pod, const char *reason)
+{
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		if (events->ring[i].serial && uid_equal(&events->ring[i].uid, pod) &&
+		    events->ring[i].reason == reason)
+			return true;
+	return false;
+}
+
+static const char scheduled[] = "Scheduled", started[] = "Started", killing[] = "Killing",
+		  failed[] = "Failed", back_off[] = "BackOff", oom[] = "OOMKilling";
+
+static void add_once(struct events *events, const struct presence *pod, const char *reason,
+		     const char *message)
+{
+	if (!seen(events, &pod->pod_uid, reason))
+		add(events, pod, "Normal", reason, message);
+}
+
+static void container_events(struct events *events, const struct presence *pod,
+			     const struct container_status *container)
+{
+	struct buf text = {0};
+
+	if (container->state == CONTAINER_RUNNING) {
+		buf_append_format(&text, "Started container %s", container->name);
+		if (!seen(events, &pod->pod_uid, started) || container->restarts)
+			add(events, pod, "Normal", started, buf_cstr(&text));
+	} else if (strcmp(container->reason, "CrashLoopBackOff") == 0) {
+		buf_append_format(&text, "Back-off restarting failed container %s",
+				  container->name);
+		add(events, pod, "Warning", back_off, buf_cstr(&text));
+	} else if (strcmp(container->reason, "OOMKilled") == 0) {
+		buf_append_format(&text, "Container %s exceeded its memory limit", container->name);
+		add(events, pod, "Warning", oom, buf_cstr(&text));
+	} else if (container->state == CONTAINER_WAITING && container->message[0]) {
+		buf_append_format(&text, "%s: %s", container->reason, container->message);
+		add(events, pod, "Warning", failed, buf_cstr(&text));
+	}
+	buf_deinit(&text);
+}
+
+void events_record(struct events *events, const struct record *record, bool removed)
+{
+	struct presence pod;
+	struct buf text = {0};
+
+	if (record->key.kind != RECORD_PRESENCE || removed ||
+	    presence_decode(bytes_buf(&record->value), &pod) != 0)
+		return;
+	buf_append_format(&text, "Successfully assigned %s/%s to %s", pod.object.namespace,
+			  pod.pod_name, pod.node_name);
+	add_once(events, &pod, scheduled, buf_cstr(&text));
+	if (pod.terminating)
+		add_once(events, &pod, killing, "Stopping its containers");
+	else
+		for (size_t i = 0; i < pod.container_count; i++)
+			container_events(events, &pod, &pod.containers[i]);
+	if (pod.phase == POD_FAILED && pod.message[0])
+		add(events, &pod, "Warning", failed, pod.message);
+	buf_deinit(&text);
+	presence_deinit(&pod);
+}
+
+void events_each(struct events *events, const char *namespace, api_event_fn *each, void *arg)
+{
+	for (size_t i = 0; i < EVENTS_MAX; i++) {
+		const struct entry *entry = &events->ring[(events->next + i) % EVENTS_MAX];
+		struct api_event event = {
+			.namespace = entry->namespace,
+			.kind = entry->kind,
+			.name = entry->name,
+			.uid = entry->uid,
+			.type = entry->type,
+			.reason = entry->reason,
+			.message = entry->message,
+			.source_component = "machineplane",
+			.source_host = entry->host,
+			.first = entry->first,
+			.last = entry->last,
+			.count = entry->count,
+			.serial = entry->serial,
+		};
+
+		if (entry->serial && (!namespace || strcmp(namespace, entry->namespace) == 0))
+			each(arg, &event);
+	}
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fabric process: everything that speaks with the outside, without privileges.
+ *
+ * It is started by the host process (/proc/self/exe --fabric-process <descriptor>), hears over the
+ * descriptor what machine this is, gives up root, and then runs one loop: QUIC peers, the REST
+ * gateway, the control socket and the records' disk feed one struct node; what the node asks for is
+ * carried out here.
+ *
+ *   fabric.c    life: start, join if need be, run, end; the node's effects
+ *   sandbox.c   giving up root, seccomp
+ *   trust.c     the node's envelopes, by identity's certificates
+ *   peers.c     QUIC connections as the node's peers
+ *   join.c      asking to be let in
+ *   admit.c     letting others in
+ *   store.c     records on disk (LMDB), written off the loop
+ *   host_link.c the other process: pods, capacity, images, logs
+ *   backend.c   the REST gateway's questions, answered from the node
+ *   logs.c      container logs from here and from other machines
+ *   events.c    Kubernetes events, made from what changes
+ *   document.c  what this machine tells of itself as JSON
+ *   control.c   R/control.sock, for the magik command
+ */
+#pragma once
+
+#include "api/api.h"
+#include "base/map.h"
+#include "identity/credentials.h"
+#include "identity/replay.h"
+#include "identity/sha256.h"
+#include "identity/trust.h"
+#include "io/log.h"
+#include "io/loop.h"
+#include "ipc/link.h"
+#include "machineplane/settings.h"
+#include "node/node.h"
+#include "quic/socket.h"
+
+struct peers;
+struct store;
+struct join;
+struct admission;
+struct host_state;
+struct backend;
+struct events;
+struct control;
+struct logs;
+
+struct fabric {
+	struct loop *loop;
+	struct settings settings;
+	struct credentials credentials;
+	bool credentials_loaded;
+	struct trust trust;
+	bool trust_ready;
+	struct replay replay;
+	struct digest leaf;
+	struct quic_credential *quic_credential;
+	struct quic_socket *socket;
+	struct addr address; /* what peers dial */
+	struct node *node;   /* NULL until this machine is a member */
+	struct loop_timer *timer;
+	struct loop_timer *keep_timer;
+	struct loop_signal *signals[2];
+	struct loop_hook *hook; /* carries out the node's effects before the loop waits */
+	struct wall joined;     /* fabric time of the join reply; 0: not joined in this life */
+	struct peers *peers;
+	struct store *store;
+	struct join *join;
+	struct admission *admission;
+	struct host_state *host;
+	struct backend *backend;
+	struct events *events;
+	struct control *control;
+	struct logs *logs;
+	struct api *api;
+	struct log_limit refusals;
+	int exit_status;
+	bool ending;
+};
+
+/* The whole life of the process. @fd: the host process. Returns the exit status. */
+int fabric_run(int fd);
+
+/* The HELLO has come: everything that needs root, then none of it; then the member's life. */
+void fabric_begin(struct fabric *fabric);
+
+/* Credentials are there, from disk or from joining: become a member. */
+void fabric_become_member(struct fabric *fabric);
+
+/* Log why, and end with @status. */
+void fabric_end(struct fabric *fabric, int status);
+
+/* sandbox.c: 0, or a negative errno with a sentence. */
+_must_use_ int sandbox_enter(uint32_t uid, struct err *err);
+
+/* trust.c */
+struct node_trust fabric_node_trust(struct fabric *fabric);
+struct trust_query fabric_query(const struct fabric *fabric, enum trust_purpose purpose);
+
+/* peers.c */
+struct peers *peers_new(struct fabric *fabric);
+void peers_free(struct peers *peers);
+void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr);
+void peers_send(struct peers *peers, const struct node_id *to, struct bytes packet);
+struct quic_conn *peers_conn(const struct peers *peers, const struct node_id *id);
+extern const struct quic_handler peers_handler;
+
+/* join.c */
+struct join *join_begin(struct fabric *fabric, struct err *err);
+void join_free(struct join *join);
+
+/* admit.c */
+struct admission *admission_new(void);
+void admission_free(struct admission *admission);
+void admit_serve(struct fabric *fabric, struct quic_conn *conn, struct bytes request);
+void admit_issued(struct fabric *fabric, uint64_t number, int status, const char *error,
+		  struct bytes certs);
+void admit_closed(struct admission *admission, const struct quic_conn *conn);
+
+/* store.c */
+struct store *store_open(struct fabric *fabric, struct err *err);
+void store_close(struct store *store);
+size_t store_restore(struct store *store);
+void store_put(struct store *store, const struct record_key *key,
+	       const struct record_version *version, struct bytes envelope);
+void store_forget(struct store *store, const struct record_key *key);
+void store_flush(struct store *store);
+struct fabric_time_kept store_time(struct store *store);
+void store_keep_time(struct store *store, const struct fabric_time_kept *kept);
+
+/* host_link.c */
+struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err);
+void host_state_free(struct host_state *host);
+void host_member(struct host_state *host);
+void host_start(struct host_state *host, const struct award *award, struct bytes envelope);
+void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
+	       const char *reason);
+void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
+/* Open a log; logs_opened() follows with @request. 0 or -ENOTCONN. */
+_must_use_ int host_ask_logs(struct host_state *host, uint64_t request,
+			     const struct api_log_options *options);
+
+/* backend.c */
+struct backend *backend_new(struct fabric *fabric);
+void backend_free(struct backend *backend);
+const struct api_backend *backend_api(struct backend *backend);
+void backend_put_done(struct backend *backend, const struct node_effect *effect);
+void backend_changed(struct backend *backend, const struct node_effect *effect);
+void backend_members_changed(struct backend *backend);
+void backend_fail_pending(struct backend *backend);
+
+/* document.c: JSON appended; false when there is no such document. */
+bool document_write(struct fabric *fabric, enum api_document which, const char *id,
+		    struct buf *json);
+bool document_status(struct fabric *fabric, struct buf *json);
+
+/* events.c */
+struct events *events_new(struct fabric *fabric);
+void events_free(struct events *events);
+void events_record(struct events *events, const struct record *record, bool removed);
+void events_each(struct events *events, const char *namespace, api_event_fn *each, void *arg);
+
+/* control.c: the socket is made while we are root. */
+struct control *control_new(struct fabric *fabric, struct err *err);
+void control_free(struct control *control);
+
+/* logs.c */
+struct logs *logs_new(struct fabric *fabric);
+void logs_free(struct logs *logs);
+struct api_log *logs_open(struct logs *logs, const struct api_log_options *options,
+			  const struct api_log_sink *sink, void *arg);
+void logs_resume(struct logs *logs, struct api_log *log);
+void logs_close(struct logs *logs, struct api_log *log);
+void logs_opened(struct logs *logs, uint64_t request, int status, const char *error, int fd);
+void logs_stream_opened(struct logs *logs, struct quic_stream *stream);
+void logs_stream_data(struct logs *logs, struct quic_stream *stream, struct bytes data, bool end);
+void logs_stream_writable(struct logs *logs, struct quic_stream *stream);
+void logs_stream_closed(struct logs *logs, struct quic_stream *stream, const struct err *why);

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host link: the fabric process's end of the channel to the host process.
+ *
+ * The host tells what this machine has and how its pods do; it is asked to start and stop pods, to
+ * open logs and to sign for new admitters. When the channel ends, so does this process: the host
+ * starts another.
+ */
+#include "machineplane/fabric.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/version.h"
+#include "io/clock.h"
+
+struct host_state {
+	struct fabric *fabric;
+	struct ipc_link *link;
+	Magik__Ipc__Hello *hello;
+	Magik__Ipc__PodList *pods; /* waits for the node */
+	Magik__Ipc__ImageList *images;
+	bool draining;
+};
+
+static char *text_or_empty(const char *text)
+{
+	return mem_strdup(text ? text : "");
+}
+
+static void container_read(const Magik__Ipc__ContainerStatus *from, struct container_status *to)
+{
+	const Magik__Ipc__ContainerRun *now = from->now, *last = from->last;
+
+	to->name = text_or_empty(from->name);
+	to->image = text_or_empty(from->image);
+	to->image_id = text_or_empty(from->image_id);
+	to->init = from->init;
+	to->restarts = from->restarts;
+	to->container_id = text_or_empty(now ? now->container_id : NULL);
+	to->reason = text_or_empty(now ? now->reason : NULL);
+	to->message = text_or_empty(now ? now->message : NULL);
+	to->last_reason = text_or_empty(last ? last->reason : NULL);
+	if (now) {
+		to->state = (enum container_state)now->state;
+		to->exit_code = now->exit_code;
+		to->started_ms = now->started_at_ms;
+		to->finished_ms = now->finished_at_ms;
+	}
+	if (last) {
+		to->last_exit_code = last->exit_code;
+		to->last_started_ms = last->started_at_ms;
+		to->last_finished_ms = last->finished_at_ms;
+	}
+	to->ready = to->state == CONTAINER_RUNNING ||
+		    (to->init && to->state == CONTAINER_TERMINATED && to->exit_code == 0);
+}
+
+/* Every container that is meant to run runs. */
+static bool pod_is_ready(const struct presence *presence)
+{
+	if (presence->phase != POD_RUNNING)
+		return false;
+	for (size_t i = 0; i < presence->container_count; i++)
+		if (!presence->containers[i].init && !presence->containers[i].ready)
+			return false;
+	return true;
+}
+
+/* False when the host named no valid pod: a bug there, not to be followed. */
+static bool status_read(const Magik__Ipc__PodStatus *from, struct presence *to)
+{
+	*to = (struct presence){0};
+	if (!from->pod_uid || !uid_parse(from->pod_uid, &to->pod_uid))
+		return false;
+	(void)(from->workload_uid && uid_parse(from->workload_uid, &to->object.uid));
+	to->object.namespace = text_or_empty(from->namespace_);
+	to->object.kind = text_or_empty(from->kind);
+	to->object.name = text_or_empty(from->name);
+	to->pod_name = text_or_empty(from->pod_name);
+	to->generation = (uint64_t)from->generation;
+	to->slot = from->slot;
+	to->epoch = from->epoch;
+	to->node_name = text_or_empty(from->node);
+	to->phase = (enum pod_phase)from->phase;
+	to->reason = text_or_empty(from->reason);
+	to->message = text_or_empty(from->message);
+	to->pod_ip = text_or_empty(from->pod_ip);
+	to->host_ip = mem_strdup("");
+	to->started_ms = from->started_at_ms;
+	to->terminating = from->stopping;
+	to->container_count = from->n_containers < MESSAGE_CONTAINERS_MAX
+				      ? from->n_containers
+				      : (size_t)MESSAGE_CONTAINERS_MAX;
+	to->containers = mem_alloc(to->container_count, sizeof(*to->containers));
+	for (size_t i = 0; i < to->container_count; i++)
+		container_read(from->containers[i], &to->containers[i]);
+	to->ready = pod_is_ready(to);
+	return true;
+}
+
+/* Times of the host are this machine's system clock; everyone else reads fabric time. */
+static void to_fabric_time(struct fabric *fabric, struct presence *presence)
+{
+	int64_t offset = node_fabric_time(fabric->node, clock_mono()).ms - clock_wall().ms;
+
+	if (presence->started_ms)
+		presence->started_ms += offset;
+	for (size_t i = 0; i < presence->container_count; i++) {
+		struct container_status *container = &presence->containers[i];
+		int64_t *const times[] = {&container->started_ms, &container->finished_ms,
+					  &container->last_started_ms,
+					  &container->last_finished_ms};
+
+		for (size_t k = 0; k < ARRAY_LEN(times); k++)
+			if (*times[k])
+				*times[k] += offset;
+	}
+}
+
+static void set_host_ip(struct fabric *fabric, struct presence *presence)
+{
+	free(presence->host_ip);
+	presence->host_ip = mem_strdup(addr_ip_text(&fabric->address).text);
+}
+
+static void pod_status(struct host_state *host, const Magik__Ipc__PodStatus *status)
+{
+	struct fabric *fabric = host->fabric;
+	struct presence presence;
+
+	if (!fabric->node || !status_read(status, &presence))
+		return;
+	to_fabric_time(fabric, &presence);
+	set_host_ip(fabric, &presence);
+	node_pod_status(fabric->node, clock_mono(), &presence);
+	presence_deinit(&presence);
+}
+
+static void pods_recover(struct host_state *host)
+{
+	struct fabric *fabric = host->fabric;
+
+	for (size_t i = 0; host->pods && i < host->pods->n_pods; i++) {
+		const Magik__Ipc__PodStatus *status = host->pods->pods[i];
+		struct presence presence;
+
+		if (!status_read(status, &presence))
+			continue;
+		presence.created_ms = presence.started_ms ? presence.started_ms : clock_wall().ms;
+		to_fabric_time(fabric, &presence);
+		set_host_ip(fabric, &presence);
+		node_pod_recovered(fabric->node, clock_mono(), &presence,
+				   bytes_of(status->manifest.data, status->manifest.len));
+		presence_deinit(&presence);
+	}
+	if (host->pods && host->pods->n_pods)
+		log_event(LOG_LEVEL_INFO, "pods-recovered", "%zu pods were found running",
+			  host->pods->n_pods);
+	if (host->pods)
+		magik__ipc__pod_list__free_unpacked(host->pods, NULL);
+	host->pods = NULL;
+}
+
+static void images_tell(struct host_state *host)
+{
+	if (host->images && host->fabric->node)
+		node_set_images(host->fabric->node, (const char *const *)host->images->names,
+				host->images->n_names);
+}
+
+static char *api_url(const struct fabric *fabric)
+{
+	struct addr addr = fabric->address;
+	struct buf url = {0};
+
+	addr.port = fabric->settings.options.rest_port;
+	buf_append_format(&url, "https://%s", addr_text(&addr).text);
+	return buf_steal(&url);
+}
+
+static struct label label_of(const char *key, const char *value)
+{
+	return (struct label){.key = mem_strdup(key), .value = mem_strdup(value)};
+}
+
+/* The operator's labels, and those that Kubernetes puts on every node. */
+static void set_labels(const struct fabric *fabric, const Magik__Ipc__NodeFacts *from,
+		       struct node_facts *facts)
+{
+	const struct options *options = &fabric->settings.options;
+	const char *const standard[][2] = {
+		{"kubernetes.io/hostname", options->node_name},
+		{"kubernetes.io/os", "linux"},
+		{"kubernetes.io/arch", from->architecture},
+	};
+	size_t count = 0;
+
+	facts->labels = mem_alloc(MESSAGE_LABELS_MAX, sizeof(*facts->labels));
+	for (size_t i = 0; i < ARRAY_LEN(standard); i++)
+		facts->labels[count++] = label_of(standard[i][0], standard[i][1]);
+	for (size_t i = 0; i < options->label_count && count < MESSAGE_LABELS_MAX; i++)
+		facts->labels[count++] = label_of(options->labels[i].key, options->labels[i].value);
+	facts->label_count = count;
+}
+
+static void facts_fill(const struct host_state *host, struct node_facts *facts)
+{
+	const struct fabric *fabric = host->fabric;
+	const Magik__Ipc__Hello *hello = host->hello;
+	const Magik__Ipc__NodeFacts *from = hello->facts;
+	const struct grant *grant = &fabric->credentials.machine.grant;
+
+	*facts = (struct node_facts){
+		.id = *node_self(fabric->node),
+		.name = mem_strdup(fabric->settings.options.node_name),
+		.addr = fabric->address,
+		.api_url = api_url(fabric),
+		.cpu_milli = (int64_t)hello->capacity->cpu_milli,
+		.memory_bytes = (int64_t)hello->capacity->memory_bytes,
+		.cpu_milli_free_max = (int64_t)hello->allocatable->cpu_milli,
+		.memory_bytes_free_max = (int64_t)hello->allocatable->memory_bytes,
+		.pods_max = hello->allocatable->pods,
+		.worker = grant_has(grant, ROLE_WORKER),
+		.steward = grant_has(grant, ROLE_STEWARD),
+		.admit = credentials_is_admitter(&fabric->credentials),
+		.architecture = text_or_empty(from->architecture),
+		.os_image = text_or_empty(from->os_image),
+		.kernel = text_or_empty(from->kernel_version),
+		.runtime = text_or_empty(from->runtime_version),
+		.version = mem_strdup(MAGIK_VERSION),
+		.boot_id = text_or_empty(hello->boot_id),
+		.machine_id = text_or_empty(from->machine_id),
+		.created_ms = fabric->credentials.machine.not_before.ms + CERT_BACKDATE_MS,
+	};
+	facts->schedulable =
+		facts->worker && !fabric->settings.options.no_schedule && !host->draining;
+	set_labels(fabric, from, facts);
+}
+
+/* What this machine is and offers, told to the node at start and when it changes. */
+static void machine_tell(struct host_state *host)
+{
+	struct node_facts facts;
+	struct market_machine machine;
+	const char **engines = mem_alloc(host->hello->n_engines, sizeof(*engines));
+	size_t engine_count = 0;
+
+	for (size_t i = 0; i < host->hello->n_engines; i++)
+		if (host->hello->engines[i]->available)
+			engines[engine_count++] = host->hello->engines[i]->name;
+	facts_fill(host, &facts);
+	machine = (struct market_machine){
+		.cpu_milli = facts.cpu_milli_free_max,
+		.memory_bytes = facts.memory_bytes_free_max,
+		.pods_max = facts.pods_max,
+		.schedulable = facts.schedulable && engine_count > 0,
+		.labels = facts.labels,
+		.label_count = facts.label_count,
+		.engines = engines,
+		.engine_count = engine_count,
+		.architecture = facts.architecture,
+		.reliability = 1000,
+	};
+	node_set_machine(host->fabric->node, clock_mono(), &facts, &machine);
+	node_facts_deinit(&facts);
+	free(engines);
+}
+
+void host_member(struct host_state *host)
+{
+	const struct node_id *self = node_self(host->fabric->node);
+	Magik__Ipc__Ready ready;
+
+	magik__ipc__ready__init(&ready);
+	ready.node_id.data = (uint8_t *)mem_copy(self->byte, ID_LEN);
+	ready.node_id.len = ID_LEN;
+	(void)ipc_link_send(host->link, IPC_READY, &ready.base, -1);
+	free(ready.node_id.data);
+	machine_tell(host);
+	images_tell(host);
+	pods_recover(host);
+}
+
+static void hello_come(struct host_state *host, struct ipc_message *message)
+{
+	struct fabric *fabric = host->fabric;
+
+	if (host->hello)
+		return;
+	host->hello = (Magik__Ipc__Hello *)message->body;
+	message->body = NULL;
+	if (settings_decode(bytes_of(host->hello->config.data, host->hello->config.len),
+			    &fabric->settings) != 0 ||
+	    !host->hello->facts || !host->hello->capacity || !host->hello->allocatable) {
+		log_event(LOG_LEVEL_ERROR, "hello", "the host process's greeting is incomplete");
+		fabric_end(fabric, 1);
+		return;
+	}
+	fabric_begin(fabric);
+}
+
+static void on_message(void *owner, struct ipc_message *message)
+{
+	struct host_state *host = owner;
+	struct fabric *fabric = host->fabric;
+	const Magik__Ipc__IssueReply *issued;
+	const Magik__Ipc__LogsReply *logs;
+
+	switch (message->type) {
+	case IPC_HELLO:
+		hello_come(host, message);
+		break;
+	case IPC_POD_STATUS:
+		pod_status(host, (const Magik__Ipc__PodStatus *)message->body);
+		break;
+	case IPC_POD_LIST:
+		if (host->pods)
+			break;
+		host->pods = (Magik__Ipc__PodList *)message->body;
+		message->body = NULL;
+		if (fabric->node)
+			pods_recover(host);
+		break;
+	case IPC_IMAGE_LIST:
+		if (host->images)
+			magik__ipc__image_list__free_unpacked(host->images, NULL);
+		host->images = (Magik__Ipc__ImageList *)message->body;
+		message->body = NULL;
+		images_tell(host);
+		break;
+	case IPC_ISSUE_REPLY:
+		issued = (const Magik__Ipc__IssueReply *)message->body;
+		admit_issued(fabric, issued->request_id, (int)issued->status, issued->error,
+			     bytes_of(issued->content.data, issued->content.len));
+		break;
+	case IPC_LOGS_REPLY:
+		logs = (const Magik__Ipc__LogsReply *)message->body;
+		logs_opened(fabric->logs, logs->request_id, (int)logs->status, logs->error,
+			    message->fd);
+		message->fd = -1;
+		break;
+	case IPC_DRAIN:
+		host->draining = true;
+		if (fabric->node)
+			machine_tell(host);
+		break;
+	case IPC_CREDENTIALS: /* this process reads its own files */
+	case IPC_READY:
+	case IPC_CREDENTIALS_STORE:
+	case IPC_ISSUE_REQUEST:
+	case IPC_POD_START:
+	case IPC_POD_STOP:
+	case IPC_LOGS_OPEN:
+		break;
+	}
+}
+
+static void on_closed(void *owner, int why)
+{
+	struct host_state *host = owner;
+
+	ipc_link_close(host->link);
+	host->link = NULL;
+	if (!host->fabric->ending)
+		log_event(LOG_LEVEL_WARN, "host-gone", "the host process is gone (%d)", why);
+	fabric_end(host->fabric, 1);
+}
+
+struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err)
+{
+	struct host_state *host = mem_new(struct host_state);
+	struct ipc_handler handler = {
+		.on_message = on_message, .on_closed = on_closed, .owner = host};
+	int result;
+
+	host->fabric = fabric;
+	result = ipc_link_new(loop_uv(fabric->loop), fd, IPC_FABRIC, handler, &host->link);
+	if (result == 0)
+		return host;
+	(void)err_set(err, result, "host process: %s", strerror(-result));
+	free(host);
+	return NULL;
+}
+
+void host_state_free(struct host_state *host)
+{
+	if (!host)
+		return;
+	ipc_link_close(host->link);
+	if (host->hello)
+		magik__ipc__hello__free_unpacked(host->hello, NULL);
+	if (host->pods)
+		magik__ipc__pod_list__free_unpacked(host->pods, NULL);
+	if (host->images)
+		magik__ipc__image_list__free_unpacked(host->images, NULL);
+	free(host);
+}
+
+/* The chains with which the host can check both envelopes: their issuer's, leaf first. */
+static ProtobufCBinaryData issuer_chain(struct fabric *fabric, struct bytes envelope)
+{
+	struct node_trust trust = fabric_node_trust(fabric);
+	struct node_signed opened;
+	struct buf chain = {0};
+	struct leaf leaf;
+	ProtobufCBinaryData data = {0};
+
+	if (trust.ops->open(trust.self, node_fabric_time(fabric->node, clock_mono()), envelope,
+			    &opened) == 0 &&
+	    trust.ops->leaf_get(trust.self, &opened.leaf, &leaf))
+		for (size_t i = 0; i < leaf.cert_count; i++) {
+			buf_append_bytes(&chain, bytes_buf(&leaf.certs[i]));
+			buf_deinit(&leaf.certs[i]);
+		}
+	data.len = chain.len;
+	data.data = (uint8_t *)buf_steal(&chain);
+	return data;
+}
+
+/* protobuf-c has no const: these structs are only read while they are packed. */
+static ProtobufCBinaryData binary(struct bytes bytes)
+{
+	return (ProtobufCBinaryData){.len = bytes.len, .data = (uint8_t *)(uintptr_t)bytes.ptr};
+}
+
+void host_start(struct host_state *host, const struct award *award, struct bytes envelope)
+{
+	ProtobufCBinaryData chain = issuer_chain(host->fabric, envelope);
+
+	for (size_t i = 0; i < award->assignment_count; i++) {
+		const struct assignment *assignment = &award->assignments[i];
+		struct id_text uid = uid_text(&assignment->pod_uid);
+		Magik__Ipc__PodStart start;
+		int result = -ENOTCONN;
+
+		magik__ipc__pod_start__init(&start);
+		start.award = binary(envelope);
+		start.tender = binary(bytes_buf(&award->tender_envelope));
+		start.n_chains = 1;
+		start.chains = &chain;
+		start.manifest = binary(bytes_buf(&award->manifest));
+		start.pod_uid = uid.text;
+		start.pod_name = assignment->pod_name;
+		start.slot = assignment->slot;
+		start.epoch = assignment->epoch;
+		if (host->link)
+			result = ipc_link_send(host->link, IPC_POD_START, &start.base, -1);
+		if (result)
+			node_pod_refused(host->fabric->node, clock_mono(), &assignment->pod_uid,
+					 "the host process cannot be reached");
+	}
+	free(chain.data);
+}
+
+void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
+	       const char *reason)
+{
+	struct id_text uid = uid_text(pod_uid);
+	char *text = mem_strdup(reason);
+	Magik__Ipc__PodStop stop;
+
+	magik__ipc__pod_stop__init(&stop);
+	stop.pod_uid = uid.text;
+	stop.grace_s = grace_s;
+	stop.reason = text;
+	if (host->link)
+		(void)ipc_link_send(host->link, IPC_POD_STOP, &stop.base, -1);
+	free(text);
+}
+
+void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content)
+{
+	Magik__Ipc__IssueRequest ask;
+
+	magik__ipc__issue_request__init(&ask);
+	ask.request_id = request;
+	ask.content = binary(content);
+	if (host->link)
+		(void)ipc_link_send(host->link, IPC_ISSUE_REQUEST, &ask.base, -1);
+}
+
+int host_ask_logs(struct host_state *host, uint64_t request, const struct api_log_options *options)
+{
+	struct id_text uid = uid_text(&options->pod);
+	char *container = mem_strdup(options->container);
+	int64_t offset = clock_wall().ms - node_fabric_time(host->fabric->node, clock_mono()).ms;
+	Magik__Ipc__LogsOpen ask;
+	int result = -ENOTCONN;
+
+	magik__ipc__logs_open__init(&ask);
+	ask.request_id = request;
+	ask.pod_uid = uid.text;
+	ask.container = container;
+	ask.follow = options->follow;
+	ask.previous = options->previous;
+	ask.timestamps = options->timestamps;
+	ask.tail_lines = options->tail_lines;
+	ask.limit_bytes = options->limit_bytes < 0 ? 0 : options->limit_bytes;
+	ask.since_ms = options->since.ms ? options->since.ms + offset : 0;
+	if (host->link)
+		result = ipc_link_send(host->link, IPC_LOGS_OPEN, &ask.base, -1);
+	free(container);
+	return result;
+}

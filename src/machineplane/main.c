@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machineplane: the daemon of one machine. One binary, two processes:
+ *
+ *   host     (root)          main.c -> options.c, state.c, host*.c: pods, images, the fabric's
+ * roots fabric   (unprivileged)  fabric.c and the files its header lists: everything foreign
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/log.h"
+#include "machineplane/fabric.h"
+#include "machineplane/host.h"
+#include "machineplane/state.h"
+
+static int issue(void *ctx, struct bytes request, struct buf *ret_reply, struct err *err)
+{
+	const struct options *options = ctx;
+
+	return state_issue_admitter(options->state_dir, request, ret_reply, err);
+}
+
+static int run_host(struct options *options, const struct state *state, struct err *err)
+{
+	struct settings settings = {.options = *options, .made = state->made};
+	struct buf config = {0};
+	struct host_config host = {
+		.state_dir = options->state_dir,
+		.run_dir = options->run_dir,
+		.node_name = options->node_name,
+		.runtime = options->runtime,
+		.workplane = options->workplane,
+		.policy_file = options->policy_file,
+		.reserved_cpu_milli = (uint64_t)options->reserve_cpu_milli,
+		.reserved_memory_bytes = (uint64_t)options->reserve_memory_bytes,
+		.drain = options->drain,
+		.hooks = {.ctx = options, .issue = issue},
+	};
+	int result;
+
+	settings_encode(&settings, &config);
+	host.fabric_config = bytes_buf(&config);
+	result = host_run(&host, err);
+	buf_deinit(&config);
+	return result;
+}
+
+static int start(struct options *options, struct err *err)
+{
+	struct log_config log = {
+		.node = options->node_name, .process = "host", .json = options->log_json};
+	struct state state;
+	int result;
+
+	log.min = LOG_LEVEL_INFO;
+	log_init(&log);
+	if (geteuid() != 0)
+		return err_set(err, -EPERM,
+			       "machineplane must be started as root: it makes "
+			       "namespaces, mounts and cgroups for pods");
+	if (options->notice)
+		log_event(LOG_LEVEL_INFO, "option-without-effect", "%s", options->notice);
+	result = state_prepare(options, &state, err);
+	if (result)
+		return result;
+	if (state.member && options->join)
+		log_event(LOG_LEVEL_INFO, "join-ignored",
+			  "this machine is a member already; --join is not needed");
+	return run_host(options, &state, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct err err = {0};
+	int result;
+
+	if (argc == 3 && strcmp(argv[1], "--fabric-process") == 0)
+		return fabric_run((int)strtol(argv[2], NULL, 10));
+	result = options_read(argc, argv, &options, &err);
+	if (result == 0)
+		result = start(&options, &err);
+	options_deinit(&options);
+	if (result < 0)
+		fprintf(stderr, "machineplane: %s\n", err.text);
+	return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

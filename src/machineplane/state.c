@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machineplane/state.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "identity/fabric.h"
+#include "identity/join.h"
+#include "identity/voucher.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+#include "io/file.h"
+
+enum {
+	STATE_TRUST_MAX = 1024,
+	STATE_COUNT_MAX = 16,
+};
+
+static char *path_of(const char *dir, const char *below, const char *name)
+{
+	struct buf path = {0};
+
+	buf_append_format(&path, "%s%s%s%s%s", dir, below ? "/" : "", below ? below : "",
+			  name ? "/" : "", name ? name : "");
+	return buf_steal(&path);
+}
+
+static int fail(struct err *err, int code, const char *path)
+{
+	return err_set(err, code, "%s: %s", path, strerror(-code));
+}
+
+/* A directory of @mode that belongs to @uid. */
+static int make_dir(const char *state_dir, const char *name, mode_t mode, uid_t uid,
+		    struct err *err)
+{
+	char *path = path_of(state_dir, name, NULL);
+	int result = file_make_dir(path, mode);
+
+	if (result == 0 && (chown(path, uid, uid) != 0 || chmod(path, mode) != 0))
+		result = -errno;
+	if (result)
+		(void)fail(err, result, path);
+	free(path);
+	return result;
+}
+
+static int write_one(const char *dir, const char *below, const struct credentials_file *file,
+		     uid_t uid, struct err *err)
+{
+	char *path = path_of(dir, below, file->name);
+	int result = file_write(path, bytes_buf(&file->content), file->secret ? 0600 : 0644);
+
+	if (result == 0 && chown(path, uid, uid) != 0)
+		result = -errno;
+	if (result)
+		(void)fail(err, result, path);
+	free(path);
+	return result;
+}
+
+static int write_files(const char *dir, const char *below, struct credentials_files *files,
+		       uid_t uid, struct err *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < files->count; i++)
+		result = write_one(dir, below, &files->file[i], uid, err);
+	credentials_files_deinit(files);
+	return result;
+}
+
+static int write_trust(const char *dir, const struct state *state, struct err *err)
+{
+	struct credentials_file file = {.name = "trust"};
+	int result;
+
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		buf_append_format(&file.content, "%s\n", node_id_text(&state->root[i]).text);
+	result = write_one(dir, CREDENTIALS_ROOT_DIR, &file, 0, err);
+	buf_deinit(&file.content);
+	return result;
+}
+
+static int read_trust(const char *dir, struct state *state, struct err *err)
+{
+	char *path = path_of(dir, CREDENTIALS_ROOT_DIR, "trust"), *rest, *line;
+	struct buf content = {0};
+	int result = file_read(path, STATE_TRUST_MAX, &content);
+
+	(void)buf_cstr(&content);
+	rest = (char *)content.ptr;
+	for (size_t i = 0; result == 0 && i < CERT_FAMILY_COUNT; i++) {
+		line = strsep(&rest, "\n");
+		if (!line || !node_id_parse(line, &state->root[i]))
+			result = -EBADMSG;
+	}
+	if (result && result != -ENOENT)
+		(void)fail(err, result, path);
+	buf_deinit(&content);
+	free(path);
+	return result;
+}
+
+static bool exists(const char *dir, const char *below, const char *name)
+{
+	char *path = path_of(dir, below, name);
+	bool there = access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+/* Where kubectl on this machine finds the API. */
+static void rest_server(const struct options *options, struct buf *out)
+{
+	struct addr addr;
+
+	if (!addr_parse_ip(options->rest_host, options->rest_port, &addr) ||
+	    addr_is_wildcard(&addr))
+		(void)addr_parse_ip("127.0.0.1", options->rest_port, &addr);
+	buf_append_str(out, addr_text(&addr).text);
+}
+
+static int write_kubeconfig(const struct options *options, const struct fabric_made *made,
+			    struct err *err)
+{
+	const struct buf *api_root = &made->credentials.root[CERT_FAMILY_API - 1];
+	struct credentials_file file = {.name = CREDENTIALS_KUBECONFIG, .secret = true};
+	struct buf server = {0};
+	int result;
+
+	rest_server(options, &server);
+	kubeconfig_render(&made->admin, bytes_buf(api_root), buf_cstr(&server), &file.content);
+	result = write_one(options->state_dir, NULL, &file, 0, err);
+	secret_wipe(file.content.ptr, file.content.len);
+	buf_deinit(&file.content);
+	buf_deinit(&server);
+	return result;
+}
+
+static int make_fabric(const struct options *options, struct state *state, struct err *err)
+{
+	uint8_t random[FABRIC_RANDOM_LEN];
+	struct fabric_made *made = mem_new(struct fabric_made);
+	struct credentials_files *files = mem_new(struct credentials_files);
+	const char *dir = options->state_dir;
+	int result;
+
+	entropy_fill(random, sizeof(random));
+	result = fabric_make(options->node_name, clock_wall(), random, made, err);
+	if (result > 0)
+		result = -EINVAL;
+	if (result == 0) {
+		for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+			state->root[i] = made->roots.key[i].public_key;
+		root_keys_save(&made->roots, files);
+		result = write_files(dir, CREDENTIALS_ROOT_DIR, files, 0, err);
+	}
+	if (result == 0)
+		result = write_trust(dir, state, err);
+	if (result == 0)
+		result = write_kubeconfig(options, made, err);
+	if (result == 0) {
+		credentials_save(&made->credentials, files);
+		result = write_files(dir, CREDENTIALS_DIR, files, STATE_FABRIC_UID, err);
+	}
+	state->made = result == 0;
+	fabric_made_deinit(made);
+	free(made);
+	free(files);
+	return result;
+}
+
+static int pin_token(const struct options *options, struct state *state, struct err *err)
+{
+	struct voucher *voucher = mem_new(struct voucher);
+	int result = voucher_parse(bytes_str(options->join), voucher, err);
+
+	if (result > 0)
+		result = -EINVAL;
+	if (result == 0) {
+		memcpy(state->root, voucher->root, sizeof(state->root));
+		result = write_trust(options->state_dir, state, err);
+		voucher_deinit(voucher);
+	} else {
+		(void)err_prefix(err, "--join");
+	}
+	free(voucher);
+	return result;
+}
+
+/* A new identity at each start: what was there before is forgotten. */
+static void forget(const char *dir)
+{
+	for (size_t i = 0; credentials_names[i]; i++) {
+		char *path = path_of(dir, CREDENTIALS_DIR, credentials_names[i]);
+
+		(void)unlink(path);
+		free(path);
+	}
+	for (size_t i = 0; root_keys_names[i]; i++) {
+		char *path = path_of(dir, CREDENTIALS_ROOT_DIR, root_keys_names[i]);
+
+		(void)unlink(path);
+		free(path);
+	}
+}
+
+static int link_run_dir(const struct options *options, struct err *err)
+{
+	char *path = path_of(options->state_dir, "run", NULL);
+	int result = 0;
+
+	(void)unlink(path);
+	if (symlink(options->run_dir, path) != 0)
+		result = fail(err, -errno, path);
+	free(path);
+	return result;
+}
+
+int state_prepare(const struct options *options, struct state *ret_state, struct err *err)
+{
+	const char *dir = options->state_dir;
+	int result;
+
+	*ret_state = (struct state){0};
+	result = make_dir(dir, "", 0755, 0, err);
+	if (result == 0)
+		result = make_dir(dir, CREDENTIALS_DIR, 0700, STATE_FABRIC_UID, err);
+	if (result == 0)
+		result = make_dir(dir, CREDENTIALS_ROOT_DIR, 0700, 0, err);
+	if (result == 0)
+		result = link_run_dir(options, err);
+	if (result)
+		return result;
+	if (options->ephemeral_keys)
+		forget(dir);
+	ret_state->member = exists(dir, CREDENTIALS_DIR, "machine.pem");
+	if (ret_state->member)
+		return read_trust(dir, ret_state, err);
+	if (options->join)
+		return pin_token(options, ret_state, err);
+	if (read_trust(dir, ret_state, err) == 0 &&
+	    !exists(dir, CREDENTIALS_ROOT_DIR, "machine.key"))
+		return err_set(err, -EACCES,
+			       "this machine has not finished joining its fabric: start it with "
+			       "--join and a valid token, or remove %s",
+			       dir);
+	return make_fabric(options, ret_state, err);
+}
+
+/* How many admitters these roots have made by themselves; counted before one more is signed. */
+static int count_admitter(const char *dir, struct err *err)
+{
+	char *path = path_of(dir, CREDENTIALS_ROOT_DIR, "admitters");
+	struct buf content = {0};
+	int result = file_read(path, STATE_COUNT_MAX, &content);
+	long count = result == 0 ? strtol(buf_cstr(&content), NULL, 10) : 0;
+
+	buf_clear(&content);
+	buf_append_format(&content, "%ld\n", count + 1);
+	if (result && result != -ENOENT)
+		(void)fail(err, result, path);
+	else if (count >= JOIN_ADMITTERS_FREE)
+		result = err_set(err, -EACCES, "%d machines were made admitters already",
+				 JOIN_ADMITTERS_FREE);
+	else
+		result = file_write(path, bytes_buf(&content), 0600);
+	buf_deinit(&content);
+	free(path);
+	return result;
+}
+
+static int load_file(const char *dir, const char *below, const char *name,
+		     struct credentials_files *files)
+{
+	char *path = path_of(dir, below, name);
+	struct buf content = {0};
+	int result = file_read(path, CREDENTIALS_FILE_LEN_MAX, &content);
+
+	free(path);
+	if (result)
+		buf_deinit(&content);
+	else
+		credentials_files_add(files, name, &content);
+	return result;
+}
+
+static int load_roots(const char *dir, struct root_keys *roots, struct buf certs[CERT_FAMILY_COUNT],
+		      struct err *err)
+{
+	static const char *const cert_names[CERT_FAMILY_COUNT] = {
+		"root-machine.pem", "root-workload.pem", "root-api.pem"};
+	struct credentials_files *files = mem_new(struct credentials_files);
+	int result = 0;
+
+	for (size_t i = 0; root_keys_names[i]; i++)
+		(void)load_file(dir, CREDENTIALS_ROOT_DIR, root_keys_names[i], files);
+	result = root_keys_load(files, roots, err);
+	credentials_files_deinit(files);
+	for (size_t i = 0; result == 0 && i < CERT_FAMILY_COUNT; i++) {
+		struct buf pem = {0};
+		char *path = path_of(dir, CREDENTIALS_DIR, cert_names[i]);
+
+		result = file_read(path, CREDENTIALS_FILE_LEN_MAX, &pem);
+		if (result == 0 && !chain_from_pem(bytes_buf(&pem), &certs[i]))
+			result = -EBADMSG;
+		if (result)
+			(void)fail(err, result, path);
+		buf_deinit(&pem);
+		free(path);
+	}
+	free(files);
+	return result;
+}
+
+static int issue(const char *dir, const struct node_id admit[CERT_FAMILY_COUNT],
+		 struct buf *ret_certs, struct err *err)
+{
+	struct root_keys keys = {0};
+	struct buf certs[CERT_FAMILY_COUNT] = {0};
+	struct join_roots roots = {.keys = &keys, .now = clock_wall()};
+	struct join_intermediates made = {0};
+	int result = load_roots(dir, &keys, certs, err);
+
+	entropy_fill(roots.serials, sizeof(roots.serials));
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		roots.cert[i] = bytes_buf(&certs[i]);
+	if (result == 0)
+		result = count_admitter(dir, err);
+	if (result == 0)
+		result = join_issue_intermediates(&roots, admit, &made, err);
+	if (result == 0)
+		for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+			buf_append_bytes(ret_certs, bytes_buf(&made.cert[i]));
+	join_intermediates_deinit(&made);
+	root_keys_wipe(&keys);
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		buf_deinit(&certs[i]);
+	return result > 0 ? -EACCES : result;
+}
+
+int state_issue_admitter(const char *state_dir, struct bytes request, struct buf *ret_certs,
+			 struct err *err)
+{
+	struct node_id admit[CERT_FAMILY_COUNT];
+
+	if (request.len != sizeof(admit))
+		return err_set(err, -EBADMSG, "malformed request for intermediates");
+	if (!exists(state_dir, CREDENTIALS_ROOT_DIR, "machine.key"))
+		return err_set(err, -EACCES, "the fabric's roots are not on this machine");
+	memcpy(admit, request.ptr, sizeof(admit));
+	return issue(state_dir, admit, ret_certs, err);
+}

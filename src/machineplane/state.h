@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * State: the directory D as the privileged process prepares it, before anything foreign is read.
+ *
+ * First start without a token: makes a fabric, keeps its roots in D/root (root's own), gives the
+ * machine's credentials to the fabric process in D/fabric and writes D/admin.kubeconfig. First
+ * start with a token: pins the fabric's root keys from it; the fabric process then joins. Later:
+ * checks.
+ *
+ * D/root/trust names the three root keys (hex, one a line): what the host process believes,
+ * whatever the fabric process says.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "identity/cert.h"
+#include "machineplane/options.h"
+
+enum {
+	/* The unprivileged process's user: inside the range that systemd keeps for users
+	 * without an entry in /etc/passwd, so it collides with nobody's files. */
+	STATE_FABRIC_UID = 61337,
+};
+
+struct state {
+	struct node_id root[CERT_FAMILY_COUNT];
+	bool made;   /* this start made the fabric */
+	bool member; /* credentials are there: a token is not needed any more */
+};
+
+/* 0, or a negative errno with a sentence in @err. */
+_must_use_ int state_prepare(const struct options *options, struct state *ret_state,
+			     struct err *err);
+
+/*
+ * Certificates that the roots sign for a new admitter (@request: three public keys by family):
+ * -EACCES where there are no roots, or JOIN_ADMITTERS_FREE have been made already.
+ */
+_must_use_ int state_issue_admitter(const char *state_dir, struct bytes request,
+				    struct buf *ret_certs, struct err *err);

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Store: durable records on disk, in LMDB under D/fabric/records.
+ *
+ * Writes are collected while the loop turns and committed together, one transaction and one fsync,
+ * on a worker thread; the node hears of each when the commit is done. Certificates of the records'
+ * writers are kept beside them, so that what was stored can be opened again without asking anyone.
+ */
+#include "machineplane/fabric.h"
+
+#include <lmdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "identity/envelope.h"
+#include "io/clock.h"
+
+enum {
+	STORE_MAP_BYTES = 1 << 30, /* address space, not memory: 200,000 records of 4 KiB */
+	STORE_KEY_LEN = 1 + 2 * UID_LEN,
+	STORE_DATABASES = 3,
+};
+
+struct write {
+	struct list link;
+	struct record_key key;
+	struct record_version version;
+	struct buf envelope; /* empty: forget the key */
+	struct digest issuer;
+	struct buf chain; /* of the issuer, empty: not at hand */
+};
+
+struct store {
+	struct fabric *fabric;
+	MDB_env *env;
+	MDB_dbi records, leaves, meta;
+	struct list waiting, writing; /* struct write */
+	uv_work_t work;
+	bool busy, closing;
+	int result; /* of the commit under way */
+};
+
+static void key_encode(const struct record_key *key, uint8_t out[STORE_KEY_LEN])
+{
+	out[0] = (uint8_t)key->kind;
+	memcpy(out + 1, key->uid.byte, UID_LEN);
+	memcpy(out + 1 + UID_LEN, key->sub.byte, UID_LEN);
+}
+
+static MDB_val val(struct bytes bytes)
+{
+	/* LMDB reads through this pointer only; its struct has no const form. */
+	return (MDB_val){.mv_size = bytes.len, .mv_data = (void *)(uintptr_t)bytes.ptr};
+}
+
+static int open_databases(struct store *store)
+{
+	MDB_txn *txn;
+	int result = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+	if (result)
+		return result;
+	result = mdb_dbi_open(txn, "records", MDB_CREATE, &store->records);
+	if (result == 0)
+		result = mdb_dbi_open(txn, "leaves", MDB_CREATE, &store->leaves);
+	if (result == 0)
+		result = mdb_dbi_open(txn, "meta", MDB_CREATE, &store->meta);
+	if (result == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return result;
+}
+
+struct store *store_open(struct fabric *fabric, struct err *err)
+{
+	struct store *store = mem_new(struct store);
+	struct buf path = {0};
+	int result;
+
+	store->fabric = fabric;
+	list_init(&store->waiting);
+	list_init(&store->writing);
+	store->work.data = store;
+	buf_append_format(&path, "%s/fabric/records", fabric->settings.options.state_dir);
+	result = mkdir(buf_cstr(&path), 0700) == 0 || errno == EEXIST ? 0 : errno;
+	if (result == 0)
+		result = mdb_env_create(&store->env);
+	if (result == 0)
+		result = mdb_env_set_mapsize(store->env, STORE_MAP_BYTES);
+	if (result == 0)
+		result = mdb_env_set_maxdbs(store->env, STORE_DATABASES);
+	if (result == 0)
+		result = mdb_env_open(store->env, buf_cstr(&path), MDB_NOTLS, 0600);
+	if (result == 0)
+		result = open_databases(store);
+	if (result) {
+		(void)err_set(err, -EIO, "%s: %s", buf_cstr(&path), mdb_strerror(result));
+		store_close(store);
+		store = NULL;
+	}
+	buf_deinit(&path);
+	return store;
+}
+
+static void write_free(struct write *write)
+{
+	list_remove(&write->link);
+	buf_deinit(&write->envelope);
+	buf_deinit(&write->chain);
+	free(write);
+}
+
+static int write_apply(struct store *store, MDB_txn *txn, const struct write *write)
+{
+	uint8_t bytes[STORE_KEY_LEN];
+	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, value, issuer, chain;
+	int result;
+
+	key_encode(&write->key, bytes);
+	if (!write->envelope.len) {
+		result = mdb_del(txn, store->records, &key, NULL);
+		return result == MDB_NOTFOUND ? 0 : result;
+	}
+	value = val(bytes_buf(&write->envelope));
+	result = mdb_put(txn, store->records, &key, &value, 0);
+	if (result || !write->chain.len)
+		return result;
+	issuer = val(bytes_of(write->issuer.byte, ID_LEN));
+	chain = val(bytes_buf(&write->chain));
+	return mdb_put(txn, store->leaves, &issuer, &chain, 0);
+}
+
+/* On the worker thread; nobody else touches store->writing or writes to LMDB meanwhile. */
+static void commit(uv_work_t *work)
+{
+	struct store *store = work->data;
+	MDB_txn *txn;
+
+	store->result = mdb_txn_begin(store->env, NULL, 0, &txn);
+	if (store->result)
+		return;
+	list_for_each (it, &store->writing) {
+		store->result = write_apply(store, txn, list_entry(it, struct write, link));
+		if (store->result)
+			break;
+	}
+	if (store->result)
+		mdb_txn_abort(txn);
+	else
+		store->result = mdb_txn_commit(txn);
+}
+
+static void committed(uv_work_t *work, int status)
+{
+	struct store *store = work->data;
+	bool stored = status == 0 && store->result == 0;
+
+	store->busy = false;
+	if (!stored)
+		log_event(LOG_LEVEL_ERROR, "store-failed", "records could not be written: %s",
+			  mdb_strerror(store->result));
+	list_for_each_safe (it, &store->writing) {
+		struct write *write = list_entry(it, struct write, link);
+
+		if (write->envelope.len && !store->closing)
+			node_persisted(store->fabric->node, clock_mono(), &write->key,
+				       &write->version, stored);
+		write_free(write);
+	}
+}
+
+void store_flush(struct store *store)
+{
+	if (store->busy || list_is_empty(&store->waiting))
+		return;
+	list_for_each_safe (it, &store->waiting) {
+		list_remove(it);
+		list_append(&store->writing, it);
+	}
+	store->busy = true;
+	(void)uv_queue_work(loop_uv(store->fabric->loop), &store->work, commit, committed);
+}
+
+void store_put(struct store *store, const struct record_key *key,
+	       const struct record_version *version, struct bytes bytes)
+{
+	struct write *write = mem_new(struct write);
+	struct envelope envelope;
+	struct leaf leaf;
+
+	write->key = *key;
+	write->version = *version;
+	buf_append_bytes(&write->envelope, bytes);
+	if (envelope_parse(bytes, &envelope) == 0) {
+		struct node_trust trust = fabric_node_trust(store->fabric);
+
+		write->issuer = envelope.issuer;
+		if (trust.ops->leaf_get(trust.self, &envelope.issuer, &leaf))
+			for (size_t i = 0; i < leaf.cert_count; i++) {
+				buf_append_bytes(&write->chain, bytes_buf(&leaf.certs[i]));
+				buf_deinit(&leaf.certs[i]);
+			}
+	}
+	list_append(&store->waiting, &write->link);
+}
+
+void store_forget(struct store *store, const struct record_key *key)
+{
+	struct write *write = mem_new(struct write);
+
+	write->key = *key;
+	list_append(&store->waiting, &write->link);
+}
+
+static void restore_leaves(struct store *store, MDB_txn *txn)
+{
+	struct trust_query query = fabric_query(store->fabric, TRUST_MESH);
+	struct chain chain;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+
+	if (mdb_cursor_open(txn, store->leaves, &cursor) != 0)
+		return;
+	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0)
+		if (chain_split(bytes_of(value.mv_data, value.mv_size), &chain))
+			(void)trust_verify(&store->fabric->trust, &query, &chain, NULL, NULL);
+	mdb_cursor_close(cursor);
+}
+
+static size_t restore_records(struct store *store, MDB_txn *txn)
+{
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	size_t count = 0;
+
+	if (mdb_cursor_open(txn, store->records, &cursor) != 0)
+		return 0;
+	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+		int outcome = node_restore(store->fabric->node, clock_mono(),
+					   bytes_of(value.mv_data, value.mv_size));
+
+		if (outcome == 0)
+			count++;
+		else
+			log_event(LOG_LEVEL_WARN, "record-unreadable",
+				  "a stored record was left out (outcome %d)", outcome);
+	}
+	mdb_cursor_close(cursor);
+	return count;
+}
+
+size_t store_restore(struct store *store)
+{
+	MDB_txn *txn;
+	size_t count;
+
+	if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
+		return 0;
+	restore_leaves(store, txn);
+	count = restore_records(store, txn);
+	mdb_txn_abort(txn);
+	return count;
+}
+
+struct fabric_time_kept store_time(struct store *store)
+{
+	struct fabric_time_kept kept = {0};
+	MDB_val key = val(bytes_str("time")), value;
+	MDB_txn *txn;
+
+	if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
+		return kept;
+	if (mdb_get(txn, store->meta, &key, &value) == 0 && value.mv_size == sizeof(kept))
+		memcpy(&kept, value.mv_data, sizeof(kept));
+	mdb_txn_abort(txn);
+	return kept;
+}
+
+/* Rare and 16 bytes: written in place, unless a commit holds the only write transaction. */
+void store_keep_time(struct store *store, const struct fabric_time_kept *kept)
+{
+	MDB_val key = val(bytes_str("time")), value = val(bytes_of(kept, sizeof(*kept)));
+	MDB_txn *txn;
+
+	if (store->busy || mdb_txn_begin(store->env, NULL, 0, &txn) != 0)
+		return;
+	if (mdb_put(txn, store->meta, &key, &value, 0) == 0)
+		(void)mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+}
+
+/* What is waiting is written before the process ends: it may have been promised to nobody yet, but
+ * it costs one commit and saves a synchronisation. */
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	store->closing = true;
+	while (store->busy)
+		(void)uv_run(loop_uv(store->fabric->loop), UV_RUN_ONCE);
+	list_for_each_safe (it, &store->waiting) {
+		list_remove(it);
+		list_append(&store->writing, it);
+	}
+	if (store->env && !list_is_empty(&store->writing))
+		commit(&store->work);
+	list_for_each_safe (written, &store->writing)
+		write_free(list_entry(written, struct write, link));
+	if (store->env)
+		mdb_env_close(store->env);
+	free(store);
+}

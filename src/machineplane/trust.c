@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node's trust: envelopes by identity, certificates judged at fabric time. */
+#include "machineplane/fabric.h"
+
+#include <string.h>
+
+#include "identity/envelope.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+
+struct trust_query fabric_query(const struct fabric *fabric, enum trust_purpose purpose)
+{
+	struct trust_query query = {.purpose = purpose, .now_is_floor = true};
+
+	if (fabric->node) {
+		query.now = node_fabric_time(fabric->node, clock_mono());
+		query.now_is_floor = !node_fabric_time_is_settled(fabric->node);
+	} else {
+		query.now = fabric->joined;
+	}
+	return query;
+}
+
+/* At @now, which the node passes: the fabric's clock, or a floor while that is not settled. */
+static struct trust_query query_at(const struct fabric *fabric, struct wall now)
+{
+	struct trust_query query = fabric_query(fabric, TRUST_MESH);
+
+	query.now = now;
+	return query;
+}
+
+static void seal(void *self, struct wall now, struct bytes payload, struct buf *out)
+{
+	struct fabric *fabric = self;
+	struct envelope_seal seal = {
+		.key = &fabric->credentials.machine_key, .leaf = fabric->leaf, .at = now};
+
+	entropy_fill(seal.nonce, sizeof(seal.nonce));
+	envelope_seal(&seal, payload, out);
+}
+
+static int open_envelope(void *self, struct wall now, struct bytes bytes, struct node_signed *ret)
+{
+	struct fabric *fabric = self;
+	struct trust_query query = query_at(fabric, now);
+	const struct cert *leaf;
+	struct envelope envelope;
+	int outcome = envelope_open(bytes, &fabric->trust, &query, &envelope, &leaf, NULL);
+
+	switch (outcome) {
+	case _ENVELOPE_E_OK:
+		break;
+	case ENVELOPE_E_UNKNOWN_ISSUER:
+		ret->leaf = envelope.issuer;
+		return NODE_TRUST_E_LEAF;
+	case ENVELOPE_E_BAD_SIGNATURE:
+		return NODE_TRUST_E_SIGNATURE;
+	case ENVELOPE_E_REFUSED:
+		return NODE_TRUST_E_REFUSED;
+	default:
+		return NODE_TRUST_E_MALFORMED;
+	}
+	*ret = (struct node_signed){
+		.issuer = leaf->key,
+		.leaf = envelope.issuer,
+		.signed_at = envelope.at,
+		.payload = envelope.payload,
+	};
+	memcpy(ret->nonce, envelope.nonce, sizeof(ret->nonce));
+	return 0;
+}
+
+static int fresh(void *self, struct wall now, const struct node_signed *opened)
+{
+	struct fabric *fabric = self;
+
+	switch (replay_admit(&fabric->replay, &opened->leaf, opened->nonce, opened->signed_at,
+			     now)) {
+	case 0:
+		return 0;
+	case REPLAY_E_STALE:
+	case REPLAY_E_FUTURE:
+		return NODE_TRUST_E_STALE;
+	default:
+		return NODE_TRUST_E_REPLAY;
+	}
+}
+
+static bool is_steward(void *self, const struct digest *leaf, const char *namespace)
+{
+	struct fabric *fabric = self;
+	struct trust_query query = fabric_query(fabric, TRUST_MESH);
+	const struct cert *cert;
+
+	if (trust_leaf(&fabric->trust, &query, leaf, &cert, NULL) != 0)
+		return false;
+	return grant_stewards(&cert->grant, bytes_str(namespace));
+}
+
+static bool leaf_get(void *self, const struct digest *hash, struct leaf *ret_leaf)
+{
+	struct fabric *fabric = self;
+	struct bytes der = digest_equal(hash, &fabric->leaf)
+				   ? bytes_buf(&fabric->credentials.machine_chain)
+				   : trust_chain(&fabric->trust, hash);
+	struct chain chain;
+
+	*ret_leaf = (struct leaf){0};
+	if (!der.len || !chain_split(der, &chain))
+		return false;
+	for (size_t i = 0; i < chain.count && i < MESSAGE_CHAIN_MAX; i++)
+		buf_append_bytes(&ret_leaf->certs[ret_leaf->cert_count++], chain.cert[i]);
+	return true;
+}
+
+static bool leaf_add(void *self, struct wall now, const struct leaf *leaf)
+{
+	struct fabric *fabric = self;
+	struct trust_query query = query_at(fabric, now);
+	struct chain chain = {0};
+
+	for (size_t i = 0; i < leaf->cert_count && i < CHAIN_CERTS_MAX; i++)
+		chain.cert[chain.count++] = bytes_buf(&leaf->certs[i]);
+	return trust_verify(&fabric->trust, &query, &chain, NULL, NULL) == 0;
+}
+
+static const struct node_trust_ops ops = {
+	.seal = seal,
+	.open = open_envelope,
+	.fresh = fresh,
+	.is_steward = is_steward,
+	.leaf_get = leaf_get,
+	.leaf_add = leaf_add,
+};
+
+struct node_trust fabric_node_trust(struct fabric *fabric)
+{
+	return (struct node_trust){.ops = &ops, .self = fabric};
+}
