@@ -11,7 +11,8 @@ set -euo pipefail
 allow=$1
 shift
 
-# A rule is "LIBRARY PATTERN...": symbols that match a pattern are allowed in that library, or in all.
+# A rule is "LIBRARY PATTERN...": symbols that match a pattern are allowed in that library, or in
+# all; those under "never" in none.
 declare -A patterns
 while read -r library list; do
 	case $library in
@@ -20,14 +21,18 @@ while read -r library list; do
 	patterns[$library]+=" $list"
 done <"$allow"
 
-allowed() {
-	local symbol=$2 pattern list
-	read -ra list <<<"${patterns[all]:-} ${patterns[$1]:-}"
+matches() {
+	local pattern list
+	read -ra list <<<"$2"
 	for pattern in "${list[@]}"; do
 		# shellcheck disable=SC2053
-		[[ $symbol == $pattern ]] && return 0
+		[[ $1 == $pattern ]] && return 0
 	done
 	return 1
+}
+
+allowed() {
+	! matches "$2" "${patterns[never]:-}" && matches "$2" "${patterns[all]:-} ${patterns[$1]:-}"
 }
 
 defined=$(nm --defined-only --format=posix "$@" 2>/dev/null | awk 'NF >= 2 { print $1 }' | sort -u)
