@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "quic/settings.h"
+
+#include <ngtcp2/ngtcp2_crypto.h>
+
+#include "quic/endpoint_state.h"
+#include "quic/message.h"
+#include "quic/path.h"
+
+static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
+
+void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, struct mono now)
+{
+	ngtcp2_settings_default(settings);
+	settings->initial_ts = ts_from_mono(now);
+	settings->initial_rtt = SETTINGS_INITIAL_RTT_MS * NGTCP2_MILLISECONDS;
+	settings->handshake_timeout =
+		(ngtcp2_duration)endpoint->config.handshake_timeout_ms * NGTCP2_MILLISECONDS;
+	settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
+	settings->max_tx_udp_payload_size = OUTPUT_PACKET_MAX;
+	settings->max_window = SETTINGS_CONN_WINDOW_MAX;
+	settings->max_stream_window = SETTINGS_STREAM_WINDOW_MAX;
+	settings->preferred_versions = settings->available_versions = versions;
+	settings->preferred_versionslen = settings->available_versionslen = ARRAY_LEN(versions);
+	settings->rand_ctx.native_handle = endpoint;
+}
+
+void settings_params_init(ngtcp2_transport_params *params, const struct quic_endpoint *endpoint)
+{
+	ngtcp2_transport_params_default(params);
+	params->initial_max_data = SETTINGS_CONN_CREDIT;
+	params->initial_max_stream_data_bidi_local = SETTINGS_STREAM_CREDIT;
+	params->initial_max_stream_data_bidi_remote = SETTINGS_STREAM_CREDIT;
+	params->initial_max_stream_data_uni = SETTINGS_STREAM_CREDIT;
+	params->initial_max_streams_bidi = QUIC_STREAMS_MAX;
+	params->initial_max_streams_uni = MESSAGE_STREAMS_MAX;
+	params->max_datagram_frame_size = SETTINGS_DATAGRAM_MAX;
+	params->max_idle_timeout =
+		(ngtcp2_duration)endpoint->config.idle_timeout_ms * NGTCP2_MILLISECONDS;
+}
+
+void settings_params_server(ngtcp2_transport_params *params, const struct quic_endpoint *endpoint,
+			    const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid,
+			    const ngtcp2_cid *scid)
+{
+	params->original_dcid = odcid ? *odcid : hd->dcid;
+	params->original_dcid_present = 1;
+	if (odcid) {
+		params->retry_scid = hd->dcid;
+		params->retry_scid_present = 1;
+	}
+	params->stateless_reset_token_present =
+		ngtcp2_crypto_generate_stateless_reset_token(
+			params->stateless_reset_token, endpoint->config.reset_secret,
+			sizeof(endpoint->config.reset_secret), scid) == 0;
+}
+
+ngtcp2_duration settings_keep_alive(const struct quic_endpoint *endpoint)
+{
+	if (endpoint->config.keep_alive_ms < 0)
+		return UINT64_MAX;
+	return (ngtcp2_duration)endpoint->config.keep_alive_ms * NGTCP2_MILLISECONDS;
+}
