@@ -518,7 +518,7 @@ static bool conn_read_head(struct conn *conn)
 {
 	struct http_request request;
 	const char *why = "";
-	size_t used;
+	size_t used = 0;
 	int r;
 
 	/* A client that takes no answers gets no more work done. */

@@ -39,7 +39,7 @@ enum {
 #endif
 
 union control {
-	struct cmsghdr align;
+	size_t align; /* as that of struct cmsghdr, which has no fixed size */
 	uint8_t bytes[SOCKET_CONTROL_MAX];
 };
 

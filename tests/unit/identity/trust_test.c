@@ -395,7 +395,7 @@ static void test_the_cache_is_bounded_and_forgets_the_least_recently_used(void *
 	struct signer admit = credentials_admit(&fabric->credentials, CERT_FAMILY_MACHINE);
 	struct trust_query query = {.purpose = TRUST_MESH, .now = NOW};
 	struct digest first = fabric->credentials.machine.hash;
-	const struct cert *leaf;
+	const struct cert *leaf = NULL;
 
 	assert_int_equal(verify(TRUST_MESH, &fabric->credentials.machine_chain), 0);
 	for (uint32_t i = 0; i < 2 * trust.cache_max; i++) {
