@@ -125,7 +125,8 @@ static void bind_pods(struct market *market, struct hold *hold, const struct awa
 	}
 }
 
-static void accept(struct market *market, struct hold *hold, const struct award *award)
+static void accept(struct market *market, struct hold *hold, const struct award *award,
+		   struct bytes envelope)
 {
 	struct message message = {.type = MESSAGE_AWARD, .award = *award};
 
@@ -134,6 +135,7 @@ static void accept(struct market *market, struct hold *hold, const struct award 
 	bind_pods(market, hold, award);
 	hold->award = mem_new(struct message);
 	message_copy(&message, hold->award);
+	buf_append_bytes(&hold->award_envelope, envelope);
 	hold_reply(market, hold, AWARD_ACCEPTED);
 	market_due(market, mono_add_ms(hold->bid_at, MARKET_HOLD_MS + MARKET_CONFIRM_MS));
 	resident_start(market, hold);
@@ -187,6 +189,6 @@ int award_receive(struct market *market, const struct node_id *from, const struc
 		hold_reply(market, hold, answer);
 		return outcome_of(answer);
 	}
-	accept(market, hold, award);
+	accept(market, hold, award, facts->envelope);
 	return 0;
 }

@@ -68,7 +68,8 @@ enum market_effect_type {
 	MARKET_ASK,    /* deliver the tender's @envelope to all live members, ourselves included;
 			* then call market_asked() */
 	MARKET_SEND,   /* sign and send @message to @to (maybe ourselves) */
-	MARKET_START,  /* the award in @message binds this machine: start its pods */
+	MARKET_START,  /* the award in @message (signed: @envelope) binds this machine: start its
+			* pods. With preemption it comes when the victims are gone */
 	MARKET_STOP,   /* stop pod @pod_uid, @text says why */
 	MARKET_PLACED, /* owner: @to has accepted @slot as @pod_uid */
 	MARKET_FAILED, /* owner: @slot failed on @to, or @to was silent, and no bid is left */

@@ -82,8 +82,9 @@ void resident_start(struct market *market, struct hold *hold)
 	item->effect.to = hold->owner;
 	item->effect.tender_id = hold->tender_id;
 	item->effect.object_uid = hold->object_uid;
-	free(hold->award);
-	hold->award = NULL;
+	effect_set_envelope(item, bytes_buf(&hold->award_envelope));
+	*hold->award = (struct message){0}; /* the effect owns its parts now */
+	hold_drop_award(hold);
 }
 
 /* The award of @hold lost a pod before it could start: it must not start later. */
@@ -99,11 +100,8 @@ static void drop_assignment(struct hold *hold, const struct uid *pod_uid)
 			award->assignments[kept++] = award->assignments[i];
 	}
 	award->assignment_count = kept;
-	if (kept > 0)
-		return;
-	message_deinit(hold->award);
-	free(hold->award);
-	hold->award = NULL;
+	if (kept == 0)
+		hold_drop_award(hold);
 }
 
 /* Nothing of the pod is left: settle the accounts and forget it. */

@@ -141,6 +141,7 @@ struct hold {
 	size_t pods;              /* residents of this award */
 	size_t victims;           /* pods that are making room for this award */
 	struct message *award;    /* kept until the pods can start */
+	struct buf award_envelope;
 };
 
 /* What became of a pod here, in the order of its life. */
@@ -233,6 +234,7 @@ void winner_deinit(struct market *market);
 struct hold *hold_find(const struct market *market, const struct digest *tender_id,
 		       const struct node_id *owner);
 void hold_move(struct market *market, struct hold *hold, enum hold_state to);
+void hold_drop_award(struct hold *hold);
 void hold_over(struct market *market, struct hold *hold, enum award_answer answer);
 void hold_reply(struct market *market, struct hold *hold, enum award_answer answer);
 

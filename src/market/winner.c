@@ -105,15 +105,20 @@ void hold_move(struct market *market, struct hold *hold, enum hold_state to)
 	hold_check(hold);
 }
 
+void hold_drop_award(struct hold *hold)
+{
+	if (hold->award)
+		message_deinit(hold->award);
+	free(hold->award);
+	hold->award = NULL;
+	buf_deinit(&hold->award_envelope);
+}
+
 void hold_over(struct market *market, struct hold *hold, enum award_answer answer)
 {
 	struct mono memory = mono_add_ms(hold->bid_at, MARKET_MEMORY_MS);
 
-	if (hold->award) {
-		message_deinit(hold->award);
-		free(hold->award);
-		hold->award = NULL;
-	}
+	hold_drop_award(hold);
 	hold_move(market, hold, HOLD_OVER);
 	hold->answer = answer;
 	hold->forget_at = memory.us > market->now.us ? memory : market->now;
@@ -129,10 +134,7 @@ static void hold_free(struct market *market, struct hold *hold)
 	if (map_get(&market->bound, id) == hold)
 		map_remove(&market->bound, id);
 	quota_discharge(market, &hold->owner);
-	if (hold->award) {
-		message_deinit(hold->award);
-		free(hold->award);
-	}
+	hold_drop_award(hold);
 	free(hold->slots);
 	free(hold);
 }

@@ -262,7 +262,7 @@ static void market_effect_apply(struct node *node, struct mono now,
 		return;
 	case MARKET_START:
 		node_count(node, NODE_COUNT_AWARDS_ACCEPTED);
-		node_pods_start(node, now, effect->message, node->award_envelope);
+		node_pods_start(node, now, effect->message, effect->envelope);
 		return;
 	case MARKET_STOP:
 		node_pod_stop(node, &effect->pod_uid, 0, effect->text);

@@ -2,6 +2,7 @@
 #include "lan.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ struct lan_packet {
 	struct uid pod_uid;
 };
 
-static const char manifest[] = "{\"kind\":\"Deployment\"}";
+const char lan_manifest[] = "{\"kind\":\"Deployment\"}";
 
 uint64_t lan_random(struct lan *lan, uint64_t below)
 {
@@ -129,7 +130,7 @@ struct digest lan_tender_id(const struct lan_tender *tender)
 	return tender_id(&uid, 1, tender->attempt, slots, tender->count);
 }
 
-static void make_tender(const struct lan_tender *from, struct message *ret_message)
+void lan_make_tender(const struct lan_tender *from, struct message *ret_message)
 {
 	struct tender tender = {
 		.id = lan_tender_id(from),
@@ -156,8 +157,8 @@ static void make_tender(const struct lan_tender *from, struct message *ret_messa
 		tender.excluded[0] = *from->excluded;
 		tender.excluded_count = 1;
 	}
-	crypto_hash_sha256(tender.manifest_digest.byte, (const uint8_t *)manifest,
-			   strlen(manifest));
+	crypto_hash_sha256(tender.manifest_digest.byte, (const uint8_t *)lan_manifest,
+			   strlen(lan_manifest));
 	*ret_message = (struct message){.type = MESSAGE_TENDER, .tender = tender};
 }
 
@@ -168,12 +169,12 @@ int lan_open(struct lan *lan, size_t owner, const struct lan_tender *from)
 	struct market_request request;
 	int r;
 
-	make_tender(from, &message);
+	lan_make_tender(from, &message);
 	message_encode(&message, &envelope);
 	request = (struct market_request){
 		.tender = &message.tender,
 		.tender_envelope = bytes_buf(&envelope),
-		.manifest = bytes_str(manifest),
+		.manifest = bytes_str(lan_manifest),
 		.pod_name_base = "web",
 	};
 	r = market_open(lan->markets[owner], lan->now, &request);
@@ -362,7 +363,8 @@ void lan_settle(struct lan *lan)
 		lan->check(lan);
 }
 
-int lan_deliver(struct lan *lan, size_t from, size_t to, const struct message *message)
+int lan_deliver_as(struct lan *lan, size_t from, size_t to, const struct message *message,
+		   bool encodable)
 {
 	struct buf envelope = {0};
 	struct market_facts facts = {
@@ -372,13 +374,19 @@ int lan_deliver(struct lan *lan, size_t from, size_t to, const struct message *m
 	};
 	int r;
 
-	message_encode(message, &envelope);
+	if (encodable)
+		message_encode(message, &envelope);
 	facts.envelope = bytes_buf(&envelope);
 	tell(lan, "n%zu -> n%zu %s", from, to, message_type_name(message->type));
 	r = market_receive(lan->markets[to], lan->now, &lan->ids[from], message, &facts);
 	buf_deinit(&envelope);
 	lan_settle(lan);
 	return r;
+}
+
+int lan_deliver(struct lan *lan, size_t from, size_t to, const struct message *message)
+{
+	return lan_deliver_as(lan, from, to, message, true);
 }
 
 static void arrive(struct lan *lan, struct lan_packet *packet)

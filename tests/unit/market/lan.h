@@ -70,11 +70,19 @@ struct lan_tender {
 	bool preemptible;
 	const struct node_id *excluded;
 };
+extern const char lan_manifest[]; /* what every award carries */
+
 int lan_open(struct lan *lan, size_t owner, const struct lan_tender *tender);
+/* The announcement itself; the caller frees it. */
+void lan_make_tender(const struct lan_tender *from, struct message *ret_message);
 struct digest lan_tender_id(const struct lan_tender *tender);
 struct uid lan_object(uint8_t object);
 
 /* Hand a message to a market as if it came from @from, and run its effects. */
+/* @encodable: the codec would let it pass. False for a message that only a core would have to
+ * refuse; it then has no envelope. */
+int lan_deliver_as(struct lan *lan, size_t from, size_t to, const struct message *message,
+		   bool encodable);
 int lan_deliver(struct lan *lan, size_t from, size_t to, const struct message *message);
 
 /* Carry out the effects that are waiting, then let time pass. */
