@@ -50,6 +50,14 @@ static bool is_public(const struct call *call)
 	return false;
 }
 
+/* Whoever is known may learn what there is: clients refuse to work without it. */
+static bool is_discovery(const struct call *call)
+{
+	return strcmp(call->verb, "get") == 0 &&
+	       (is(segment(call, 0), "api") || is(segment(call, 0), "apis") ||
+		is(segment(call, 0), "openapi"));
+}
+
 /*
  *   /api/v1/<plural>[/<name>[/<sub>]]              group "", version and rest from segment 1
  *   /apis/<group>/<version>/<plural>...            rest from segment 2
@@ -172,7 +180,7 @@ static void dispatch_path(struct call *call)
 {
 	json_t *refused = NULL;
 
-	if (!is_public(call))
+	if (!is_public(call) && !is_discovery(call))
 		refused = authorize_path(&call->exchange->user, call->verb,
 					 call->exchange->request.path);
 	if (refused)
