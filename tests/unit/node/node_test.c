@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "identity/sha256.h"
+#include "market/tender.h"
+#include "world.h"
+
+static uint64_t count_of(const struct world *world, size_t machine, enum node_counter counter)
+{
+	return node_counter(world->machines[machine].node, counter);
+}
+
+static void expect_running(struct world *world, const struct uid *uid, size_t pods, size_t machines)
+{
+	for (size_t i = 0; i < world->count; i++) {
+		size_t on;
+
+		if (!world->machines[i].up)
+			continue;
+		assert_int_equal(world_running(world, i, uid, &on), pods);
+		assert_int_equal(on, machines);
+	}
+}
+
+static void test_three_replicas_run_on_three_machines(void **state)
+{
+	struct world *world = world_new(3);
+	struct uid uid;
+
+	world_settle(world);
+	uid = world_deploy(world, 0, 3);
+	world_run_ms(world, 1000);
+	expect_running(world, &uid, 3, 3);
+	assert_int_equal(world->machines[0].stored, 3);
+	world_free(world);
+}
+
+static void test_a_fabric_of_one_runs_its_own_work(void **state)
+{
+	struct world *world = world_new(1);
+	struct uid uid;
+
+	world_settle(world);
+	uid = world_deploy(world, 0, 2);
+	world_run_ms(world, 1000);
+	expect_running(world, &uid, 2, 1);
+	world_free(world);
+}
+
+static void test_seven_replicas_on_three_machines_are_spread_evenly(void **state)
+{
+	struct world *world = world_new(3);
+	struct uid uid;
+
+	world_settle(world);
+	uid = world_deploy(world, 1, 7);
+	world_run_ms(world, 2000);
+	expect_running(world, &uid, 7, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_in_range(world->machines[i].starts, 2, 3);
+	world_free(world);
+}
+
+static void test_a_deleted_workload_leaves_nothing(void **state)
+{
+	struct world *world = world_new(3);
+	struct uid uid;
+
+	world_settle(world);
+	uid = world_deploy(world, 0, 3);
+	world_run_ms(world, 1000);
+	world_delete(world, 2, &uid);
+	world_run_ms(world, 1000);
+	for (size_t i = 0; i < 3; i++) {
+		const struct records *records = node_records(world->machines[i].node);
+
+		assert_null(records_find(records, "default", "Deployment", "web"));
+		assert_int_equal(records_count(records, RECORD_PRESENCE), 0);
+		assert_int_equal(market_usage(node_market(world->machines[i].node)).pods, 0);
+		assert_int_equal(market_usage(node_market(world->machines[i].node)).holds, 0);
+	}
+	world_free(world);
+}
+
+static void test_a_lost_machines_pod_is_replaced_once(void **state)
+{
+	struct world *world = world_new(4);
+	struct uid uid;
+	size_t starts = 0;
+
+	world_settle(world);
+	uid = world_deploy(world, 0, 3);
+	world_run_ms(world, 1000);
+	for (size_t i = 0; i < 4; i++)
+		if (world->machines[i].starts) {
+			world_crash(world, i);
+			break;
+		}
+	world_run_ms(world, 40000);
+	expect_running(world, &uid, 3, 3);
+	for (size_t i = 0; i < 4; i++)
+		starts += world->machines[i].starts;
+	assert_int_equal(starts, 4);
+	world_free(world);
+}
+
+static void test_a_machine_that_is_no_steward_cannot_write_place_or_delete(void **state)
+{
+	struct world *world = world_new(3);
+	struct message disposal = {.type = MESSAGE_DISPOSAL}, tender = {.type = MESSAGE_TENDER};
+	struct buf envelope = {0};
+	struct uid uid;
+
+	world->machines[2].steward = false;
+	world_settle(world);
+	uid = world_deploy(world, 0, 3);
+	world_run_ms(world, 1000);
+	expect_running(world, &uid, 3, 3);
+
+	disposal.disposal.object = (struct object_ref){.uid = uid,
+						       .namespace = (char[]){"default"},
+						       .kind = (char[]){"Deployment"},
+						       .name = (char[]){"web"}};
+	world_seal(world, 2, 0, &disposal, &envelope);
+	world_inject(world, 2, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_ROLE), 1);
+	assert_int_equal(world->machines[1].stops, 0);
+
+	tender.tender.object = disposal.disposal.object;
+	tender.tender.slots = (uint32_t[]){7};
+	tender.tender.slot_count = 1;
+	tender.tender.generation = 1;
+	tender.tender.needs.engine = (char[]){""};
+	tender.tender.needs.architecture = (char[]){""};
+	tender.tender.id = tender_id(&uid, 1, 0, tender.tender.slots, 1);
+	buf_clear(&envelope);
+	world_seal(world, 2, 0, &tender, &envelope);
+	world_inject(world, 2, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_ROLE), 2);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
+static void test_a_tender_counts_once_and_only_while_it_is_fresh(void **state)
+{
+	struct world *world = world_new(2);
+	struct buf tender = {0};
+	uint64_t seen;
+
+	world_settle(world);
+	(void)world_deploy(world, 0, 1);
+	world_run_ms(world, 500);
+	buf_append_bytes(&tender, world->machines[0].last_tender.len
+					  ? bytes_buf(&world->machines[0].last_tender)
+					  : bytes_buf(&world->machines[1].last_tender));
+	seen = count_of(world, 1, NODE_COUNT_TENDERS_SEEN);
+
+	world_inject(world, 0, 1, bytes_buf(&tender));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_REPLAY), 1);
+	assert_int_equal(count_of(world, 1, NODE_COUNT_TENDERS_SEEN), seen);
+
+	tender.ptr[tender.len - 1] ^= 1;
+	world_inject(world, 0, 1, bytes_buf(&tender));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_SIGNATURE), 1);
+
+	tender.ptr[tender.len - 1] ^= 1;
+	world_run_ms(world, 31000);
+	world_inject(world, 0, 1, bytes_buf(&tender));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_STALE), 1);
+	assert_int_equal(count_of(world, 1, NODE_COUNT_TENDERS_SEEN), seen);
+	buf_deinit(&tender);
+	world_free(world);
+}
+
+/* An award whose tender is signed and sound, for which nobody here has bid. */
+static void test_an_award_without_a_bid_is_refused(void **state)
+{
+	struct world *world = world_new(2);
+	struct message tender = {.type = MESSAGE_TENDER}, award = {.type = MESSAGE_AWARD};
+	struct assignment assignment = {.slot = 0, .pod_name = (char[]){"web-1"}};
+	struct buf envelope = {0};
+	uint32_t slots[] = {0};
+
+	world_settle(world);
+	memset(assignment.pod_uid.byte, 9, UID_LEN);
+	tender.tender.object = (struct object_ref){.namespace = (char[]){"default"},
+						   .kind = (char[]){"Deployment"},
+						   .name = (char[]){"web"}};
+	memset(tender.tender.object.uid.byte, 5, UID_LEN);
+	tender.tender.generation = 1;
+	tender.tender.slots = slots;
+	tender.tender.slot_count = 1;
+	tender.tender.needs.engine = (char[]){""};
+	tender.tender.needs.architecture = (char[]){""};
+	tender.tender.manifest_digest = sha256(bytes_str("{}"));
+	tender.tender.id = tender_id(&tender.tender.object.uid, 1, 0, slots, 1);
+	award.award.tender_id = tender.tender.id;
+	award.award.winner = world->machines[1].id;
+	world_seal(world, 0, 0, &tender, &award.award.tender_envelope);
+	buf_append_str(&award.award.manifest, "{}");
+	award.award.assignments = &assignment;
+	award.award.assignment_count = 1;
+	world_seal(world, 0, 0, &award, &envelope);
+	world_inject(world, 0, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_AWARD_NO_BID), 1);
+	assert_int_equal(world->machines[1].starts, 0);
+	buf_deinit(&award.award.tender_envelope);
+	buf_deinit(&award.award.manifest);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
+static void test_a_stopped_pod_is_replaced(void **state)
+{
+	struct world *world = world_new(3);
+	const struct record_item *item;
+	struct object_ref object = {.namespace = (char[]){"default"},
+				    .kind = (char[]){"Deployment"},
+				    .name = (char[]){"web"}};
+	struct uid pod;
+	size_t position = 0;
+	uint64_t token;
+
+	world_settle(world);
+	object.uid = world_deploy(world, 0, 2);
+	world_run_ms(world, 1000);
+	item = records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
+			    &object.uid, &position);
+	assert_non_null(item);
+	pod = item->record.key.sub;
+	assert_int_equal(
+		node_dispose(world->machines[0].node, world->now, &object, &pod, 1, &token), 0);
+	world_run_ms(world, 10000);
+	expect_running(world, &object.uid, 2, 2);
+	assert_true(records_is_deleted(node_records(world->machines[1].node), &pod));
+	world_free(world);
+}
+
+static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void **state)
+{
+	struct world *world = world_new(1);
+	struct presence pod = {.phase = POD_RUNNING, .started_ms = 1, .ready = true};
+
+	world_settle(world);
+	memset(pod.pod_uid.byte, 3, UID_LEN);
+	memset(pod.object.uid.byte, 4, UID_LEN);
+	pod.object.namespace = (char[]){"default"};
+	pod.object.kind = (char[]){"Deployment"};
+	pod.object.name = (char[]){"old"};
+	pod.pod_name = (char[]){"old-1"};
+	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	node_pod_recovered(world->machines[0].node, world->now, &pod, bytes_str("{}"));
+	world_run_ms(world, 1000);
+	assert_int_equal(world_running(world, 0, &pod.object.uid, NULL), 1);
+	assert_int_equal(world->machines[0].stops, 0);
+	world_free(world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_three_replicas_run_on_three_machines),
+		cmocka_unit_test(test_a_fabric_of_one_runs_its_own_work),
+		cmocka_unit_test(test_seven_replicas_on_three_machines_are_spread_evenly),
+		cmocka_unit_test(test_a_deleted_workload_leaves_nothing),
+		cmocka_unit_test(test_a_lost_machines_pod_is_replaced_once),
+		cmocka_unit_test(test_a_machine_that_is_no_steward_cannot_write_place_or_delete),
+		cmocka_unit_test(test_a_tender_counts_once_and_only_while_it_is_fresh),
+		cmocka_unit_test(test_an_award_without_a_bid_is_refused),
+		cmocka_unit_test(test_a_stopped_pod_is_replaced),
+		cmocka_unit_test(test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

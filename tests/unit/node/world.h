@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A few nodes in one process, over a network without loss and with one delay, on virtual time.
+ *
+ * Envelopes are made by a stand-in for identity of the same shape: a keyed hash instead of a
+ * signature, and a table that says who is a steward. Hosts start and stop pods after a delay.
+ */
+#pragma once
+
+#include "node/node.h"
+
+enum {
+	WORLD_NODES_MAX = 8,
+	WORLD_DELAY_MS = 1,
+	WORLD_START_MS = 20,
+	WORLD_SEEN_MAX = 8192,
+};
+
+struct world;
+
+struct machine {
+	struct world *world;
+	struct node *node;
+	struct node_id id;
+	bool up, steward;
+	uint64_t seen[WORLD_SEEN_MAX]; /* nonces, for the replay check */
+	size_t seen_count;
+	struct buf last_tender; /* the last tender envelope that it sent */
+	size_t starts, stops;
+	uint32_t stored, keepers; /* of the last finished put */
+};
+
+struct world {
+	struct mono now;
+	int64_t skew_ms[WORLD_NODES_MAX];
+	struct machine machines[WORLD_NODES_MAX];
+	size_t count;
+	struct list *events;
+	bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX];
+	uint64_t serial;
+};
+
+struct world *world_new(size_t count);
+void world_free(struct world *world);
+
+/* Connect everyone and let them learn of each other. */
+void world_settle(struct world *world);
+void world_run_ms(struct world *world, int64_t ms);
+
+void world_crash(struct world *world, size_t machine);
+
+/* Create a Deployment "web" in namespace default. Returns its uid. */
+struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas);
+void world_delete(struct world *world, size_t gateway, const struct uid *uid);
+
+/* Pods of @uid in phase Running, as @observer knows them, and on how many machines. */
+size_t world_running(const struct world *world, size_t observer, const struct uid *uid,
+		     size_t *ret_machines);
+
+/* An envelope of @message by @machine, @ago_ms old. */
+void world_seal(struct world *world, size_t machine, int64_t ago_ms, const struct message *message,
+		struct buf *ret_envelope);
+
+/* Deliver an envelope to @to as if @from had sent it. */
+void world_inject(struct world *world, size_t from, size_t to, struct bytes envelope);
