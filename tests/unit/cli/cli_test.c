@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs against a daemon that a thread of the test plays, over a real socket. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "identity/fabric.h"
+#include "identity/voucher.h"
+#include "io/file.h"
+
+#define NOW ((struct wall){.ms = INT64_C(1795000000000)})
+
+static char state_dir[64];
+static struct fabric_made made;
+
+static void path_of(const char *name, char path[256])
+{
+	(void)snprintf(path, 256, "%s/%s", state_dir, name);
+}
+
+static void write_file(const char *name, struct bytes content, mode_t mode)
+{
+	char path[256];
+
+	path_of(name, path);
+	assert_int_equal(file_write(path, content, mode), 0);
+}
+
+static int setup(void **state)
+{
+	uint8_t random[FABRIC_RANDOM_LEN];
+	struct credentials_files files;
+	char path[256], name[128];
+	struct err err;
+
+	(void)snprintf(state_dir, sizeof(state_dir), "/tmp/magik-cli-XXXXXX");
+	assert_non_null(mkdtemp(state_dir));
+	path_of("fabric", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	path_of("run", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	memset(random, 5, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		random[i] = (uint8_t)(random[i] + i + i / 256);
+	assert_int_equal(fabric_make("alpha", NOW, random, &made, &err), 0);
+	credentials_save(&made.credentials, &files);
+	for (size_t i = 0; i < files.count; i++) {
+		(void)snprintf(name, sizeof(name), "fabric/%s", files.file[i].name);
+		write_file(name, bytes_buf(&files.file[i].content), 0600);
+	}
+	credentials_files_deinit(&files);
+	optind = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	fabric_made_deinit(&made);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", state_dir);
+	return system(command);
+}
+
+/* A daemon that answers one request with @answer and remembers what it was asked. */
+struct daemon {
+	pthread_t thread;
+	int fd;
+	const char *answer;
+	char asked[512];
+};
+
+static void *daemon_run(void *ctx)
+{
+	struct daemon *daemon = ctx;
+	int fd = accept(daemon->fd, NULL, NULL);
+	size_t len = 0;
+
+	while (len < sizeof(daemon->asked) - 1 && !memchr(daemon->asked, '\n', len)) {
+		ssize_t n = recv(fd, daemon->asked + len, sizeof(daemon->asked) - 1 - len, 0);
+
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	(void)send(fd, daemon->answer, strlen(daemon->answer), MSG_NOSIGNAL);
+	(void)close(fd);
+	return NULL;
+}
+
+static void daemon_start(struct daemon *daemon, const char *socket_name, const char *answer)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	*daemon = (struct daemon){.answer = answer};
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%.60s/run/%.20s", state_dir,
+		       socket_name);
+	daemon->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(daemon->fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(daemon->fd, 1), 0);
+	assert_int_equal(pthread_create(&daemon->thread, NULL, daemon_run, daemon), 0);
+}
+
+static void daemon_stop(struct daemon *daemon)
+{
+	assert_int_equal(pthread_join(daemon->thread, NULL), 0);
+	(void)close(daemon->fd);
+}
+
+/* Run @verb with the arguments and --state-dir; what it printed on stdout and stderr. */
+static int run_verb(const struct cli_verb *verb, const char *const *arguments, char *out,
+		    char *complaint, size_t len)
+{
+	char *argv[16] = {(char *)(uintptr_t)verb->name};
+	int argc = 1, saved_out = dup(1), saved_err = dup(2), r, fds[2];
+	const int *from[2] = {&fds[0], &fds[1]};
+	char *to[2] = {out, complaint};
+
+	while (arguments[argc - 1]) {
+		argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
+		argc++;
+	}
+	argv[argc++] = (char *)(uintptr_t) "--state-dir";
+	argv[argc++] = state_dir;
+	for (int i = 0; i < 2; i++) {
+		fds[i] = memfd_create("output", MFD_CLOEXEC);
+		assert_true(fds[i] >= 0);
+	}
+	(void)fflush(NULL);
+	assert_true(dup2(fds[0], 1) == 1 && dup2(fds[1], 2) == 2);
+	optind = 0;
+	r = verb->run(argc, argv);
+	(void)fflush(NULL);
+	assert_true(dup2(saved_out, 1) == 1 && dup2(saved_err, 2) == 2);
+	for (int i = 0; i < 2; i++) {
+		ssize_t n = pread(*from[i], to[i], len - 1, 0);
+
+		assert_true(n >= 0);
+		to[i][n] = 0;
+		(void)close(*from[i]);
+	}
+	(void)close(saved_out);
+	(void)close(saved_err);
+	return r;
+}
+
+static char out[8192], complaint[8192];
+
+#define RUN(verb, ...)                                                                         \
+	run_verb(verb, (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL}, out, complaint, \
+		 sizeof(out))
+
+static const char status_answer[] =
+	"{\"done\":true,\"node\":\"alpha\",\"fabric_time_ms\":1795000000000,\"pods\":2,"
+	"\"addresses\":[\"10.0.0.1:7946\",\"10.0.0.2:7946\"]}\n";
+
+static void test_a_token_is_signed_for_the_fabrics_time_and_addresses(void **state)
+{
+	struct voucher *voucher = calloc(1, sizeof(*voucher));
+	struct daemon daemon;
+	struct err err;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_fabric_token, "--ttl", "2h"), CLI_OK);
+	daemon_stop(&daemon);
+	assert_string_equal(daemon.asked, "{\"verb\":\"status\"}\n");
+	assert_int_equal(voucher_parse(bytes_str(out), voucher, &err), 0);
+	assert_true(voucher->cert.plain);
+	assert_int_equal(voucher->cert.grant.roles, ROLE_PLAIN);
+	assert_int_equal(voucher->cert.not_after.ms, NOW.ms + 2 * CERT_HOUR_MS);
+	assert_int_equal(voucher->address_count, 2);
+	assert_true(node_id_equal(&voucher->root[2], &made.roots.key[2].public_key));
+	voucher_deinit(voucher);
+	free(voucher);
+}
+
+static void test_a_token_can_be_for_less(void **state)
+{
+	struct voucher *voucher = calloc(1, sizeof(*voucher));
+	struct daemon daemon;
+	struct err err;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_fabric_token, "--role", "worker,steward", "--namespace", "shop"),
+			 CLI_OK);
+	daemon_stop(&daemon);
+	assert_int_equal(voucher_parse(bytes_str(out), voucher, &err), 0);
+	assert_false(voucher->cert.plain);
+	assert_int_equal(voucher->cert.grant.roles, ROLE_WORKER | ROLE_STEWARD);
+	assert_true(grant_stewards(&voucher->cert.grant, bytes_str("shop")));
+	assert_false(voucher->cert.grant.all_namespaces);
+	voucher_deinit(voucher);
+	free(voucher);
+}
+
+static void test_odd_arguments_of_a_token_are_named(void **state)
+{
+	assert_int_equal(RUN(&verb_fabric_token, "--ttl", "soon"), CLI_FAILED);
+	assert_string_equal(complaint, "magik: --ttl: soon is no time such as 90s, 30m, 24h, 7d\n");
+	assert_int_equal(RUN(&verb_fabric_token, "--role", "king"), CLI_FAILED);
+	assert_non_null(strstr(complaint, "king is none of"));
+	assert_int_equal(RUN(&verb_fabric_token, "--namespace", "No!"), CLI_FAILED);
+	assert_int_equal(RUN(&verb_fabric_token, "--role", "worker", "--namespace", "shop"),
+			 CLI_USAGE);
+	assert_int_equal(RUN(&verb_fabric_token, "superfluous"), CLI_USAGE);
+}
+
+static void test_without_a_daemon_one_line_says_so(void **state)
+{
+	assert_int_equal(RUN(&verb_status), CLI_FAILED);
+	assert_non_null(strstr(complaint, "no daemon answers for the state directory"));
+	assert_int_equal(strcspn(complaint, "\n"), strlen(complaint) - 1);
+	assert_int_equal(RUN(&verb_kubeconfig), CLI_FAILED);
+	assert_int_equal(RUN(&verb_fabric_token), CLI_FAILED);
+}
+
+static void test_status_prints_what_the_daemon_says(void **state)
+{
+	struct daemon daemon;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_status), CLI_OK);
+	daemon_stop(&daemon);
+	assert_string_equal(out, "machine    alpha\npods       2\n");
+}
+
+static void test_status_as_json_is_the_answer_without_its_frame(void **state)
+{
+	struct daemon daemon;
+	json_t *status;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_status, "-o", "json"), CLI_OK);
+	daemon_stop(&daemon);
+	status = json_loads(out, 0, NULL);
+	assert_string_equal(control_text(status, "node"), "alpha");
+	assert_null(json_object_get(status, "done"));
+	json_decref(status);
+}
+
+static void test_the_kubeconfig_is_printed_with_another_server(void **state)
+{
+	struct daemon daemon;
+	struct buf yaml = {0};
+
+	kubeconfig_render(&made.admin, bytes_buf(&made.credentials.root[2]), "10.0.0.1:6443",
+			  &yaml);
+	write_file(CREDENTIALS_KUBECONFIG, bytes_buf(&yaml), 0600);
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_kubeconfig, "--server", "10.0.0.2:6443"), CLI_OK);
+	daemon_stop(&daemon);
+	assert_non_null(
+		strstr(out, "    server: https://10.0.0.2:6443\n    tls-server-name: api."));
+	assert_null(strstr(out, "10.0.0.1"));
+	assert_int_equal(strlen(out), yaml.len);
+	assert_int_equal(RUN(&verb_kubeconfig, "--server", "x\ny: z"), CLI_USAGE);
+	buf_deinit(&yaml);
+}
+
+static void test_an_image_file_is_asked_for_by_its_full_path(void **state)
+{
+	struct daemon daemon;
+	char path[256], expected[512];
+
+	write_file("web.tar", bytes_str("x"), 0600);
+	path_of("web.tar", path);
+	daemon_start(&daemon, CONTROL_HOST_SOCKET,
+		     "{\"text\":\"unpacking\"}\n{\"done\":true,\"image\":\"web:1\"}\n");
+	assert_int_equal(RUN(&verb_image, "load", path), CLI_OK);
+	daemon_stop(&daemon);
+	(void)snprintf(expected, sizeof(expected), "{\"verb\":\"image-load\",\"source\":\"%s\"}\n",
+		       path);
+	assert_string_equal(daemon.asked, expected);
+	assert_string_equal(out, "web:1\n");
+}
+
+static void test_a_missing_image_file_is_not_taken_for_a_reference(void **state)
+{
+	assert_int_equal(RUN(&verb_image, "load", "./nothing.tar"), CLI_FAILED);
+	assert_string_equal(complaint, "magik: ./nothing.tar: No such file or directory\n");
+}
+
+static void test_images_are_listed(void **state)
+{
+	struct daemon daemon;
+
+	daemon_start(&daemon, CONTROL_HOST_SOCKET,
+		     "{\"done\":true,\"images\":[{\"name\":\"web:1\",\"digest\":\"sha256:00\","
+		     "\"size\":1048576}]}\n");
+	assert_int_equal(RUN(&verb_image, "ls"), CLI_OK);
+	daemon_stop(&daemon);
+	assert_string_equal(daemon.asked, "{\"verb\":\"image-ls\"}\n");
+	assert_non_null(strstr(out, "web:1 "));
+	assert_non_null(strstr(out, " 1.0 MiB\n"));
+}
+
+static void test_the_daemons_own_error_is_passed_on(void **state)
+{
+	struct daemon daemon;
+
+	daemon_start(&daemon, CONTROL_HOST_SOCKET,
+		     "{\"done\":true,\"error\":\"web:1 is in use\"}\n");
+	assert_int_equal(RUN(&verb_image, "rm", "web:1"), CLI_FAILED);
+	daemon_stop(&daemon);
+	assert_string_equal(complaint, "magik: web:1 is in use\n");
+}
+
+static void test_a_daemon_that_hangs_up_is_said(void **state)
+{
+	struct daemon daemon;
+
+	daemon_start(&daemon, CONTROL_SOCKET, "{\"done\":");
+	assert_int_equal(RUN(&verb_status), CLI_FAILED);
+	daemon_stop(&daemon);
+	assert_string_equal(complaint, "magik: the daemon hung up\n");
+}
+
+static void test_show_needs_no_daemon(void **state)
+{
+	assert_int_equal(RUN(&verb_fabric_show), CLI_OK);
+	assert_non_null(strstr(out, made.credentials.machine.fabric));
+	assert_non_null(strstr(out, "worker,steward,admit,relay"));
+}
+
+static void test_durations_have_a_unit_and_a_bound(void **state)
+{
+	assert_int_equal(cli_duration_ms("90s"), 90000);
+	assert_int_equal(cli_duration_ms("30m"), 1800000);
+	assert_int_equal(cli_duration_ms("7d"), 7 * CERT_DAY_MS);
+	assert_int_equal(cli_duration_ms("365d"), 365 * CERT_DAY_MS);
+	assert_int_equal(cli_duration_ms("366d"), 0);
+	assert_int_equal(cli_duration_ms("99999999999999999999s"), 0);
+	assert_int_equal(cli_duration_ms("90"), 0);
+	assert_int_equal(cli_duration_ms("s"), 0);
+	assert_int_equal(cli_duration_ms("0s"), 0);
+	assert_int_equal(cli_duration_ms("-5s"), 0);
+	assert_int_equal(cli_duration_ms("5sx"), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_token_is_signed_for_the_fabrics_time_and_addresses),
+		TEST(test_a_token_can_be_for_less),
+		TEST(test_odd_arguments_of_a_token_are_named),
+		TEST(test_without_a_daemon_one_line_says_so),
+		TEST(test_status_prints_what_the_daemon_says),
+		TEST(test_status_as_json_is_the_answer_without_its_frame),
+		TEST(test_the_kubeconfig_is_printed_with_another_server),
+		TEST(test_an_image_file_is_asked_for_by_its_full_path),
+		TEST(test_a_missing_image_file_is_not_taken_for_a_reference),
+		TEST(test_images_are_listed),
+		TEST(test_the_daemons_own_error_is_passed_on),
+		TEST(test_a_daemon_that_hangs_up_is_said),
+		TEST(test_show_needs_no_daemon),
+		cmocka_unit_test(test_durations_have_a_unit_and_a_bound),
+	};
+
+	return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
+}
