@@ -324,7 +324,7 @@ void world_run_ms(struct world *world, int64_t ms)
 
 static void machine_start(struct world *world, size_t i)
 {
-	static char *labels_engine[] = {(char[]){"crun"}};
+	static const char *const engines[] = {"crun"};
 	struct machine *machine = &world->machines[i];
 	char name[16];
 	struct node_config config = {
@@ -339,7 +339,7 @@ static void machine_start(struct world *world, size_t i)
 		.memory_bytes = (int64_t)4 << 30,
 		.pods_max = 110,
 		.schedulable = true,
-		.engines = (const char *const *)labels_engine,
+		.engines = engines,
 		.engine_count = 1,
 		.architecture = "amd64",
 		.reliability = 1000,
