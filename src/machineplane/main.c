@@ -14,17 +14,30 @@
 #include "machineplane/fabric.h"
 #include "machineplane/host.h"
 #include "machineplane/state.h"
+#include "machineplane/verify.h"
+
+/* What the hooks of the host process work with. */
+struct hooks {
+	struct verifier verifier;
+	const struct options *options;
+};
 
 static int issue(void *ctx, struct bytes request, struct buf *ret_reply, struct err *err)
 {
-	const struct options *options = ctx;
+	const struct hooks *hooks = ctx;
 
-	return state_issue_admitter(options->state_dir, request, ret_reply, err);
+	return state_issue_admitter(hooks->options->state_dir, request, ret_reply, err);
 }
 
-static int run_host(struct options *options, const struct state *state, struct err *err)
+static int verify_award(void *ctx, const struct host_award *award, struct err *err)
+{
+	return verifier_award(&((struct hooks *)ctx)->verifier, award, err);
+}
+
+static int run_host(const struct options *options, const struct state *state, struct err *err)
 {
 	struct settings settings = {.options = *options, .made = state->made};
+	struct hooks hooks = {.options = options};
 	struct buf config = {0};
 	struct host_config host = {
 		.state_dir = options->state_dir,
@@ -36,13 +49,15 @@ static int run_host(struct options *options, const struct state *state, struct e
 		.reserved_cpu_milli = (uint64_t)options->reserve_cpu_milli,
 		.reserved_memory_bytes = (uint64_t)options->reserve_memory_bytes,
 		.drain = options->drain,
-		.hooks = {.ctx = options, .issue = issue},
+		.hooks = {.ctx = &hooks, .issue = issue, .verify_award = verify_award},
 	};
 	int result;
 
+	verifier_init(&hooks.verifier, state->root);
 	settings_encode(&settings, &config);
 	host.fabric_config = bytes_buf(&config);
 	result = host_run(&host, err);
+	verifier_deinit(&hooks.verifier);
 	buf_deinit(&config);
 	return result;
 }

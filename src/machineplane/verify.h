@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verify: the host process's own judgement of an award, against the roots it pinned.
+ *
+ * It trusts nothing that the fabric process concluded: signatures, roles, that award, tender and
+ * manifest belong together and that this machine and this pod are the ones meant are all checked
+ * again from the signed bytes. What it cannot know is whether this machine made the bid; that is
+ * the fabric process's to refuse, and breaking it cannot place anything that no steward signed.
+ */
+#pragma once
+
+#include "identity/trust.h"
+#include "machineplane/host.h"
+
+struct verifier {
+	struct trust trust;
+	bool ready;
+};
+
+void verifier_init(struct verifier *verifier, const struct node_id root[CERT_FAMILY_COUNT]);
+void verifier_deinit(struct verifier *verifier);
+
+/* 0, or -EACCES with a sentence. The shape of host_hooks.verify_award. */
+_must_use_ int verifier_award(void *verifier, const struct host_award *award, struct err *err);
