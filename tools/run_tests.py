@@ -6,7 +6,7 @@ Runs every check of the tree and ends with one line "N passed, N failed, N skipp
 is 0 only if nothing failed. Parts, in this order:
 
   build      gcc, warnings are errors
-  unit       unit and scenario tests, corpus replay, style checks, in the gcc build
+  unit       unit, scenario and integration tests, corpus replay, style checks, in the gcc build
   asan       the same tests built with AddressSanitizer and UndefinedBehaviorSanitizer
   clang      clang, warnings are errors
   e2e        real daemons in network namespaces, real kubectl; needs root
@@ -75,10 +75,10 @@ def compile_tree(tally, directory):
     return True
 
 
-def cmocka_count(output):
-    """How many tests one program ran; 1 when it does not say."""
-    counts = re.findall(r"\[  PASSED  \] (\d+) test\(s\)", output)
-    return sum(map(int, counts)) or 1
+def count_passed(output):
+    """How many tests one program ran, as cmocka or pytest tell it; 1 when it does not say."""
+    counts = re.findall(r"\[  PASSED  \] (\d+) test\(s\)|^(\d+) passed", output, re.M)
+    return sum(int(cmocka or pytest) for cmocka, pytest in counts) or 1
 
 
 def run_meson(tally, directory, suites):
@@ -104,7 +104,7 @@ def record_meson(tally, directory, test):
     name = f"{directory}: {test['name']}"
     output = test.get("stdout", "") + test.get("stderr", "")
     if test["result"] in ("OK", "EXPECTEDFAIL"):
-        tally.ok(cmocka_count(output))
+        tally.ok(count_passed(output))
     elif test["result"] == "SKIP":
         tally.skip(name, output.strip().split("\n")[-1])
     else:
@@ -137,12 +137,12 @@ def run_e2e(tally, quick):
 
 
 def run_parts(tally, parts, quick):
-    suites = ["unit", "scenario", "fuzz", "style"]
+    suites = ["unit", "scenario", "fuzz", "integration", "style"]
     built = compile_tree(tally, "build") if {"build", "unit", "e2e"} & parts else False
     if "unit" in parts and built:
         run_meson(tally, "build", suites)
     if "asan" in parts and compile_tree(tally, "build-asan"):
-        run_meson(tally, "build-asan", suites[:3])
+        run_meson(tally, "build-asan", suites[:4])
     if "clang" in parts:
         compile_tree(tally, "build-clang")
     if "e2e" in parts and built:
