@@ -218,26 +218,74 @@ bool document_write(struct fabric *fabric, enum api_document which, const char *
 	return append_json(document(fabric, which, id), json);
 }
 
+/* This machine first, then whoever else lives: where a token's bearer can knock. */
+static json_t *addresses_json(struct fabric *fabric)
+{
+	struct addr_peer self = {.id = *node_self(fabric->node), .addr = fabric->address};
+	json_t *list = json_array();
+	struct overlay_peer peer;
+	size_t position = 0;
+
+	(void)json_array_append_new(list, json_string(addr_peer_text(&self).text));
+	while (overlay_next_peer(node_overlay(fabric->node), &position, &peer)) {
+		struct addr_peer other = {.id = peer.member->id, .addr = peer.member->addr};
+
+		if (peer.state == MEMBER_ALIVE && !addr_is_none(&other.addr))
+			(void)json_array_append_new(list, json_string(addr_peer_text(&other).text));
+	}
+	return list;
+}
+
+static json_t *machine_json(const char *name, const struct node_id *id, const char *state)
+{
+	return json_pack("{s:s,s:s,s:s}", "name", name, "identity", node_id_text(id).text, "state",
+			 state);
+}
+
+static json_t *machines_json(struct fabric *fabric)
+{
+	json_t *list = json_array();
+	struct overlay_peer peer;
+	size_t position = 0;
+
+	(void)json_array_append_new(list, machine_json(fabric->settings.options.node_name,
+						       node_self(fabric->node), "alive"));
+	while (overlay_next_peer(node_overlay(fabric->node), &position, &peer))
+		(void)json_array_append_new(list, machine_json(peer.member->name, &peer.member->id,
+							       state_name(peer.state)));
+	return list;
+}
+
+static struct addr_text rest_address(const struct fabric *fabric)
+{
+	struct addr addr;
+
+	if (!addr_parse_ip(fabric->settings.options.rest_host, 0, &addr) || addr_is_wildcard(&addr))
+		addr = fabric->address;
+	addr.port = fabric->api ? api_port(fabric->api) : 0;
+	return addr_text(&addr);
+}
+
 bool document_status(struct fabric *fabric, struct buf *json)
 {
 	struct buf roles = {0};
-	struct addr_peer self;
 	json_t *status;
 
 	if (!fabric->node)
 		return false;
-	self = (struct addr_peer){.id = *node_self(fabric->node), .addr = fabric->address};
 	grant_format(&fabric->credentials.machine.grant, &roles);
-	status = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:i,s:I,s:b,s:o,s:o,s:b}", "node",
-			   fabric->settings.options.node_name, "identity",
-			   node_id_text(&self.id).text, "fabric", fabric->trust.fabric, "address",
-			   addr_peer_text(&self).text, "version", MAGIK_VERSION, "roles",
-			   buf_cstr(&roles), "admits",
-			   (int)credentials_is_admitter(&fabric->credentials), "api_port",
-			   fabric->api ? (int)api_port(fabric->api) : 0, "fabric_time_ms",
-			   (json_int_t)node_fabric_time(fabric->node, clock_mono()).ms,
-			   "fabric_time_settled", (int)node_fabric_time_is_settled(fabric->node),
-			   "members", peers_json(fabric), "pods", pods_json(fabric), "done", 1);
+	status =
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:b,s:o,s:o,s:i,s:b,s:b}", "node",
+			  fabric->settings.options.node_name, "identity",
+			  node_id_text(node_self(fabric->node)).text, "fabric",
+			  fabric->trust.fabric, "version", MAGIK_VERSION, "roles", buf_cstr(&roles),
+			  "admits", (int)credentials_is_admitter(&fabric->credentials), "rest",
+			  rest_address(fabric).text, "fabric_time_ms",
+			  (json_int_t)node_fabric_time(fabric->node, clock_mono()).ms,
+			  "fabric_time_settled", (int)node_fabric_time_is_settled(fabric->node),
+			  "addresses", addresses_json(fabric), "machines", machines_json(fabric),
+			  "pods", (int)market_usage(node_market(fabric->node)).pods, "root_here",
+			  (int)fabric->settings.roots, "done", 1);
 	buf_deinit(&roles);
 	return append_json(status, json);
 }

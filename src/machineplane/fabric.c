@@ -344,22 +344,6 @@ static int start_member(struct fabric *fabric, struct err *err)
 	return start_api(fabric, err);
 }
 
-/* For `magik fabric token`: where a joiner finds us. */
-static void write_address(struct fabric *fabric)
-{
-	struct addr_peer self = {.id = *node_self(fabric->node), .addr = fabric->address};
-	struct buf path = {0}, text = {0};
-
-	buf_append_format(&path, "%s/%s/address", fabric->settings.options.state_dir,
-			  CREDENTIALS_DIR);
-	buf_append_format(&text, "%s\n", addr_peer_text(&self).text);
-	if (file_write(buf_cstr(&path), bytes_buf(&text), 0644) != 0)
-		log_event(LOG_LEVEL_WARN, "address-not-written", "%s cannot be written",
-			  buf_cstr(&path));
-	buf_deinit(&path);
-	buf_deinit(&text);
-}
-
 void fabric_become_member(struct fabric *fabric)
 {
 	const struct options *options = &fabric->settings.options;
@@ -375,7 +359,6 @@ void fabric_become_member(struct fabric *fabric)
 	host_member(fabric->host);
 	for (size_t i = 0; i < options->bootstrap_count; i++)
 		node_bootstrap(fabric->node, clock_mono(), &options->bootstrap[i].addr);
-	write_address(fabric);
 	keep_time(fabric);
 	fabric->hook = loop_hook_new(fabric->loop, carry_out_all, fabric);
 	log_event(LOG_LEVEL_INFO, "member-of", "%s of fabric %s: mesh %s, API %s:%u",

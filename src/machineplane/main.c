@@ -36,7 +36,8 @@ static int verify_award(void *ctx, const struct host_award *award, struct err *e
 
 static int run_host(const struct options *options, const struct state *state, struct err *err)
 {
-	struct settings settings = {.options = *options, .made = state->made};
+	struct settings settings = {
+		.options = *options, .made = state->made, .roots = state->roots};
 	struct hooks hooks = {.options = options};
 	struct buf config = {0};
 	struct host_config host = {

@@ -20,13 +20,14 @@ void settings_encode(const struct settings *settings, struct buf *out)
 	for (size_t i = 0; i < options->label_count; i++)
 		(void)json_object_set_new(labels, options->labels[i].key,
 					  json_string(options->labels[i].value));
-	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s?,s:b,s:b,s:b,s:o,s:o}", "node",
+	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s?,s:b,s:b,s:b,s:b,s:o,s:o}", "node",
 			 options->node_name, "state", options->state_dir, "run", options->run_dir,
 			 "rest-host", options->rest_host, "rest-port", (int)options->rest_port,
 			 "insecure", (int)options->rest_insecure, "mesh-host", options->mesh_host,
 			 "mesh-port", (int)options->mesh_port, "join", options->join, "no-schedule",
 			 (int)options->no_schedule, "log-json", (int)options->log_json, "made",
-			 (int)settings->made, "bootstrap", bootstrap, "labels", labels);
+			 (int)settings->made, "roots", (int)settings->roots, "bootstrap", bootstrap,
+			 "labels", labels);
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text)
 		abort();
@@ -56,19 +57,20 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 {
 	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels;
 	const char *node, *state, *run, *rest_host, *mesh_host, *join = NULL;
-	int rest_port, mesh_port, insecure, no_schedule, log_json, made;
+	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots;
 	struct options *options = &ret_settings->options;
 
-	if (!json || json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s?s?,s:b,s:b,s:b,s:o,s:o}",
-				 "node", &node, "state", &state, "run", &run, "rest-host",
-				 &rest_host, "rest-port", &rest_port, "insecure", &insecure,
-				 "mesh-host", &mesh_host, "mesh-port", &mesh_port, "join", &join,
-				 "no-schedule", &no_schedule, "log-json", &log_json, "made", &made,
-				 "bootstrap", &bootstrap, "labels", &labels) != 0) {
+	if (!json ||
+	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s?s?,s:b,s:b,s:b,s:b,s:o,s:o}",
+			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
+			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
+			"mesh-port", &mesh_port, "join", &join, "no-schedule", &no_schedule,
+			"log-json", &log_json, "made", &made, "bootstrap", &bootstrap, "labels",
+			&labels) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}
-	*ret_settings = (struct settings){.made = made};
+	*ret_settings = (struct settings){.made = made, .roots = roots};
 	*options = (struct options){
 		.node_name = mem_strdup(node),
 		.state_dir = mem_strdup(state),

@@ -10,7 +10,8 @@
 
 struct settings {
 	struct options options;
-	bool made; /* this start made the fabric: its clock is fabric time */
+	bool made;  /* this start made the fabric: its clock is fabric time */
+	bool roots; /* the fabric's root keys are on this machine */
 };
 
 void settings_encode(const struct settings *settings, struct buf *out);

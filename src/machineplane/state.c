@@ -224,7 +224,7 @@ static int link_run_dir(const struct options *options, struct err *err)
 	return result;
 }
 
-int state_prepare(const struct options *options, struct state *ret_state, struct err *err)
+static int prepare(const struct options *options, struct state *ret_state, struct err *err)
 {
 	const char *dir = options->state_dir;
 	int result;
@@ -253,6 +253,14 @@ int state_prepare(const struct options *options, struct state *ret_state, struct
 			       "--join and a valid token, or remove %s",
 			       dir);
 	return make_fabric(options, ret_state, err);
+}
+
+int state_prepare(const struct options *options, struct state *ret_state, struct err *err)
+{
+	int result = prepare(options, ret_state, err);
+
+	ret_state->roots = exists(options->state_dir, CREDENTIALS_ROOT_DIR, "machine.key");
+	return result;
 }
 
 /* How many admitters these roots have made by themselves; counted before one more is signed. */

@@ -28,6 +28,7 @@ enum {
 struct state {
 	struct node_id root[CERT_FAMILY_COUNT];
 	bool made;   /* this start made the fabric */
+	bool roots;  /* its root keys are in D/root */
 	bool member; /* credentials are there: a token is not needed any more */
 };
 
