@@ -215,9 +215,23 @@ static void backend_counters(void *self, api_counter_fn *each, void *arg)
 	quic_counters(fabric, each, arg);
 }
 
+/* Machines that take writes, for a client that asked one that does not. */
+static void steward_names(struct backend *backend, struct buf *out)
+{
+	map_for_each (entry, &backend->machines) {
+		const struct machine *machine = entry->value;
+
+		if (machine->facts.steward &&
+		    machine_lives(backend->fabric->node, &machine->facts.id))
+			buf_append_format(out, "%s%s", out->len ? ", " : "", machine->facts.name);
+	}
+}
+
 static void result_text(struct backend *backend, int outcome, const struct object_ref *object,
 			struct err *err)
 {
+	struct buf names = {0};
+
 	switch (outcome) {
 	case NODE_E_EXISTS:
 		(void)err_set_status(err, -EEXIST, 409, "%s \"%s\" already exists", object->kind,
@@ -233,10 +247,12 @@ static void result_text(struct backend *backend, int outcome, const struct objec
 				     object->name);
 		return;
 	case NODE_E_ROLE:
+		steward_names(backend, &names);
 		(void)err_set_status(err, -EACCES, 403,
-				     "this machine is no steward of namespace \"%s\"; ask one that "
-				     "is (kubectl get nodes shows the roles)",
-				     object->namespace);
+				     "this machine is no steward of namespace \"%s\" and takes no "
+				     "writes; stewards: %s",
+				     object->namespace, buf_cstr(&names));
+		buf_deinit(&names);
 		return;
 	default:
 		(void)err_set_status(err, -ENOSPC, 507, "no room for another record");
