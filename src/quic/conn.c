@@ -16,6 +16,7 @@
 #include "quic/tls.h"
 
 enum {
+	CONN_HELD_MAX = OUTPUT_PACKET_MAX,
 	LINGER_PTOS = 3, /* RFC 9000 section 10.2 */
 	ALERT_FIRST = NGTCP2_CRYPTO_ERROR,
 	ALERT_LAST = NGTCP2_CRYPTO_ERROR + 0xff,
@@ -30,6 +31,7 @@ static struct quic_conn *conn_new(struct quic_endpoint *endpoint, struct mono no
 	conn->path = *path;
 	conn->accepted_from = path->remote;
 	conn->now = now;
+	conn->open_by = mono_add_ms(now, endpoint->config.handshake_timeout_ms);
 	list_init(&conn->all);
 	list_init(&conn->dirty);
 	list_init(&conn->streams);
@@ -136,6 +138,7 @@ static void conn_drop_inside(struct quic_conn *conn)
 		stream_free(list_first(&conn->streams, struct quic_stream, link));
 	free(conn->goodbye);
 	conn->goodbye = NULL;
+	buf_deinit(&conn->held);
 }
 
 void conn_free(struct quic_conn *conn)
@@ -154,10 +157,15 @@ void conn_touch(struct quic_conn *conn)
 		list_append(&conn->endpoint->dirty, &conn->dirty);
 }
 
+/* The library's handshake timeout ends when TLS is content; a client waits for the server's verdict
+ * after that. */
 void conn_set_expiry(struct quic_conn *conn)
 {
-	expiry_set(&conn->endpoint->expiries, &conn->expiry,
-		   ts_to_mono(ngtcp2_conn_get_expiry(conn->ng)));
+	struct mono at = ts_to_mono(ngtcp2_conn_get_expiry(conn->ng));
+
+	if (!conn->told_open)
+		at = mono_min(at, conn->open_by);
+	expiry_set(&conn->endpoint->expiries, &conn->expiry, at);
 }
 
 void conn_announce(struct quic_conn *conn)
@@ -398,10 +406,23 @@ static void after_handshake(struct quic_conn *conn)
 	tls_conn_deinit(conn);
 }
 
+/* See packet.h. Returns how much of @datagram the library may see. */
+static size_t permit(struct quic_conn *conn, struct bytes datagram)
+{
+	bool short_allowed = !conn->dialled || conn->short_allowed;
+	enum packet_stop stop;
+	size_t len = packet_permitted_len(datagram, short_allowed, &stop);
+
+	if (stop == PACKET_STOP_SHORT && conn->held.len == 0 && datagram.len - len <= CONN_HELD_MAX)
+		buf_append(&conn->held, datagram.ptr + len, datagram.len - len);
+	else if (stop == PACKET_STOP_SHORT || stop == PACKET_STOP_0RTT)
+		conn->endpoint->stats.guard_early++;
+	return len;
+}
+
 int conn_read(struct quic_conn *conn, struct mono now, const struct quic_path *path,
 	      struct bytes datagram)
 {
-	bool short_allowed = !conn->dialled || conn->short_allowed, early;
 	uint64_t authentic = conn_packets_authenticated();
 	struct path_storage storage;
 	int r;
@@ -411,9 +432,7 @@ int conn_read(struct quic_conn *conn, struct mono now, const struct quic_path *p
 		read_lingering(conn);
 	if (!conn_is_live(conn))
 		return 0;
-	datagram.len = packet_permitted_len(datagram, short_allowed, &early);
-	if (early)
-		conn->endpoint->stats.guard_early++;
+	datagram.len = permit(conn, datagram);
 	if (datagram.len == 0)
 		return 0;
 	conn->progress = 0;
@@ -433,6 +452,20 @@ int conn_read(struct quic_conn *conn, struct mono now, const struct quic_path *p
 	return 0;
 }
 
+void conn_allow_short(struct quic_conn *conn, struct mono now)
+{
+	struct buf held = conn->held;
+
+	if (conn->short_allowed)
+		return;
+	conn->short_allowed = true;
+	conn->held = (struct buf){0};
+	/* An announced connection, as every dialled one is, has no other outcome than 0. */
+	if (held.len > 0 && conn_read(conn, now, &conn->path, bytes_buf(&held)) != 0)
+		conn_end_silently(conn, -EPROTO, "dropped");
+	buf_deinit(&held);
+}
+
 void conn_expire(struct quic_conn *conn, struct mono now)
 {
 	int r;
@@ -446,6 +479,8 @@ void conn_expire(struct quic_conn *conn, struct mono now)
 	if (!conn_is_live(conn))
 		return;
 	r = ngtcp2_conn_handle_expiry(conn->ng, ts_from_mono(now));
+	if (r == 0 && !conn->told_open && mono_reached(now, conn->open_by))
+		r = NGTCP2_ERR_HANDSHAKE_TIMEOUT;
 	if (r != 0)
 		conn_end_library(conn, r);
 }

@@ -60,16 +60,18 @@ struct quic_conn {
 	struct expiry expiry;
 	enum conn_state state;
 	bool dialled;
-	bool announced;     /* opened() was called, or it was dialled: closed() is owed */
-	bool told_open;     /* opened() was called */
-	bool half_open;     /* counted in endpoint->stats.half_open */
-	bool counted_ip;    /* counted in the table of addresses */
-	bool released;      /* counted nowhere any more */
-	bool short_allowed; /* see packet.h */
-	bool hello_bare;    /* refused: a ClientHello without transport parameters */
-	bool peer_refused;  /* we refused the peer's certificates; why says the reason */
-	bool reset_seen;    /* the peer sent a stateless reset */
-	struct mono now;    /* of the call being worked on, for callbacks */
+	bool announced;      /* opened() was called, or it was dialled: closed() is owed */
+	bool told_open;      /* opened() was called */
+	bool half_open;      /* counted in endpoint->stats.half_open */
+	bool counted_ip;     /* counted in the table of addresses */
+	bool released;       /* counted nowhere any more */
+	bool short_allowed;  /* see packet.h */
+	bool hello_bare;     /* refused: a ClientHello without transport parameters */
+	bool peer_refused;   /* we refused the peer's certificates; why says the reason */
+	bool reset_seen;     /* the peer sent a stateless reset */
+	struct buf held;     /* the one early packet that waits for short_allowed */
+	struct mono open_by; /* or it ends */
+	struct mono now;     /* of the call being worked on, for callbacks */
 
 	ngtcp2_conn *ng;      /* NULL from LINGER on */
 	gnutls_session_t tls; /* NULL once the handshake is over */
@@ -118,6 +120,9 @@ enum conn_read_result {
 
 _must_use_ int conn_read(struct quic_conn *conn, struct mono now, const struct quic_path *path,
 			 struct bytes datagram);
+
+/* 1-RTT packets are permitted from now on; read the one that has been waiting. */
+void conn_allow_short(struct quic_conn *conn, struct mono now);
 void conn_expire(struct quic_conn *conn, struct mono now);
 
 /* Let a flush visit it. */

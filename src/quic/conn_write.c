@@ -136,6 +136,7 @@ void conn_write(struct quic_conn *conn, struct mono now, struct output *output)
 	size_t sent = 0, quantum = ngtcp2_conn_get_send_quantum(conn->ng);
 	struct round round;
 	ngtcp2_ssize n;
+	bool wrote = false;
 
 	conn->now = now;
 	round_begin(conn, &round, now);
@@ -157,8 +158,10 @@ void conn_write(struct quic_conn *conn, struct mono now, struct output *output)
 		path_from_ngtcp2(&round.path.path, &path);
 		output_commit(output, &path, (size_t)n);
 		sent += (size_t)n;
-		conn->short_allowed = conn->short_allowed || round.application;
+		wrote = true;
 	}
 	ngtcp2_conn_update_pkt_tx_time(conn->ng, round.ts);
 	conn_set_expiry(conn);
+	if (wrote && round.application)
+		conn_allow_short(conn, now);
 }

@@ -5,8 +5,8 @@
  * Two invariants of every connection are kept here, before the library parses anything:
  * - nobody uses 0-RTT, so no early packet is ever processed;
  * - a client processes no 1-RTT packet before it has itself sent the first packet of the time after
- *   its handshake. Our servers send none earlier, and the library is not prepared for control
- *   frames that arrive while its handshake state is still being dismantled.
+ *   its handshake: the library is not prepared for control frames that arrive while its handshake
+ *   state is still being dismantled. One such packet, as honest servers send, waits until then.
  */
 #pragma once
 
@@ -15,7 +15,14 @@
 
 #include "base/bytes.h"
 
-/* How many leading bytes of @datagram consist of permitted packets. Packets that cannot be parsed
- * end it too. @short_allowed: whether 1-RTT packets are permitted yet. *@ret_early says whether
- * a packet before its time was what ended it. */
-size_t packet_permitted_len(struct bytes datagram, bool short_allowed, bool *ret_early);
+/* What follows the permitted part of a datagram. */
+enum packet_stop {
+	PACKET_STOP_END,     /* nothing */
+	PACKET_STOP_UNKNOWN, /* no packet that can be told from noise */
+	PACKET_STOP_0RTT,
+	PACKET_STOP_SHORT, /* a 1-RTT packet, before it is allowed */
+};
+
+/* How many leading bytes of @datagram consist of permitted packets. @short_allowed: whether 1-RTT
+ * packets are. */
+size_t packet_permitted_len(struct bytes datagram, bool short_allowed, enum packet_stop *ret_stop);

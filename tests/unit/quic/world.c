@@ -312,19 +312,20 @@ static void deliver(struct world *world, struct world_packet *packet)
 	free(packet);
 }
 
-/* Flush everybody, then the earliest thing that may happen. False: nothing ever will before
- * @until. */
-static bool step(struct world *world, struct mono until)
+static void flush_all(struct world *world)
 {
-	struct world_packet *packet;
-	struct mono next = MONO_NEVER;
-
 	for (size_t i = 0; i < world->node_count; i++)
 		(void)quic_endpoint_flush(world->node[i].endpoint, world->now, on_train,
 					  &world->node[i]);
-	packet = earliest_packet(world);
-	if (packet)
-		next = packet->at;
+}
+
+/* The earliest thing that may happen, and its consequences. False: nothing ever will before
+ * @until. */
+static bool step(struct world *world, struct mono until)
+{
+	struct world_packet *packet = earliest_packet(world);
+	struct mono next = packet ? packet->at : MONO_NEVER;
+
 	for (size_t i = 0; i < world->node_count; i++)
 		next = mono_min(next, quic_endpoint_deadline(world->node[i].endpoint));
 	if (next.us > until.us) {
@@ -337,6 +338,7 @@ static bool step(struct world *world, struct mono until)
 		deliver(world, packet);
 	for (size_t i = 0; i < world->node_count; i++)
 		quic_endpoint_expire(world->node[i].endpoint, world->now);
+	flush_all(world);
 	return true;
 }
 
@@ -344,6 +346,7 @@ bool world_run(struct world *world, int64_t span_ms, bool (*done)(struct world *
 {
 	struct mono until = mono_add_ms(world->now, span_ms);
 
+	flush_all(world);
 	while (!(done && done(world))) {
 		if (!step(world, until))
 			return done && done(world);
