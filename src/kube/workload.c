@@ -28,8 +28,8 @@ const json_t *kube_pod_metadata(const json_t *object)
 
 char *kube_canonical(const json_t *value, size_t *ret_len)
 {
-	char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY |
-					       JSON_REAL_PRECISION(17));
+	char *text = json_dumps(value ? value : json_null(),
+				JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
 	if (!text)
 		abort(); /* memory is out: a parsed value can always be written */
 	*ret_len = strlen(text);
@@ -38,9 +38,7 @@ char *kube_canonical(const json_t *value, size_t *ret_len)
 
 char *kube_manifest_digest_input(const json_t *object, size_t *ret_len)
 {
-	const json_t *spec = json_object_get(object, "spec");
-	json_t *nothing = spec ? NULL : json_null();
-	return kube_canonical(spec ? spec : nothing, ret_len);
+	return kube_canonical(json_object_get(object, "spec"), ret_len);
 }
 
 /* What one container asks for: its request, else its limit, else nothing. */

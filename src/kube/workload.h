@@ -58,7 +58,8 @@ const json_t *kube_pod_spec(const json_t *object);
 /* The metadata a pod made from this object takes: the template's, or the Pod's own. May be NULL. */
 const json_t *kube_pod_metadata(const json_t *object);
 
-/* @value as canonical JSON: keys sorted, no spaces. The caller owns the text (zero-terminated). */
+/* @value as canonical JSON: keys sorted, no spaces; NULL is null. The caller owns the text
+ * (zero-terminated). */
 _must_use_ char *kube_canonical(const json_t *value, size_t *ret_len);
 
 /* The bytes whose digest a tender announces: canonical JSON of the object's spec. */
