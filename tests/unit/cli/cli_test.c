@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,13 +69,18 @@ static int setup(void **state)
 	return 0;
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	(void)status;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
-	char command[128];
-
 	fabric_made_deinit(&made);
-	(void)snprintf(command, sizeof(command), "rm -rf %s", state_dir);
-	return system(command);
+	return nftw(state_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* A daemon that answers one request with @answer and remembers what it was asked. */
