@@ -75,10 +75,14 @@ int node_put(struct node *node, struct mono now, const struct node_put *put, uin
 		.key = {.kind = RECORD_OBJECT, .uid = put->object->uid},
 		.version = {.generation = put->generation},
 	};
+	const struct record_item *known = records_get(node->records, &record.key);
 	int outcome;
 
 	if (!may_write(node, put->object->namespace))
 		return NODE_E_ROLE;
+	if (known) /* its age decides between two objects of one name */
+		record.created_hlc = known->record.created_hlc ? known->record.created_hlc
+							       : known->record.version.hlc;
 	if (put->json.len > MESSAGE_MANIFEST_MAX)
 		return NODE_E_FULL;
 	object_ref_copy(put->object, &record.object);

@@ -235,6 +235,7 @@ struct record {
 	struct object_ref object; /* OBJECT, TOMBSTONE, PRESENCE: what it is or belongs to */
 	bool gone;                /* PRESENCE only: the pod has ended, forget it */
 	int64_t written_ms;       /* fabric time of writing */
+	uint64_t created_hlc;     /* OBJECT: clock of its first version; 0: this is the first */
 	struct buf value;         /* OBJECT: JSON; PRESENCE, NODE: encoded structs; else empty */
 };
 

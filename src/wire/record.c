@@ -80,6 +80,7 @@ void record_pack(struct packer *packer, const struct record *from, Magik__Record
 	to->gone = from->gone;
 	to->written_ms = pack_natural(from->written_ms);
 	to->value = pack_buf(&from->value, MESSAGE_MANIFEST_MAX);
+	to->created_hlc = from->created_hlc;
 }
 
 void record_unpack(struct unpacker *unpacker, const Magik__Record *from, struct record *to)
@@ -95,6 +96,7 @@ void record_unpack(struct unpacker *unpacker, const Magik__Record *from, struct 
 	to->gone = from->gone;
 	to->written_ms = unpack_natural(unpacker, from->written_ms);
 	unpack_buf(unpacker, from->value, MESSAGE_MANIFEST_MAX, &to->value);
+	to->created_hlc = from->created_hlc;
 }
 
 void record_deinit(struct record *record)

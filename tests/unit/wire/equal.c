@@ -119,6 +119,7 @@ static void assert_record_equal(const struct record *a, const struct record *b)
 	assert_object_equal(&a->object, &b->object);
 	SAME_NUMBER(gone);
 	SAME_NUMBER(written_ms);
+	SAME_NUMBER(created_hlc);
 	SAME_BYTES(value);
 }
 

@@ -125,6 +125,7 @@ static void record_fill(struct record *record)
 		.object = sample_object(),
 		.gone = true,
 		.written_ms = 1700000000000,
+		.created_hlc = 14,
 	};
 	buf_append_str(&record->value, "value");
 }
