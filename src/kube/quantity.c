@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A quantity is mantissa * 10^ten * 2^two. With at most 18 digits of mantissa and 2^60 the product
+ * A quantity is mantissa * 10^ten * 2^two. With at most 19 digits of mantissa and 2^60 the product
  * fits 128 bits, so that all arithmetic is exact until the one rounding at the end.
  */
 #include "kube/quantity.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-	DIGITS_MAX = 18,   /* of the mantissa; later digits of a fraction only round up */
+	DIGITS_MAX = 19,   /* of the mantissa; later digits of a fraction only round up */
 	EXPONENT_MAX = 40, /* beyond this every number is zero-ish or out of range */
 };
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * JSON bodies through admission: what is admitted is admitted again without a change, can be read
+ * as a workload and shown as a table; what is refused has a Status.
+ */
+#include <assert.h>
+
+#include "kube/admit.h"
+#include "kube/deployment.h"
+#include "kube/pod.h"
+#include "kube/status.h"
+#include "kube/table.h"
+#include "kube/workload.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void show(json_t *object, const struct kube_resource *resource)
+{
+	const struct kube_table_view view = {0};
+	const struct kube_pending pending = {0};
+	const struct kube_pods pods = {0};
+
+	json_decref(kube_table(resource, object, &view));
+	if (resource->id == KUBE_NAMESPACES)
+		return;
+	json_decref(kube_pod_pending(object, &pending));
+	if (resource->id == KUBE_DEPLOYMENTS) {
+		json_decref(kube_deployment(object, &pods));
+		json_decref(kube_replica_set(object, &pods));
+		json_decref(kube_scale(object, &pods));
+	}
+}
+
+static void check_admitted(json_t *object, const struct kube_resource *resource)
+{
+	const struct kube_stamp stamp = {.uid.byte = {1}, .generation = 1};
+	struct kube_admission again;
+	struct kube_workload workload;
+	json_t *before = json_deep_copy(object);
+	int r = kube_admit(object, resource, "default", KUBE_VALIDATION_STRICT, &again);
+
+	assert(r == 0 && json_equal(before, object));
+	kube_admission_deinit(&again);
+	json_decref(before);
+	kube_stamp(object, &stamp);
+	if (resource->id != KUBE_NAMESPACES &&
+	    json_object_get(json_object_get(object, "metadata"), "name"))
+		assert(kube_workload_read(object, &workload, NULL) == 0);
+	show(object, resource);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static const enum kube_resource_id ids[] = {KUBE_DEPLOYMENTS, KUBE_PODS, KUBE_NAMESPACES};
+	struct kube_body body = {.bytes = bytes_of(data, len), .validation = KUBE_VALIDATION_WARN};
+	json_t *object = NULL;
+	struct err err;
+
+	if (kube_manifest_parse(&body, NULL, &object, &err) != 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		const struct kube_resource *resource = kube_resource(ids[i]);
+		struct kube_admission admission;
+		json_t *copy = json_deep_copy(object);
+
+		if (kube_admit(copy, resource, "default", KUBE_VALIDATION_WARN, &admission) == 0)
+			check_admitted(copy, resource);
+		else
+			assert(kube_status_code(admission.status) >= 400);
+		kube_admission_deinit(&admission);
+		json_decref(copy);
+	}
+	/* A peer's object is shown without having been admitted here. */
+	if (json_is_object(object))
+		show(object, kube_resource(KUBE_DEPLOYMENTS));
+	json_decref(object);
+	return 0;
+}
