@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* magik kubeconfig: the administrator's, which the daemon wrote when it made the fabric. */
+/* magik kubeconfig: the administrator's, which the daemon wrote when it made the fabric; or one for
+ * a user of another name, certified here where this machine is an admitter. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "identity/fabric.h"
+#include "io/entropy.h"
 #include "io/file.h"
 
 static const struct option options[] = {
 	{"state-dir", required_argument, NULL, 'd'},
 	{"server", required_argument, NULL, 's'},
+	{"user", required_argument, NULL, 'u'},
+	{"group", required_argument, NULL, 'g'},
+	{"ttl", required_argument, NULL, 't'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -53,32 +59,102 @@ static bool server_is_plain(const char *server)
 				     "0123456789.-:[]")] == 0;
 }
 
-static int run(int argc, char **argv)
+struct kubeconfig_order {
+	const char *state_dir, *server;
+	struct user_order user; /* no name: the administrator's file */
+	const char *groups[CERT_GROUPS_MAX];
+};
+
+/* 0, CLI_USAGE or CLI_FAILED; -1 when help was asked for. */
+static int order_parse(int argc, char **argv, struct kubeconfig_order *order)
 {
-	const char *state_dir = CLI_STATE_DIR, *server = NULL;
-	struct buf content = {0};
-	json_t *status = NULL;
 	struct err err = {0};
-	int option, r;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == 'd')
-			state_dir = optarg;
+			order->state_dir = optarg;
 		else if (option == 's')
-			server = optarg;
-		else
-			return cli_usage(&verb_kubeconfig, option == 'h');
+			order->server = optarg;
+		else if (option == 'u')
+			order->user.name = optarg;
+		else if (option == 'g' && order->user.group_count < CERT_GROUPS_MAX)
+			order->groups[order->user.group_count++] = optarg;
+		else if (option == 't' && (order->user.life_ms = cli_duration_ms(optarg)) == 0) {
+			(void)err_set(&err, -EINVAL,
+				      "--ttl: %s is no time such as 90s, 30m, 24h, 7d", optarg);
+			return cli_fail(&err);
+		} else if (option != 't')
+			return option == 'h' ? -1 : CLI_USAGE;
 	}
-	if (optind != argc || (server && !server_is_plain(server)))
-		return cli_usage(&verb_kubeconfig, false);
+	order->user.groups = order->groups;
+	if (optind != argc || (order->server && !server_is_plain(order->server)) ||
+	    (!order->user.name && (order->user.group_count || order->user.life_ms)))
+		return CLI_USAGE;
+	return 0;
+}
+
+/* Certify the user and render; the server is this machine unless another is asked for. */
+static int make_config(const struct kubeconfig_order *order, const struct credentials *own,
+		       const json_t *status, struct buf *content, struct err *err)
+{
+	const char *server = order->server ? order->server : control_text(status, "rest");
+	struct user_order user = order->user;
+	struct user_credential credential;
+	uint8_t random[USER_RANDOM_LEN];
+	struct signer admit;
+	int r;
+
+	if (!credentials_is_admitter(own))
+		return err_set(err, -EPERM, "%s is no admitter and cannot certify users",
+			       own->machine.name);
+	user.now.ms = json_integer_value(json_object_get(status, "fabric_time_ms"));
+	if (user.now.ms <= 0 || !server_is_plain(server))
+		return err_set(err, -EBADMSG, "the daemon does not say its time or its address");
+	entropy_fill(random, sizeof(random));
+	admit = credentials_admit(own, CERT_FAMILY_API);
+	r = user_issue(&user, &admit, random, &credential, err);
+	if (r)
+		return r < 0 ? r : -EINVAL;
+	kubeconfig_render(&credential, bytes_buf(&own->root[CERT_FAMILY_API - 1]), server, content);
+	user_credential_deinit(&credential);
+	return 0;
+}
+
+static int user_config(const struct kubeconfig_order *order, const json_t *status,
+		       struct buf *content, struct err *err)
+{
+	static struct credentials own;
+	int r = cli_credentials(order->state_dir, &own, err);
+
+	if (r)
+		return r;
+	r = make_config(order, &own, status, content, err);
+	credentials_deinit(&own);
+	return r;
+}
+
+static int run(int argc, char **argv)
+{
+	struct kubeconfig_order order = {.state_dir = CLI_STATE_DIR};
+	struct buf content = {0};
+	json_t *status = NULL;
+	struct err err = {0};
+	int r = order_parse(argc, argv, &order);
+
+	if (r < 0 || r == CLI_USAGE)
+		return cli_usage(&verb_kubeconfig, r < 0);
+	if (r)
+		return r;
 	/* A configuration for a server that is not there would only puzzle. */
-	r = control_status(state_dir, &status, &err);
-	json_decref(status);
+	r = control_status(order.state_dir, &status, &err);
 	if (r == 0)
-		r = read_config(state_dir, &content, &err);
+		r = order.user.name ? user_config(&order, status, &content, &err)
+				    : read_config(order.state_dir, &content, &err);
+	json_decref(status);
 	if (r)
 		return cli_fail(&err);
-	print_config(buf_cstr(&content), server);
+	print_config(buf_cstr(&content), order.server);
 	secret_wipe(content.ptr, content.len);
 	buf_deinit(&content);
 	return CLI_OK;
@@ -87,10 +163,16 @@ static int run(int argc, char **argv)
 const struct cli_verb verb_kubeconfig = {
 	"kubeconfig",
 	"magik kubeconfig [--server HOST:PORT] [--state-dir DIR]\n"
+	"       magik kubeconfig --user NAME [--group GROUP]... [--ttl TIME]\n"
+	"                        [--server HOST:PORT] [--state-dir DIR]\n"
 	"\n"
-	"Print the administrator's kubeconfig, once the daemon answers. It holds a private\n"
-	"key. Only the machine that made the fabric has it; every machine honours it.\n"
+	"Print the administrator's kubeconfig, once the daemon answers; or certify a user\n"
+	"and print theirs. It holds a private key. The administrator's exists only on the\n"
+	"machine that made the fabric; every machine of the fabric honours either.\n"
 	"\n"
+	"  --user       name of the user; on a machine that admits others\n"
+	"  --group      a group the user is in; up to eight\n"
+	"  --ttl        how long the certificate is good for; 90d by default\n"
 	"  --server     the REST address of another machine to put in\n"
 	"  --state-dir  " CLI_STATE_DIR " by default\n",
 	run,

@@ -173,7 +173,7 @@ static char out[8192], complaint[8192];
 
 static const char status_answer[] =
 	"{\"done\":true,\"node\":\"alpha\",\"fabric_time_ms\":1795000000000,\"pods\":2,"
-	"\"addresses\":[\"10.0.0.1:7946\",\"10.0.0.2:7946\"]}\n";
+	"\"rest\":\"10.0.0.1:6443\",\"addresses\":[\"10.0.0.1:7946\",\"10.0.0.2:7946\"]}\n";
 
 static void test_a_token_is_signed_for_the_fabrics_time_and_addresses(void **state)
 {
@@ -242,7 +242,7 @@ static void test_status_prints_what_the_daemon_says(void **state)
 	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
 	assert_int_equal(RUN(&verb_status), CLI_OK);
 	daemon_stop(&daemon);
-	assert_string_equal(out, "machine    alpha\npods       2\n");
+	assert_string_equal(out, "machine    alpha\nREST       10.0.0.1:6443\npods       2\n");
 }
 
 static void test_status_as_json_is_the_answer_without_its_frame(void **state)
@@ -276,6 +276,44 @@ static void test_the_kubeconfig_is_printed_with_another_server(void **state)
 	assert_int_equal(strlen(out), yaml.len);
 	assert_int_equal(RUN(&verb_kubeconfig, "--server", "x\ny: z"), CLI_USAGE);
 	buf_deinit(&yaml);
+}
+
+/* The base64 of a field of the kubeconfig on @out, decoded twice: YAML, then PEM. */
+static struct cert user_of_kubeconfig(void)
+{
+	const char field[] = "client-certificate-data: ";
+	const char *text = strstr(out, field) + strlen(field);
+	struct buf pem = {0}, der = {0};
+	struct chain chain;
+	struct cert cert;
+	struct err err;
+
+	assert_true(base64_decode(bytes_of(text, strcspn(text, "\n")), &pem));
+	assert_true(chain_from_pem(bytes_buf(&pem), &der));
+	assert_true(chain_split(bytes_buf(&der), &chain));
+	assert_int_equal(cert_parse(chain.cert[0], &cert, &err), 0);
+	buf_deinit(&pem);
+	buf_deinit(&der);
+	return cert;
+}
+
+static void test_a_user_is_certified_with_groups(void **state)
+{
+	struct daemon daemon;
+	struct cert user;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--group", "dev", "--group", "ops"),
+			 CLI_OK);
+	daemon_stop(&daemon);
+	assert_non_null(strstr(out, "server: https://10.0.0.1:6443\n"));
+	user = user_of_kubeconfig();
+	assert_int_equal(user.kind, CERT_USER);
+	assert_string_equal(user.name, "jo");
+	assert_int_equal(user.group_count, 2);
+	assert_string_equal(user.groups[1], "ops");
+	assert_int_equal(user.not_after.ms, NOW.ms + CERT_USER_LIFE_MS);
+	assert_int_equal(RUN(&verb_kubeconfig, "--group", "dev"), CLI_USAGE);
 }
 
 static void test_an_image_file_is_asked_for_by_its_full_path(void **state)
@@ -370,6 +408,7 @@ int main(void)
 		TEST(test_status_prints_what_the_daemon_says),
 		TEST(test_status_as_json_is_the_answer_without_its_frame),
 		TEST(test_the_kubeconfig_is_printed_with_another_server),
+		TEST(test_a_user_is_certified_with_groups),
 		TEST(test_an_image_file_is_asked_for_by_its_full_path),
 		TEST(test_a_missing_image_file_is_not_taken_for_a_reference),
 		TEST(test_images_are_listed),
