@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Acks: what we tell those who sent us a record.
+ *
+ * A durable record is acknowledged when our disk has it, or something newer under its key; whoever
+ * waits for that is remembered, within a limit, for it sends again when it hears nothing.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "records/internal.h"
+
+static void ack_fill(struct records *records, const struct node_id *to,
+		     const struct record_key *key, const struct record_version *version,
+		     const char *refusal)
+{
+	struct record_ack *ack = &effect_send(records, to, MESSAGE_RECORD_ACK)->record_ack;
+
+	ack->key = *key;
+	ack->version = *version;
+	ack->stored = refusal == NULL;
+	ack->text = mem_strdup(refusal ? refusal : "");
+}
+
+void ack_send(struct records *records, const struct node_id *to, const struct record *record,
+	      const char *refusal)
+{
+	ack_fill(records, to, &record->key, &record->version, refusal);
+}
+
+static void waiter_free(struct records *records, struct waiter *waiter)
+{
+	list_remove(&waiter->link);
+	records->waiter_count--;
+	free(waiter);
+}
+
+void ack_later(struct records *records, const struct node_id *to, const struct record *record)
+{
+	struct waiter *waiter;
+
+	list_for_each (link, &records->waiters) {
+		waiter = list_entry(link, struct waiter, link);
+		if (node_id_equal(&waiter->from, to) &&
+		    record_key_compare(&waiter->key, &record->key) == 0 &&
+		    record_version_compare(&waiter->version, &record->version) == 0)
+			return;
+	}
+	if (records->waiter_count == RECORDS_WAITERS_MAX)
+		waiter_free(records, list_first(&records->waiters, struct waiter, link));
+	waiter = mem_new(struct waiter);
+	waiter->from = *to;
+	waiter->key = record->key;
+	waiter->version = record->version;
+	list_append(&records->waiters, &waiter->link);
+	records->waiter_count++;
+}
+
+void ack_saved(struct records *records, const struct record_key *key,
+	       const struct record_version *version, bool stored)
+{
+	list_for_each_safe (link, &records->waiters) {
+		struct waiter *waiter = list_entry(link, struct waiter, link);
+
+		if (record_key_compare(&waiter->key, key) != 0 ||
+		    record_version_compare(&waiter->version, version) > 0)
+			continue;
+		ack_fill(records, &waiter->from, &waiter->key, &waiter->version,
+			 stored ? NULL : "the disk could not store it");
+		waiter_free(records, waiter);
+	}
+}
+
+void acks_deinit(struct records *records)
+{
+	list_for_each_safe (link, &records->waiters)
+		waiter_free(records, list_entry(link, struct waiter, link));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "records/internal.h"
+
+enum {
+	EFFECTS_CAP_MIN = 16,
+};
+
+struct records_effect *effect_queue(struct records *records, enum records_effect_type type,
+				    struct item *item)
+{
+	struct queued *queued;
+
+	if (records->effect_count == records->effect_cap) {
+		records->effect_cap =
+			records->effect_cap ? records->effect_cap * 2 : EFFECTS_CAP_MIN;
+		records->effects = mem_resize(records->effects, records->effect_cap,
+					      sizeof(*records->effects));
+	}
+	queued = &records->effects[records->effect_count++];
+	*queued = (struct queued){.effect = {.type = type}};
+	if (item) {
+		queued->item = item_ref(item);
+		queued->effect.item = &item->shown;
+		queued->effect.key = item->shown.record.key;
+	}
+	return &queued->effect;
+}
+
+struct message *effect_send(struct records *records, const struct node_id *to,
+			    enum message_type type)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_SEND, NULL);
+
+	effect->to = *to;
+	effect->message.type = type;
+	return &effect->message;
+}
+
+void effect_send_item(struct records *records, const struct node_id *to, struct item *item)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_SEND, item);
+
+	effect->to = *to;
+	effect->is_envelope = true;
+	effect->envelope = bytes_buf(&item->shown.envelope);
+}
+
+void effect_changed(struct records *records, struct item *item, enum records_change change)
+{
+	effect_queue(records, RECORDS_CHANGED, item)->change = change;
+}
+
+static void queued_deinit(struct queued *queued)
+{
+	message_deinit(&queued->effect.message);
+	item_unref(queued->item);
+	queued->item = NULL;
+}
+
+/* What was taken is freed when the next one is asked for, not before. */
+const struct records_effect *records_next_effect(struct records *records)
+{
+	if (records->effect_next > 0)
+		queued_deinit(&records->effects[records->effect_next - 1]);
+	if (records->effect_next == records->effect_count) {
+		records->effect_next = records->effect_count = 0;
+		return NULL;
+	}
+	return &records->effects[records->effect_next++].effect;
+}
+
+void records_effects_deinit(struct records *records)
+{
+	for (size_t i = 0; i < records->effect_count; i++)
+		queued_deinit(&records->effects[i]);
+	free(records->effects);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The face of the records: life cycle, clock, time, and reads. */
+#include "records/records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "records/internal.h"
+
+struct records *records_new(const struct records_config *config)
+{
+	struct records *records = mem_new(struct records);
+
+	records->config = *config;
+	records->prng = prng_seeded(config->seed);
+	list_init(&records->puts);
+	list_init(&records->waiters);
+	table_init(records);
+	return records;
+}
+
+void records_free(struct records *records)
+{
+	if (!records)
+		return;
+	records_effects_deinit(records);
+	puts_deinit(records);
+	acks_deinit(records);
+	table_deinit(records);
+	writers_deinit(records);
+	free(records->stewards);
+	free(records);
+}
+
+static int node_id_order(const void *a, const void *b)
+{
+	return node_id_compare(a, b);
+}
+
+void records_set_stewards(struct records *records, struct mono now, const struct node_id *ids,
+			  size_t count)
+{
+	records->now = now;
+	free(records->stewards);
+	records->stewards = mem_alloc(count, sizeof(*ids));
+	records->steward_count = count;
+	if (count > 0)
+		memcpy(records->stewards, ids, count * sizeof(*ids));
+	qsort(records->stewards, count, sizeof(*ids), node_id_order);
+	/* Objects may have got another controller, who has not heard of the clashes. */
+	name_report_clashes(records);
+}
+
+uint64_t records_clock_next(struct records *records, struct wall fabric)
+{
+	uint64_t physical = fabric.ms > 0 ? (uint64_t)fabric.ms << RECORDS_HLC_SHIFT : 0;
+
+	records->clock++;
+	if (records->clock < physical)
+		records->clock = physical;
+	return records->clock;
+}
+
+uint64_t records_clock(const struct records *records)
+{
+	return records->clock;
+}
+
+void records_receive_message(struct records *records, struct mono now, const struct node_id *from,
+			     const struct message *message)
+{
+	records->now = now;
+	if (message->type == MESSAGE_RECORD_ACK)
+		put_acked(records, from, &message->record_ack);
+	else if (message->type == MESSAGE_SYNC_SUMMARY)
+		sync_summary_received(records, from, &message->sync_summary);
+	else if (message->type == MESSAGE_SYNC_KEYS)
+		sync_keys_received(records, from, &message->sync_keys);
+	else if (message->type == MESSAGE_SYNC_WANT)
+		sync_want_received(records, from, &message->sync_want);
+}
+
+void records_persisted(struct records *records, struct mono now, const struct record_key *key,
+		       const struct record_version *version, bool stored)
+{
+	struct item *item = table_find(records, key);
+	bool current = item && record_version_compare(&item->shown.record.version, version) == 0;
+
+	records->now = now;
+	if (current) {
+		item->shown.durable = stored;
+		records->unsaved_count -= item->unsaved;
+		item->unsaved = !stored;
+		records->unsaved_count += item->unsaved;
+	}
+	ack_saved(records, key, version, stored);
+	if (stored)
+		put_saved(records, key, version);
+}
+
+/* What the disk refused is offered to it again. */
+static void unsaved_retry(struct records *records)
+{
+	if (records->unsaved_count == 0)
+		return;
+	map_for_each (entry, &records->items) {
+		struct item *item = entry->value;
+
+		if (item->unsaved)
+			effect_queue(records, RECORDS_PERSIST, item);
+	}
+}
+
+void records_tick(struct records *records, struct mono now, struct wall fabric)
+{
+	records->now = now;
+	records->fabric = fabric;
+	put_tick(records);
+	sync_tick(records);
+	if (!mono_reached(now, records->sweep_at))
+		return;
+	records->sweep_at = mono_add_ms(now, RECORDS_SWEEP_MS);
+	merge_sweep(records);
+	writer_sweep(records);
+	name_report_clashes(records);
+	unsaved_retry(records);
+}
+
+struct mono records_deadline(const struct records *records)
+{
+	return mono_min(put_deadline(records), mono_min(records->sync_at, records->sweep_at));
+}
+
+const struct record_item *records_get(const struct records *records, const struct record_key *key)
+{
+	const struct item *item = table_find(records, key);
+
+	return item && item_is_live(item) ? &item->shown : NULL;
+}
+
+const struct record_item *records_find(const struct records *records, const char *namespace,
+				       const char *kind, const char *name)
+{
+	const struct item *item = name_find(records, namespace, kind, name);
+
+	return item ? &item->shown : NULL;
+}
+
+static const struct item *next_live(const struct index *index, size_t *position)
+{
+	const struct item *item;
+
+	while ((item = index_next(index, position))) {
+		if (item_is_live(item))
+			return item;
+	}
+	return NULL;
+}
+
+/* Presences of one workload lie side by side: start at the first, end behind the last. */
+static const struct item *next_of_workload(const struct records *records, const struct uid *uid,
+					   size_t *position)
+{
+	struct item bound = {.shown.record.key = {.kind = RECORD_PRESENCE, .uid = *uid}};
+	const struct index *index = &records->by_key[RECORD_PRESENCE];
+	const struct item *item;
+
+	if (*position == 0)
+		*position = index_lower_bound(index, &bound);
+	item = next_live(index, position);
+	return item && uid_equal(&item->shown.record.key.uid, uid) ? item : NULL;
+}
+
+const struct record_item *records_next(const struct records *records, enum record_kind kind,
+				       const char *object_kind, const struct uid *uid,
+				       size_t *position)
+{
+	const struct index *index = &records->by_key[kind];
+	const struct item *item;
+
+	if (kind == RECORD_OBJECT && object_kind) {
+		index = name_kind_index(records, object_kind);
+		item = index ? next_live(index, position) : NULL;
+	} else if (kind == RECORD_PRESENCE && uid) {
+		item = next_of_workload(records, uid, position);
+	} else {
+		item = next_live(index, position);
+	}
+	return item ? &item->shown : NULL;
+}
+
+const struct record_item *records_buried(const struct records *records, const struct uid *uid)
+{
+	const struct item *item = map_get(&records->buried, bytes_of(uid->byte, UID_LEN));
+
+	return item ? &item->shown : NULL;
+}
+
+bool records_is_deleted(const struct records *records, const struct uid *uid)
+{
+	return table_tombstone(records, uid) != NULL;
+}
+
+size_t records_count(const struct records *records, enum record_kind kind)
+{
+	size_t count = records->by_key[kind].count;
+
+	return kind == RECORD_PRESENCE ? count - records->gone_count : count;
+}
+
+struct node_id records_controller(const struct records *records, const struct uid *uid)
+{
+	struct node_id nearest = {0};
+	struct digest least = {0};
+
+	for (size_t i = 0; i < records->steward_count; i++) {
+		struct digest distance = item_distance(uid, &records->stewards[i]);
+
+		if (i == 0 || digest_compare(&distance, &least) < 0) {
+			least = distance;
+			nearest = records->stewards[i];
+		}
+	}
+	return nearest;
+}
