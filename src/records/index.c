@@ -83,11 +83,10 @@ static void block_split(struct index *index, size_t at)
 void index_insert(struct index *index, void *item)
 {
 	struct index_block *block;
-	size_t at, place;
+	size_t at = block_of(index, item), place;
 
 	if (index->block_count == 0)
 		block_insert(index, 0);
-	at = block_of(index, item);
 	if (index->blocks[at]->count == INDEX_BLOCK_MAX) {
 		block_split(index, at);
 		at = block_of(index, item);
