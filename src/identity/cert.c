@@ -23,6 +23,8 @@ enum {
 	CERT_FABRIC_LEN = FABRIC_ID_LEN / 2,
 	CERT_EXTENSIONS_MAX = 16, /* ours have at most seven */
 	CERT_OID_MAX = 64,
+	DER_UTF8_STRING = 0x0c,
+	DER_PRINTABLE_STRING = 0x13,
 	CERT_GRANT_MAX = 1024,                    /* eight namespaces of 63 and the rest */
 	DER_TAIL_LEN = 7 + 3 + KEY_SIGNATURE_LEN, /* AlgorithmIdentifier, BIT STRING */
 };
@@ -241,14 +243,22 @@ static int cert_read_key(gnutls_x509_crt_t crt, struct cert *cert, struct err *e
 	return 0;
 }
 
-/* A DN attribute into @text of CERT_NAME_MAX + 1; false when absent, too long, or not plain. */
+/*
+ * A DN attribute into @text of CERT_NAME_MAX + 1; false when absent, too long, or not plain. Read
+ * as DER, since the library's text form is escaped: a name must arrive as it was certified.
+ */
 static bool cert_read_name(gnutls_x509_crt_t crt, const char *oid, unsigned index, char *text)
 {
-	size_t len = CERT_NAME_MAX + 1;
+	uint8_t der[2 + CERT_NAME_MAX];
+	size_t len = sizeof(der);
 
-	if (gnutls_x509_crt_get_dn_by_oid(crt, oid, index, 0, text, &len) < 0)
+	if (gnutls_x509_crt_get_dn_by_oid(crt, oid, index, 1, der, &len) < 0 || len < 2 ||
+	    (der[0] != DER_UTF8_STRING && der[0] != DER_PRINTABLE_STRING) || der[1] != len - 2 ||
+	    !form_is_name(bytes_of(der + 2, len - 2)))
 		return false;
-	return form_is_name(bytes_of(text, len));
+	memcpy(text, der + 2, len - 2);
+	text[len - 2] = 0;
+	return true;
 }
 
 static int cert_read_subject(gnutls_x509_crt_t crt, struct cert *cert, struct err *err)

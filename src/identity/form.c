@@ -14,7 +14,7 @@ bool form_is_name(struct bytes text)
 	if (text.len == 0 || text.len > CERT_NAME_MAX)
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+		if (text.ptr[i] < 0x20 || text.ptr[i] >= 0x7f)
 			return false;
 	}
 	return true;

@@ -36,7 +36,8 @@ extern const struct cert_form cert_forms[];
 /* The path length constraint of a certificate that may sign others. */
 int cert_path_len(enum cert_kind kind, enum cert_family family);
 
-/* Printable text without control characters, 1 to CERT_NAME_MAX bytes. */
+/* Printable ASCII, 1 to CERT_NAME_MAX bytes: no two users whose names merely look alike, and
+ * nothing that a log, JSON or a header would stumble over. */
 bool form_is_name(struct bytes text);
 
 /* Do @cert's uri and common name have the form of its kind, for its key and fabric? */

@@ -93,7 +93,7 @@ static void test_what_was_issued_parses_as_ordered(void **state)
 	struct cert cert;
 	struct err err = {0};
 
-	order.name = "J\xc3\xb6rg <j@example.org>";
+	order.name = "O=root, \"jo\" <j@example.org>\\";
 	order.groups = groups;
 	order.group_count = ARRAY_LEN(groups);
 	assert_int_equal(cert_issue(&order, &admit, &der, &err), 0);
