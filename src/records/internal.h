@@ -169,6 +169,7 @@ void ack_saved(struct records *records, const struct record_key *key,
 void acks_deinit(struct records *records);
 
 /* sync.c */
+bool sync_is_steward(const struct records *records, const struct node_id *id);
 void sync_start(struct records *records, const struct node_id *with);
 void sync_summary_received(struct records *records, const struct node_id *from,
 			   const struct sync_summary *summary);

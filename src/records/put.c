@@ -87,6 +87,19 @@ static void put_send(struct records *records, struct put *put)
 	put->resend_at = mono_add_ms(records->now, RECORDS_RESEND_MS);
 }
 
+/* Machines that keep nothing for others read as well: each gets one copy, and anti-entropy brings
+ * it what got lost. */
+static void put_send_to_readers(struct records *records, const struct put *put)
+{
+	map_for_each (entry, &records->writers) {
+		const struct writer *reader = entry->value;
+
+		if (reader->up && !node_id_equal(&reader->id, &records->config.self) &&
+		    !sync_is_steward(records, &reader->id))
+			effect_send_item(records, &reader->id, put->item);
+	}
+}
+
 /* The keepers of a record: for now every steward that lives. */
 static void put_set_keepers(struct records *records, struct put *put)
 {
@@ -121,6 +134,7 @@ void put_start(struct records *records, struct item *item, uint64_t *ret_token)
 	*ret_token = put->token;
 	put_set_keepers(records, put);
 	put_send(records, put);
+	put_send_to_readers(records, put);
 	put_check(records, put);
 }
 

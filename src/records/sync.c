@@ -22,7 +22,7 @@ static bool is_self(const struct records *records, const struct node_id *id)
 	return node_id_equal(id, &records->config.self);
 }
 
-static bool is_steward(const struct records *records, const struct node_id *id)
+bool sync_is_steward(const struct records *records, const struct node_id *id)
 {
 	for (size_t i = 0; i < records->steward_count; i++) {
 		if (node_id_equal(&records->stewards[i], id))
@@ -36,7 +36,7 @@ void sync_start(struct records *records, const struct node_id *with)
 {
 	struct sync_summary *summary;
 
-	if (is_self(records, with) || (!records->config.keeper && !is_steward(records, with)))
+	if (is_self(records, with) || (!records->config.keeper && !sync_is_steward(records, with)))
 		return;
 	summary = &effect_send(records, with, MESSAGE_SYNC_SUMMARY)->sync_summary;
 	summary->bucket_count = SYNC_BUCKETS;
