@@ -105,6 +105,7 @@ typedef void api_member_fn(void *arg, const struct api_member *member);
 typedef void api_object_fn(void *arg, const struct api_object *object);
 typedef void api_presence_fn(void *arg, const struct presence *presence, uint64_t version);
 typedef void api_event_fn(void *arg, const struct api_event *event);
+/* @name is complete ("magik_tenders_total"), @type "counter" or "gauge". */
 typedef void api_counter_fn(void *arg, const char *name, const char *help, const char *type,
 			    uint64_t value);
 

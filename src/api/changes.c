@@ -125,12 +125,35 @@ static void refresh_workloads(struct api *api, const struct changes *changes)
 	refresh(api, KUBE_NAMESPACES, NULL);
 }
 
+/* Which machines are alive, as one number: the order of members does not matter. */
+static void add_liveness(void *arg, const struct api_member *member)
+{
+	uint64_t *sum = arg, part;
+
+	memcpy(&part, member->id.byte, sizeof(part));
+	*sum += part * (member->alive ? 3 : 1);
+}
+
+/* Facts change often and concern nodes only; a machine that comes or goes concerns its pods. */
+static bool liveness_changed(struct api *api)
+{
+	uint64_t sum = 0;
+	bool changed;
+
+	api->backend.ops->members(api->backend.self, add_liveness, &sum);
+	changed = sum != api->liveness;
+	api->liveness = sum;
+	return changed;
+}
+
 /* Bring all logs up to date with the backend. */
 static void changes_collect(struct api *api)
 {
 	struct changes changes = *api->changes;
 
 	*api->changes = (struct changes){0};
+	if (changes.members && liveness_changed(api))
+		changes.any_workload = changes.all_workloads = true;
 	if (changes.any_workload)
 		refresh_workloads(api, &changes);
 	if (changes.members)

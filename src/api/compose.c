@@ -85,11 +85,21 @@ static bool in_namespace(const struct composer *composer, const char *namespace)
 
 /* Pods. */
 
+static void set_uid(json_t *object, const struct uid *uid)
+{
+	json_t *metadata = json_object_get(object, "metadata");
+	struct id_text text = uid_text(uid);
+
+	if (metadata)
+		(void)json_object_set_new(metadata, "uid", json_string(text.text));
+}
+
 static void add_pod(struct composer *composer, const struct roster_pod *pod)
 {
 	const struct roster_object *object;
 	struct presence presence = *pod->presence;
 	uint64_t version = pod->version;
+	json_t *json;
 
 	if (!in_namespace(composer, presence.object.namespace) || presence.phase == POD_GONE)
 		return;
@@ -102,7 +112,11 @@ static void add_pod(struct composer *composer, const struct roster_pod *pod)
 		presence.terminating = true;
 	if (object->version > version)
 		version = object->version;
-	add(composer, kube_pod(object->json, &presence), &presence.object.uid, version);
+	json = kube_pod(object->json, &presence);
+	/* A bare Pod is one object to its clients, however often it has been placed. */
+	if (strcmp(presence.object.kind, "Pod") == 0)
+		set_uid(json, &presence.object.uid);
+	add(composer, json, &presence.object.uid, version);
 }
 
 /* A bare Pod that no machine has reported yet. */
@@ -266,10 +280,27 @@ bool compose_namespace_is_built_in(const char *name)
 
 /* Events. */
 
+static void note_uid(void *arg, const struct api_object *object)
+{
+	*(struct uid *)arg = object->uid;
+}
+
+/* The uid that clients see: a bare Pod's is its object's, not that of one placement. */
+static struct uid involved_uid(const struct api_backend *backend, const struct api_event *event)
+{
+	struct uid uid = event->uid;
+
+	if (strcmp(event->kind, "Pod") == 0)
+		(void)backend->ops->object(backend->self, "Pod", event->namespace, event->name,
+					   note_uid, &uid);
+	return uid;
+}
+
 static void add_event(void *arg, const struct api_event *event)
 {
 	struct composer *composer = arg;
-	struct id_text uid = uid_text(&event->uid);
+	struct uid about = involved_uid(composer->backend, event);
+	struct id_text uid = uid_text(&about);
 	const char *version = strcmp(event->kind, "Deployment") == 0 ? "apps/v1" : "v1";
 	uint8_t random[UID_LEN];
 	struct kube_event view = {
@@ -283,10 +314,10 @@ static void add_event(void *arg, const struct api_event *event)
 		.host = event->source_host,
 		.resource_version = (uint64_t)event->last.ms << 16,
 	};
-	json_t *involved = json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "apiVersion", version, "kind",
-				     event->kind, "metadata", "name", event->name, "namespace",
-				     event->namespace, "uid",
-				     uid_is_none(&event->uid) ? event->name : uid.text);
+	json_t *involved =
+		json_pack("{s:s, s:s, s:{s:s, s:s, s:s}}", "apiVersion", version, "kind",
+			  event->kind, "metadata", "name", event->name, "namespace",
+			  event->namespace, "uid", uid_is_none(&about) ? event->name : uid.text);
 
 	memcpy(random, &event->serial, sizeof(event->serial));
 	memcpy(random + 8, &event->first.ms, 8);

@@ -27,6 +27,7 @@ struct api {
 	struct server *server;
 	struct watch_log *logs[KUBE_RESOURCE_COUNT]; /* NULL: nobody watches that resource */
 	struct list watches;
+	uint64_t liveness;       /* of changes.c: which machines were alive */
 	struct changes *changes; /* what has changed since the last turn of the loop */
 	uv_timer_t turn;         /* runs changes_apply() */
 	uv_timer_t housekeeping; /* forgets logs that nobody uses */

@@ -55,8 +55,8 @@ static void append_counter(void *arg, const char *name, const char *help, const 
 {
 	struct buf *out = arg;
 
-	buf_append_format(out, "# HELP magik_%s %s\n# TYPE magik_%s %s\nmagik_%s %" PRIu64 "\n",
-			  name, help, name, type, name, value);
+	buf_append_format(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRIu64 "\n", name, help, name,
+			  type, name, value);
 }
 
 static void handle_metrics(struct call *call, const struct route *route)
@@ -68,20 +68,20 @@ static void handle_metrics(struct call *call, const struct route *route)
 
 	(void)route;
 	backend->ops->counters(backend->self, append_counter, &out);
-	append_counter(&out, "rest_connections", "Open REST connections.", "gauge",
+	append_counter(&out, "magik_rest_connections", "Open REST connections.", "gauge",
 		       server_connections(call->api->server));
-	append_counter(&out, "rest_connections_total", "REST connections accepted.", "counter",
-		       counters->accepted);
-	append_counter(&out, "rest_connections_refused_total", "REST connections over a limit.",
-		       "counter", counters->refused);
-	append_counter(&out, "rest_requests_total", "REST requests received.", "counter",
+	append_counter(&out, "magik_rest_connections_total", "REST connections accepted.",
+		       "counter", counters->accepted);
+	append_counter(&out, "magik_rest_connections_refused_total",
+		       "REST connections over a limit.", "counter", counters->refused);
+	append_counter(&out, "magik_rest_requests_total", "REST requests received.", "counter",
 		       counters->requests);
-	append_counter(&out, "rest_bad_requests_total", "REST requests that were no HTTP.",
+	append_counter(&out, "magik_rest_bad_requests_total", "REST requests that were no HTTP.",
 		       "counter", counters->bad_requests);
-	append_counter(&out, "rest_timeouts_total", "REST connections closed for slowness.",
+	append_counter(&out, "magik_rest_timeouts_total", "REST connections closed for slowness.",
 		       "counter", counters->timeouts);
-	append_counter(&out, "rest_tls_failures_total", "TLS handshakes that failed.", "counter",
-		       counters->tls_failures);
+	append_counter(&out, "magik_rest_tls_failures_total", "TLS handshakes that failed.",
+		       "counter", counters->tls_failures);
 	call->exchange = NULL;
 	exchange_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8",
 			 bytes_buf(&out));

@@ -23,6 +23,24 @@ static void note_presence(void *arg, const struct presence *presence, uint64_t v
 	pod->version = version;
 }
 
+/* A machine that does not answer cannot vouch for its pods: they are not ready, and say why. */
+static void note_lost(void *arg, const struct api_member *member)
+{
+	struct roster *roster = arg;
+
+	for (size_t i = 0; !member->alive && i < roster->count; i++) {
+		struct presence *presence = roster->pods[i].presence;
+
+		if (!node_id_equal(&presence->node, &member->id))
+			continue;
+		presence->ready = false;
+		free(presence->reason);
+		free(presence->message);
+		presence->reason = mem_strdup("NodeLost");
+		presence->message = mem_strdup("the machine that runs this pod does not answer");
+	}
+}
+
 static int by_workload(const void *a, const void *b)
 {
 	const struct roster_pod *left = a, *right = b;
@@ -39,6 +57,7 @@ void roster_load(struct roster *roster, const struct api_backend *backend,
 	backend->ops->presences(backend->self, workload, note_presence, roster);
 	if (!roster->count)
 		return;
+	backend->ops->members(backend->self, note_lost, roster);
 	qsort(roster->pods, roster->count, sizeof(*roster->pods), by_workload);
 	roster->presences = mem_alloc(roster->count, sizeof(struct presence *));
 	for (size_t i = 0; i < roster->count; i++)

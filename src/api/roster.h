@@ -41,7 +41,8 @@ struct roster_slice {
 	uint64_t version;
 };
 
-/* All presences but those of pods that are gone; of one workload if @workload is not NULL. */
+/* All presences but those of pods that are gone; of one workload if @workload is not NULL. Those of
+ * machines that are not alive are not ready, with reason NodeLost. */
 void roster_load(struct roster *roster, const struct api_backend *backend,
 		 const struct uid *workload);
 void roster_deinit(struct roster *roster);

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,6 +188,8 @@ int server_new(uv_loop_t *loop, const struct api_options *options, const struct 
 	struct server *server = mem_new(struct server);
 	int r;
 
+	/* A client that goes away while we write is an error of that write, not of the process. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	server->loop = loop;
 	server->hooks = *hooks;
 	server->options = *options;

@@ -282,7 +282,7 @@ static void add_pod(struct fake_backend *fake, const struct fake_object *object,
 	json_t *json = json_loads(object->json, 0, NULL);
 	bool bare = strcmp(workload->kind, "Pod") == 0;
 
-	presence->pod_uid = bare ? object->object.uid : new_uid();
+	presence->pod_uid = new_uid();
 	presence->pod_name = mem_strdup(
 		bare ? workload->name
 		     : kube_name_pod(workload->name, &workload->template_hash, &presence->pod_uid)
@@ -565,7 +565,7 @@ static bool fake_document(void *self, enum api_document which, const char *id, s
 static void fake_counters(void *self, api_counter_fn *each, void *arg)
 {
 	(void)self;
-	each(arg, "tenders_total", "Tenders opened.", "counter", 7);
+	each(arg, "magik_tenders_total", "Tenders opened.", "counter", 7);
 }
 
 static bool fake_ready(void *self, struct err *err)

@@ -2,11 +2,11 @@
 /*
  * Fake server: the gateway over the fake backend, for real clients.
  *
- *   fake_server DIRECTORY
+ *   fake_server DIRECTORY [STORED]
  *
  * writes ca.pem, admin.kubeconfig, guest.kubeconfig (a user without rights) and stranger.kubeconfig
  * (a certificate of another authority) there, prints its port, and serves until its standard input
- * ends.
+ * ends. STORED: how many of three keepers acknowledge every write.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,9 +113,11 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	uv_pipe_t input;
 
-	if (argc != 2)
+	if (argc != 2 && argc != 3)
 		return 2;
 	fake = fake_backend_new(loop, pki);
+	if (argc == 3)
+		fake_backend_set_stored(fake, (unsigned)strtoul(argv[2], NULL, 10));
 	backend = fake_backend_table(fake);
 	if (api_new(loop, &backend, &options, &api, &err)) {
 		(void)fprintf(stderr, "%s\n", err.text);

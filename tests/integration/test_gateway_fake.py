@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway's HTTP interface over a fabric in memory (tests/unit/api/fake_server.c), without
+kubectl: watches, collections, preconditions, warnings. Meson sets FAKE_SERVER."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+PODS = "/api/v1/namespaces/default/pods"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
+
+
+def start(directory, *args):
+    process = subprocess.Popen([os.environ["FAKE_SERVER"], str(directory), *args],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return process, int(process.stdout.readline())
+
+
+def stop(process):
+    process.stdin.close()
+    assert process.wait(timeout=20) == 0, "the server did not end cleanly"
+
+
+@pytest.fixture
+def port(tmp_path):
+    process, port = start(tmp_path)
+    yield port
+    stop(process)
+
+
+def ask(port, method, path, body=None, headers=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    headers = dict(headers or {})
+    if body is not None:
+        headers.setdefault("Content-Type", "application/json")
+        body = json.dumps(body)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer, json.loads(text) if text[:1] in b"{[" else text.decode()
+
+
+def pod(name, **labels):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
+            "spec": {"containers": [{"name": "main", "image": "busybox:1"}]}}
+
+
+def deployment(name, replicas):
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}},
+                     "template": {"metadata": {"labels": {"app": name}},
+                                  "spec": {"containers": [{"name": "m", "image": "busybox:1"}]}}}}
+
+
+class Watch:
+    """Collects the events of one watch in the background until the server ends it."""
+
+    def __init__(self, port, path, headers=None):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.connection.request("GET", path, headers=headers or {})
+        self.answer = self.connection.getresponse()
+        self.events, self.ended = [], False
+        self.thread = threading.Thread(target=self.collect, daemon=True)
+        self.thread.start()
+
+    def collect(self):
+        try:
+            for line in self.answer:
+                self.events.append(json.loads(line))
+            self.ended = True
+        except (OSError, ValueError, AttributeError, http.client.HTTPException):
+            pass
+
+    def types(self):
+        return [event["type"] for event in self.events]
+
+    def wait(self, condition, seconds=5):
+        deadline = time.monotonic() + seconds
+        while not condition(self):
+            assert time.monotonic() < deadline, self.types()
+            time.sleep(0.02)
+
+    def close(self):
+        self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+
+
+def wait_for(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def version_of_list(port, path):
+    return ask(port, "GET", path)[1]["metadata"]["resourceVersion"]
+
+
+def test_a_watch_follows_a_list(port):
+    version = version_of_list(port, PODS)
+    assert ask(port, "POST", PODS, pod("a"))[0].status == 201
+    watch = Watch(port, f"{PODS}?watch=true&resourceVersion={version}")
+    watch.wait(lambda w: w.types()[:1] == ["ADDED"] and "MODIFIED" in w.types())
+    assert watch.events[0]["object"]["kind"] == "Pod"
+    assert watch.events[-1]["object"]["status"]["phase"] == "Running"
+    ask(port, "DELETE", PODS + "/a")
+    watch.wait(lambda w: w.types()[-1] == "DELETED")
+    last = watch.events[-1]["object"]
+    assert last["metadata"]["name"] == "a" and last["metadata"]["deletionTimestamp"]
+    assert int(last["metadata"]["resourceVersion"]) > int(version)
+    watch.close()
+
+
+def test_a_watch_from_zero_begins_with_what_is_there(port):
+    for name in "ab":
+        ask(port, "POST", PODS, pod(name))
+    for query in ("resourceVersion=0", ""):
+        watch = Watch(port, f"{PODS}?watch=true&{query}")
+        watch.wait(lambda w: len(w.events) >= 2)
+        assert watch.types()[:2] == ["ADDED", "ADDED"]
+        assert {e["object"]["metadata"]["name"] for e in watch.events[:2]} == {"a", "b"}
+        watch.close()
+
+
+def test_a_watch_resumes_where_another_ended(port):
+    version = version_of_list(port, PODS)
+    ask(port, "POST", PODS, pod("a"))
+    first = Watch(port, f"{PODS}?watch=true&resourceVersion={version}")
+    first.wait(lambda w: len(w.events) >= 1)
+    first.close()
+    seen = first.events[0]["object"]["metadata"]["resourceVersion"]
+    second = Watch(port, f"{PODS}?watch=true&resourceVersion={seen}")
+    second.wait(lambda w: "MODIFIED" in w.types())
+    assert "ADDED" not in second.types()
+    second.close()
+
+
+def test_a_version_that_is_too_old_is_gone(port):
+    answer, status = ask(port, "GET", f"{PODS}?watch=true&resourceVersion=1")
+    assert answer.status == 410 and status["reason"] == "Expired" and status["code"] == 410
+    assert ask(port, "GET", f"{PODS}?watch=true&resourceVersion=x")[0].status == 400
+
+
+def test_initial_events_end_with_a_bookmark(port):
+    ask(port, "POST", PODS, pod("a"))
+    watch = Watch(port, f"{PODS}?watch=true&allowWatchBookmarks=true&sendInitialEvents=true"
+                  "&resourceVersionMatch=NotOlderThan&timeoutSeconds=402")
+    watch.wait(lambda w: "BOOKMARK" in w.types())
+    assert watch.types()[:2] == ["ADDED", "BOOKMARK"]
+    metadata = watch.events[1]["object"]["metadata"]
+    assert metadata["annotations"]["k8s.io/initial-events-end"] == "true"
+    assert int(metadata["resourceVersion"]) > 0
+    watch.close()
+
+
+def test_selectors_apply_to_watches(port):
+    version = version_of_list(port, PODS)
+    labels = Watch(port, f"{PODS}?watch=true&labelSelector=app%3Dyes&resourceVersion={version}")
+    name = Watch(port, f"{PODS}?watch=true&fieldSelector=metadata.name%3Da"
+                 f"&resourceVersion={version}")
+    runs = Watch(port, f"{PODS}?watch=true&fieldSelector=status.phase%3DRunning"
+                 f"&resourceVersion={version}")
+    other = Watch(port, f"/api/v1/namespaces/other/pods?watch=true&resourceVersion={version}")
+    ask(port, "POST", PODS, pod("a", app="yes"))
+    ask(port, "POST", PODS, pod("b", app="no"))
+    runs.wait(lambda w: len(w.events) >= 2)
+    # Becoming Running is entering the selection.
+    assert runs.types()[:2] == ["ADDED", "ADDED"]
+    for watch in (labels, name):
+        watch.wait(lambda w: "MODIFIED" in w.types())
+        assert {e["object"]["metadata"]["name"] for e in watch.events} == {"a"}
+    assert other.events == []
+    for watch in (labels, name, runs, other):
+        watch.close()
+
+
+def test_a_watch_may_be_a_table(port):
+    watch = Watch(port, f"{PODS}?watch=true", TABLE)
+    ask(port, "POST", PODS, pod("a"))
+    watch.wait(lambda w: len(w.events) >= 2)
+    tables = [event["object"] for event in watch.events]
+    assert all(t["kind"] == "Table" and len(t["rows"]) == 1 for t in tables)
+    assert tables[0]["columnDefinitions"] and not tables[1].get("columnDefinitions")
+    assert tables[0]["rows"][0]["cells"][0] == "a"
+    watch.close()
+
+
+def test_a_watch_ends_when_its_time_is_over(port):
+    watch = Watch(port, f"{PODS}?watch=true&timeoutSeconds=1")
+    watch.wait(lambda w: w.ended)
+    assert watch.answer.status == 200 and watch.events == []
+
+
+def test_deployments_nodes_and_events_are_watched(port):
+    watches = [Watch(port, path + "?watch=true&resourceVersion=0") for path in
+               (DEPLOYMENTS, "/api/v1/nodes", "/api/v1/events",
+                "/apis/apps/v1/namespaces/default/replicasets", "/api/v1/namespaces",
+                "/api/v1/namespaces/default/services")]
+    ask(port, "POST", DEPLOYMENTS, deployment("web", 2))
+    deployments, nodes, events, sets, namespaces, services = watches
+    deployments.wait(lambda w: w.events and
+                     w.events[-1]["object"]["status"].get("readyReplicas") == 2)
+    assert deployments.types()[0] == "ADDED"
+    nodes.wait(lambda w: len(w.events) == 4)
+    events.wait(lambda w: len(w.events) >= 4)
+    sets.wait(lambda w: len(w.events) >= 2)
+    namespaces.wait(lambda w: len(w.events) >= 4)
+    assert services.events == []
+    for watch in watches:
+        watch.close()
+
+
+def test_many_watches_see_the_same(port):
+    version = version_of_list(port, PODS)
+    watches = [Watch(port, f"{PODS}?watch=true&resourceVersion={version}") for _ in range(50)]
+    ask(port, "POST", PODS, pod("a"))
+    for watch in watches:
+        watch.wait(lambda w: len(w.events) >= 2)
+        watch.close()
+    # Their ends are noticed although the server has nothing to send.
+    wait_for(lambda: "magik_rest_connections 1\n" in ask(port, "GET", "/metrics")[1])
+
+
+def test_a_client_that_never_reads_does_not_fill_the_memory(port):
+    ask(port, "POST", PODS, pod("endless"))
+    wait_for(lambda: ask(port, "GET", PODS + "/endless")[1]["status"]["phase"] == "Running")
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(f"GET {PODS}/endless/log?follow=true HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    time.sleep(1)
+    assert ask(port, "GET", "/healthz")[1] == "ok"
+    connection.settimeout(5)
+    received = 0
+    while received < 20 << 20:
+        received += len(connection.recv(1 << 20))
+    connection.close()
+    assert ask(port, "GET", "/healthz")[1] == "ok"
+
+
+def test_a_collection_is_deleted_by_its_labels(port):
+    for name, app in (("a", "x"), ("b", "x"), ("c", "y")):
+        ask(port, "POST", PODS, pod(name, app=app))
+    answer, status = ask(port, "DELETE", PODS + "?labelSelector=app%3Dx")
+    assert answer.status == 200 and status["status"] == "Success"
+    wait_for(lambda: [p["metadata"]["name"] for p in ask(port, "GET", PODS)[1]["items"]] == ["c"])
+
+
+def test_preconditions_hold(port):
+    created = ask(port, "POST", DEPLOYMENTS, deployment("web", 1))[1]
+    wrong = {"preconditions": {"uid": "00000000-0000-4000-8000-000000000000"}}
+    answer, status = ask(port, "DELETE", DEPLOYMENTS + "/web", wrong)
+    assert answer.status == 409 and "UID in precondition" in status["message"]
+    right = {"preconditions": {"uid": created["metadata"]["uid"]},
+             "propagationPolicy": "Background", "gracePeriodSeconds": 0}
+    answer, status = ask(port, "DELETE", DEPLOYMENTS + "/web", right)
+    assert answer.status == 200 and status["details"]["uid"] == created["metadata"]["uid"]
+    assert ask(port, "GET", DEPLOYMENTS + "/web")[0].status == 404
+    # The pods of the deleted Deployment are on their way out, and say so.
+    pods = ask(port, "GET", PODS)[1]["items"]
+    assert all(p["metadata"].get("deletionTimestamp") for p in pods)
+
+
+def test_a_bare_pod_keeps_its_uid_when_it_is_placed(port):
+    created = ask(port, "POST", PODS, pod("a"))[1]
+    wait_for(lambda: ask(port, "GET", PODS + "/a")[1]["status"]["phase"] == "Running")
+    assert ask(port, "GET", PODS + "/a")[1]["metadata"]["uid"] == created["metadata"]["uid"]
+
+
+def test_names_are_generated(port):
+    body = pod("x")
+    body["metadata"] = {"generateName": "job-"}
+    names = {ask(port, "POST", PODS, body)[1]["metadata"]["name"] for _ in range(3)}
+    assert len(names) == 3 and all(name.startswith("job-") for name in names)
+
+
+def test_too_few_keepers_give_a_warning(tmp_path):
+    process, port = start(tmp_path, "2")
+    answer, _ = ask(port, "POST", PODS, pod("a"))
+    assert answer.status == 201
+    assert answer.getheader("Warning") == '299 - "stored on 2 of 3 keepers"'
+    stop(process)
+
+
+def test_methods_and_paths_that_do_not_exist(port):
+    ask(port, "POST", PODS, pod("a"))
+    for method, path, code in (("PUT", PODS + "/a", 405), ("PATCH", PODS + "/a", 405),
+                               ("POST", PODS + "/a", 405), ("POST", "/api/v1/pods", 405),
+                               ("POST", "/api/v1/nodes", 405), ("DELETE", "/version", 404),
+                               ("BREW", PODS, 405), ("GET", PODS + "/a/nothing", 404),
+                               ("GET", "/api/v1/pods/a", 404), ("GET", "/apis/apps/v2", 404),
+                               ("GET", "/api/v1/namespaces/default/nodes", 404),
+                               ("GET", "/", 404), ("GET", "/..%2f", 404), ("GET", "/a//b", 400)):
+        answer, status = ask(port, method, path, {} if method in ("PUT", "POST") else None)
+        assert answer.status == code, (method, path)
+        assert status["kind"] == "Status" and status["status"] == "Failure"
+    answer, _ = ask(port, "PATCH", PODS + "/a", {},
+                    {"Content-Type": "application/apply-patch+yaml"})
+    assert answer.status == 415
