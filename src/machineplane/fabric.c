@@ -225,7 +225,7 @@ static int open_socket(struct fabric *fabric, struct err *err)
 				     err, &fabric->quic_credential);
 	if (result)
 		return result;
-	(void)addr_parse_ip(options->mesh_host, options->mesh_port, &config.local);
+	(void)!addr_parse_ip(options->mesh_host, options->mesh_port, &config.local);
 	config.acceptor[config.acceptor_count++] =
 		(struct quic_acceptor){.alpn = ALPN_MACHINE, .credential = fabric->quic_credential};
 	if (credentials_is_admitter(&fabric->credentials))

@@ -123,7 +123,7 @@ static void rest_server(const struct options *options, struct buf *out)
 
 	if (!addr_parse_ip(options->rest_host, options->rest_port, &addr) ||
 	    addr_is_wildcard(&addr))
-		(void)addr_parse_ip("127.0.0.1", options->rest_port, &addr);
+		(void)!addr_parse_ip("127.0.0.1", options->rest_port, &addr);
 	buf_append_str(out, addr_text(&addr).text);
 }
 

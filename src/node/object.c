@@ -178,7 +178,7 @@ static void remove_clash(struct node *node, struct mono now, const struct object
 	uint64_t token;
 
 	if (node_id_equal(&controller, &node->config.self.id))
-		(void)node_dispose(node, now, object, &none, NODE_STOP_GRACE_S, &token);
+		(void)!node_dispose(node, now, object, &none, NODE_STOP_GRACE_S, &token);
 }
 
 static void record_changed(struct node *node, const struct record *record,

@@ -348,7 +348,7 @@ static void machine_start(struct world *world, size_t i)
 	(void)snprintf(name, sizeof(name), "m%zu", i + 1);
 	config.self = (struct member){
 		.id = machine->id, .name = name, .incarnation = 1, .steward = machine->steward};
-	(void)addr_parse_ip("10.0.0.1", (uint16_t)(1000 + i), &config.self.addr);
+	(void)!addr_parse_ip("10.0.0.1", (uint16_t)(1000 + i), &config.self.addr);
 	memcpy(config.leaf.byte, machine->id.byte, ID_LEN);
 	machine->node = node_new(&config, world->now);
 	machine->up = true;
