@@ -280,7 +280,11 @@ void backend_put_done(struct backend *backend, const struct node_effect *effect)
 {
 	struct pending *pending =
 		map_remove(&backend->pending, bytes_of(&effect->token, sizeof(effect->token)));
-	struct api_result result = {.stored = effect->stored, .wanted = effect->keepers};
+	/* A quorum is what was asked for; the rest follows by itself. */
+	struct api_result result = {
+		.stored = effect->quorum ? effect->keepers : effect->stored,
+		.wanted = effect->keepers,
+	};
 
 	if (!pending)
 		return;

@@ -284,11 +284,13 @@ static int deliver_envelope(struct node *node, struct mono now, const struct nod
 	return outcome;
 }
 
-/* What a peer says the time is, as of half a round trip ago. */
+/*
+ * What a peer says the time is. The way it took is not added: both sides would then push each
+ * other ahead.
+ */
 static void hear_time(struct node *node, struct mono now, const struct node_id *from,
 		      const struct message *message)
 {
-	struct overlay_peer peer = {0};
 	int64_t said = 0, step;
 	bool settled = false;
 
@@ -301,8 +303,6 @@ static void hear_time(struct node *node, struct mono now, const struct node_id *
 	}
 	if (said <= 0)
 		return;
-	if (overlay_find(node->overlay, from, &peer))
-		said += peer.rtt_us / 2 / US_PER_MS;
 	step = fabric_time_hear(&node->time, now, from, (struct wall){said}, settled);
 	if (step)
 		node_queue(node, NODE_STEPPED)->effect.step_ms = step;
