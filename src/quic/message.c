@@ -267,12 +267,15 @@ bool message_window_accept(struct message_window *window, uint64_t id)
 	uint64_t *word = &window->bits[id % MESSAGE_WINDOW / 64], bit = 1ull << (id % 64);
 
 	if (id > window->top) {
-		uint64_t from = window->top + 1;
+		uint64_t steps = id - window->top;
 
-		if (id - window->top > MESSAGE_WINDOW)
-			from = id - MESSAGE_WINDOW + 1;
-		for (uint64_t skipped = from; skipped <= id; skipped++)
+		if (steps > MESSAGE_WINDOW)
+			steps = MESSAGE_WINDOW;
+		for (uint64_t back = 0; back < steps; back++) {
+			uint64_t skipped = id - back;
+
 			window->bits[skipped % MESSAGE_WINDOW / 64] &= ~(1ull << (skipped % 64));
+		}
 		window->top = id;
 	} else if (window->top - id >= MESSAGE_WINDOW || (*word & bit)) {
 		return false;
