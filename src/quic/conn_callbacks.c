@@ -165,33 +165,34 @@ static int on_stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, u
 	return 0;
 }
 
+/* Half of a stream was given up by the peer. That is pointless work, unless it answers our own. */
+static int half_given_up(struct quic_conn *conn, struct flow *flow)
+{
+	if (flow && flow->kind == FLOW_BYTES) {
+		if (stream_of_flow(flow)->dead)
+			return 0;
+		stream_broken(stream_of_flow(flow), "given up by the peer");
+	}
+	return verdict(conn_glitch(conn));
+}
+
 static int on_stream_reset(ngtcp2_conn *ng, int64_t stream_id, uint64_t final_size, uint64_t code,
 			   void *user, void *stream_user)
 {
-	struct quic_conn *conn = user;
-	struct flow *flow = stream_user;
-
 	(void)ng;
 	(void)stream_id;
 	(void)final_size;
 	(void)code;
-	if (flow && flow->kind == FLOW_BYTES)
-		stream_broken(stream_of_flow(flow), "given up by the peer");
-	return verdict(conn_glitch(conn));
+	return half_given_up(user, stream_user);
 }
 
 static int on_stop_sending(ngtcp2_conn *ng, int64_t stream_id, uint64_t code, void *user,
 			   void *stream_user)
 {
-	struct quic_conn *conn = user;
-	struct flow *flow = stream_user;
-
 	(void)ng;
 	(void)stream_id;
 	(void)code;
-	if (flow && flow->kind == FLOW_BYTES)
-		stream_broken(stream_of_flow(flow), "given up by the peer");
-	return verdict(conn_glitch(conn));
+	return half_given_up(user, stream_user);
 }
 
 /* A window that opens by a crumb at a time is work without use. */

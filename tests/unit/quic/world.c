@@ -314,9 +314,12 @@ static void deliver(struct world *world, struct world_packet *packet)
 
 static void flush_all(struct world *world)
 {
-	for (size_t i = 0; i < world->node_count; i++)
+	for (size_t i = 0; i < world->node_count; i++) {
+		world->acting = &world->node[i];
 		(void)quic_endpoint_flush(world->node[i].endpoint, world->now, on_train,
 					  &world->node[i]);
+	}
+	world->acting = NULL;
 }
 
 /* The earliest thing that may happen, and its consequences. False: nothing ever will before
