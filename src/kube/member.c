@@ -108,3 +108,26 @@ json_t *kube_text(const char *format, ...)
 	free(bytes);
 	return text;
 }
+
+static void measure(const json_t *value, size_t depth, struct kube_size *size)
+{
+	const char *key;
+	json_t *member;
+	size_t index;
+	size->nodes++;
+	size->depth = depth > size->depth ? depth : size->depth;
+	json_object_foreach((json_t *)(uintptr_t)value, key, member)
+	{
+		measure(member, depth + 1, size);
+	}
+	json_array_foreach(value, index, member)
+	{
+		measure(member, depth + 1, size);
+	}
+}
+
+void kube_measure(const json_t *value, struct kube_size *ret_size)
+{
+	*ret_size = (struct kube_size){0};
+	measure(value, 0, ret_size);
+}

@@ -40,3 +40,11 @@ void kube_push(json_t *array, json_t *value);
 
 /* A JSON string of formatted text. */
 _must_use_ json_t *kube_text(const char *format, ...) _printf_(1, 2);
+
+/* How large a value is: all values in it, itself included; levels below it. */
+struct kube_size {
+	size_t nodes;
+	size_t depth;
+};
+
+void kube_measure(const json_t *value, struct kube_size *ret_size);

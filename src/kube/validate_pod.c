@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "kube/member.h"
@@ -9,6 +10,7 @@
 
 enum {
 	CONTAINERS_MAX = 32, /* of a pod, init containers included: what a report can carry */
+	LIST_MAX = 256,      /* ports, mounts, volumes: each is compared with all the others */
 	ID_NUMBER_MAX = 0x7fffffff, /* users and groups, as Kubernetes */
 	GRACE_MAX_S = 0x7fffffff,
 };
@@ -25,6 +27,19 @@ static bool is_repeated(const json_t *list, size_t index, const char *key, const
 			return true;
 	}
 	return false;
+}
+
+/* A list short enough to be looked at in pairs; a longer one is remarked upon and counts as empty.
+ */
+static size_t list_count(struct check *check, const json_t *object, const char *key, size_t max)
+{
+	char detail[64];
+	size_t count = json_array_size(json_object_get(object, key));
+	if (count <= max)
+		return count;
+	(void)snprintf(detail, sizeof(detail), "must have at most %zu elements", max);
+	check_forbidden(check, key, detail);
+	return 0;
 }
 
 static void validate_port(struct check *check, const json_t *ports, size_t index)
@@ -206,7 +221,8 @@ static void validate_container(struct check *check, const json_t *spec, const js
 	json_t *element;
 	validate_image(check, container);
 	const json_t *ports = json_object_get(container, "ports");
-	for (index = 0; index < json_array_size(ports); index++)
+	size_t port_count = list_count(check, container, "ports", LIST_MAX);
+	for (index = 0; index < port_count; index++)
 		validate_port(check, ports, index);
 	json_array_foreach(json_object_get(container, "env"), index, element)
 	{
@@ -214,7 +230,8 @@ static void validate_container(struct check *check, const json_t *spec, const js
 	}
 	validate_resources(check, json_object_get(container, "resources"));
 	const json_t *mounts = json_object_get(container, "volumeMounts");
-	for (index = 0; index < json_array_size(mounts); index++)
+	size_t mount_count = list_count(check, container, "volumeMounts", LIST_MAX);
+	for (index = 0; index < mount_count; index++)
 		validate_mount(check, spec, mounts, index);
 	validate_user(check, json_object_get(container, "securityContext"));
 }
@@ -224,7 +241,8 @@ static void validate_containers(struct check *check, const json_t *spec, const c
 				const json_t *earlier)
 {
 	const json_t *containers = json_object_get(spec, key);
-	for (size_t i = 0; i < json_array_size(containers); i++) {
+	size_t count = list_count(check, spec, key, CONTAINERS_MAX);
+	for (size_t i = 0; i < count; i++) {
 		const json_t *container = json_array_get(containers, i);
 		const char *name = kube_member_string(container, "name");
 		size_t mark = check_enter(check, "%s[%zu]", key, i);
@@ -241,10 +259,12 @@ static void validate_containers(struct check *check, const json_t *spec, const c
 	}
 }
 
-static void validate_volumes(struct check *check, const json_t *volumes)
+static void validate_volumes(struct check *check, const json_t *spec)
 {
 	static const char *const media[] = {"", "Memory", NULL};
-	for (size_t i = 0; i < json_array_size(volumes); i++) {
+	const json_t *volumes = json_object_get(spec, "volumes");
+	size_t count = list_count(check, spec, "volumes", LIST_MAX);
+	for (size_t i = 0; i < count; i++) {
 		const json_t *volume = json_array_get(volumes, i);
 		const json_t *limit = kube_member(volume, "emptyDir.sizeLimit");
 		const char *name = kube_member_string(volume, "name");
@@ -309,7 +329,7 @@ void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always
 				"must be at most 32, init containers included");
 	validate_containers(check, spec, "containers", NULL);
 	validate_containers(check, spec, "initContainers", containers);
-	validate_volumes(check, json_object_get(spec, "volumes"));
+	validate_volumes(check, spec);
 	validate_user(check, json_object_get(spec, "securityContext"));
 	validate_placement(check, spec);
 }

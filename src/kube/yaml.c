@@ -138,47 +138,12 @@ json_t *kube_yaml_scalar(const char *text)
 	return value;
 }
 
-static size_t node_count(const json_t *value)
-{
-	size_t count = 1, index;
-	const char *key;
-	json_t *member;
-	json_object_foreach((json_t *)(uintptr_t)value, key, member)
-	{
-		count += node_count(member);
-	}
-	json_array_foreach(value, index, member)
-	{
-		count += node_count(member);
-	}
-	return count;
-}
-
 static int builder_charge(struct builder *builder, size_t count)
 {
 	builder->node_count += count;
 	return builder->node_count <= KUBE_MANIFEST_NODES_MAX
 		       ? 0
 		       : refuse(builder, "document contains excessive aliasing or values", "");
-}
-
-/* Deepest nesting of @value; a scalar is 0. */
-static size_t value_depth(const json_t *value)
-{
-	size_t depth = 0, index;
-	const char *key;
-	json_t *member;
-	json_object_foreach((json_t *)(uintptr_t)value, key, member)
-	{
-		size_t inner = value_depth(member) + 1;
-		depth = inner > depth ? inner : depth;
-	}
-	json_array_foreach(value, index, member)
-	{
-		size_t inner = value_depth(member) + 1;
-		depth = inner > depth ? inner : depth;
-	}
-	return depth;
 }
 
 static int frame_put(struct builder *builder, struct frame *frame, json_t *value)
@@ -278,10 +243,12 @@ static int on_alias(struct builder *builder, const char *name)
 		if (strcmp(builder->anchors[i].name, name) != 0)
 			continue;
 		json_t *value = builder->anchors[i].value;
-		int r = builder_charge(builder, node_count(value));
+		struct kube_size size;
+		kube_measure(value, &size);
+		int r = builder_charge(builder, size.nodes);
 		if (r)
 			return r;
-		if (builder->depth + value_depth(value) > KUBE_MANIFEST_DEPTH_MAX)
+		if (builder->depth + size.depth > KUBE_MANIFEST_DEPTH_MAX)
 			return refuse(builder, "nested too deeply", "");
 		return builder_put(builder, json_deep_copy(value));
 	}
