@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -35,6 +36,7 @@ static inline void list_append(struct list *list, struct list *link)
 /* Unlink; the link is then an empty list, so unlinking twice is harmless. */
 static inline void list_remove(struct list *link)
 {
+	assert(link); /* as of list_first() on an empty list */
 	link->prev->next = link->next;
 	link->next->prev = link->prev;
 	list_init(link);

@@ -15,7 +15,6 @@ void node_stewards_update(struct node *node, struct mono now)
 	struct overlay_peer peer;
 	size_t count = 0;
 
-
 	if (node->config.steward)
 		ids[count++] = node->config.self.id;
 	map_for_each (entry, &node->stewards) {

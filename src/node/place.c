@@ -219,7 +219,7 @@ static void stop_surplus(struct node *node, struct mono now, const struct contro
 
 	if (workload)
 		(void)!node_dispose(node, now, &workload->object, &pod_uid, NODE_STOP_GRACE_S,
-				   &token);
+				    &token);
 }
 
 bool node_drain_controller(struct node *node, struct mono now)

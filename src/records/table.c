@@ -80,7 +80,7 @@ void table_remove(struct records *records, struct item *item)
 	enum record_kind kind = item->shown.record.key.kind;
 
 	if (map_remove(&records->items, bytes_of(item->key, RECORD_KEY_LEN)) != item)
-		assert(!"an item that is removed is in the table");
+		assert(false && "an item that is removed is in the table");
 	index_remove(&records->by_key[kind], item);
 	list_remove(&item->in_bucket);
 	records->folds[item->bucket] ^= item->fold;

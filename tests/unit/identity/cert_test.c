@@ -116,8 +116,8 @@ static void test_names_that_cannot_be_certified_are_refused(void **state)
 {
 	static const char *const names[] = {
 		"", "a\nb",
-		"x2345678901234567890123456789012345678901234567890123456"
-		"7890123456789"};
+		("x2345678901234567890123456789012345678901234567890123456"
+		 "7890123456789")};
 	struct fabric_made *fabric = world_fabric(1);
 	struct signer admit = credentials_admit(&fabric->credentials, CERT_FAMILY_API);
 	struct key key = world_key(2), none = {0};
