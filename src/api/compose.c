@@ -15,6 +15,10 @@
 #include "kube/node.h"
 #include "kube/pod.h"
 
+enum {
+	HEARTBEAT_MS = 5 * 60 * 1000, /* as Kubernetes writes it when nothing else changes */
+};
+
 struct composer {
 	const struct api_backend *backend;
 	struct compose_query query;
@@ -193,12 +197,22 @@ static void compose_deployments(struct composer *composer)
 
 /* Nodes. */
 
+/* A live machine is heard of all the time; that must not make it a changed object all the time. */
+static struct wall heartbeat(const struct api_member *member)
+{
+	struct wall heard = member->seen;
+
+	if (member->alive)
+		heard.ms -= heard.ms % HEARTBEAT_MS;
+	return heard.ms < member->joined.ms ? member->joined : heard;
+}
+
 static void add_node(void *arg, const struct api_member *member)
 {
 	struct composer *composer = arg;
 	struct kube_node_view view = {
 		.is_ready = member->alive,
-		.last_heard = member->seen,
+		.last_heard = heartbeat(member),
 		.ready_since = member->joined,
 		.resource_version = member->version,
 	};

@@ -347,6 +347,9 @@ static void conn_login(struct conn *conn)
 
 	if (count == 0)
 		return;
+	conn->login_ms = conn_now(conn);
+	conn->authenticated = false;
+	*conn->auth_error = 0;
 	if (conn->server->hooks.verify_user(conn->server->hooks.arg, chain, count, &conn->user,
 					    &err) == 0) {
 		conn->authenticated = true;
@@ -497,8 +500,12 @@ static void conn_update_reading(struct conn *conn)
 
 static void conn_begin(struct conn *conn, struct http_request *request)
 {
-	struct exchange *exchange = exchange_new(conn);
+	struct exchange *exchange;
 
+	/* A certificate may expire or be revoked while its connection is kept. */
+	if (conn->tls && conn_now(conn) - conn->login_ms > SERVER_LOGIN_MS)
+		conn_login(conn);
+	exchange = exchange_new(conn);
 	exchange->request = *request;
 	exchange->head = strcmp(request->method, "HEAD") == 0;
 	conn->exchange = exchange;

@@ -30,6 +30,7 @@ struct conn {
 	struct api_user user;
 	bool authenticated;
 	char auth_error[ERR_TEXT_MAX]; /* "" when there is none */
+	uint64_t login_ms;             /* when the certificate was last verified */
 
 	struct http_parser parser;
 	struct buf in;  /* plaintext received, not yet parsed */

@@ -38,6 +38,7 @@ enum {
 	SERVER_LINGER_MS = 1000,
 	SERVER_READ_CHUNK = 64 * 1024,
 	SERVER_PIPELINE_MAX = 64 * 1024, /* bytes read ahead while an answer is being sent */
+	SERVER_LOGIN_MS = 10000,         /* a kept connection's certificate is verified again */
 	SERVER_KEEPALIVE_S = 30,         /* TCP keep-alive: a dead peer without FIN is noticed */
 	SERVER_USER_TIMEOUT_MS = 60000,
 };

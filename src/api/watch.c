@@ -18,9 +18,8 @@
 #include "base/mem.h"
 
 enum {
-	BOOKMARK_MS = 60 * 1000,      /* as Kubernetes: about once a minute */
-	TIMEOUT_S_MAX = 24 * 60 * 60, /* a stream ends some day and is resumed */
-	TIMEOUT_S_DEFAULT = 60 * 60,
+	BOOKMARK_MS = 60 * 1000, /* as Kubernetes: about once a minute */
+	TIMEOUT_S_MAX = 60 * 60, /* then it is resumed, and its user is looked at again */
 };
 
 struct watch {
@@ -338,7 +337,7 @@ static uint64_t timeout_s(const struct call *call)
 	uint64_t seconds;
 
 	if (!text || !parse_u64(text, &seconds) || seconds == 0)
-		return TIMEOUT_S_DEFAULT;
+		return TIMEOUT_S_MAX;
 	return seconds < TIMEOUT_S_MAX ? seconds : TIMEOUT_S_MAX;
 }
 
