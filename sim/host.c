@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hosts: pods that take a while to start and to stop, and survive their daemon. */
+#include "world.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static struct sim_pod *pod_find(struct world *world, const struct uid *uid)
+{
+	return map_get(&world->pods_by_uid, bytes_of(uid->byte, UID_LEN));
+}
+
+bool host_is_alive(const struct sim_pod *pod)
+{
+	return pod->state == SIM_POD_STARTING || pod->state == SIM_POD_RUNNING;
+}
+
+static void presence_fill(struct presence *presence)
+{
+	char **texts[] = {&presence->pod_name, &presence->node_name, &presence->reason,
+			  &presence->message,  &presence->pod_ip,    &presence->host_ip};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (!*texts[i])
+			*texts[i] = mem_strdup("");
+}
+
+static struct sim_pod *pod_new(struct world *world, struct sim_machine *machine,
+			       const struct assignment *assignment, const struct tender *tender)
+{
+	struct sim_pod *pod = mem_new(struct sim_pod);
+
+	pod->uid = assignment->pod_uid;
+	pod->object_uid = tender->object.uid;
+	pod->machine = machine->index;
+	pod->slot = assignment->slot;
+	pod->presence.pod_uid = pod->uid;
+	pod->presence.pod_name = mem_strdup(assignment->pod_name);
+	object_ref_copy(&tender->object, &pod->presence.object);
+	pod->presence.generation = tender->generation;
+	pod->presence.slot = pod->slot;
+	pod->presence.epoch = assignment->epoch;
+	pod->presence.node = machine->id;
+	pod->presence.created_ms = world_wall(world).ms;
+	presence_fill(&pod->presence);
+	if (world->pod_count == world->pod_cap) {
+		world->pod_cap = world->pod_cap ? 2 * world->pod_cap : 256;
+		world->pods = mem_resize(world->pods, world->pod_cap, sizeof(struct sim_pod *));
+	}
+	world->pods[world->pod_count++] = pod;
+	(void)map_put(&world->pods_by_uid, bytes_of(pod->uid.byte, UID_LEN), pod);
+	return pod;
+}
+
+static void schedule_pod(struct world *world, const struct sim_pod *pod, int64_t in_us)
+{
+	struct sim_event *event = world_event(world, SIM_POD, in_us);
+
+	event->to = pod->machine;
+	event->pod_uid = pod->uid;
+}
+
+/* The tender inside an award, as the host process opens it. */
+static bool open_tender(const struct award *award, struct message *ret_tender)
+{
+	struct packet packet = {.is_envelope = true, .body = bytes_buf(&award->tender_envelope)};
+	struct node_id issuer;
+	struct buf bytes = {0};
+	bool opened;
+
+	packet_encode(&packet, &bytes);
+	opened = trust_peek(bytes_buf(&bytes), &issuer, ret_tender);
+	buf_deinit(&bytes);
+	return opened;
+}
+
+void host_start(struct world *world, struct sim_machine *machine, const struct award *award)
+{
+	struct message tender;
+
+	if (!open_tender(award, &tender)) {
+		world_violate(world, NULL, "%s was given an award without a tender", machine->name);
+		return;
+	}
+	for (size_t i = 0; i < award->assignment_count; i++) {
+		const struct assignment *assignment = &award->assignments[i];
+		uint64_t spread_ms = (uint64_t)(world->pod_start_ms_max - world->pod_start_ms_min);
+		struct sim_pod *pod;
+
+		if (pod_find(world, &assignment->pod_uid))
+			continue; /* the same order again */
+		pod = pod_new(world, machine, assignment, &tender.tender);
+		buf_append_bytes(&pod->manifest, bytes_buf(&award->manifest));
+		schedule_pod(
+			world, pod,
+			(world->pod_start_ms_min + (int64_t)world_random(world, spread_ms + 1)) *
+				US_PER_MS);
+		world->totals.pods_started++;
+		world_tell(world, &pod->object_uid, "%s starts slot %u", machine->name, pod->slot);
+	}
+	message_deinit(&tender);
+	checker_pods(world);
+}
+
+static void report(struct world *world, struct sim_pod *pod)
+{
+	struct sim_machine *machine = &world->machines[pod->machine];
+
+	if (!machine->node)
+		return;
+	node_pod_status(machine->node, machine_now(world, machine), &pod->presence);
+	machine_pump(world, machine);
+}
+
+/* Called from the pump of the machine's own node: it must not be entered again, so everything that
+ * is to be reported goes through the queue. */
+void host_stop(struct world *world, struct sim_machine *machine, const struct uid *pod_uid,
+	       const char *text)
+{
+	struct sim_pod *pod = pod_find(world, pod_uid);
+
+	if (!pod || !host_is_alive(pod))
+		return;
+	if (world->bug == SIM_BUG_NO_CONFIRM && strstr(text, "not confirmed"))
+		return;
+	if (strstr(text, "not confirmed"))
+		world->totals.self_stops++;
+	pod->state = SIM_POD_STOPPING;
+	pod->presence.terminating = true;
+	world->totals.pods_stopped++;
+	schedule_pod(world, pod, world->pod_stop_ms * US_PER_MS);
+	world_tell(world, &pod->object_uid, "%s stops slot %u: %s", machine->name, pod->slot, text);
+	checker_pods(world);
+}
+
+static void pod_runs(struct world *world, struct sim_pod *pod)
+{
+	struct sim_machine *machine = &world->machines[pod->machine];
+
+	if (world_random(world, 1000) < world->pod_failures) {
+		pod->state = SIM_POD_GONE;
+		pod->presence.phase = POD_GONE;
+		world_tell(world, &pod->object_uid, "%s cannot start slot %u", machine->name,
+			   pod->slot);
+	} else {
+		pod->state = SIM_POD_RUNNING;
+		pod->presence.phase = POD_RUNNING;
+		pod->presence.ready = true;
+		pod->presence.started_ms = world_wall(world).ms;
+		world_tell(world, &pod->object_uid, "%s runs slot %u", machine->name, pod->slot);
+		checker_workload(world, &pod->object_uid);
+	}
+	checker_pods(world);
+	report(world, pod);
+}
+
+void host_pod_event(struct world *world, const struct sim_event *event)
+{
+	struct sim_pod *pod = pod_find(world, &event->pod_uid);
+
+	switch (pod->state) {
+	case SIM_POD_STARTING:
+		pod_runs(world, pod);
+		break;
+	case SIM_POD_STOPPING:
+		pod->state = SIM_POD_GONE;
+		pod->presence.phase = POD_GONE;
+		pod->presence.ready = false;
+		report(world, pod);
+		break;
+	case SIM_POD_RUNNING:
+	case SIM_POD_GONE:
+		break; /* it was stopped before it ran, or lost its power */
+	}
+}
+
+void host_power_off(struct world *world, struct sim_machine *machine)
+{
+	for (size_t i = 0; i < world->pod_count; i++)
+		if (world->pods[i]->machine == machine->index)
+			world->pods[i]->state = SIM_POD_GONE;
+	machine->powered = false;
+}
+
+void host_recover(struct world *world, struct sim_machine *machine)
+{
+	for (size_t i = 0; i < world->pod_count; i++) {
+		struct sim_pod *pod = world->pods[i];
+
+		if (pod->machine != machine->index || pod->state == SIM_POD_GONE)
+			continue;
+		node_pod_recovered(machine->node, machine_now(world, machine), &pod->presence,
+				   bytes_buf(&pod->manifest));
+	}
+}
+
+void host_free(struct world *world)
+{
+	for (size_t i = 0; i < world->pod_count; i++) {
+		presence_deinit(&world->pods[i]->presence);
+		buf_deinit(&world->pods[i]->manifest);
+		free(world->pods[i]);
+	}
+	free(world->pods);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What people and accidents do to the world. */
+#include "world.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Any steward whose daemon runs; NULL when there is none. */
+static struct sim_machine *some_steward(struct world *world)
+{
+	size_t first = world_random(world, world->machine_count);
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct sim_machine *machine = &world->machines[(first + i) % world->machine_count];
+
+		if (machine->steward && machine->node)
+			return machine;
+	}
+	return NULL;
+}
+
+static void write_manifest(const struct sim_workload *workload, struct buf *out)
+{
+	buf_append_format(
+		out,
+		"{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{"
+		"\"creationTimestamp\":\"2027-01-15T08:00:00Z\",\"generation\":%llu,"
+		"\"name\":\"%s\",\"namespace\":\"default\",\"uid\":\"%s\"},"
+		"\"spec\":{\"replicas\":%u,\"selector\":{\"matchLabels\":{\"app\":\"%s\"}},"
+		"\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},\"spec\":{"
+		"\"containers\":[{\"image\":\"web:1\",\"name\":\"web\",\"resources\":{"
+		"\"requests\":{\"cpu\":\"%lldm\",\"memory\":\"64Mi\"}}}]}}}}",
+		(unsigned long long)workload->generation, workload->name,
+		uid_text(&workload->uid).text, workload->replicas, workload->name, workload->name,
+		(long long)workload->cpu_milli);
+}
+
+static struct object_ref workload_ref(struct sim_workload *workload)
+{
+	static char namespace[] = "default", kind[] = "Deployment";
+
+	return (struct object_ref){
+		.uid = workload->uid,
+		.namespace = namespace,
+		.kind = kind,
+		.name = workload->name,
+	};
+}
+
+static void put(struct world *world, struct sim_workload *workload)
+{
+	struct sim_machine *machine = some_steward(world);
+	struct object_ref ref = workload_ref(workload);
+	struct buf json = {0};
+	struct node_put request = {
+		.object = &ref,
+		.generation = workload->generation,
+		.expected_hlc = workload->generation == 1 ? 0 : UINT64_MAX,
+	};
+	uint64_t token, hlc;
+	int r;
+
+	assert(machine);
+	write_manifest(workload, &json);
+	request.json = bytes_buf(&json);
+	world_tell(world, &workload->uid, "%s is asked for %u replicas of %s", machine->name,
+		   workload->replicas, workload->name);
+	r = node_put(machine->node, machine_now(world, machine), &request, &token, &hlc);
+	if (r)
+		world_violate(world, &workload->uid, "%s refused to store %s: %d", machine->name,
+			      workload->name, r);
+	buf_deinit(&json);
+	machine_pump(world, machine);
+}
+
+/* Machines may go by the old target for a while: until news has reached all of them. */
+static void remember_target(struct world *world, struct sim_workload *workload)
+{
+	struct sim_target *old;
+
+	if (workload->old_count == ARRAY_LEN(workload->old)) {
+		memmove(workload->old, workload->old + 1,
+			sizeof(workload->old) - sizeof(workload->old[0]));
+		workload->old_count--;
+	}
+	old = &workload->old[workload->old_count++];
+	old->replicas = workload->replicas;
+	old->until_us =
+		world_is_whole(world) ? world->now_us + SIM_GRACE_MS * US_PER_MS : INT64_MAX;
+}
+
+size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli)
+{
+	size_t index = world->workload_count++;
+	struct sim_workload *workload = &world->workloads[index];
+	uint8_t random[UID_LEN];
+
+	assert(index < SIM_WORKLOADS_MAX);
+	for (size_t i = 0; i < sizeof(random); i++)
+		random[i] = (uint8_t)world_random(world, 256);
+	*workload = (struct sim_workload){
+		.uid = uid_from_random(random),
+		.generation = 1,
+		.replicas = replicas,
+		.cpu_milli = cpu_milli,
+		.applied_us = world->now_us,
+	};
+	(void)snprintf(workload->name, sizeof(workload->name), "web-%zu", index);
+	put(world, workload);
+	return index;
+}
+
+void world_scale(struct world *world, size_t index, uint32_t replicas)
+{
+	struct sim_workload *workload = &world->workloads[index];
+
+	if (workload->deleted)
+		return;
+	remember_target(world, workload);
+	workload->replicas = replicas;
+	workload->generation++;
+	put(world, workload);
+}
+
+void world_delete(struct world *world, size_t index)
+{
+	struct sim_workload *workload = &world->workloads[index];
+	struct sim_machine *machine = some_steward(world);
+	struct object_ref ref = workload_ref(workload);
+	struct uid none = {0};
+	uint64_t token;
+	int r;
+
+	if (workload->deleted)
+		return;
+	remember_target(world, workload);
+	workload->replicas = 0;
+	workload->deleted = true;
+	world_tell(world, &workload->uid, "%s is asked to delete %s", machine->name,
+		   workload->name);
+	r = node_dispose(machine->node, machine_now(world, machine), &ref, &none, 0, &token);
+	if (r)
+		world_violate(world, &workload->uid, "%s refused to delete %s: %d", machine->name,
+			      workload->name, r);
+	machine_pump(world, machine);
+}
+
+static void end_daemon(struct world *world, struct sim_machine *machine)
+{
+	/* What was written down a moment ago, as the daemon does every minute. */
+	machine->kept =
+		node_keep_time(machine->node, machine_now(world, machine), world_wall(world));
+	node_free(machine->node);
+	machine->node = NULL;
+	machine->tick_at_us = INT64_MAX;
+	network_process_ended(world, machine->index);
+}
+
+void world_power_off(struct world *world, size_t index)
+{
+	struct sim_machine *machine = &world->machines[index];
+
+	if (!machine->powered)
+		return;
+	world_tell(world, NULL, "%s loses power", machine->name);
+	host_power_off(world, machine);
+	if (machine->node)
+		end_daemon(world, machine);
+}
+
+void world_kill_daemon(struct world *world, size_t index)
+{
+	struct sim_machine *machine = &world->machines[index];
+
+	if (!machine->node)
+		return;
+	world_tell(world, NULL, "the daemon of %s is killed", machine->name);
+	end_daemon(world, machine);
+}
+
+void world_power_on(struct world *world, size_t index, bool keep_state)
+{
+	struct sim_machine *machine = &world->machines[index];
+
+	if (machine->node)
+		return;
+	machine->powered = true;
+	if (!keep_state) {
+		map_for_each (entry, &machine->disk) {
+			struct buf *envelope =
+				map_remove(&machine->disk, bytes_of(entry->key, entry->key_len));
+
+			buf_deinit(envelope);
+			free(envelope);
+		}
+		machine->kept = (struct fabric_time_kept){0};
+	}
+	checker_joined(world);
+	world_boot(world, index, !keep_state);
+}
+
+void world_partition(struct world *world, size_t first_of_other_side)
+{
+	world_tell(world, NULL, "n0..n%zu and n%zu..n%zu are cut apart", first_of_other_side - 1,
+		   first_of_other_side, world->machine_count - 1);
+	for (size_t i = 0; i < world->machine_count; i++)
+		world->network.side[i] = i >= first_of_other_side;
+	network_sides_changed(world);
+}
+
+void world_heal(struct world *world)
+{
+	world_tell(world, NULL, "all hear each other again");
+	memset(world->network.side, 0, sizeof(world->network.side));
+	checker_joined(world);
+}
+
+bool world_is_whole(const struct world *world)
+{
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (world->network.side[i] != world->network.side[0] || !world->machines[i].node)
+			return false;
+	return true;
+}

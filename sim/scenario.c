@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scenario.h"
+
+#include <string.h>
+
+enum {
+	START_MS = 5000, /* by then the machines have met */
+};
+
+static void apply(struct world *world, uint64_t replicas)
+{
+	(void)world_apply(world, (uint32_t)replicas, 100);
+}
+
+static void scale(struct world *world, uint64_t argument)
+{
+	if (world->workload_count)
+		world_scale(world, argument / 100 % world->workload_count,
+			    (uint32_t)(argument % 100));
+}
+
+static void delete (struct world *world, uint64_t workload)
+{
+	if (world->workload_count)
+		world_delete(world, workload % world->workload_count);
+}
+
+static void power_off(struct world *world, uint64_t machine)
+{
+	world_power_off(world, machine);
+}
+
+static void kill_daemon(struct world *world, uint64_t machine)
+{
+	world_kill_daemon(world, machine);
+}
+
+static void power_on(struct world *world, uint64_t machine)
+{
+	world_power_on(world, machine, true);
+}
+
+static void power_on_empty(struct world *world, uint64_t machine)
+{
+	world_power_on(world, machine, false);
+}
+
+static void partition(struct world *world, uint64_t first_of_other_side)
+{
+	world_partition(world, first_of_other_side);
+}
+
+static void heal(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_heal(world);
+}
+
+static void calm(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_tell(world, NULL, "the network is good again");
+	world->network.loss = world->network.vanish = world->network.duplication = 0;
+	world->network.jitter_us = 1000;
+	world->pod_failures = 0;
+}
+
+/* ---- the scenarios ---- */
+
+static void prepare_placement(struct world *world)
+{
+	world_boot_all(world);
+	for (int64_t i = 0; i < 10; i++)
+		world_action(world, START_MS + 20 * i, apply, 1 + (uint64_t)i);
+	world_action(world, START_MS + 3000, apply, world->machine_count);
+	world_action(world, START_MS + 4000, delete, 3);
+}
+
+static void prepare_one_machine(struct world *world)
+{
+	world_boot_all(world);
+	world_action(world, 1000, apply, 3);
+	world_action(world, 1001, apply, 1);
+	world_action(world, 20000, scale, 0 * 100 + 5);
+	world_action(world, 30000, delete, 1);
+	world_action(world, 40000, kill_daemon, 0);
+	world_action(world, 41000, power_on, 0);
+}
+
+static void prepare_uneven(struct world *world)
+{
+	world_boot_all(world);
+	world_action(world, START_MS, apply, 3 * world->machine_count + 1);
+	world_action(world, START_MS + 10, apply, world->machine_count + 2);
+	world_action(world, START_MS + 8000, apply, 1);
+}
+
+static void prepare_loss(struct world *world)
+{
+	world_boot_all(world);
+	world->network.loss = 100;
+	world->network.vanish = 30;
+	world->network.duplication = 50;
+	world->network.jitter_us = 30 * US_PER_MS;
+	world->pod_failures = 50;
+	world->distinct = false;
+	for (int64_t i = 0; i < 8; i++)
+		world_action(world, START_MS + 500 * i, apply, 1 + (uint64_t)i % 5);
+	world_action(world, START_MS + 20000, scale, 1 * 100 + 6);
+	world_action(world, START_MS + 25000, delete, 2);
+	world_action(world, 45000, calm, 0);
+}
+
+static void prepare_crash(struct world *world)
+{
+	world_boot_all(world);
+	for (int64_t i = 0; i < 6; i++)
+		world_action(world, START_MS + 100 * i, apply, 2 + (uint64_t)i);
+	/* A steward right after it was asked, a worker, a daemon alone. */
+	world_action(world, START_MS + 103, power_off, 1);
+	world_action(world, START_MS + 10000, power_off, world->machine_count - 1);
+	world_action(world, START_MS + 12000, kill_daemon, world->machine_count - 2);
+	world_action(world, START_MS + 14000, power_on, world->machine_count - 2);
+	world_action(world, START_MS + 30000, power_on, 1);
+	world_action(world, START_MS + 40000, power_on_empty, world->machine_count - 1);
+	world_action(world, START_MS + 42000, kill_daemon, 2);
+	world_action(world, START_MS + 60000, power_on, 2);
+	/* Copies that run side by side are not moved apart again. */
+	world->distinct = false;
+}
+
+static void prepare_partition(struct world *world)
+{
+	size_t half = world->machine_count / 2;
+
+	world_boot_all(world);
+	for (int64_t i = 0; i < 5; i++)
+		world_action(world, START_MS + 100 * i, apply, 2 + (uint64_t)i);
+	world_action(world, START_MS + 5000, partition, half);
+	world_action(world, START_MS + 25000, scale, 1 * 100 + 2);
+	world_action(world, START_MS + 26000, delete, 2);
+	world_action(world, START_MS + 27000, apply, 4);
+	world_action(world, START_MS + 40000, heal, 0);
+	world_action(world, START_MS + 80000, partition, half / 2 + 1);
+	world_action(world, START_MS + 83000, heal, 0); /* over before anyone is lost */
+	world->distinct = false;
+}
+
+static void prepare_churn(struct world *world)
+{
+	int64_t at_ms = START_MS;
+
+	world_boot_all(world);
+	for (int64_t i = 0; i < 6; i++)
+		world_action(world, START_MS + 50 * i, apply, 2 + (uint64_t)i % 4);
+	/* One machine at a time goes and comes, in every way, stewards among them. */
+	for (int turn = 0; turn < 8; turn++) {
+		uint64_t machine = world_random(world, world->machine_count);
+		bool daemon_only = world_random(world, 2);
+		int64_t away_ms = 500 + (int64_t)world_random(world, 20000);
+
+		at_ms += 1000 + (int64_t)world_random(world, 5000);
+		world_action(world, at_ms, daemon_only ? kill_daemon : power_off, machine);
+		at_ms += away_ms;
+		world_action(world, at_ms, world_random(world, 4) ? power_on : power_on_empty,
+			     machine);
+		world_action(world, at_ms + 100, scale,
+			     world_random(world, 6) * 100 + 1 + world_random(world, 6));
+	}
+	world->distinct = false;
+}
+
+/* All of it at once, then quiet. */
+static void prepare_soak(struct world *world)
+{
+	int64_t at_ms = START_MS;
+
+	world_boot_all(world);
+	world->network.loss = 50;
+	world->network.vanish = 10;
+	world->network.duplication = 20;
+	world->network.jitter_us = 5 * US_PER_MS;
+	world->pod_failures = 30;
+	world->pod_start_ms_max = 4000;
+	world->distinct = false;
+	for (int turn = 0; turn < 10; turn++) {
+		world_action(world, at_ms, apply, 1 + world_random(world, 8));
+		world_action(world, at_ms + 100, scale,
+			     world_random(world, 10) * 100 + world_random(world, 8));
+		if (world_random(world, 2)) {
+			world_action(world, at_ms + 200, partition,
+				     1 + world_random(world, world->machine_count - 1));
+			world_action(world, at_ms + 5000 + (int64_t)world_random(world, 15000),
+				     heal, 0);
+		} else {
+			uint64_t machine = world_random(world, world->machine_count);
+
+			world_action(world, at_ms + 300,
+				     world_random(world, 2) ? kill_daemon : power_off, machine);
+			world_action(world, at_ms + 1000 + (int64_t)world_random(world, 18000),
+				     power_on, machine);
+		}
+		if (world_random(world, 3) == 0)
+			world_action(world, at_ms + 12000, delete, world_random(world, 10));
+		at_ms += 20000;
+	}
+	world_action(world, at_ms, calm, 0);
+}
+
+static const struct scenario scenarios[] = {
+	{"placement", "a hundred machines place eleven workloads", 100, 5, 20000,
+	 prepare_placement},
+	{"one-machine", "a fabric of one runs its own work", 1, 1, 60000, prepare_one_machine},
+	{"uneven", "more replicas than machines", 7, 3, 30000, prepare_uneven},
+	{"loss", "messages are lost, late, doubled, and pods fail to start", 20, 5, 120000,
+	 prepare_loss},
+	{"crash", "machines lose power or their daemon, and come back", 12, 5, 130000,
+	 prepare_crash},
+	{"partition", "the fabric falls into halves, which go on and meet again", 12, 5, 140000,
+	 prepare_partition},
+	{"churn", "one machine after the other goes and comes back", 16, 5, 300000, prepare_churn},
+	{"soak", "all of it at once", 16, 5, 330000, prepare_soak},
+};
+
+const struct scenario *scenario_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+		if (strcmp(scenarios[i].name, name) == 0)
+			return &scenarios[i];
+	return NULL;
+}
+
+const struct scenario *scenario_next(size_t *position)
+{
+	return *position < ARRAY_LEN(scenarios) ? &scenarios[(*position)++] : NULL;
+}

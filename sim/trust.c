@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Envelopes of the simulated world: the shape of identity's, with a keyed hash in place of a
+ * signature. Certificates are the machine's id itself; a machine knows those of its own connections
+ * and has to ask for others, as in life.
+ *
+ *	issuer 32 | fabric ms 8 | nonce 16 | payload | mac 8
+ */
+#include "world.h"
+
+#include <string.h>
+
+#include <sodium.h>
+
+#include "base/mem.h"
+
+enum {
+	AT_TIME = ID_LEN,
+	AT_NONCE = AT_TIME + 8,
+	AT_PAYLOAD = AT_NONCE + NODE_TRUST_NONCE_LEN,
+	MAC_LEN = crypto_shorthash_BYTES,
+	FRESH_MS = 30 * 1000, /* SPEC: clock skew +-30 s */
+};
+
+static void make_mac(struct bytes over, uint8_t mac[MAC_LEN])
+{
+	static const uint8_t key[crypto_shorthash_KEYBYTES] = "simulated world";
+
+	crypto_shorthash(mac, over.ptr, over.len, key);
+}
+
+static void seal(void *self, struct wall now, struct bytes payload, struct buf *out)
+{
+	struct sim_machine *machine = self;
+	uint8_t head[AT_PAYLOAD], mac[MAC_LEN];
+	uint64_t nonce[2] = {prng_next(&machine->world->prng), prng_next(&machine->world->prng)};
+	size_t start = out->len;
+
+	memcpy(head, machine->id.byte, ID_LEN);
+	memcpy(head + AT_TIME, &now.ms, 8);
+	memcpy(head + AT_NONCE, nonce, sizeof(nonce));
+	buf_append(out, head, sizeof(head));
+	buf_append_bytes(out, payload);
+	make_mac(bytes_of(out->ptr + start, out->len - start), mac);
+	buf_append(out, mac, sizeof(mac));
+}
+
+static int parse(struct bytes envelope, struct node_signed *ret)
+{
+	uint8_t mac[MAC_LEN];
+
+	if (envelope.len < AT_PAYLOAD + MAC_LEN)
+		return NODE_TRUST_E_MALFORMED;
+	make_mac(bytes_of(envelope.ptr, envelope.len - MAC_LEN), mac);
+	if (memcmp(mac, envelope.ptr + envelope.len - MAC_LEN, MAC_LEN) != 0)
+		return NODE_TRUST_E_SIGNATURE;
+	memcpy(ret->issuer.byte, envelope.ptr, ID_LEN);
+	memcpy(ret->leaf.byte, envelope.ptr, ID_LEN);
+	memcpy(&ret->signed_at.ms, envelope.ptr + AT_TIME, 8);
+	memcpy(ret->nonce, envelope.ptr + AT_NONCE, NODE_TRUST_NONCE_LEN);
+	ret->payload = bytes_of(envelope.ptr + AT_PAYLOAD, envelope.len - AT_PAYLOAD - MAC_LEN);
+	return 0;
+}
+
+static struct sim_machine *find_leaf(struct world *world, const struct digest *leaf)
+{
+	struct node_id id;
+
+	memcpy(id.byte, leaf->byte, ID_LEN);
+	return network_find(world, &id);
+}
+
+static int open_envelope(void *self, struct wall now, struct bytes envelope,
+			 struct node_signed *ret)
+{
+	struct sim_machine *machine = self;
+	const struct sim_machine *issuer;
+	int r = parse(envelope, ret);
+
+	(void)now;
+	if (r)
+		return r;
+	issuer = find_leaf(machine->world, &ret->leaf);
+	if (!issuer)
+		return NODE_TRUST_E_REFUSED;
+	return machine->leaves[issuer->index] ? 0 : NODE_TRUST_E_LEAF;
+}
+
+/* Two maps of nonces take turns: together they reach back over the time that is fresh. */
+static void turn_window(struct sim_machine *machine, struct wall now)
+{
+	if (now.ms - machine->seen_since_ms < 2 * FRESH_MS)
+		return;
+	map_deinit(&machine->seen[1]);
+	machine->seen[1] = machine->seen[0];
+	map_init(&machine->seen[0], 1);
+	machine->seen_since_ms = now.ms;
+}
+
+static int fresh(void *self, struct wall now, const struct node_signed *opened)
+{
+	struct sim_machine *machine = self;
+	struct bytes nonce = bytes_of(opened->nonce, NODE_TRUST_NONCE_LEN);
+
+	if (opened->signed_at.ms < now.ms - FRESH_MS || opened->signed_at.ms > now.ms + FRESH_MS)
+		return NODE_TRUST_E_STALE;
+	turn_window(machine, now);
+	if (map_get(&machine->seen[0], nonce) || map_get(&machine->seen[1], nonce))
+		return NODE_TRUST_E_REPLAY;
+	(void)map_put(&machine->seen[0], nonce, machine);
+	return 0;
+}
+
+static bool is_steward(void *self, const struct digest *leaf, const char *namespace)
+{
+	struct sim_machine *machine = self;
+	const struct sim_machine *issuer = find_leaf(machine->world, leaf);
+
+	(void)namespace;
+	return issuer && machine->leaves[issuer->index] && issuer->steward;
+}
+
+static bool leaf_get(void *self, const struct digest *leaf, struct leaf *ret_leaf)
+{
+	struct sim_machine *machine = self;
+	const struct sim_machine *issuer = find_leaf(machine->world, leaf);
+
+	if (!issuer || !machine->leaves[issuer->index])
+		return false;
+	*ret_leaf = (struct leaf){.cert_count = 1};
+	buf_append(&ret_leaf->certs[0], leaf->byte, ID_LEN);
+	return true;
+}
+
+static bool leaf_add(void *self, struct wall now, const struct leaf *leaf)
+{
+	struct sim_machine *machine = self;
+	const struct sim_machine *issuer;
+	struct digest digest;
+
+	(void)now;
+	if (leaf->cert_count != 1 || leaf->certs[0].len != ID_LEN)
+		return false;
+	memcpy(digest.byte, leaf->certs[0].ptr, ID_LEN);
+	issuer = find_leaf(machine->world, &digest);
+	if (!issuer)
+		return false;
+	machine->leaves[issuer->index] = true;
+	return true;
+}
+
+struct node_trust trust_of(struct sim_machine *machine)
+{
+	static const struct node_trust_ops ops = {
+		.seal = seal,
+		.open = open_envelope,
+		.fresh = fresh,
+		.is_steward = is_steward,
+		.leaf_get = leaf_get,
+		.leaf_add = leaf_add,
+	};
+
+	return (struct node_trust){.ops = &ops, .self = machine};
+}
+
+struct digest trust_leaf(const struct sim_machine *machine)
+{
+	struct digest leaf;
+
+	memcpy(leaf.byte, machine->id.byte, ID_LEN);
+	return leaf;
+}
+
+void trust_deinit(struct sim_machine *machine)
+{
+	map_deinit(&machine->seen[0]);
+	map_deinit(&machine->seen[1]);
+}
+
+void trust_reset(struct sim_machine *machine, uint64_t seed)
+{
+	trust_deinit(machine);
+	map_init(&machine->seen[0], seed);
+	map_init(&machine->seen[1], seed);
+	memset(machine->leaves, 0, sizeof(machine->leaves));
+	machine->leaves[machine->index] = true;
+}
+
+bool trust_peek(struct bytes packet, struct node_id *ret_issuer, struct message *ret_message)
+{
+	struct node_signed opened;
+	struct packet parsed;
+
+	if (packet_decode(packet, &parsed) != 0 || !parsed.is_envelope ||
+	    parse(parsed.body, &opened) != 0)
+		return false;
+	*ret_issuer = opened.issuer;
+	return message_decode(opened.payload, ret_message) == 0;
+}
