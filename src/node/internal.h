@@ -79,6 +79,7 @@ struct node {
 	bool facts_known;
 	struct buf facts_written;
 	struct mono facts_due;
+	struct mono started, disown_due;
 	bool workloads_dirty;
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
@@ -118,6 +119,11 @@ void node_workloads_touch_all(struct node *node);
 void node_workload_changed(struct node *node, const struct record *record, bool removed);
 void node_workloads_deinit(struct node *node);
 
+/* disown.c */
+void node_disown_soon(struct node *node);
+void node_disown(struct node *node, struct mono now);
+void node_disown_check(struct node *node, const struct record *record);
+
 /* workload.c */
 struct workload *workload_read(const struct record *record);
 void workload_free(struct workload *workload);
@@ -137,3 +143,5 @@ void node_pods_stop_matching(struct node *node, const struct uid *uid, uint32_t 
 			     const char *text);
 void node_facts_publish(struct node *node, struct mono now);
 void node_pods_deinit(struct node *node);
+/* Publish that a pod is gone which this process knows only from an older one's presence. */
+void node_presence_gone(struct node *node, struct mono now, const struct presence *presence);

@@ -51,6 +51,8 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->config.self.name = node->name;
 	node->last = now;
 	node->facts_due = MONO_NEVER;
+	node->started = now;
+	node->disown_due = MONO_NEVER;
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
 		fabric_time_set(&node->time, now, config->fabric);
@@ -371,6 +373,8 @@ void node_tick(struct node *node, struct mono now)
 	node_parked_expire(node, now);
 	if (mono_reached(now, node->facts_due))
 		node_facts_publish(node, now);
+	if (mono_reached(now, node->disown_due))
+		node_disown(node, now);
 	node_pump(node, now);
 }
 
@@ -382,6 +386,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, market_deadline(node->market));
 	deadline = mono_min(deadline, controller_deadline(node->controller));
 	deadline = mono_min(deadline, node_parked_deadline(node));
+	deadline = mono_min(deadline, node->disown_due);
 	return mono_min(deadline, node->facts_due);
 }
 

@@ -25,6 +25,7 @@ enum {
 	NODE_PARKED_MAX = 256,  /* envelopes that wait for their issuer's certificate */
 	NODE_PARKED_MS = 3000,  /* then they are dropped and counted */
 	NODE_STOP_GRACE_S = 30, /* Kubernetes' default where the manifest says nothing */
+	NODE_DISOWN_MS = 5000,  /* from the start: until then its host names what survived */
 	NODE_FACTS_MS = 1000,   /* changed usage figures of our facts are published this often */
 };
 

@@ -190,6 +190,8 @@ static void record_changed(struct node *node, const struct record *record,
 	queued->effect.key = record->key;
 	queued->effect.change = change;
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
+	if (change != RECORDS_REMOVED)
+		node_disown_check(node, record);
 	if (record->key.kind == RECORD_TOMBSTONE)
 		node_pods_stop_matching(node, &record->key.uid, NODE_STOP_GRACE_S, "deleted");
 }

@@ -58,6 +58,16 @@ static void presence_publish(struct node *node, struct mono now, struct local_po
 	record_deinit(&record);
 }
 
+void node_presence_gone(struct node *node, struct mono now, const struct presence *presence)
+{
+	struct local_pod pod = {.presence = *presence}; /* borrowed */
+
+	pod.presence.phase = POD_GONE;
+	pod.presence.ready = false;
+	presence_publish(node, now, &pod);
+	buf_deinit(&pod.written);
+}
+
 static struct local_pod *local_pod_new(struct node *node, const struct presence *presence)
 {
 	struct local_pod *pod = mem_new(struct local_pod);
