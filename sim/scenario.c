@@ -212,14 +212,14 @@ static const struct scenario scenarios[] = {
 	 prepare_placement},
 	{"one-machine", "a fabric of one runs its own work", 1, 1, 60000, prepare_one_machine},
 	{"uneven", "more replicas than machines", 7, 3, 30000, prepare_uneven},
-	{"loss", "messages are lost, late, doubled, and pods fail to start", 20, 5, 120000,
+	{"loss", "messages are lost, late, doubled, and pods fail to start", 20, 5, 370000,
 	 prepare_loss},
 	{"crash", "machines lose power or their daemon, and come back", 12, 5, 130000,
 	 prepare_crash},
 	{"partition", "the fabric falls into halves, which go on and meet again", 12, 5, 140000,
 	 prepare_partition},
 	{"churn", "one machine after the other goes and comes back", 16, 5, 300000, prepare_churn},
-	{"soak", "all of it at once", 16, 5, 330000, prepare_soak},
+	{"soak", "all of it at once", 16, 5, 530000, prepare_soak},
 };
 
 const struct scenario *scenario_find(const char *name)
