@@ -20,7 +20,7 @@ void settings_encode(const struct settings *settings, struct buf *out)
 	for (size_t i = 0; i < options->label_count; i++)
 		(void)json_object_set_new(labels, options->labels[i].key,
 					  json_string(options->labels[i].value));
-	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s?,s:b,s:b,s:b,s:b,s:o,s:o}", "node",
+	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:o,s:o}", "node",
 			 options->node_name, "state", options->state_dir, "run", options->run_dir,
 			 "rest-host", options->rest_host, "rest-port", (int)options->rest_port,
 			 "insecure", (int)options->rest_insecure, "mesh-host", options->mesh_host,
@@ -61,7 +61,7 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 	struct options *options = &ret_settings->options;
 
 	if (!json ||
-	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s?s?,s:b,s:b,s:b,s:b,s:o,s:o}",
+	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s?s,s:b,s:b,s:b,s:b,s:o,s:o}",
 			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
 			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
 			"mesh-port", &mesh_port, "join", &join, "no-schedule", &no_schedule,
