@@ -164,7 +164,7 @@ static void warn_all(struct exchange *exchange, const json_t *warnings)
 	size_t i;
 	const json_t *warning;
 
-	json_array_foreach(warnings, i, warning)
+	json_array_foreach (warnings, i, warning)
 		exchange_warning(exchange, json_string_value(warning));
 }
 

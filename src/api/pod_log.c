@@ -176,8 +176,7 @@ static bool has_container(const json_t *spec, const char *list, const char *name
 	const json_t *container;
 	size_t i;
 
-	json_array_foreach(json_object_get(spec, list), i, container)
-	{
+	json_array_foreach (json_object_get(spec, list), i, container) {
 		const char *other = json_string_value(json_object_get(container, "name"));
 
 		if (other && strcmp(other, name) == 0)
@@ -207,7 +206,7 @@ static bool choose_container(struct call *call, const json_t *pod, struct api_lo
 		(void)snprintf(options->container, sizeof(options->container), "%s", only);
 		return true;
 	}
-	json_array_foreach(containers, i, container)
+	json_array_foreach (containers, i, container)
 		buf_append_format(&names, "%s%s", i ? " " : "",
 				  json_string_value(json_object_get(container, "name")));
 	fail_container(call, &names, asked && *asked ? asked : NULL);
@@ -220,8 +219,7 @@ static const json_t *status_of(const json_t *pod, const char *list, const char *
 	const json_t *status;
 	size_t i;
 
-	json_array_foreach(json_object_get(json_object_get(pod, "status"), list), i, status)
-	{
+	json_array_foreach (json_object_get(json_object_get(pod, "status"), list), i, status) {
 		const char *name = json_string_value(json_object_get(status, "name"));
 
 		if (name && strcmp(name, container) == 0)

@@ -97,8 +97,7 @@ static json_t *sentence_of(const struct kube_resource *resource, const char *int
 	json_t *finding;
 	buf_append_format(&text, "%s in version \"%s\" cannot be handled as a %s: %s",
 			  resource->kind, resource->version, resource->kind, intro);
-	json_array_foreach(findings, index, finding)
-	{
+	json_array_foreach (findings, index, finding) {
 		buf_append_format(&text, "%s%s%s%s", index ? ", " : "", format,
 				  json_string_value(finding), *format ? "\"" : "");
 	}
@@ -123,8 +122,7 @@ static int admit_fields(json_t *object, const struct kube_resource *resource,
 		r = refuse(ret, sentence_of(resource, "strict decoding error: ", findings.unknown,
 					    "unknown field \""));
 	} else if (validation == KUBE_VALIDATION_WARN) {
-		json_array_foreach(findings.unknown, index, path)
-		{
+		json_array_foreach (findings.unknown, index, path) {
 			warning_push(ret->warnings,
 				     kube_text("unknown field \"%s\"", json_string_value(path)));
 		}

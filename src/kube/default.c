@@ -65,13 +65,11 @@ static void default_container(json_t *container)
 		       image_is_moving(kube_member_string(container, "image")) ? "Always"
 									       : "IfNotPresent");
 	kube_set_missing(container, "resources", json_object());
-	json_array_foreach(json_object_get(container, "ports"), index, element)
-	{
+	json_array_foreach (json_object_get(container, "ports"), index, element) {
 		if (json_is_object(element))
 			default_string(element, "protocol", "TCP");
 	}
-	json_array_foreach(json_object_get(container, "env"), index, element)
-	{
+	json_array_foreach (json_object_get(container, "env"), index, element) {
 		json_t *field = kube_member(element, "valueFrom.fieldRef");
 		if (json_is_object(field))
 			default_string(field, "apiVersion", "v1");
@@ -92,16 +90,13 @@ static void default_pod_spec(json_t *spec)
 	default_string(spec, "dnsPolicy", "ClusterFirst");
 	default_string(spec, "schedulerName", "default-scheduler");
 	kube_set_missing(spec, "securityContext", json_object());
-	json_array_foreach(json_object_get(spec, "containers"), index, element)
-	{
+	json_array_foreach (json_object_get(spec, "containers"), index, element) {
 		default_container(element);
 	}
-	json_array_foreach(json_object_get(spec, "initContainers"), index, element)
-	{
+	json_array_foreach (json_object_get(spec, "initContainers"), index, element) {
 		default_container(element);
 	}
-	json_array_foreach(json_object_get(spec, "volumes"), index, element)
-	{
+	json_array_foreach (json_object_get(spec, "volumes"), index, element) {
 		/* A volume that names no source is an emptyDir. */
 		if (json_is_object(element) && json_object_size(element) == 1 &&
 		    json_object_get(element, "name"))
@@ -117,8 +112,7 @@ static void default_requests(json_t *container)
 	json_t *limits = json_object_get(resources, "limits");
 	const char *name;
 	json_t *limit;
-	json_object_foreach(limits, name, limit)
-	{
+	json_object_foreach (limits, name, limit) {
 		json_t *requests = kube_object_at(resources, "requests");
 		if (requests)
 			kube_set_missing(requests, name, json_incref(limit));
@@ -136,8 +130,7 @@ static void default_pod(json_t *object)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		size_t index;
 		json_t *container;
-		json_array_foreach(json_object_get(spec, lists[i]), index, container)
-		{
+		json_array_foreach (json_object_get(spec, lists[i]), index, container) {
 			default_requests(container);
 		}
 	}

@@ -224,8 +224,7 @@ static json_t *selector_text(const json_t *object)
 	struct buf text = {0};
 	const char *key;
 	json_t *value;
-	json_object_foreach(kube_member(object, "spec.selector.matchLabels"), key, value)
-	{
+	json_object_foreach (kube_member(object, "spec.selector.matchLabels"), key, value) {
 		const char *word = json_string_value(value);
 		buf_append_format(&text, "%s%s=%s", text.len ? "," : "", key, word ? word : "");
 	}

@@ -95,8 +95,7 @@ static int value_settle(json_t *value, size_t depth, size_t *count)
 		if (json_is_null(member))
 			(void)json_object_del(value, key); /* it is there */
 	}
-	json_array_foreach(value, index, member)
-	{
+	json_array_foreach (value, index, member) {
 		if (value_settle(member, depth + 1, count) != 0)
 			return -E2BIG;
 	}

@@ -116,12 +116,10 @@ static void measure(const json_t *value, size_t depth, struct kube_size *size)
 	size_t index;
 	size->nodes++;
 	size->depth = depth > size->depth ? depth : size->depth;
-	json_object_foreach((json_t *)(uintptr_t)value, key, member)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)value, key, member) {
 		measure(member, depth + 1, size);
 	}
-	json_array_foreach(value, index, member)
-	{
+	json_array_foreach (value, index, member) {
 		measure(member, depth + 1, size);
 	}
 }

@@ -48,8 +48,7 @@ void kube_patch_merge(json_t *object, const json_t *patch)
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)patch, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)patch, key, value) {
 		if (json_is_null(value)) {
 			(void)json_object_del(object, key); /* it may not be there */
 			continue;

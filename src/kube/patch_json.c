@@ -238,8 +238,7 @@ int kube_patch_json(json_t *object, const json_t *operations, struct err *err)
 		return refuse(&patcher, "too many operations", "");
 	kube_measure(object, &size);
 	patcher.node_count = size.nodes;
-	json_array_foreach(operations, index, operation)
-	{
+	json_array_foreach (operations, index, operation) {
 		r = operation_run(&patcher, operation);
 		if (r)
 			break;

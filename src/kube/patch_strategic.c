@@ -67,14 +67,12 @@ static json_t *list_ordered(const json_t *list, const char *key, const json_t *o
 	json_t *sorted = json_array();
 	size_t index;
 	json_t *element;
-	json_array_foreach(order, index, element)
-	{
+	json_array_foreach (order, index, element) {
 		ssize_t at = element_find(list, key, element_key(element, key));
 		if (at >= 0 && element_find(sorted, key, element_key(element, key)) < 0)
 			kube_push(sorted, json_incref(json_array_get(list, (size_t)at)));
 	}
-	json_array_foreach(list, index, element)
-	{
+	json_array_foreach (list, index, element) {
 		const json_t *own = element_key(element, key);
 		if (own && element_find(sorted, key, own) >= 0)
 			continue;
@@ -121,13 +119,11 @@ static int merge_keyed_list(struct strategic *strategic, json_t *list, const jso
 {
 	size_t index;
 	json_t *element;
-	json_array_foreach(patch, index, element)
-	{
+	json_array_foreach (patch, index, element) {
 		if (strcmp(kube_member_string(element, "$patch"), "replace") == 0)
 			(void)json_array_clear(list); /* it is an array */
 	}
-	json_array_foreach(patch, index, element)
-	{
+	json_array_foreach (patch, index, element) {
 		if (strcmp(kube_member_string(element, "$patch"), "replace") == 0)
 			continue;
 		int r = merge_element(strategic, list, element, field);
@@ -142,8 +138,7 @@ static void merge_set(json_t *list, const json_t *patch)
 {
 	size_t index;
 	json_t *value;
-	json_array_foreach(patch, index, value)
-	{
+	json_array_foreach (patch, index, value) {
 		if (element_find(list, NULL, value) < 0)
 			kube_push(list, json_incref(value));
 	}
@@ -234,8 +229,7 @@ static int list_directive(struct strategic *strategic, json_t *object, const cha
 		kube_set(object, name, list_ordered(list, field ? field->merge_key : NULL, value));
 		return 0;
 	}
-	json_array_foreach(value, index, element)
-	{
+	json_array_foreach (value, index, element) {
 		elements_remove(list, NULL, element);
 	}
 	return 0;
@@ -246,16 +240,14 @@ static int merge_values(struct strategic *strategic, json_t *object, const json_
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)patch, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)patch, key, value) {
 		if (*key == '$')
 			continue;
 		int r = merge_member(strategic, object, key, value, message);
 		if (r)
 			return r;
 	}
-	json_object_foreach((json_t *)(uintptr_t)patch, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)patch, key, value) {
 		if (!has_prefix(key, order_prefix) && !has_prefix(key, delete_prefix))
 			continue;
 		int r = list_directive(strategic, object, key, value, message);

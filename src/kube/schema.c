@@ -61,8 +61,7 @@ static void walk_member(struct walk *walk, json_t *value, const struct kube_fiel
 	if (field->flags & KUBE_FIELD_LIST) {
 		size_t index;
 		json_t *element;
-		json_array_foreach(value, index, element)
-		{
+		json_array_foreach (value, index, element) {
 			buf_append_format(&walk->path, "[%zu]", index);
 			walk_object(walk, element, message);
 			walk->path.len = path_len;
@@ -72,8 +71,7 @@ static void walk_member(struct walk *walk, json_t *value, const struct kube_fiel
 	if (field->flags & KUBE_FIELD_MAP) {
 		const char *key;
 		json_t *element;
-		json_object_foreach(value, key, element)
-		{
+		json_object_foreach (value, key, element) {
 			buf_append_format(&walk->path, "[%s]", key);
 			walk_object(walk, element, message);
 			walk->path.len = path_len;

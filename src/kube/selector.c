@@ -196,8 +196,7 @@ static int expression_from_json(const json_t *expression, struct kube_selector *
 	struct kube_term *term =
 		selector_add(selector, mem_strdup(kube_member_string(expression, "key")));
 	term->operator= operators[row].operator;
-	json_array_foreach(values, index, value)
-	{
+	json_array_foreach (values, index, value) {
 		const char *text = json_string_value(value);
 		term_add_value(term, mem_strdup(text ? text : ""));
 	}
@@ -216,15 +215,13 @@ int kube_label_selector_from_json(const json_t *selector, struct kube_selector *
 	int r = 0;
 	if (json_object_size(labels) + json_array_size(expressions) > KUBE_SELECTOR_TERMS_MAX)
 		return refuse(err, "too many terms", "");
-	json_object_foreach(labels, key, value)
-	{
+	json_object_foreach (labels, key, value) {
 		const char *text = json_string_value(value);
 		struct kube_term *term = selector_add(&parsed, mem_strdup(key));
 		term->operator= KUBE_OPERATOR_IN;
 		term_add_value(term, mem_strdup(text ? text : ""));
 	}
-	json_array_foreach(expressions, index, value)
-	{
+	json_array_foreach (expressions, index, value) {
 		r = expression_from_json(value, &parsed, err);
 		if (r)
 			break;

@@ -123,8 +123,7 @@ json_t *kube_status_invalid(const struct kube_resource *resource, const char *na
 	buf_append_format(&text, "%s%s%s \"%s\" is invalid: %s", resource->kind,
 			  resource->group[0] ? "." : "", resource->group, name,
 			  count > 1 ? "[" : "");
-	json_array_foreach(causes, index, cause)
-	{
+	json_array_foreach (causes, index, cause) {
 		buf_append_format(&text, "%s%s: %s", index ? ", " : "",
 				  kube_member_string(cause, "field"),
 				  kube_member_string(cause, "message"));

@@ -92,8 +92,7 @@ static bool check_list(struct kube_findings *findings, const struct kube_visit *
 				       type_word(visit->value)));
 		return false;
 	}
-	json_array_foreach(visit->value, index, element)
-	{
+	json_array_foreach (visit->value, index, element) {
 		if (!check_value(findings, visit->path, visit->field->type, element))
 			return false;
 	}
@@ -110,8 +109,7 @@ static bool check_map(struct kube_findings *findings, const struct kube_visit *v
 				       type_word(visit->value)));
 		return false;
 	}
-	json_object_foreach(visit->value, key, element)
-	{
+	json_object_foreach (visit->value, key, element) {
 		if (!check_value(findings, visit->path, visit->field->type, element))
 			return false;
 		if (visit->field->type == KUBE_TYPE_QUANTITY && json_is_number(element))

@@ -213,8 +213,7 @@ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 	size_t index;
 	json_t *item;
 	if (json_is_array(items)) {
-		json_array_foreach(items, index, item)
-		{
+		json_array_foreach (items, index, item) {
 			row_push(rows, resource, item, view);
 		}
 	} else {

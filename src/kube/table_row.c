@@ -44,8 +44,7 @@ static void cell_joined(json_t *cells, const json_t *list, const char *key)
 	struct buf text = {0};
 	size_t index;
 	json_t *element;
-	json_array_foreach(list, index, element)
-	{
+	json_array_foreach (list, index, element) {
 		buf_append_format(&text, "%s%s", index ? "," : "",
 				  kube_member_string(element, key));
 	}
@@ -73,8 +72,7 @@ static json_t *init_status(const json_t *inits)
 {
 	size_t index;
 	json_t *container;
-	json_array_foreach(inits, index, container)
-	{
+	json_array_foreach (inits, index, container) {
 		const json_t *terminated = kube_member(container, "state.terminated");
 		const char *waiting = kube_member_string(container, "state.waiting.reason");
 		if (terminated && kube_member_int(terminated, "exitCode", -1) == 0)
@@ -90,8 +88,7 @@ static bool pod_is_ready(const json_t *pod)
 {
 	size_t index;
 	json_t *condition;
-	json_array_foreach(kube_member(pod, "status.conditions"), index, condition)
-	{
+	json_array_foreach (kube_member(pod, "status.conditions"), index, condition) {
 		if (strcmp(kube_member_string(condition, "type"), "Ready") == 0)
 			return strcmp(kube_member_string(condition, "status"), "True") == 0;
 	}
@@ -144,8 +141,7 @@ static void cell_restarts(json_t *cells, const json_t *pod, struct wall now)
 	struct wall last = {0}, at;
 	size_t index;
 	json_t *container;
-	json_array_foreach(containers, index, container)
-	{
+	json_array_foreach (containers, index, container) {
 		const char *finished =
 			kube_member_string(container, "lastState.terminated.finishedAt");
 		restarts += kube_member_int(container, "restartCount", 0);
@@ -164,8 +160,7 @@ void kube_pod_row(json_t *cells, const json_t *pod, struct wall now)
 	const json_t *containers = kube_member(pod, "status.containerStatuses");
 	size_t ready = 0, index;
 	json_t *container;
-	json_array_foreach(containers, index, container)
-	{
+	json_array_foreach (containers, index, container) {
 		ready += container_is_running(container);
 	}
 	cell_string(cells, pod, "metadata.name");
@@ -185,8 +180,7 @@ static void cell_node_status(json_t *cells, const json_t *node)
 	const char *word = "Unknown";
 	size_t index;
 	json_t *condition;
-	json_array_foreach(kube_member(node, "status.conditions"), index, condition)
-	{
+	json_array_foreach (kube_member(node, "status.conditions"), index, condition) {
 		if (strcmp(kube_member_string(condition, "type"), "Ready") != 0)
 			continue;
 		word = strcmp(kube_member_string(condition, "status"), "True") == 0 ? "Ready"
@@ -204,8 +198,7 @@ static void cell_node_roles(json_t *cells, const json_t *node)
 	struct buf text = {0};
 	const char *key;
 	json_t *value;
-	json_object_foreach(kube_member(node, "metadata.labels"), key, value)
-	{
+	json_object_foreach (kube_member(node, "metadata.labels"), key, value) {
 		if (strncmp(key, prefix, sizeof(prefix) - 1) == 0)
 			buf_append_format(&text, "%s%s", text.len ? "," : "",
 					  key + sizeof(prefix) - 1);
@@ -218,8 +211,7 @@ static const char *node_address(const json_t *node, const char *type)
 {
 	size_t index;
 	json_t *address;
-	json_array_foreach(kube_member(node, "status.addresses"), index, address)
-	{
+	json_array_foreach (kube_member(node, "status.addresses"), index, address) {
 		if (strcmp(kube_member_string(address, "type"), type) == 0)
 			return kube_member_string(address, "address");
 	}
@@ -248,13 +240,11 @@ static void cell_selector(json_t *cells, const json_t *selector)
 	const char *key;
 	size_t index;
 	json_t *value;
-	json_object_foreach(json_object_get(selector, "matchLabels"), key, value)
-	{
+	json_object_foreach (json_object_get(selector, "matchLabels"), key, value) {
 		const char *word = json_string_value(value);
 		buf_append_format(&text, "%s%s=%s", text.len ? "," : "", key, word ? word : "");
 	}
-	json_array_foreach(json_object_get(selector, "matchExpressions"), index, value)
-	{
+	json_array_foreach (json_object_get(selector, "matchExpressions"), index, value) {
 		const char *operator= kube_member_string(value, "operator");
 		char word[16];
 		kube_row_lower(operator, word, sizeof(word));

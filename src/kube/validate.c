@@ -28,8 +28,7 @@ static void validate_annotations(struct check *check, json_t *annotations)
 	json_t *value;
 	size_t total = 0;
 	size_t mark = check_enter(check, "annotations");
-	json_object_foreach(annotations, key, value)
-	{
+	json_object_foreach (annotations, key, value) {
 		json_t *key_text = json_string(key);
 		if (!kube_name_is_label_key(key))
 			check_invalid(check, "", key_text, key_rule);
@@ -50,8 +49,7 @@ void kube_validate_labels(struct check *check, const json_t *metadata)
 	const char *key;
 	json_t *value;
 	size_t mark = check_enter(check, "labels");
-	json_object_foreach(labels, key, value)
-	{
+	json_object_foreach (labels, key, value) {
 		json_t *key_text = json_string(key);
 		if (!kube_name_is_label_key(key))
 			check_invalid(check, "", key_text, key_rule);

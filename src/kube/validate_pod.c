@@ -131,16 +131,14 @@ static void validate_resources(struct check *check, const json_t *resources)
 		const char *name;
 		json_t *value;
 		size_t inner = check_enter(check, "%s", kinds[i]);
-		json_object_foreach(json_object_get(resources, kinds[i]), name, value)
-		{
+		json_object_foreach (json_object_get(resources, kinds[i]), name, value) {
 			validate_resource(check, name, value);
 		}
 		check_leave(check, inner);
 	}
 	const char *name;
 	json_t *value;
-	json_object_foreach(json_object_get(resources, "requests"), name, value)
-	{
+	json_object_foreach (json_object_get(resources, "requests"), name, value) {
 		const json_t *limit = json_object_get(json_object_get(resources, "limits"), name);
 		int64_t wanted, allowed;
 		if (limit && kube_quantity_json_milli(value, &wanted) == 0 &&
@@ -224,8 +222,7 @@ static void validate_container(struct check *check, const json_t *spec, const js
 	size_t port_count = list_count(check, container, "ports", LIST_MAX);
 	for (index = 0; index < port_count; index++)
 		validate_port(check, ports, index);
-	json_array_foreach(json_object_get(container, "env"), index, element)
-	{
+	json_array_foreach (json_object_get(container, "env"), index, element) {
 		validate_env(check, element, index);
 	}
 	validate_resources(check, json_object_get(container, "resources"));
@@ -293,8 +290,7 @@ static void validate_placement(struct check *check, const json_t *spec)
 	const char *key;
 	json_t *value;
 	size_t mark = check_enter(check, "nodeSelector");
-	json_object_foreach(selector, key, value)
-	{
+	json_object_foreach (selector, key, value) {
 		json_t *key_text = json_string(key);
 		if (!kube_name_is_label_key(key))
 			check_invalid(check, "", key_text, "must be a label key");

@@ -62,13 +62,11 @@ static int64_t pod_amount(const json_t *spec, const char *name)
 	int64_t sum = 0, init_max = 0;
 	size_t index;
 	json_t *container;
-	json_array_foreach(json_object_get(spec, "containers"), index, container)
-	{
+	json_array_foreach (json_object_get(spec, "containers"), index, container) {
 		if (__builtin_add_overflow(sum, container_amount(container, name), &sum))
 			sum = INT64_MAX;
 	}
-	json_array_foreach(json_object_get(spec, "initContainers"), index, container)
-	{
+	json_array_foreach (json_object_get(spec, "initContainers"), index, container) {
 		int64_t amount = container_amount(container, name);
 		init_max = amount > init_max ? amount : init_max;
 	}
@@ -80,8 +78,7 @@ static int node_selector_read(const json_t *spec, struct kube_requirements *need
 	json_t *selector = json_object_get(spec, "nodeSelector");
 	const char *key;
 	json_t *value;
-	json_object_foreach(selector, key, value)
-	{
+	json_object_foreach (selector, key, value) {
 		const char *text = json_string_value(value);
 		if (!text)
 			return err_set_status(err, -EINVAL, 422, "nodeSelector: not a string");

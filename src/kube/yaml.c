@@ -278,8 +278,7 @@ static int on_close(struct builder *builder)
 	size_t index;
 	json_t *merge;
 	int r = 0;
-	json_array_foreach(frame.merges, index, merge)
-	{
+	json_array_foreach (frame.merges, index, merge) {
 		/* The mapping's own keys win, then the earlier of several merged ones. */
 		if (json_is_object(merge))
 			(void)json_object_update_missing(frame.container, merge);

@@ -317,11 +317,11 @@ static int read_file(struct options *options, const char *path, struct err *err)
 	body.bytes = bytes_buf(&content);
 	result = kube_manifest_parse(&body, NULL, &document, err);
 	if (result == 0)
-		json_object_foreach(document, name, value)
-		{
+		json_object_foreach (document, name, value) {
 			if (json_is_array(value))
-				json_array_foreach(value, i, item) result =
-					result ? result : apply_value(options, name, item, err);
+				json_array_foreach (value, i, item)
+					result = result ? result
+							: apply_value(options, name, item, err);
 			else
 				result = apply_value(options, name, value, err);
 			if (result)

@@ -42,15 +42,16 @@ static void decode_lists(const json_t *bootstrap, json_t *labels, struct options
 	json_t *value;
 	size_t i;
 
-	json_array_foreach(
-		bootstrap, i,
-		value) if (options->bootstrap_count < OPTIONS_BOOTSTRAP_MAX &&
-			   addr_peer_parse(json_string_value(value),
-					   &options->bootstrap[options->bootstrap_count]))
-		options->bootstrap_count++;
-	json_object_foreach(labels, key, value) if (options->label_count < MESSAGE_LABELS_MAX)
-		options->labels[options->label_count++] = (struct label){
-		.key = mem_strdup(key), .value = mem_strdup(json_string_value(value))};
+	json_array_foreach (bootstrap, i, value)
+		if (options->bootstrap_count < OPTIONS_BOOTSTRAP_MAX &&
+		    addr_peer_parse(json_string_value(value),
+				    &options->bootstrap[options->bootstrap_count]))
+			options->bootstrap_count++;
+	json_object_foreach (labels, key, value)
+		if (options->label_count < MESSAGE_LABELS_MAX)
+			options->labels[options->label_count++] =
+				(struct label){.key = mem_strdup(key),
+					       .value = mem_strdup(json_string_value(value))};
 }
 
 int settings_decode(struct bytes bytes, struct settings *ret_settings)
@@ -65,8 +66,8 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
 			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
 			"mesh-port", &mesh_port, "join", &join, "no-schedule", &no_schedule,
-			"log-json", &log_json, "made", &made, "bootstrap", &bootstrap, "labels",
-			&labels) != 0) {
+			"log-json", &log_json, "made", &made, "roots", &roots, "bootstrap",
+			&bootstrap, "labels", &labels) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}

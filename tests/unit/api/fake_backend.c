@@ -259,8 +259,7 @@ static void add_containers(struct presence *presence, const json_t *spec)
 
 	presence->container_count = json_array_size(containers);
 	presence->containers = mem_alloc(presence->container_count, sizeof(*presence->containers));
-	json_array_foreach(containers, i, container)
-	{
+	json_array_foreach (containers, i, container) {
 		struct container_status *status = &presence->containers[i];
 
 		status->name = mem_strdup(json_string_value(json_object_get(container, "name")));

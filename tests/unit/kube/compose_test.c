@@ -107,8 +107,7 @@ static const json_t *condition(const json_t *object, const char *type)
 {
 	size_t index;
 	json_t *one;
-	json_array_foreach(kube_member(object, "status.conditions"), index, one)
-	{
+	json_array_foreach (kube_member(object, "status.conditions"), index, one) {
 		if (strcmp(kube_member_string(one, "type"), type) == 0)
 			return one;
 	}

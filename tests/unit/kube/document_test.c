@@ -121,8 +121,7 @@ static const json_t *named(const json_t *list, const char *key, const char *name
 {
 	size_t index;
 	json_t *one;
-	json_array_foreach(list, index, one)
-	{
+	json_array_foreach (list, index, one) {
 		if (strcmp(kube_member_string(one, key), name) == 0)
 			return one;
 	}
