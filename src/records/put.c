@@ -59,6 +59,7 @@ static void put_report(struct records *records, struct put *put)
 {
 	struct records_effect *effect;
 
+	assert(put);
 	if (put->reported)
 		return;
 	put->reported = true;
