@@ -74,9 +74,9 @@ static void test_a_manifest_larger_than_the_socket_buffer_arrives_whole(void **s
 	int r;
 
 	magik__ipc__pod_start__init(&start);
-	start.manifest.len = 1 << 20;
-	start.manifest.data = mem_alloc(1, start.manifest.len);
-	memset(start.manifest.data, 'x', start.manifest.len);
+	start.award.len = 1 << 20;
+	start.award.data = mem_alloc(1, start.award.len);
+	memset(start.award.data, 'x', start.award.len);
 	assert_int_equal(ipc_send(pair->fabric, IPC_POD_START, &start.base, -1), 0);
 	do {
 		assert_int_equal(ipc_flush(pair->fabric), 0);
@@ -84,10 +84,10 @@ static void test_a_manifest_larger_than_the_socket_buffer_arrives_whole(void **s
 	} while (r == IPC_E_AGAIN);
 	assert_int_equal(r, 0);
 	got = (const Magik__Ipc__PodStart *)message.body;
-	assert_int_equal(got->manifest.len, start.manifest.len);
-	assert_memory_equal(got->manifest.data, start.manifest.data, start.manifest.len);
+	assert_int_equal(got->award.len, start.award.len);
+	assert_memory_equal(got->award.data, start.award.data, start.award.len);
 	ipc_message_deinit(&message);
-	free(start.manifest.data);
+	free(start.award.data);
 }
 
 static void test_too_large_a_message_is_not_sent(void **state)

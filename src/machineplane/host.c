@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machineplane/host.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "machineplane/host_core.h"
+#include "runtime/files.h"
+#include "runtime/seccomp_profile.h"
+
+enum {
+	/* Of state and run directory, so that every path made from them is bounded. */
+	DIR_LEN_MAX = 200,
+	FABRIC_END_MS = 5000,
+};
+
+static int check_dirs(const struct host_config *config, struct err *err)
+{
+	int r;
+
+	if (strlen(config->run_dir) > DIR_LEN_MAX || strlen(config->state_dir) > DIR_LEN_MAX)
+		return err_set(err, -ENAMETOOLONG, "state and run directory: at most %d bytes",
+			       DIR_LEN_MAX);
+	/* overlayfs separates its options by these. */
+	if (strpbrk(config->run_dir, ",:\\") || strpbrk(config->state_dir, ",:\\"))
+		return err_set(err, -EINVAL, "state and run directory: no comma, colon, backslash");
+	r = dir_make(config->run_dir, 0755);
+	if (r == 0)
+		r = dir_make(path_format("%s/pods", config->run_dir).text, 0700);
+	if (r == 0)
+		r = dir_make(path_format("%s/crun", config->run_dir).text, 0700);
+	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
+}
+
+/* One host process per run directory; the lock goes with the process, however it ends. */
+static int take_lock(const struct host_config *config, struct err *err)
+{
+	struct path path = path_format("%s/host.lock", config->run_dir);
+	int fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(err, -errno, "open %s: %s", path.text, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		(void)close(fd);
+		return err_set(err, -EBUSY, "another daemon is running with run directory %s",
+			       config->run_dir);
+	}
+	return fd;
+}
+
+/* Beside this binary where it is installed; in the directory beside this one where it was built. */
+static char *find_agent(const struct host_config *config)
+{
+	struct path self = {0}, candidate;
+	char *slash;
+
+	if (config->workplane)
+		return mem_strdup(config->workplane);
+	if (readlink("/proc/self/exe", self.text, sizeof(self.text) - 1) < 0)
+		return mem_strdup("workplane");
+	slash = strrchr(self.text, '/');
+	*slash = '\0';
+	candidate = path_format("%.600s/workplane", self.text);
+	if (access(candidate.text, X_OK) < 0)
+		candidate = path_format("%.600s/../workplane/workplane", self.text);
+	return mem_strdup(candidate.text);
+}
+
+static int choose_engine(struct host *host, struct err *err)
+{
+	const char *wanted = host->config->runtime;
+
+	if (wanted && strcmp(wanted, "crun") != 0 && strcmp(wanted, "krun") != 0)
+		return err_set(err, -EINVAL, "runtime %.40s is not available", wanted);
+	if (wanted && strcmp(wanted, "krun") == 0)
+		log_event(LOG_LEVEL_WARN, "engine-unavailable",
+			  "krun is not available on this machine; using crun");
+	host->engine = engine_crun_new(host->config->run_dir, NULL, NULL);
+	return 0;
+}
+
+static void probe_engine(struct host *host)
+{
+	struct mono before = clock_mono();
+	struct err err = {0};
+
+	host->engine_works = host->engine->ops->probe(host->engine, &err) == 0;
+	if (host->engine_works) {
+		log_event(LOG_LEVEL_INFO, "engine-works", "%s %s, tried in %lld ms",
+			  host->engine->ops->name, host->engine->ops->version(host->engine),
+			  (long long)(mono_since_us(clock_mono(), before) / US_PER_MS));
+		return;
+	}
+	(void)snprintf(host->engine_reason, sizeof(host->engine_reason), "%s", err.text);
+	log_event(LOG_LEVEL_ERROR, "engine-broken", "%s: %s", host->engine->ops->name, err.text);
+}
+
+static void on_status(void *ctx, const struct presence *presence)
+{
+	host_fabric_status(ctx, presence);
+}
+
+static struct pods *make_pods(struct host *host)
+{
+	struct pods_config config = {
+		.loop = host->loop,
+		.engine = host->engine,
+		.images = host->images,
+		.puller = host->puller,
+		.policy = &host->policy,
+		.run_dir = host->config->run_dir,
+		.agent = host->agent,
+		.node_name = host->config->node_name,
+		.boot_id = host->facts.boot_id,
+		.resolv_conf =
+			host->config->resolv_conf ? host->config->resolv_conf : "/etc/resolv.conf",
+		.seccomp = buf_cstr(&host->seccomp),
+		.memory_capacity_bytes = host->facts.memory_bytes,
+		.nofile_max = host->facts.nofile_max,
+		.oom_score_min = host->facts.oom_score_min,
+		.has_swap_limits = host->facts.has_swap_limits,
+		.pods_max = host->config->pods_max ? host->config->pods_max : HOST_PODS_MAX,
+		.on_status = on_status,
+		.ctx = host,
+	};
+
+	return pods_new(&config);
+}
+
+static void on_fabric_overdue(void *user)
+{
+	struct host *host = user;
+
+	if (host->fabric_pid > 0)
+		(void)kill(host->fabric_pid, SIGKILL);
+}
+
+/* Pods stay; what is being done to them is finished first. */
+static void host_end(struct host *host)
+{
+	if (host->ending)
+		return;
+	host->ending = true;
+	pods_quiesce(host->pods);
+	host_fabric_end(host);
+	host->fabric_timer = loop_timer_new(host->loop, on_fabric_overdue, host);
+	loop_timer_set(host->fabric_timer, mono_add_ms(clock_mono(), FABRIC_END_MS));
+}
+
+void host_drain(struct host *host)
+{
+	if (host->draining)
+		return;
+	log_event(LOG_LEVEL_INFO, "drain", "stopping all pods");
+	host->draining = true;
+	host_fabric_drain(host);
+	pods_stop_all(host->pods);
+}
+
+static void on_turn(void *user)
+{
+	struct host *host = user;
+
+	if (host->draining && !host->ending && pods_count(host->pods) == 0) {
+		host_control_drained(host->control);
+		host_end(host);
+	}
+	if (host->ending && pods_is_idle(host->pods) && host->jobs == 0 && host->fabric_pid == 0)
+		loop_stop(host->loop);
+}
+
+static void on_signal(void *user, int signum)
+{
+	struct host *host = user;
+
+	log_event(LOG_LEVEL_INFO, "ending", "signal %d: ending; pods stay", signum);
+	host_end(host);
+}
+
+/* Everything that must be there before the loop; what has been made is freed by host_deinit(). */
+static int host_init(struct host *host, struct err *err)
+{
+	struct path images = path_format("%s/images", host->config->state_dir);
+	int r = host_facts_read(host->config->state_dir, &host->facts, err);
+
+	if (r == 0)
+		r = policy_load(host->config->policy_file, &host->policy, err);
+	if (r == 0)
+		r = seccomp_profile_compile(&host->seccomp, err);
+	if (r == 0)
+		r = choose_engine(host, err);
+	if (r == 0)
+		r = image_store_open(images.text, &host->images, err);
+	if (r < 0)
+		return r;
+	host->agent = find_agent(host->config);
+	host->loop = loop_new();
+	host->puller = image_puller_new(loop_uv(host->loop), host->images);
+	host->pods = make_pods(host);
+	host->hook = loop_hook_new(host->loop, on_turn, host);
+	probe_engine(host);
+	r = host_control_new(host, &host->control, err);
+	if (r == 0)
+		r = loop_signal_new(host->loop, SIGTERM, on_signal, host, &host->signals[0]);
+	if (r == 0)
+		r = loop_signal_new(host->loop, SIGINT, on_signal, host, &host->signals[1]);
+	return r;
+}
+
+static void host_deinit(struct host *host)
+{
+	host_logs_close_all(host);
+	image_puller_close(host->puller);
+	loop_timer_free(host->fabric_timer);
+	process_watch_free(host->fabric_watch);
+	for (size_t i = 0; i < ARRAY_LEN(host->signals); i++)
+		loop_signal_free(host->signals[i]);
+	loop_hook_free(host->hook);
+	host_control_free(host->control);
+	host->pods = pods_free(host->pods);
+	/* Let what is being closed and killed come to its end. */
+	if (host->loop) {
+		loop_run(host->loop);
+		loop_free(host->loop);
+	}
+	host->engine = host->engine ? host->engine->ops->free(host->engine) : NULL;
+	host->images = image_store_free(host->images);
+	policy_deinit(&host->policy);
+	buf_deinit(&host->seccomp);
+	free(host->agent);
+}
+
+static int serve(const struct host_config *config, struct err *err)
+{
+	struct host *host = mem_new(struct host);
+	int r;
+
+	host->config = config;
+	list_init(&host->logs);
+	r = host_init(host, err);
+	if (r == 0) {
+		pods_recover(host->pods);
+		log_event(LOG_LEVEL_INFO, "host-ready", "%zu pods found", pods_count(host->pods));
+		if (config->drain)
+			host_drain(host);
+		else if (!config->no_fabric)
+			host_fabric_start(host);
+		loop_run(host->loop);
+	}
+	host_deinit(host);
+	free(host);
+	return r;
+}
+
+int host_run(const struct host_config *config, struct err *err)
+{
+	int lock, r = check_dirs(config, err);
+
+	if (r < 0)
+		return r;
+	if (config->drain) {
+		r = host_control_ask_drain(config->run_dir, err);
+		if (r != -ENOENT)
+			return r;
+	}
+	lock = take_lock(config, err);
+	if (lock < 0)
+		return lock;
+	/* conmon and agents detach themselves; so they end as our children, and leave no zombies.
+	 */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	/* Jobs mostly wait for other processes: more of them than cores. */
+	(void)setenv("UV_THREADPOOL_SIZE", "16", 0);
+	r = host_mounts_enter(config->run_dir, err);
+	if (r == 0)
+		r = serve(config, err);
+	(void)close(lock);
+	return r;
+}

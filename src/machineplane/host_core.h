@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts of the host process. Private to host*.c.
+ *
+ *   host.c          life: start, loop, end
+ *   host_mounts.c   the private mount namespace
+ *   host_facts.c    what this machine is and has
+ *   host_fabric.c   the fabric process and what is said with it
+ *   host_logs.c     logs on their way to it
+ *   host_control.c  R/host.sock, for the magik command
+ */
+#pragma once
+
+#include "base/list.h"
+#include "io/loop.h"
+#include "ipc/link.h"
+#include "machineplane/host.h"
+#include "runtime/engine.h"
+#include "runtime/image_pull.h"
+#include "runtime/image_store.h"
+#include "runtime/pods.h"
+#include "runtime/policy.h"
+#include "runtime/process_watch.h"
+
+enum {
+	HOST_TEXT_MAX = 128,
+};
+
+struct host_facts {
+	uint64_t cpu_milli, memory_bytes, storage_bytes;
+	char kernel[HOST_TEXT_MAX], os_image[HOST_TEXT_MAX], architecture[HOST_TEXT_MAX];
+	char hostname[HOST_TEXT_MAX], machine_id[HOST_TEXT_MAX], boot_id[HOST_TEXT_MAX];
+	bool has_swap_limits;
+	uint64_t nofile_max;
+	int oom_score_min;
+};
+
+struct host_control;
+
+struct host {
+	const struct host_config *config;
+	struct loop *loop;
+	struct host_facts facts;
+	struct policy policy;
+	struct engine *engine;
+	bool engine_works;
+	char engine_reason[ERR_TEXT_MAX];
+	struct buf seccomp;
+	struct image_store *images;
+	struct image_puller *puller;
+	struct pods *pods;
+	char *agent;
+	/* The fabric process; NULL, 0 while there is none. */
+	struct ipc_link *link;
+	pid_t fabric_pid;
+	struct process_watch *fabric_watch;
+	struct loop_timer *fabric_timer;
+	struct mono fabric_started;
+	int64_t fabric_delay_ms;
+	bool node_known;
+	struct node_id node;
+	struct list logs;
+	struct host_control *control;
+	struct loop_signal *signals[2];
+	struct loop_hook *hook; /* ends the loop once all is at rest */
+	unsigned jobs;          /* of the control socket, under way */
+	bool draining, ending;
+};
+
+/* host_mounts.c: before any thread or loop. */
+_must_use_ int host_mounts_enter(const char *run_dir, struct err *err);
+
+/* host_facts.c */
+_must_use_ int host_facts_read(const char *state_dir, struct host_facts *ret_facts,
+			       struct err *err);
+
+/* host_fabric.c */
+void host_fabric_start(struct host *host);
+void host_fabric_end(struct host *host); /* no more messages; the process ends by itself */
+void host_fabric_status(struct host *host, const struct presence *presence);
+void host_fabric_images(struct host *host);
+void host_fabric_drain(struct host *host);
+
+/* host_logs.c */
+void host_logs_open(struct host *host, const Magik__Ipc__LogsOpen *request);
+void host_logs_close_all(struct host *host);
+
+/* host_control.c */
+_must_use_ int host_control_new(struct host *host, struct host_control **ret_control,
+				struct err *err);
+void host_control_free(struct host_control *control);
+void host_control_drained(struct host_control *control);
+/* Ask the host process that serves @run_dir to drain, and wait: 0; -ENOENT if there is none. */
+_must_use_ int host_control_ask_drain(const char *run_dir, struct err *err);
+
+/* host.c */
+void host_drain(struct host *host);

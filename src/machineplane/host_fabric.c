@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fabric process as its keeper sees it: started again whenever it ends, told everything, and
+ * believed nothing that the signatures do not bear out.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/mem.h"
+#include "io/clock.h"
+#include "io/log.h"
+#include "machineplane/host_core.h"
+#include "runtime/child.h"
+
+enum {
+	FABRIC_FD = 3,
+	DELAY_FIRST_MS = 200,
+	DELAY_MAX_MS = 10000,
+	/* A process that has run for so long did not fail at start. */
+	DELAY_RESET_MS = 30000,
+	CHAINS_MAX = 16,
+};
+
+static char *borrow(const char *text)
+{
+	return (char *)(uintptr_t)text;
+}
+
+static ProtobufCBinaryData binary(struct bytes bytes)
+{
+	return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)bytes.ptr, .len = bytes.len};
+}
+
+static void send_message(struct host *host, enum ipc_type type, const ProtobufCMessage *body)
+{
+	int r = host->link ? ipc_link_send(host->link, type, body, -1) : 0;
+
+	if (r < 0)
+		log_event(LOG_LEVEL_ERROR, "ipc-send", "%s: %s", ipc_type_name(type), strerror(-r));
+}
+
+static uint64_t less(uint64_t all, uint64_t reserved)
+{
+	return all > reserved ? all - reserved : 0;
+}
+
+static void send_hello(struct host *host)
+{
+	const struct host_facts *facts = &host->facts;
+	const struct host_config *config = host->config;
+	char version[HOST_TEXT_MAX];
+	Magik__Ipc__Capacity capacity, allocatable;
+	Magik__Ipc__NodeFacts node;
+	Magik__Ipc__Engine engine, *engines[] = {&engine};
+	Magik__Ipc__Hello hello;
+
+	magik__ipc__capacity__init(&capacity);
+	magik__ipc__node_facts__init(&node);
+	magik__ipc__engine__init(&engine);
+	magik__ipc__hello__init(&hello);
+	capacity.cpu_milli = facts->cpu_milli;
+	capacity.memory_bytes = facts->memory_bytes;
+	capacity.storage_bytes = facts->storage_bytes;
+	capacity.pods = config->pods_max ? config->pods_max : HOST_PODS_MAX;
+	/* init() has set the descriptor; the rest is the same but for the reservation. */
+	allocatable = capacity;
+	allocatable.cpu_milli = less(facts->cpu_milli, config->reserved_cpu_milli);
+	allocatable.memory_bytes = less(facts->memory_bytes, config->reserved_memory_bytes);
+	engine.name = borrow(host->engine->ops->name);
+	engine.available = host->engine_works;
+	engine.reason = host->engine_reason;
+	(void)snprintf(version, sizeof(version), "%s://%s", host->engine->ops->name,
+		       host->engine->ops->version(host->engine));
+	node.kernel_version = borrow(facts->kernel);
+	node.os_image = borrow(facts->os_image);
+	node.operating_system = borrow("linux");
+	node.architecture = borrow(facts->architecture);
+	node.hostname = borrow(facts->hostname);
+	node.runtime_version = version;
+	node.machine_id = borrow(facts->machine_id);
+	hello.config = binary(config->fabric_config);
+	hello.capacity = &capacity;
+	hello.allocatable = &allocatable;
+	hello.n_engines = ARRAY_LEN(engines);
+	hello.engines = engines;
+	hello.facts = &node;
+	hello.boot_id = borrow(facts->boot_id);
+	send_message(host, IPC_HELLO, &hello.base);
+}
+
+static void send_credentials(struct host *host)
+{
+	const struct host_hooks *hooks = &host->config->hooks;
+	Magik__Ipc__Credentials message;
+	struct buf content = {0};
+	struct err err = {0};
+
+	if (!hooks->credentials)
+		return;
+	if (hooks->credentials(hooks->ctx, &content, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "credentials", "%s", err.text);
+	} else {
+		magik__ipc__credentials__init(&message);
+		message.content = binary(bytes_buf(&content));
+		send_message(host, IPC_CREDENTIALS, &message.base);
+	}
+	if (content.ptr)
+		secret_wipe(content.ptr, content.len);
+	buf_deinit(&content);
+}
+
+/* A status as a message. It borrows from the presence, and from @parts for its own pieces. */
+struct status_parts {
+	Magik__Ipc__PodStatus status;
+	struct id_text pod_uid, workload_uid;
+	Magik__Ipc__ContainerStatus containers[MESSAGE_CONTAINERS_MAX];
+	Magik__Ipc__ContainerStatus *list[MESSAGE_CONTAINERS_MAX];
+	Magik__Ipc__ContainerRun now[MESSAGE_CONTAINERS_MAX], last[MESSAGE_CONTAINERS_MAX];
+	char *ips[1];
+};
+
+static void fill_container(const struct container_status *from, size_t i,
+			   struct status_parts *parts)
+{
+	Magik__Ipc__ContainerStatus *to = &parts->containers[i];
+	Magik__Ipc__ContainerRun *now = &parts->now[i], *last = &parts->last[i];
+
+	magik__ipc__container_status__init(to);
+	magik__ipc__container_run__init(now);
+	magik__ipc__container_run__init(last);
+	to->name = from->name;
+	to->init = from->init;
+	to->restarts = from->restarts;
+	to->image = from->image;
+	to->image_id = from->image_id;
+	to->now = now;
+	now->state = (Magik__Ipc__ContainerState)from->state;
+	now->reason = from->reason;
+	now->message = from->message;
+	now->exit_code = from->exit_code;
+	now->started_at_ms = from->started_ms;
+	now->finished_at_ms = from->finished_ms;
+	now->container_id = from->container_id;
+	if (from->last_finished_ms > 0) {
+		to->last = last;
+		last->state = MAGIK__IPC__CONTAINER_STATE__CONTAINER_TERMINATED;
+		last->reason = from->last_reason;
+		last->exit_code = from->last_exit_code;
+		last->started_at_ms = from->last_started_ms;
+		last->finished_at_ms = from->last_finished_ms;
+	}
+	parts->list[i] = to;
+}
+
+static void fill_status(const struct presence *from, struct status_parts *parts)
+{
+	Magik__Ipc__PodStatus *to = &parts->status;
+
+	magik__ipc__pod_status__init(to);
+	parts->pod_uid = uid_text(&from->pod_uid);
+	parts->workload_uid = uid_text(&from->object.uid);
+	parts->ips[0] = from->pod_ip;
+	to->pod_uid = parts->pod_uid.text;
+	to->pod_name = from->pod_name;
+	to->phase = (Magik__Ipc__PodPhase)from->phase;
+	to->reason = from->reason;
+	to->message = from->message;
+	to->pod_ip = from->pod_ip;
+	to->n_pod_ips = from->pod_ip[0] ? 1 : 0;
+	to->pod_ips = parts->ips;
+	to->started_at_ms = from->started_ms;
+	to->namespace_ = from->object.namespace;
+	to->workload_uid = parts->workload_uid.text;
+	to->kind = from->object.kind;
+	to->name = from->object.name;
+	to->generation = (int64_t)from->generation;
+	to->slot = from->slot;
+	to->epoch = from->epoch;
+	to->node = from->node_name;
+	to->stopping = from->terminating;
+	to->n_containers = from->container_count;
+	to->containers = parts->list;
+	for (size_t i = 0; i < from->container_count; i++)
+		fill_container(&from->containers[i], i, parts);
+}
+
+void host_fabric_status(struct host *host, const struct presence *presence)
+{
+	struct status_parts *parts;
+
+	if (!host->link)
+		return;
+	parts = mem_new(struct status_parts);
+	fill_status(presence, parts);
+	send_message(host, IPC_POD_STATUS, &parts->status.base);
+	free(parts);
+}
+
+struct pod_list {
+	Magik__Ipc__PodList message;
+	struct status_parts **parts;
+	size_t count, cap;
+};
+
+static void add_to_list(void *ctx, const struct presence *presence, struct bytes manifest)
+{
+	struct pod_list *list = ctx;
+	struct status_parts *parts = mem_new(struct status_parts);
+
+	/* The strings are the pods' own: they stay until the loop turns. */
+	fill_status(presence, parts);
+	parts->status.manifest = binary(manifest);
+	if (list->count == list->cap) {
+		list->cap = list->cap ? list->cap * 2 : 16;
+		list->parts = mem_resize(list->parts, list->cap, sizeof(*list->parts));
+	}
+	list->parts[list->count++] = parts;
+}
+
+static void send_pods(struct host *host)
+{
+	struct pod_list list = {0};
+	Magik__Ipc__PodStatus **statuses;
+
+	pods_each(host->pods, add_to_list, &list);
+	statuses = mem_alloc(list.count + 1, sizeof(*statuses));
+	for (size_t i = 0; i < list.count; i++)
+		statuses[i] = &list.parts[i]->status;
+	magik__ipc__pod_list__init(&list.message);
+	list.message.n_pods = list.count;
+	list.message.pods = statuses;
+	send_message(host, IPC_POD_LIST, &list.message.base);
+	for (size_t i = 0; i < list.count; i++)
+		free(list.parts[i]);
+	free(list.parts);
+	free(statuses);
+}
+
+struct image_list {
+	char **names;
+	size_t count, cap;
+};
+
+static void add_image(void *ctx, const struct image_entry *entry)
+{
+	struct image_list *list = ctx;
+
+	if (list->count == list->cap) {
+		list->cap = list->cap ? list->cap * 2 : 64;
+		list->names = mem_resize(list->names, list->cap, sizeof(*list->names));
+	}
+	list->names[list->count++] = mem_strdup(entry->name);
+}
+
+void host_fabric_images(struct host *host)
+{
+	struct image_list list = {0};
+	Magik__Ipc__ImageList message;
+
+	if (!host->link)
+		return;
+	image_store_list(host->images, add_image, &list);
+	magik__ipc__image_list__init(&message);
+	message.n_names = list.count;
+	message.names = list.names;
+	send_message(host, IPC_IMAGE_LIST, &message.base);
+	for (size_t i = 0; i < list.count; i++)
+		free(list.names[i]);
+	free(list.names);
+}
+
+void host_fabric_drain(struct host *host)
+{
+	Magik__Ipc__Drain drain;
+
+	magik__ipc__drain__init(&drain);
+	send_message(host, IPC_DRAIN, &drain.base);
+}
+
+/* A start was refused, or there is nothing to stop: nothing of that pod is here. */
+static void send_gone(struct host *host, const char *pod_uid, const char *reason,
+		      const char *message)
+{
+	Magik__Ipc__PodStatus status;
+
+	magik__ipc__pod_status__init(&status);
+	status.pod_uid = borrow(pod_uid);
+	status.phase = MAGIK__IPC__POD_PHASE__POD_GONE;
+	status.reason = borrow(reason);
+	status.message = borrow(message);
+	status.node = borrow(host->config->node_name);
+	send_message(host, IPC_POD_STATUS, &status.base);
+}
+
+/* What the award is compared with: whose the manifest says it is. */
+static int verify(struct host *host, const Magik__Ipc__PodStart *start, struct uid *ret_uid,
+		  struct err *err)
+{
+	struct bytes chains[CHAINS_MAX];
+	struct host_award award = {
+		.award = bytes_of(start->award.data, start->award.len),
+		.tender = bytes_of(start->tender.data, start->tender.len),
+		.chains = chains,
+		.manifest = bytes_of(start->manifest.data, start->manifest.len),
+		.node = host->node,
+		.slot = start->slot,
+		.epoch = start->epoch,
+	};
+	const json_t *metadata;
+	json_error_t where;
+	const char *uid;
+	json_t *root;
+	int r;
+
+	if (!host->node_known || !host->config->hooks.verify_award)
+		return err_set(err, -EACCES, "this machine does not know its own id yet");
+	if (!uid_parse(start->pod_uid, &award.pod_uid))
+		return err_set(err, -EINVAL, "malformed pod uid");
+	for (size_t i = 0; i < start->n_chains && award.chain_count < CHAINS_MAX; i++)
+		chains[award.chain_count++] = bytes_of(start->chains[i].data, start->chains[i].len);
+	root = json_loadb((const char *)award.manifest.ptr, award.manifest.len, 0, &where);
+	metadata = json_object_get(root, "metadata");
+	award.namespace = json_string_value(json_object_get(metadata, "namespace"));
+	uid = json_string_value(json_object_get(metadata, "uid"));
+	if (!award.namespace || !uid || !uid_parse(uid, &award.workload_uid))
+		r = err_set(err, -EINVAL, "malformed manifest");
+	else
+		r = host->config->hooks.verify_award(host->config->hooks.ctx, &award, err);
+	json_decref(root);
+	*ret_uid = award.pod_uid;
+	return r;
+}
+
+static void on_pod_start(struct host *host, const Magik__Ipc__PodStart *start)
+{
+	struct err err = {0};
+	struct pod_start pod = {
+		.name = start->pod_name,
+		.slot = start->slot,
+		.epoch = start->epoch,
+		.manifest = bytes_of(start->manifest.data, start->manifest.len),
+	};
+	const char *reason = "AwardRefused";
+	int r = verify(host, start, &pod.uid, &err);
+
+	if (r == 0 && !host->engine_works)
+		r = err_set(&err, -EOPNOTSUPP, "engine %s does not work here: %.180s",
+			    host->engine->ops->name, host->engine_reason);
+	if (r == 0) {
+		reason = "PodRefused";
+		r = pods_start(host->pods, &pod, &err);
+	}
+	if (r == 0)
+		return;
+	log_event(LOG_LEVEL_WARN, "pod-refused", "pod %s: %s", start->pod_uid, err.text);
+	/* A pod that is here goes on; saying "gone" would be a lie. */
+	if (r != -EEXIST)
+		send_gone(host, start->pod_uid, reason, err.text);
+}
+
+static void on_pod_stop(struct host *host, const Magik__Ipc__PodStop *stop)
+{
+	struct uid uid;
+
+	if (!uid_parse(stop->pod_uid, &uid))
+		return;
+	log_event(LOG_LEVEL_INFO, "pod-stop", "pod %s: %s", stop->pod_uid, stop->reason);
+	if (pods_stop(host->pods, &uid, stop->grace_s) == -ENOENT)
+		send_gone(host, stop->pod_uid, "", "");
+}
+
+static void on_issue(struct host *host, const Magik__Ipc__IssueRequest *request)
+{
+	const struct host_hooks *hooks = &host->config->hooks;
+	Magik__Ipc__IssueReply reply;
+	struct buf content = {0};
+	struct err err = {0};
+	int r = hooks->issue
+			? hooks->issue(hooks->ctx,
+				       bytes_of(request->content.data, request->content.len),
+				       &content, &err)
+			: err_set_status(&err, -EOPNOTSUPP, 403, "this machine issues nothing");
+
+	magik__ipc__issue_reply__init(&reply);
+	reply.request_id = request->request_id;
+	reply.status = r == 0 ? 200 : err.status ? err.status : 500;
+	if (r != 0)
+		reply.error = err.text;
+	else
+		reply.content = binary(bytes_buf(&content));
+	send_message(host, IPC_ISSUE_REPLY, &reply.base);
+	buf_deinit(&content);
+}
+
+static void on_credentials_store(struct host *host, const Magik__Ipc__Credentials *message)
+{
+	const struct host_hooks *hooks = &host->config->hooks;
+	struct err err = {0};
+
+	if (hooks->credentials_store &&
+	    hooks->credentials_store(
+		    hooks->ctx, bytes_of(message->content.data, message->content.len), &err) < 0)
+		log_event(LOG_LEVEL_ERROR, "credentials-store", "%s", err.text);
+}
+
+static void on_ready(struct host *host, const Magik__Ipc__Ready *ready)
+{
+	if (ready->node_id.len != ID_LEN)
+		return;
+	memcpy(host->node.byte, ready->node_id.data, ID_LEN);
+	host->node_known = true;
+	pods_set_peer(host->pods, &host->node);
+}
+
+static void on_message(void *owner, struct ipc_message *message)
+{
+	struct host *host = owner;
+	const void *body = message->body;
+
+	switch (message->type) {
+	case IPC_READY:
+		on_ready(host, body);
+		break;
+	case IPC_CREDENTIALS_STORE:
+		on_credentials_store(host, body);
+		break;
+	case IPC_ISSUE_REQUEST:
+		on_issue(host, body);
+		break;
+	case IPC_POD_START:
+		on_pod_start(host, body);
+		break;
+	case IPC_POD_STOP:
+		on_pod_stop(host, body);
+		break;
+	case IPC_LOGS_OPEN:
+		host_logs_open(host, body);
+		break;
+	case IPC_HELLO:
+	case IPC_CREDENTIALS:
+	case IPC_ISSUE_REPLY:
+	case IPC_POD_STATUS:
+	case IPC_POD_LIST:
+	case IPC_LOGS_REPLY:
+	case IPC_IMAGE_LIST:
+	case IPC_DRAIN:
+	default:
+		break; /* the channel lets only the fabric's messages through */
+	}
+}
+
+static void close_link(struct host *host)
+{
+	ipc_link_close(host->link);
+	host->link = NULL;
+	host_logs_close_all(host);
+}
+
+static void on_closed(void *owner, int why)
+{
+	struct host *host = owner;
+
+	if (why == IPC_E_PROTOCOL)
+		log_event(LOG_LEVEL_ERROR, "ipc-protocol",
+			  "the fabric process broke the rules of its channel");
+	close_link(host);
+	/* Without its channel it is of no use. */
+	if (host->fabric_pid > 0 && why != IPC_E_CLOSED)
+		(void)kill(host->fabric_pid, SIGKILL);
+}
+
+static void on_timer(void *user)
+{
+	host_fabric_start(user);
+}
+
+static void start_again(struct host *host)
+{
+	int64_t lived_ms = mono_since_us(clock_mono(), host->fabric_started) / US_PER_MS;
+
+	if (host->ending)
+		return;
+	if (lived_ms >= DELAY_RESET_MS || host->fabric_delay_ms == 0)
+		host->fabric_delay_ms = DELAY_FIRST_MS;
+	log_event(LOG_LEVEL_WARN, "fabric-ended",
+		  "the fabric process has ended; pods are untouched; next start in %lld ms",
+		  (long long)host->fabric_delay_ms);
+	if (!host->fabric_timer)
+		host->fabric_timer = loop_timer_new(host->loop, on_timer, host);
+	loop_timer_set(host->fabric_timer, mono_add_ms(clock_mono(), host->fabric_delay_ms));
+	host->fabric_delay_ms *= 2;
+	if (host->fabric_delay_ms > DELAY_MAX_MS)
+		host->fabric_delay_ms = DELAY_MAX_MS;
+}
+
+static void on_fabric_ended(void *user)
+{
+	struct host *host = user;
+
+	process_watch_free(host->fabric_watch);
+	host->fabric_watch = NULL;
+	host->fabric_pid = 0;
+	if (host->link)
+		close_link(host);
+	start_again(host);
+}
+
+static int spawn(struct host *host, struct err *err)
+{
+	const char *argv[] = {"/proc/self/exe", "--fabric-process", "3", NULL};
+	struct ipc_handler handler = {on_message, on_closed, host};
+	struct child_fd fd = {.theirs = FABRIC_FD};
+	struct child_options options = {
+		.argv = argv, .env = (const char *const *)environ, .fds = &fd, .fd_count = 1};
+	int host_fd, fabric_fd;
+	int r = ipc_pair(&host_fd, &fabric_fd);
+
+	if (r < 0)
+		return err_set(err, r, "socketpair: %s", strerror(-r));
+	fd.ours = fabric_fd;
+	r = child_spawn(&options, &host->fabric_pid, err);
+	(void)close(fabric_fd);
+	if (r < 0) {
+		(void)close(host_fd);
+		return r;
+	}
+	r = process_watch_new(host->loop, host->fabric_pid, on_fabric_ended, host,
+			      &host->fabric_watch);
+	if (r == 0)
+		r = ipc_link_new(loop_uv(host->loop), host_fd, IPC_HOST, handler, &host->link);
+	if (r < 0) {
+		(void)kill(host->fabric_pid, SIGKILL);
+		return err_set(err, r, "watch the fabric process: %s", strerror(-r));
+	}
+	return 0;
+}
+
+void host_fabric_start(struct host *host)
+{
+	struct err err = {0};
+
+	host->fabric_started = clock_mono();
+	host->fabric_pid = 0;
+	if (spawn(host, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "fabric-start", "%s", err.text);
+		if (!host->fabric_watch)
+			start_again(host);
+		return;
+	}
+	send_hello(host);
+	send_credentials(host);
+	send_pods(host);
+	host_fabric_images(host);
+	if (host->draining)
+		host_fabric_drain(host);
+}
+
+void host_fabric_end(struct host *host)
+{
+	loop_timer_free(host->fabric_timer);
+	host->fabric_timer = NULL;
+	if (host->link)
+		close_link(host);
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/clock.h"
+#include "runtime/image_ref.h"
+#include "runtime/pod.h"
+
+enum {
+	START_ERROR_CODE = 128, /* what Kubernetes shows for a container that could not start */
+};
+
+#define TO(state) (1u << RUN_##state)
+
+/* Which states may follow each; pod.h draws it. */
+static const unsigned allowed[RUN_STATE_COUNT] = {
+	[RUN_IDLE] = TO(PULLING) | TO(DONE),
+	[RUN_PULLING] = TO(STARTING) | TO(WAITING) | TO(DONE),
+	[RUN_WAITING] = TO(PULLING) | TO(DONE),
+	[RUN_STARTING] = TO(RUNNING) | TO(WAITING) | TO(DONE) | TO(ENDING),
+	[RUN_RUNNING] = TO(ENDING),
+	[RUN_ENDING] = TO(WAITING) | TO(PULLING) | TO(DONE),
+	[RUN_DONE] = 0,
+};
+
+static void text_set(char **slot, const char *text)
+{
+	char *copy = mem_strdup(text ? text : "");
+
+	free(*slot);
+	*slot = copy;
+}
+
+void container_init(struct container *container, struct pod *pod, size_t index)
+{
+	struct image_ref ref;
+	struct err ignored;
+
+	container->pod = pod;
+	container->index = index;
+	container->spec = &pod->spec->containers[index];
+	container->status.name = mem_strdup(container->spec->name);
+	container->status.image = mem_strdup(container->spec->image);
+	container->status.image_id = mem_strdup("");
+	container->status.container_id = mem_strdup("");
+	container->status.message = mem_strdup("");
+	container->status.last_reason = mem_strdup("");
+	container->status.init = container->spec->init;
+	container->status.reason = mem_strdup(pod->spec->init_count > 0 && !container->spec->init
+						      ? "PodInitializing"
+						      : "ContainerCreating");
+	/* It has been parsed once already, by pod_spec. */
+	container->image_ref = mem_strdup(
+		image_ref_parse(container->spec->image, &ref, &ignored) == 0 ? ref.text : "");
+}
+
+void container_deinit(struct container *container)
+{
+	struct container_status *status = &container->status;
+
+	process_watch_free(container->watch);
+	loop_timer_free(container->timer);
+	free(status->name);
+	free(status->image);
+	free(status->image_id);
+	free(status->container_id);
+	free(status->reason);
+	free(status->message);
+	free(status->last_reason);
+	free(container->image_ref);
+}
+
+void container_set_state(struct container *container, enum run_state state)
+{
+	assert(allowed[container->state] & 1u << state);
+	container->state = state;
+}
+
+bool container_is_at_rest(const struct container *container)
+{
+	return container->state == RUN_DONE && !container->busy;
+}
+
+void container_set_reason(struct container *container, const char *reason, const char *message)
+{
+	text_set(&container->status.reason, reason);
+	text_set(&container->status.message, message);
+}
+
+static void set_waiting(struct container *container, const char *reason, const char *message)
+{
+	struct container_status *status = &container->status;
+
+	/* A run that has ended becomes the one before. */
+	if (status->state == CONTAINER_TERMINATED) {
+		text_set(&status->last_reason, status->reason);
+		status->last_exit_code = status->exit_code;
+		status->last_started_ms = status->started_ms;
+		status->last_finished_ms = status->finished_ms;
+	}
+	status->state = CONTAINER_WAITING;
+	status->started_ms = status->finished_ms = 0;
+	status->exit_code = 0;
+	status->ready = false;
+	container_set_reason(container, reason, message);
+}
+
+static void on_timer(void *user)
+{
+	struct container *container = user;
+
+	if (container->state != RUN_WAITING || container->pod->stage != STAGE_ACTIVE ||
+	    container->pod->pods->quiet)
+		return;
+	container_set_state(container, RUN_PULLING);
+	pod_advance(container->pod);
+}
+
+static void wait_ms(struct container *container, int64_t delay_ms)
+{
+	container_set_state(container, RUN_WAITING);
+	if (!container->timer)
+		container->timer =
+			loop_timer_new(container->pod->pods->config.loop, on_timer, container);
+	loop_timer_set(container->timer, mono_add_ms(clock_mono(), delay_ms));
+}
+
+/* Whether a run that ended with @code is followed by another. */
+static bool wants_restart(const struct container *container, int code)
+{
+	enum restart_policy policy = container->pod->spec->restart;
+
+	if (container->spec->init)
+		return code != 0 && policy != RESTART_NEVER;
+	return policy == RESTART_ALWAYS || (policy == RESTART_ON_FAILURE && code != 0);
+}
+
+/* What follows a run, or an attempt at one. */
+static void container_next(struct container *container, int64_t ran_ms)
+{
+	int64_t delay_ms;
+
+	if (container->pod->stage != STAGE_ACTIVE ||
+	    !wants_restart(container, container->status.exit_code)) {
+		container_set_state(container, RUN_DONE);
+		return;
+	}
+	container->run++;
+	container->status.restarts++;
+	delay_ms = backoff_next_ms(&container->backoff, ran_ms);
+	if (delay_ms > 0)
+		set_waiting(container, "CrashLoopBackOff", "back-off before the next start");
+	wait_ms(container, delay_ms);
+}
+
+static void tell_log_watches(struct container *container)
+{
+	list_for_each_safe (it, &container->pod->pods->log_watches) {
+		struct log_watch *watch = list_entry(it, struct log_watch, link);
+
+		if (watch->container != container)
+			continue;
+		list_remove(it);
+		watch->ended(watch->user);
+		free(watch);
+	}
+}
+
+static void set_terminated(struct container *container, const char *reason, const char *message,
+			   int code)
+{
+	struct container_status *status = &container->status;
+
+	status->state = CONTAINER_TERMINATED;
+	status->exit_code = code;
+	status->finished_ms = clock_wall().ms;
+	if (status->started_ms == 0)
+		status->started_ms = status->finished_ms;
+	status->ready = false;
+	container_set_reason(container, reason, message);
+	tell_log_watches(container);
+}
+
+static void on_ended(void *arg)
+{
+	struct container_run *run = arg;
+	struct container *container = run->container;
+	struct pod *pod = container->pod;
+	int code = run->result == 0 ? run->status.exit_code : 128 + SIGKILL;
+	int64_t ran_ms;
+
+	set_terminated(container,
+		       run->status.oom_killed ? "OOMKilled"
+		       : code == 0            ? "Completed"
+					      : "Error",
+		       run->result < 0 ? run->err.text : "", code);
+	ran_ms = container->status.finished_ms - container->status.started_ms;
+	container->conmon = 0;
+	free(run);
+	container_next(container, ran_ms);
+	pod_job_done(pod);
+}
+
+static struct container_run *run_new(struct container *container)
+{
+	struct container_run *run = mem_new(struct container_run);
+
+	run->container = container;
+	run->run = container->run;
+	memcpy(run->peer_id, container->pod->pods->peer_id, sizeof(run->peer_id));
+	return run;
+}
+
+static void container_end(struct container *container)
+{
+	container_set_state(container, RUN_ENDING);
+	process_watch_free(container->watch);
+	container->watch = NULL;
+	pod_job(container->pod, container_run_end, on_ended, run_new(container));
+}
+
+static void on_conmon_ended(void *user)
+{
+	struct container *container = user;
+
+	container->ended = true;
+	pod_advance(container->pod);
+}
+
+void container_resume(struct container *container)
+{
+	int r = process_watch_new(container->pod->pods->config.loop, container->conmon,
+				  on_conmon_ended, container, &container->watch);
+
+	container->state = RUN_RUNNING;
+	container->ended = r < 0;
+}
+
+static void on_started(void *arg)
+{
+	struct container_run *run = arg;
+	struct container *container = run->container;
+	struct pod *pod = container->pod;
+	struct container_status *status = &container->status;
+
+	if (run->result < 0) {
+		set_terminated(container, run->reason, run->err.text, START_ERROR_CODE);
+		container_next(container, 0);
+	} else {
+		set_waiting(container, "", "");
+		status->state = CONTAINER_RUNNING;
+		status->started_ms = clock_wall().ms;
+		status->ready = true;
+		text_set(&status->image_id, run->image_id);
+		free(status->container_id);
+		status->container_id = NULL;
+		container->conmon = run->conmon;
+		container->conmon_started = run->conmon_started;
+		container->stop_signal = run->stop_signal;
+		container->has_started = true;
+		container->termed = container->killed = false;
+		container_resume(container);
+	}
+	if (!status->container_id) {
+		struct buf id = {0};
+
+		buf_append_format(&id, "crun://%s-%zu-%u", pod->uid_text, container->index,
+				  container->run);
+		status->container_id = buf_steal(&id);
+	}
+	free(run);
+	pod_job_done(pod);
+}
+
+static void container_start(struct container *container)
+{
+	container_set_state(container, RUN_STARTING);
+	if (container->status.state == CONTAINER_TERMINATED)
+		set_waiting(container, "ContainerCreating", "");
+	/* The number of the run is on disk before anything of it exists. */
+	pod_save(container->pod);
+	pod_job(container->pod, container_run_start, on_started, run_new(container));
+}
+
+static void on_pulled(void *ctx, int r, const struct err *err)
+{
+	struct container *container = ctx;
+	bool again = strcmp(container->status.reason, "ErrImagePull") == 0 ||
+		     strcmp(container->status.reason, "ImagePullBackOff") == 0;
+
+	container->busy = false;
+	/* The next process asks again, and finds the image. */
+	if (container->pod->pods->quiet)
+		return;
+	if (container->pod->stage != STAGE_ACTIVE) {
+		container_set_state(container, RUN_DONE);
+	} else if (r == 0) {
+		container->pull_backoff = (struct backoff){0};
+		container_start(container);
+	} else {
+		int64_t delay_ms;
+
+		if (container->pull_backoff.delay_ms == 0)
+			container->pull_backoff.delay_ms = BACKOFF_FIRST_MS / 2;
+		delay_ms = backoff_next_ms(&container->pull_backoff, 0);
+		set_waiting(container, again ? "ImagePullBackOff" : "ErrImagePull", err->text);
+		wait_ms(container, delay_ms);
+	}
+	pod_advance(container->pod);
+}
+
+/* In PULLING: start at once when the image is there, else fetch it. */
+static void container_look(struct container *container)
+{
+	const struct pods_config *config = &container->pod->pods->config;
+	bool loaded = false;
+	bool present = image_store_has(config->images, container->image_ref, &loaded);
+	struct err err;
+
+	/* OUR deviation: "Always" is content with an image that was loaded by hand; there is no
+	 * registry that could know a newer one. */
+	if (present && (container->spec->pull != PULL_ALWAYS || loaded)) {
+		container_start(container);
+		return;
+	}
+	if (container->spec->pull == PULL_NEVER) {
+		(void)err_set(&err, -ENOENT, "image %.150s is not present with pull policy Never",
+			      container->image_ref);
+		set_waiting(container, "ErrImageNeverPull", err.text);
+		wait_ms(container, BACKOFF_FIRST_MS);
+		return;
+	}
+	container->busy = true;
+	image_pull(config->puller, container->image_ref, on_pulled, container);
+}
+
+static void on_signalled(void *arg)
+{
+	struct container_run *run = arg;
+	struct container *container = run->container;
+	struct pod *pod = container->pod;
+
+	container->busy = false;
+	free(run);
+	pod_job_done(pod);
+}
+
+static void container_signal(struct container *container, int signal)
+{
+	struct container_run *run = run_new(container);
+
+	run->signal = signal;
+	container->busy = true;
+	pod_job(container->pod, container_run_signal, on_signalled, run);
+}
+
+static void advance_running(struct container *container)
+{
+	const struct pod *pod = container->pod;
+
+	if (container->busy)
+		return;
+	if (container->ended) {
+		container->ended = false;
+		container_end(container);
+		return;
+	}
+	if (pod->stage == STAGE_ACTIVE)
+		return;
+	if (pod->grace_over && !container->killed) {
+		container->killed = true;
+		container_signal(container, SIGKILL);
+	} else if (!container->termed && !container->killed) {
+		container->termed = true;
+		container_signal(container,
+				 container->stop_signal > 0 ? container->stop_signal : SIGTERM);
+	}
+}
+
+void container_advance(struct container *container)
+{
+	bool stopping = container->pod->stage != STAGE_ACTIVE;
+
+	if (container->state == RUN_RUNNING) {
+		advance_running(container);
+		return;
+	}
+	if (stopping) {
+		if (container->state == RUN_PULLING)
+			image_pull_cancel(container->pod->pods->config.puller, container);
+		if (container->state == RUN_IDLE || container->state == RUN_WAITING ||
+		    container->state == RUN_PULLING) {
+			container->busy = false;
+			container_set_state(container, RUN_DONE);
+		}
+		return;
+	}
+	if (container->pod->pods->quiet)
+		return;
+	if (container->state == RUN_PULLING && !container->busy)
+		container_look(container);
+}

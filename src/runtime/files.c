@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/files.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct path path_format(const char *format, ...)
+{
+	struct path path;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(path.text, sizeof(path.text), format, args);
+	va_end(args);
+	assert(len >= 0 && (size_t)len < sizeof(path.text));
+	return path;
+}
+
+static int write_all(int fd, struct bytes content)
+{
+	while (content.len > 0) {
+		ssize_t put = write(fd, content.ptr, content.len);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return err_origin(-errno);
+		content.ptr += put;
+		content.len -= (size_t)put;
+	}
+	return 0;
+}
+
+int file_replace(const char *path, struct bytes content, mode_t mode)
+{
+	struct path temporary = path_format("%s.new", path);
+	int fd = open(temporary.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	int r;
+
+	if (fd < 0)
+		return err_origin(-errno);
+	r = write_all(fd, content);
+	/* The process's umask must not decide what a container may read. */
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = err_origin(-errno);
+	(void)close(fd);
+	if (r == 0 && rename(temporary.text, path) < 0)
+		r = err_origin(-errno);
+	if (r < 0)
+		(void)unlink(temporary.text);
+	return r;
+}
+
+int dir_make(const char *path, mode_t mode)
+{
+	struct path part = path_format("%s", path);
+
+	for (char *at = part.text + 1; *at; at++) {
+		if (*at != '/')
+			continue;
+		*at = '\0';
+		if (mkdir(part.text, 0755) < 0 && errno != EEXIST)
+			return err_origin(-errno);
+		*at = '/';
+	}
+	if (mkdir(path, mode) < 0)
+		return errno == EEXIST ? 0 : err_origin(-errno);
+	return chmod(path, mode) < 0 ? err_origin(-errno) : 0;
+}
+
+enum {
+	/* Deeper trees than any the layer unpacker makes are not ours. */
+	TREE_DEPTH_MAX = 2048,
+};
+
+static int remove_in(int parent, const char *name, int depth);
+
+static int remove_children(int dir_fd, int depth)
+{
+	DIR *dir = fdopendir(dir_fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = err_origin(-errno);
+		(void)close(dir_fd);
+		return r;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		int one;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		one = remove_in(dirfd(dir), entry->d_name, depth + 1);
+		if (one < 0)
+			r = one;
+	}
+	(void)closedir(dir);
+	return r;
+}
+
+static int remove_in(int parent, const char *name, int depth)
+{
+	int fd, r;
+
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return err_origin(-errno);
+	if (depth > TREE_DEPTH_MAX)
+		return err_origin(-ELOOP);
+	/* A mount point refuses rmdir with EBUSY, but its content must not be touched either. */
+	if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno == EBUSY)
+		return err_origin(-EBUSY);
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_origin(-errno);
+	r = remove_children(fd, depth);
+	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT && r == 0)
+		r = err_origin(-errno);
+	return r;
+}
+
+int tree_remove(const char *path)
+{
+	return remove_in(AT_FDCWD, path, 0);
+}
+
+bool path_exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}

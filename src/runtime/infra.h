@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Infra: the process that owns a pod's namespaces, and the pins that keep them should it die.
+ *
+ * The process is the workplane agent. The pins are files net, ipc and uts in one directory, each
+ * with its namespace bind-mounted over it, in the private mount namespace of the host process.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+struct infra_options {
+	const char *agent;    /* path of the workplane binary */
+	const char *pin_dir;  /* exists */
+	const char *pid_file; /* "<pid> <start time>" is written there before the agent goes on */
+	const char *namespace, *workload, *workload_kind, *pod, *hostname;
+	uint32_t replicas;
+};
+
+/* Start the agent in new namespaces and pin them. On failure nothing is left. Blocks for the few
+ * milliseconds this takes. */
+_must_use_ int infra_start(const struct infra_options *options, pid_t *ret_pid, struct err *err);
+
+/* Start the agent again, in the pinned namespaces of its predecessor. */
+_must_use_ int infra_restart(const struct infra_options *options, pid_t *ret_pid, struct err *err);
+
+/* The live agent that @pid_file names, else 0. */
+pid_t infra_find(const char *pid_file);
+
+/* End the agent that @pid_file names, and wait for that. */
+void infra_kill(const char *pid_file);
+
+/* Unmount the pins and remove their files. Success if there are none. */
+_must_use_ int infra_unpin(const char *pin_dir, struct err *err);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OCI specification: the config.json of one container run, from pod, image and machine. Pure: it
+ * reads nothing but its arguments.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "runtime/image_config.h"
+#include "runtime/image_user.h"
+#include "runtime/pod_spec.h"
+
+/* All borrowed. */
+struct oci_inputs {
+	const struct pod_spec *pod;
+	const struct container_spec *container;
+	const struct image_config *image;
+	const struct image_user *image_user; /* of the user that oci_user() names */
+	const char *pod_uid, *pod_name, *pod_ip, *node_name;
+	const char *local_peer_id;
+	const char *pod_dir; /* where ns/, etc/, shm and volumes/ of the pod lie */
+	const char *rootfs;
+	const char *cgroup;
+	const char *seccomp; /* compiled, base64 */
+	uint64_t memory_capacity_bytes;
+	uint64_t nofile_max;  /* this process's own hard limit: more cannot be given */
+	int oom_score_min;    /* the least that this process may set */
+	bool has_swap_limits; /* the kernel can limit memory and swap together */
+};
+
+/* Whom the container runs as, in image_user.h's notation: the manifest's word before the image's.
+ */
+void oci_user(const struct container_spec *container, const struct image_config *image,
+	      char *ret_user, size_t size);
+
+/*
+ * Build it; the caller owns *@ret_spec. -EINVAL with a sentence where image and manifest leave
+ * nothing to run or contradict each other (runAsNonRoot with root).
+ */
+_must_use_ int oci_spec_build(const struct oci_inputs *inputs, json_t **ret_spec, struct err *err);

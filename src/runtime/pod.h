@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pod: the life of one pod and its containers. Private to runtime/.
+ *
+ *   SETUP ------ sandbox made -------> ACTIVE ----- stop -----> STOPPING
+ *     |  stop, or it cannot be made      |                         | no container runs
+ *     +-------------------------------+  | the sandbox is lost     |
+ *                                     v  v                         v
+ *                                    TEARDOWN <--------------------+     then: gone
+ *
+ * A container, from run to run:
+ *
+ *   IDLE --its turn--> PULLING --present--> STARTING --started--> RUNNING --ended--> ENDING
+ *                        ^  | failed           |  cannot start                        |
+ *                        |  v                  v                                      v
+ *                        WAITING <----- to be tried or run again ---------------------+
+ *                                              +---------> DONE <----- for good ------+
+ *
+ * STARTING and ENDING are jobs; a RUNNING container may have a job too, the sending of a signal.
+ * Everything else waits for an event. In STOPPING, nothing enters PULLING or STARTING.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "runtime/backoff.h"
+#include "runtime/pod_net.h"
+#include "runtime/pod_spec.h"
+#include "runtime/pods.h"
+#include "runtime/process_watch.h"
+
+enum pod_stage {
+	STAGE_SETUP,
+	STAGE_ACTIVE,
+	STAGE_STOPPING,
+	STAGE_TEARDOWN,
+	STAGE_COUNT,
+};
+
+enum run_state {
+	RUN_IDLE,
+	RUN_PULLING,
+	RUN_WAITING, /* a timer */
+	RUN_STARTING,
+	RUN_RUNNING,
+	RUN_ENDING,
+	RUN_DONE,
+	RUN_STATE_COUNT,
+};
+
+struct container {
+	struct pod *pod;
+	const struct container_spec *spec;
+	size_t index;
+	enum run_state state;
+	uint32_t run; /* number of the present or coming run */
+	bool busy;    /* a signal is on its way */
+	bool ended;   /* its conmon has ended */
+	bool termed, killed;
+	int stop_signal;  /* of the image; 0: SIGTERM */
+	bool has_started; /* in any run */
+	pid_t conmon;
+	uint64_t conmon_started; /* child_start_time() */
+	struct process_watch *watch;
+	struct loop_timer *timer;
+	struct backoff backoff, pull_backoff;
+	struct container_status status;
+	char *image_ref; /* full form */
+};
+
+struct pod {
+	struct list link;
+	struct pods *pods;
+	enum pod_stage stage;
+	struct uid uid;
+	char *uid_text, *name, *dir;
+	char *cgroup; /* parent of its containers' groups */
+	struct buf manifest;
+	uint32_t slot;
+	uint64_t epoch;
+	struct pod_spec *spec;
+	struct pod_net net;
+	struct process_watch *infra_watch;
+	struct container *containers;
+	unsigned jobs;
+	char *reason, *message; /* why it goes, if nobody asked for that */
+	int64_t started_ms;
+	int64_t grace_s;
+	struct loop_timer *grace_timer;
+	bool grace_over;
+};
+
+struct log_watch {
+	struct list link;
+	struct container *container;
+	loop_fn ended;
+	void *user;
+};
+
+struct pods {
+	struct pods_config config;
+	struct list pods;
+	struct list log_watches;
+	size_t count;
+	unsigned jobs;
+	bool quiet;
+	char peer_id[ID_HEX_LEN + 1];
+	char *cgroup; /* "/magik-<hash of the run directory>" */
+};
+
+/* pod.c */
+struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod_spec *spec);
+void pod_free(struct pod *pod);
+void pod_begin(struct pod *pod);
+void pod_stop(struct pod *pod, int64_t grace_s);
+/* Whatever has changed: let every container take its next step, tell and save. */
+void pod_advance(struct pod *pod);
+/* The sandbox is there: from SETUP, or found again. */
+void pod_watch_infra(struct pod *pod);
+/* Give up: remove everything. @reason NULL: it was asked for. */
+void pod_teardown(struct pod *pod, const char *reason, const char *message);
+void pod_presence(const struct pod *pod, struct presence *ret_presence);
+void pod_job(struct pod *pod, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+void pod_job_done(struct pod *pod);
+
+/* container.c */
+void container_init(struct container *container, struct pod *pod, size_t index);
+void container_deinit(struct container *container);
+void container_advance(struct container *container);
+void container_set_state(struct container *container, enum run_state state);
+/* Its run goes on, found again. */
+void container_resume(struct container *container);
+bool container_is_at_rest(const struct container *container);
+void container_set_reason(struct container *container, const char *reason, const char *message);
+
+/* container_run.c: blocking. */
+struct container_run {
+	struct container *container;
+	uint32_t run;
+	char peer_id[ID_HEX_LEN + 1];
+	/* Results. */
+	int result;
+	struct err err;
+	const char *reason; /* of a failure: static text */
+	char image_id[IMAGE_ID_MAX];
+	pid_t conmon;
+	uint64_t conmon_started;
+	int stop_signal;
+	struct engine_status status;
+	int signal; /* to send */
+};
+void container_run_start(void *run);
+void container_run_end(void *run);
+void container_run_signal(void *run);
+/* Kill and remove whatever there is of run number @number. */
+int container_run_remove(const struct container *container, uint32_t number, struct err *err);
+char *container_log_path(const struct container *container, uint32_t run);
+
+/* sandbox.c: blocking. */
+int sandbox_make(struct pod *pod, struct pod_net *ret_net, struct err *err);
+int sandbox_restart_agent(struct pod *pod, struct err *err);
+int sandbox_remove(struct pod *pod, struct err *err);
+
+/* pod_save.c */
+void pod_save(const struct pod *pod);
+/* A pod as saved in @dir; NULL if that cannot be made out. */
+struct pod *pod_load(struct pods *pods, const char *dir, bool *ret_same_boot);

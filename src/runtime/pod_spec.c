@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/pod_spec.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/mem.h"
+#include "kube/quantity.h"
+#include "runtime/image_ref.h"
+
+static int malformed(struct err *err, const char *what)
+{
+	return err_set_status(err, -EINVAL, 400, "%s is malformed", what);
+}
+
+static int unsupported(struct err *err, const char *what)
+{
+	return err_set_status(err, -EOPNOTSUPP, 422, "%s is not supported by this machine", what);
+}
+
+static int forbidden(struct err *err, const char *what)
+{
+	return err_set_status(err, -EACCES, 403, "%s is forbidden by this machine's local policy",
+			      what);
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static bool truth_of(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+/* What is put into paths, cgroups and ids: a DNS label, so neither "/" nor ".." can be in it. */
+static bool is_label(const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	return len > 0 && len <= 63 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static bool is_absolute_path(const char *path)
+{
+	return path && path[0] == '/' && strlen(path) < 512 && !strstr(path, "/../") &&
+	       !(strlen(path) >= 3 && strcmp(path + strlen(path) - 3, "/..") == 0);
+}
+
+static int read_strings(const json_t *list, size_t max, const char *what, struct strings *ret,
+			struct err *err)
+{
+	size_t count = json_array_size(list);
+
+	*ret = (struct strings){0};
+	if (!list)
+		return 0;
+	if (!json_is_array(list) || count > max)
+		return malformed(err, what);
+	ret->items = mem_alloc(count + 1, sizeof(char *));
+	for (size_t i = 0; i < count; i++) {
+		const char *item = json_string_value(json_array_get(list, i));
+
+		if (!item)
+			return malformed(err, what);
+		ret->items[ret->count++] = item;
+	}
+	return 0;
+}
+
+static int read_env_var(const json_t *item, struct env_var *ret, struct err *err)
+{
+	const json_t *from = json_object_get(item, "valueFrom");
+
+	ret->name = text_of(item, "name");
+	ret->value = text_of(item, "value");
+	if (!ret->name || ret->name[0] == '\0' || strchr(ret->name, '='))
+		return malformed(err, "env");
+	if (!from) {
+		if (!ret->value)
+			ret->value = "";
+		return 0;
+	}
+	ret->field_path = text_of(json_object_get(from, "fieldRef"), "fieldPath");
+	ret->value = NULL;
+	if (!ret->field_path)
+		return unsupported(err, "env valueFrom other than fieldRef");
+	return 0;
+}
+
+static int read_env(const json_t *container, struct container_spec *ret, struct err *err)
+{
+	const json_t *list = json_object_get(container, "env");
+	size_t count = json_array_size(list);
+
+	if (json_array_size(json_object_get(container, "envFrom")) > 0)
+		return unsupported(err, "envFrom");
+	if (list && (!json_is_array(list) || count > POD_ENV_MAX))
+		return malformed(err, "env");
+	ret->env = mem_alloc(count + 1, sizeof(*ret->env));
+	for (; ret->env_count < count; ret->env_count++) {
+		int r = read_env_var(json_array_get(list, ret->env_count),
+				     &ret->env[ret->env_count], err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_quantity(const json_t *list, const char *key, bool milli, int64_t *ret,
+			 struct err *err)
+{
+	const json_t *value = json_object_get(list, key);
+
+	*ret = LIMITS_UNSET;
+	if (!value)
+		return 0;
+	if ((milli ? kube_quantity_json_milli(value, ret) : kube_quantity_json_units(value, ret)) !=
+	    0)
+		return err_set_status(err, -EINVAL, 400, "resources: %s is no quantity", key);
+	/* So that the sum over all containers of a pod cannot overflow. */
+	if (*ret > INT64_MAX / POD_CONTAINERS_MAX)
+		return err_set_status(err, -EINVAL, 400, "resources: %s is too large", key);
+	return 0;
+}
+
+/* A limit that nothing here enforces would be a lie. */
+static int check_resource_names(const json_t *list, struct err *err)
+{
+	static const char *const known[] = {"cpu", "memory", "ephemeral-storage"};
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)list, key, value)
+	{
+		bool found = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(known); i++)
+			found |= strcmp(key, known[i]) == 0;
+		if (!found)
+			return err_set_status(err, -EOPNOTSUPP, 422,
+					      "resource %.80s is not offered by this machine", key);
+	}
+	return 0;
+}
+
+static int read_resources(const json_t *container, struct resources *ret, struct err *err)
+{
+	const json_t *resources = json_object_get(container, "resources");
+	const json_t *requests = json_object_get(resources, "requests");
+	const json_t *limits = json_object_get(resources, "limits");
+	int r;
+
+	r = check_resource_names(limits, err);
+	if (r == 0)
+		r = read_quantity(requests, "cpu", true, &ret->cpu_request_milli, err);
+	if (r == 0)
+		r = read_quantity(limits, "cpu", true, &ret->cpu_limit_milli, err);
+	if (r == 0)
+		r = read_quantity(requests, "memory", false, &ret->memory_request_bytes, err);
+	if (r == 0)
+		r = read_quantity(limits, "memory", false, &ret->memory_limit_bytes, err);
+	if (r == 0 && ret->memory_limit_bytes > 0 &&
+	    ret->memory_limit_bytes < LIMITS_MEMORY_MIN_BYTES)
+		r = err_set_status(err, -EINVAL, 400,
+				   "memory limit %" PRId64 " is below the least possible, %d",
+				   ret->memory_limit_bytes, LIMITS_MEMORY_MIN_BYTES);
+	return r;
+}
+
+/* Capabilities that stay inside the container's own namespaces and files. */
+static bool is_harmless_cap(const char *cap)
+{
+	static const char *const harmless[] = {
+		"AUDIT_WRITE", "CHOWN",  "DAC_OVERRIDE", "FOWNER",           "FSETID", "IPC_LOCK",
+		"KILL",        "MKNOD",  "NET_ADMIN",    "NET_RAW",          "SETGID", "SETPCAP",
+		"SETFCAP",     "SETUID", "SYS_CHROOT",   "NET_BIND_SERVICE",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(harmless); i++)
+		if (strcmp(cap, harmless[i]) == 0)
+			return true;
+	return false;
+}
+
+static int read_caps(const json_t *context, const struct policy *policy, struct security *ret,
+		     struct err *err)
+{
+	const json_t *caps = json_object_get(context, "capabilities");
+	int r = read_strings(json_object_get(caps, "add"), POD_CAPS_MAX, "capabilities",
+			     &ret->caps_add, err);
+
+	if (r == 0)
+		r = read_strings(json_object_get(caps, "drop"), POD_CAPS_MAX, "capabilities",
+				 &ret->caps_drop, err);
+	for (size_t i = 0; r == 0 && i < ret->caps_add.count; i++)
+		if (!is_harmless_cap(ret->caps_add.items[i]) && !policy->privileged)
+			r = forbidden(err, ret->caps_add.items[i]);
+	return r;
+}
+
+/* The value of the container where it has one, else the pod's. */
+static const json_t *inherited(const json_t *own, const json_t *pods, const char *key)
+{
+	const json_t *value = json_object_get(own, key);
+
+	return value ? value : json_object_get(pods, key);
+}
+
+static int read_id(const json_t *value, const char *what, int64_t *ret, struct err *err)
+{
+	*ret = POD_ID_UNSET;
+	if (!value)
+		return 0;
+	*ret = json_integer_value(value);
+	if (!json_is_integer(value) || *ret < 0 || *ret > INT32_MAX)
+		return malformed(err, what);
+	return 0;
+}
+
+static int read_seccomp(const json_t *own, const json_t *pods, const struct policy *policy,
+			struct security *ret, struct err *err)
+{
+	const char *type = text_of(inherited(own, pods, "seccompProfile"), "type");
+
+	if (!type || strcmp(type, "RuntimeDefault") == 0)
+		return 0;
+	if (strcmp(type, "Unconfined") != 0)
+		return unsupported(err, "seccompProfile type other than RuntimeDefault");
+	ret->seccomp_unconfined = true;
+	return policy->privileged ? 0 : forbidden(err, "seccompProfile Unconfined");
+}
+
+static int read_security(const json_t *container, const json_t *pod, const struct policy *policy,
+			 struct security *ret, struct err *err)
+{
+	const json_t *own = json_object_get(container, "securityContext");
+	const json_t *pods = json_object_get(pod, "securityContext");
+	int r;
+
+	ret->run_as_non_root = json_is_true(inherited(own, pods, "runAsNonRoot"));
+	ret->privileged = truth_of(own, "privileged");
+	ret->read_only_root = truth_of(own, "readOnlyRootFilesystem");
+	ret->allow_escalation = !json_is_false(json_object_get(own, "allowPrivilegeEscalation"));
+	if (ret->privileged && !policy->privileged)
+		return forbidden(err, "privileged");
+	r = read_id(inherited(own, pods, "runAsUser"), "runAsUser", &ret->run_as_user, err);
+	if (r == 0)
+		r = read_id(inherited(own, pods, "runAsGroup"), "runAsGroup", &ret->run_as_group,
+			    err);
+	if (r == 0)
+		r = read_caps(own, policy, ret, err);
+	if (r == 0)
+		r = read_seccomp(own, pods, policy, ret, err);
+	return r;
+}
+
+static const struct volume *volume_find(const struct pod_spec *spec, const char *name)
+{
+	for (size_t i = 0; name && i < spec->volume_count; i++)
+		if (strcmp(spec->volumes[i].name, name) == 0)
+			return &spec->volumes[i];
+	return NULL;
+}
+
+/* The token that Kubernetes mounts for talking to its API; there is none here, and nobody asked. */
+static bool is_service_account_mount(const char *path)
+{
+	return path && strncmp(path, "/var/run/secrets/kubernetes.io/", 31) == 0;
+}
+
+static int read_mounts(const json_t *container, const struct pod_spec *spec,
+		       struct container_spec *ret, struct err *err)
+{
+	const json_t *list = json_object_get(container, "volumeMounts"), *item;
+	size_t index;
+
+	if (json_array_size(json_object_get(container, "volumeDevices")) > 0)
+		return unsupported(err, "volumeDevices");
+	if (list && (!json_is_array(list) || json_array_size(list) > POD_MOUNTS_MAX))
+		return malformed(err, "volumeMounts");
+	ret->mounts = mem_alloc(json_array_size(list) + 1, sizeof(*ret->mounts));
+	json_array_foreach(list, index, item)
+	{
+		struct volume_mount *mount = &ret->mounts[ret->mount_count];
+
+		mount->volume = volume_find(spec, text_of(item, "name"));
+		mount->path = text_of(item, "mountPath");
+		mount->read_only = truth_of(item, "readOnly");
+		if (!mount->volume && is_service_account_mount(mount->path))
+			continue;
+		if (!mount->volume || !is_absolute_path(mount->path))
+			return malformed(err, "volumeMounts");
+		/* A link that another container puts into the volume would lead out of it. */
+		if (json_object_get(item, "subPath") || json_object_get(item, "subPathExpr"))
+			return unsupported(err, "subPath");
+		ret->mount_count++;
+	}
+	return 0;
+}
+
+static int read_pull(const json_t *container, const struct policy *policy,
+		     struct container_spec *ret, struct err *err)
+{
+	const char *policy_text = text_of(container, "imagePullPolicy");
+	struct image_ref ref;
+	int r = image_ref_parse(ret->image, &ref, err);
+
+	if (r < 0)
+		return r;
+	if (!policy_allows_registry(policy, ref.domain))
+		return err_set_status(err, -EACCES, 403,
+				      "registry %.100s is forbidden by this machine's local policy",
+				      ref.domain);
+	if (!policy_text)
+		ret->pull = ref.is_latest ? PULL_ALWAYS : PULL_IF_NOT_PRESENT;
+	else if (strcmp(policy_text, "Always") == 0)
+		ret->pull = PULL_ALWAYS;
+	else if (strcmp(policy_text, "IfNotPresent") == 0)
+		ret->pull = PULL_IF_NOT_PRESENT;
+	else if (strcmp(policy_text, "Never") == 0)
+		ret->pull = PULL_NEVER;
+	else
+		return malformed(err, "imagePullPolicy");
+	return 0;
+}
+
+static int read_container(const json_t *container, const json_t *pod, const struct policy *policy,
+			  struct pod_spec *spec, struct err *err)
+{
+	struct container_spec *ret = &spec->containers[spec->container_count];
+	int r;
+
+	ret->name = text_of(container, "name");
+	ret->image = text_of(container, "image");
+	ret->working_dir = text_of(container, "workingDir");
+	if (!is_label(ret->name) || !ret->image)
+		return malformed(err, "container without a name or an image");
+	if (ret->working_dir && !is_absolute_path(ret->working_dir))
+		return malformed(err, "workingDir");
+	for (size_t i = 0; i < spec->container_count; i++)
+		if (strcmp(spec->containers[i].name, ret->name) == 0)
+			return malformed(err, "two containers of one name");
+	spec->container_count++;
+	r = read_strings(json_object_get(container, "command"), POD_ARGS_MAX, "command",
+			 &ret->command, err);
+	if (r == 0)
+		r = read_strings(json_object_get(container, "args"), POD_ARGS_MAX, "args",
+				 &ret->args, err);
+	if (r == 0)
+		r = read_env(container, ret, err);
+	if (r == 0)
+		r = read_resources(container, &ret->resources, err);
+	if (r == 0)
+		r = read_security(container, pod, policy, &ret->security, err);
+	if (r == 0)
+		r = read_mounts(container, spec, ret, err);
+	if (r == 0)
+		r = read_pull(container, policy, ret, err);
+	if (r < 0)
+		return err_prefix(err, "container %s", ret->name);
+	return 0;
+}
+
+static int read_containers(const json_t *pod, const struct policy *policy, struct pod_spec *spec,
+			   struct err *err)
+{
+	const json_t *init = json_object_get(pod, "initContainers");
+	const json_t *main_list = json_object_get(pod, "containers"), *item;
+	size_t index;
+	int r;
+
+	if (json_array_size(main_list) == 0 ||
+	    json_array_size(init) + json_array_size(main_list) > POD_CONTAINERS_MAX)
+		return malformed(err, "containers");
+	spec->containers = mem_alloc(json_array_size(init) + json_array_size(main_list),
+				     sizeof(*spec->containers));
+	json_array_foreach(init, index, item)
+	{
+		if (text_of(item, "restartPolicy"))
+			return unsupported(err, "restartPolicy of an init container");
+		r = read_container(item, pod, policy, spec, err);
+		if (r < 0)
+			return r;
+		spec->containers[spec->init_count++].init = true;
+	}
+	json_array_foreach(main_list, index, item)
+	{
+		r = read_container(item, pod, policy, spec, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_empty_dir(const json_t *empty, struct volume *ret, struct err *err)
+{
+	const char *medium = text_of(empty, "medium");
+
+	if (medium && strcmp(medium, "Memory") == 0)
+		ret->kind = VOLUME_MEMORY;
+	else if (medium && medium[0] != '\0')
+		return unsupported(err, "emptyDir medium other than Memory");
+	return read_quantity(empty, "sizeLimit", false, &ret->size_bytes, err);
+}
+
+static int read_host_path(const json_t *host, const struct policy *policy, struct volume *ret,
+			  struct err *err)
+{
+	ret->kind = VOLUME_HOST_PATH;
+	ret->host_path = text_of(host, "path");
+	if (!is_absolute_path(ret->host_path))
+		return malformed(err, "hostPath");
+	if (!policy_allows_host_path(policy, ret->host_path))
+		return forbidden(err, "hostPath");
+	return 0;
+}
+
+static int read_volumes(const json_t *pod, const struct policy *policy, struct pod_spec *spec,
+			struct err *err)
+{
+	const json_t *list = json_object_get(pod, "volumes"), *item;
+	size_t index;
+
+	if (list && (!json_is_array(list) || json_array_size(list) > POD_VOLUMES_MAX))
+		return malformed(err, "volumes");
+	spec->volumes = mem_alloc(json_array_size(list) + 1, sizeof(*spec->volumes));
+	json_array_foreach(list, index, item)
+	{
+		struct volume *volume = &spec->volumes[spec->volume_count];
+		const json_t *empty = json_object_get(item, "emptyDir");
+		const json_t *host = json_object_get(item, "hostPath");
+		int r = 0;
+
+		volume->name = text_of(item, "name");
+		volume->size_bytes = LIMITS_UNSET;
+		if (!is_label(volume->name) || volume_find(spec, volume->name))
+			return malformed(err, "volumes");
+		if (empty)
+			r = read_empty_dir(empty, volume, err);
+		else if (host)
+			r = read_host_path(host, policy, volume, err);
+		else
+			r = unsupported(err, "a kind other than emptyDir or hostPath");
+		if (r < 0)
+			return err_prefix(err, "volume %s", volume->name);
+		spec->volume_count++;
+	}
+	return 0;
+}
+
+/* Fields that would weaken isolation if they were ignored, or promise what is not kept. */
+static int check_pod_fields(const json_t *pod, struct err *err)
+{
+	static const char *const refused[] = {"hostNetwork", "hostPID", "hostIPC",
+					      "shareProcessNamespace"};
+	const json_t *context = json_object_get(pod, "securityContext");
+
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+		if (truth_of(pod, refused[i]))
+			return unsupported(err, refused[i]);
+	if (json_array_size(json_object_get(context, "sysctls")) > 0)
+		return unsupported(err, "sysctls");
+	return 0;
+}
+
+static int read_pod_context(const json_t *pod, struct pod_spec *spec, struct err *err)
+{
+	const json_t *context = json_object_get(pod, "securityContext"), *item;
+	const json_t *groups = json_object_get(context, "supplementalGroups");
+	size_t index;
+	int r = read_id(json_object_get(context, "fsGroup"), "fsGroup", &spec->fs_group, err);
+
+	if (r < 0)
+		return r;
+	if (json_array_size(groups) >= POD_GROUPS_MAX)
+		return malformed(err, "supplementalGroups");
+	json_array_foreach(groups, index, item)
+	{
+		r = read_id(item, "supplementalGroups", &spec->groups[spec->group_count++], err);
+		if (r < 0)
+			return r;
+	}
+	if (spec->fs_group != POD_ID_UNSET)
+		spec->groups[spec->group_count++] = spec->fs_group;
+	return 0;
+}
+
+static int read_pod(const json_t *pod, struct pod_spec *spec, struct err *err)
+{
+	const char *restart = text_of(pod, "restartPolicy");
+	const json_t *grace = json_object_get(pod, "terminationGracePeriodSeconds");
+
+	spec->restart = RESTART_ALWAYS;
+	if (restart && strcmp(restart, "OnFailure") == 0)
+		spec->restart = RESTART_ON_FAILURE;
+	else if (restart && strcmp(restart, "Never") == 0)
+		spec->restart = RESTART_NEVER;
+	else if (restart && strcmp(restart, "Always") != 0)
+		return malformed(err, "restartPolicy");
+	spec->grace_s = grace ? json_integer_value(grace) : POD_GRACE_S_DEFAULT;
+	if (spec->grace_s < 0 || spec->grace_s > POD_GRACE_S_MAX)
+		return malformed(err, "terminationGracePeriodSeconds");
+	spec->hostname = text_of(pod, "hostname");
+	if (spec->hostname && !is_label(spec->hostname))
+		return malformed(err, "hostname");
+	spec->service_account = text_of(pod, "serviceAccountName");
+	if (!spec->engine)
+		spec->engine = text_of(pod, "runtimeClassName");
+	return check_pod_fields(pod, err);
+}
+
+/* Whose it is, and where its pod template lies. */
+static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err *err)
+{
+	const json_t *metadata = json_object_get(spec->root, "metadata");
+	const json_t *pod = json_object_get(spec->root, "spec"), *pod_metadata = metadata;
+	struct uid uid;
+
+	spec->kind = text_of(spec->root, "kind");
+	spec->name = text_of(metadata, "name");
+	spec->namespace = text_of(metadata, "namespace");
+	spec->workload_uid = text_of(metadata, "uid");
+	spec->generation = json_integer_value(json_object_get(metadata, "generation"));
+	if (!spec->kind || !spec->name || !is_label(spec->namespace))
+		return malformed(err, "kind, metadata.name or metadata.namespace");
+	if (!spec->workload_uid || !uid_parse(spec->workload_uid, &uid))
+		return malformed(err, "metadata.uid");
+	if (strcmp(spec->kind, "Pod") != 0) {
+		const json_t *template = json_object_get(pod, "template");
+
+		pod_metadata = json_object_get(template, "metadata");
+		pod = json_object_get(template, "spec");
+	}
+	if (!json_is_object(pod))
+		return malformed(err, "pod specification");
+	spec->labels = json_object_get(pod_metadata, "labels");
+	spec->annotations = json_object_get(pod_metadata, "annotations");
+	spec->engine = text_of(spec->annotations, "magik.io/runtime");
+	spec->app_label = text_of(spec->labels, "app.kubernetes.io/name");
+	if (!spec->app_label)
+		spec->app_label = spec->name;
+	*ret_pod = pod;
+	return 0;
+}
+
+int pod_spec_parse(struct bytes manifest, const struct policy *policy, struct pod_spec **ret_spec,
+		   struct err *err)
+{
+	struct pod_spec *spec = mem_new(struct pod_spec);
+	const json_t *pod = NULL;
+	json_error_t where;
+	int r;
+
+	spec->fs_group = POD_ID_UNSET;
+	spec->root = json_loadb((const char *)manifest.ptr, manifest.len, 0, &where);
+	r = json_is_object(spec->root) ? read_object(spec, &pod, err) : malformed(err, "manifest");
+	if (r == 0)
+		r = read_pod(pod, spec, err);
+	if (r == 0)
+		r = read_pod_context(pod, spec, err);
+	if (r == 0)
+		r = read_volumes(pod, policy, spec, err);
+	if (r == 0)
+		r = read_containers(pod, policy, spec, err);
+	if (r < 0) {
+		(void)pod_spec_free(spec);
+		return r;
+	}
+	*ret_spec = spec;
+	return 0;
+}
+
+struct pod_spec *pod_spec_free(struct pod_spec *spec)
+{
+	if (!spec)
+		return NULL;
+	for (size_t i = 0; spec->containers && i < spec->container_count; i++) {
+		struct container_spec *container = &spec->containers[i];
+
+		free(container->command.items);
+		free(container->args.items);
+		free(container->env);
+		free(container->security.caps_add.items);
+		free(container->security.caps_drop.items);
+		free(container->mounts);
+	}
+	free(spec->containers);
+	free(spec->volumes);
+	json_decref(spec->root);
+	free(spec);
+	return NULL;
+}
+
+static int64_t at_least_zero(int64_t value)
+{
+	return value > 0 ? value : 0;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+struct resources pod_spec_requests(const struct pod_spec *spec)
+{
+	struct resources sum = {0}, init = {0};
+
+	for (size_t i = 0; i < spec->container_count; i++) {
+		const struct resources *r = &spec->containers[i].resources;
+		int64_t cpu =
+			at_least_zero(r->cpu_request_milli != LIMITS_UNSET ? r->cpu_request_milli
+									   : r->cpu_limit_milli);
+		int64_t memory = at_least_zero(r->memory_request_bytes != LIMITS_UNSET
+						       ? r->memory_request_bytes
+						       : r->memory_limit_bytes);
+
+		if (spec->containers[i].init) {
+			init.cpu_request_milli = larger(init.cpu_request_milli, cpu);
+			init.memory_request_bytes = larger(init.memory_request_bytes, memory);
+			continue;
+		}
+		sum.cpu_request_milli += cpu;
+		sum.memory_request_bytes += memory;
+	}
+	sum.cpu_request_milli = larger(sum.cpu_request_milli, init.cpu_request_milli);
+	sum.memory_request_bytes = larger(sum.memory_request_bytes, init.memory_request_bytes);
+	sum.cpu_limit_milli = sum.memory_limit_bytes = LIMITS_UNSET;
+	return sum;
+}

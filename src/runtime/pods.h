@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pods: all pods of this machine, from award to nothing left.
+ *
+ * One thread, the loop's, owns all state; what blocks runs as jobs on worker threads. What runs
+ * belongs to the operating system: this process may be killed at any moment, and pods_recover() of
+ * the next one finds everything again from the run directory.
+ *
+ *   R/pods/<uid>/pod.json    the pod as last known, written before each step that leaves a trace
+ *   R/pods/<uid>/infra.pid   the agent
+ *   R/pods/<uid>/ns/         its namespaces, pinned
+ *   R/pods/<uid>/etc/        hosts, hostname, resolv.conf
+ *   R/pods/<uid>/shm         /dev/shm of all containers
+ *   R/pods/<uid>/volumes/    emptyDir volumes
+ *   R/pods/<uid>/c/<n>.<run>/  bundle of one container run: config.json, rootfs, upper, pid files
+ *   R/pods/<uid>/logs/<n>.<run>.log
+ *
+ * Statuses are struct presence (wire/presence.h), complete each time; strings are borrowed during
+ * the callback. node, host_ip and created_ms are for the caller to fill in.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "io/loop.h"
+#include "runtime/engine.h"
+#include "runtime/image_pull.h"
+#include "runtime/image_store.h"
+#include "runtime/policy.h"
+#include "wire/presence.h"
+
+struct pods;
+
+/* All borrowed until pods_free(). */
+struct pods_config {
+	struct loop *loop;
+	struct engine *engine;
+	struct image_store *images;
+	struct image_puller *puller;
+	const struct policy *policy;
+	const char *run_dir;
+	const char *agent; /* path of the workplane binary */
+	const char *node_name;
+	const char *boot_id;
+	const char *resolv_conf; /* path */
+	const char *seccomp;     /* compiled, base64 */
+	uint64_t memory_capacity_bytes, nofile_max;
+	int oom_score_min;
+	bool has_swap_limits;
+	uint32_t pods_max;
+	/* The status has changed. phase POD_GONE: nothing is left, with the reason if it was not
+	 * asked for; the last word about that pod. */
+	void (*on_status)(void *ctx, const struct presence *presence);
+	void *ctx;
+};
+
+/* A pod to be started; everything has been verified. */
+struct pod_start {
+	struct uid uid;
+	const char *name;
+	uint32_t slot;
+	uint64_t epoch;
+	struct bytes manifest; /* JSON of the object */
+};
+
+struct pod_log {
+	char *path; /* the caller frees it */
+	bool ended; /* nothing will be added */
+};
+
+_must_use_ struct pods *pods_new(const struct pods_config *config);
+
+/* Only when pods_is_idle(): no job may still need it. */
+struct pods *pods_free(struct pods *pods);
+
+/* The id of this machine, for labels of pods started from now on. */
+void pods_set_peer(struct pods *pods, const struct node_id *node);
+
+/* Take up what an earlier process has left. Before the loop runs; blocks. */
+void pods_recover(struct pods *pods);
+
+/* 0: accepted, statuses follow. -EEXIST: that uid is here already; -EBUSY: pods_max; or as
+ * pod_spec_parse(). */
+_must_use_ int pods_start(struct pods *pods, const struct pod_start *start, struct err *err);
+
+/* End it: SIGTERM, after @grace_s (negative: as the manifest says) SIGKILL, then remove all.
+ * -ENOENT. A later call may shorten the time, never lengthen it. */
+_must_use_ int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s);
+void pods_stop_all(struct pods *pods);
+
+size_t pods_count(const struct pods *pods);
+
+/* No job is under way. Nothing new begins by itself once pods_quiesce() has been called. */
+bool pods_is_idle(const struct pods *pods);
+void pods_quiesce(struct pods *pods);
+
+void pods_each(struct pods *pods,
+	       void (*each)(void *ctx, const struct presence *presence, struct bytes manifest),
+	       void *ctx);
+
+/* Where the log of a container's present or (@previous) last run is. -ENOENT with status 404 for an
+ * unknown pod or container, -EINVAL with status 400 when there is no such run. */
+_must_use_ int pods_log(struct pods *pods, const struct uid *uid, const char *container,
+			bool previous, struct pod_log *ret_log, struct err *err);
+
+/* Call @ended once when the present run of @container is over (at once if it is). */
+void pods_log_watch(struct pods *pods, const struct uid *uid, const char *container, loop_fn ended,
+		    void *user);
+void pods_log_unwatch(struct pods *pods, void *user);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options of the agent: each from the command line, else from the environment, else its default.
+ * options.c holds the one table of them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+enum {
+	OPTIONS_FD_NONE = -1,
+};
+
+/* All strings are borrowed from argv and the environment. */
+struct options {
+	const char *namespace;
+	const char *workload; /* required */
+	const char *pod;      /* required */
+	const char *workload_kind;
+	int64_t replicas;
+	const char *liveness_url, *readiness_url;
+	const char *machine_api;
+	const char *privkey;
+	const char *bootstrap_peers, *listen_addrs;
+	const char *allow_workloads, *deny_workloads;
+	bool allow_cross_namespace;
+	int64_t dht_ttl_s, dht_heartbeat_s;
+	int64_t health_interval_s, health_timeout_s;
+	int64_t replica_check_interval_s;
+	/* Set by the host process that starts the agent, not by people. */
+	const char *hostname;           /* NULL: the pod's name */
+	int64_t report_fd;              /* socket: "ready" or a reason, then a byte back */
+	int64_t net_fd, ipc_fd, uts_fd; /* namespaces to join instead of making new ones */
+	bool help;
+};
+
+/* @argv as main() has it; @lookup is getenv() or a test's own. -EINVAL with a sentence in @err. */
+_must_use_ int options_parse(int argc, char **argv, const char *(*lookup)(const char *name),
+			     struct options *ret_options, struct err *err);
+
+/* One line per option for --help, through @print. */
+void options_explain(void (*print)(const char *line));
