@@ -310,7 +310,7 @@ static struct object_ref ref_of(const struct uid *uid, const char *namespace, co
 
 static void audit(const char *verb, const struct object_ref *object, const char *author)
 {
-	log_event(LOG_LEVEL_INFO, "audit", "%s %ss %s %s/%s", author, verb, object->kind,
+	log_event(LOG_LEVEL_INFO, "audit", "%s %s %s %s/%s", author, verb, object->kind,
 		  object->namespace, object->name);
 }
 
@@ -327,7 +327,7 @@ static void backend_put(void *self, const struct api_put *put, api_done_fn *done
 	struct pending pending = {.done = done, .arg = arg};
 	int outcome;
 
-	audit("put", &object, put->author);
+	audit("puts", &object, put->author);
 	outcome = node_put(backend->fabric->node, clock_mono(), &node_put_, &pending.token,
 			   &pending.version);
 	settle(backend, outcome, &object, &pending);
@@ -348,7 +348,7 @@ static void backend_dispose(void *self, const struct api_dispose *dispose, api_d
 	struct uid none = {0};
 	int outcome;
 
-	audit("delete", &object, dispose->author);
+	audit("deletes", &object, dispose->author);
 	outcome = node_dispose(backend->fabric->node, clock_mono(), &object, &none,
 			       grace_of(dispose->grace_s), &pending.token);
 	pending.version = backend_version(self);
@@ -380,7 +380,7 @@ static void backend_pod_stop(void *self, const struct uid *pod, int64_t grace_s,
 		return;
 	}
 	object_ref_copy(&item->record.object, &object);
-	audit("stop a pod of", &object, author);
+	audit("stops a pod of", &object, author);
 	outcome = node_dispose(backend->fabric->node, clock_mono(), &object, pod, grace_of(grace_s),
 			       &pending.token);
 	pending.version = backend_version(self);
