@@ -207,16 +207,9 @@ static void opened(void *user, struct quic_conn *conn)
 	node_connected(fabric->node, clock_mono(), &connected);
 }
 
-static void closed_unopened(struct fabric *fabric, struct quic_conn *conn, struct link *link,
-			    const struct err *why)
+/* A dial that came to nothing, or a peer that was refused: the endpoint has logged which. */
+static void closed_unopened(struct fabric *fabric, struct link *link)
 {
-	struct addr remote = quic_conn_remote(conn);
-	struct addr_text text = addr_text(&remote);
-
-	if (why->code == -EACCES || why->code == -EKEYREJECTED || why->code == -EPROTONOSUPPORT)
-		log_event_limited(&fabric->refusals, bytes_str(text.text), LOG_LEVEL_WARN,
-				  why->code == -EACCES ? "refused-by-peer" : "peer-refused",
-				  "%s: %s", text.text, why->text);
 	if (!link)
 		return;
 	node_disconnected(fabric->node, clock_mono(), &link->expected, &link->addr);
@@ -233,7 +226,7 @@ static void closed(void *user, struct quic_conn *conn, const struct err *why)
 
 	admit_closed(fabric->admission, conn);
 	if (!peer) {
-		closed_unopened(fabric, conn, link, why);
+		closed_unopened(fabric, link);
 		return;
 	}
 	id = peer->id;

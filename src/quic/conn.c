@@ -518,16 +518,20 @@ static void log_ended(const struct quic_conn *conn)
 	struct quic_endpoint *endpoint = conn->endpoint;
 	struct addr_text remote = addr_text(&conn->path.remote);
 	const char *event = "peer-refused";
+	char held_back[48] = "";
 	uint64_t more;
 
 	if (conn->why->code == -EACCES)
 		event = "refused-by-peer";
 	else if (conn->why->code != -EKEYREJECTED)
 		return;
-	if (log_limit_pass(&endpoint->log_limit, addr_ip(&conn->path.remote), conn->now, &more))
-		log_event(LOG_LEVEL_WARN, event, "%s %s%s%s: %s (%" PRIu64 " more like this)",
-			  remote.text, conn->dialled ? "dialled" : "accepted",
-			  *conn->alpn ? " for " : "", conn->alpn, conn->why->text, more);
+	if (!log_limit_pass(&endpoint->log_limit, addr_ip(&conn->path.remote), conn->now, &more))
+		return;
+	if (more)
+		(void)snprintf(held_back, sizeof(held_back), " (%" PRIu64 " more like this)", more);
+	log_event(LOG_LEVEL_WARN, event, "%s %s%s%s: %s%s", remote.text,
+		  conn->dialled ? "dialled" : "accepted", *conn->alpn ? " for " : "", conn->alpn,
+		  conn->why->text, held_back);
 }
 
 void conn_finish(struct quic_conn *conn, struct mono now, struct output *output)
