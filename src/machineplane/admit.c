@@ -51,7 +51,7 @@ static void refuse(struct fabric *fabric, struct quic_conn *conn, const char *re
 	log_event_limited(&fabric->refusals, bytes_str(addr_text(&remote).text), LOG_LEVEL_WARN,
 			  "join-refused", "%s: %s", addr_text(&remote).text, reason);
 	join_refusal_build(reason, &reply);
-	(void)quic_conn_send(conn, bytes_buf(&reply));
+	(void)!quic_conn_send(conn, bytes_buf(&reply));
 	buf_deinit(&reply);
 }
 
@@ -99,7 +99,7 @@ static void answer(struct fabric *fabric, struct joiner *joiner,
 	} else {
 		log_event(LOG_LEVEL_INFO, "admitted", "%s joins%s", joiner->request.node_name,
 			  intermediates ? " and may admit others" : "");
-		(void)quic_conn_send(joiner->conn, bytes_buf(&reply));
+		(void)!quic_conn_send(joiner->conn, bytes_buf(&reply));
 	}
 	buf_deinit(&reply);
 	free(texts);

@@ -180,11 +180,11 @@ static struct addr reachable_address(const struct addr *bound)
 			continue;
 		if (it->ifa_addr->sa_family == AF_INET) {
 			memcpy(&v4, it->ifa_addr, sizeof(v4));
-			(void)addr_from_ip(bytes_of(&v4.sin_addr, 4), bound->port, &addr);
+			(void)!addr_from_ip(bytes_of(&v4.sin_addr, 4), bound->port, &addr);
 			rank = addr_is_loopback(&addr) ? 1 : 3;
 		} else if (it->ifa_addr->sa_family == AF_INET6 && !bound->is_v4) {
 			memcpy(&v6, it->ifa_addr, sizeof(v6));
-			(void)addr_from_ip(bytes_of(&v6.sin6_addr, 16), bound->port, &addr);
+			(void)!addr_from_ip(bytes_of(&v6.sin6_addr, 16), bound->port, &addr);
 			rank = IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr) || addr_is_loopback(&addr) ? 0
 											       : 2;
 		}

@@ -58,7 +58,7 @@ static void joiner_opened(void *user, struct quic_conn *conn)
 		return;
 	join_request_build(&join->keys, join->fabric->settings.options.node_name, &admitter.hash,
 			   &request);
-	(void)quic_conn_send(conn, bytes_buf(&request));
+	(void)!quic_conn_send(conn, bytes_buf(&request));
 	buf_deinit(&request);
 }
 
@@ -136,8 +136,7 @@ static void joiner_closed(void *user, struct quic_conn *conn, const struct err *
 
 	if (join->done)
 		return;
-	log_event(LOG_LEVEL_WARN, why->code == -EACCES ? "refused-by-peer" : "join-failed",
-		  "%s: %s", addr_text(&remote).text, why->text);
+	log_event(LOG_LEVEL_ERROR, "join-failed", "%s: %s", addr_text(&remote).text, why->text);
 	/* The token itself is no good: no other address will take it. */
 	if (why->code == -EACCES || join->refused)
 		fabric_end(join->fabric, 1);

@@ -109,7 +109,7 @@ static void answer_line(struct quic_stream *stream, int status, const char *erro
 	struct buf line = {0};
 
 	buf_append_format(&line, "%s\n", text ? text : "{}");
-	(void)quic_stream_write(stream, bytes_buf(&line)); /* a fresh stream has room for a line */
+	(void)!quic_stream_write(stream, bytes_buf(&line)); /* a fresh stream has room for a line */
 	buf_deinit(&line);
 	free(text);
 	json_decref(json);
@@ -239,7 +239,7 @@ static int ask_machine(struct api_log *log, const struct api_log_options *option
 			 (json_int_t)options->limit_bytes, "since", (json_int_t)options->since.ms);
 	text = json_dumps(json, JSON_COMPACT);
 	buf_append_format(&line, "%s\n", text ? text : "{}");
-	(void)quic_stream_write(log->source, bytes_buf(&line));
+	(void)!quic_stream_write(log->source, bytes_buf(&line));
 	quic_stream_finish(log->source);
 	buf_deinit(&line);
 	free(text);

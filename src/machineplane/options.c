@@ -17,8 +17,6 @@
 #include "kube/quantity.h"
 #include "base/version.h"
 
-extern char **environ;
-
 typedef int (*option_set_fn)(struct options *options, const char *value, struct err *err);
 
 struct option_row {

@@ -94,7 +94,7 @@ void peers_send(struct peers *peers, const struct node_id *to, struct bytes pack
 
 	/* What cannot be sent now is lost: the cores resend what matters. */
 	if (conn)
-		(void)quic_conn_send(conn, packet);
+		(void)!quic_conn_send(conn, packet);
 }
 
 void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr)

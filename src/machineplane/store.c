@@ -227,7 +227,7 @@ static void restore_leaves(struct store *store, MDB_txn *txn)
 		return;
 	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0)
 		if (chain_split(bytes_of(value.mv_data, value.mv_size), &chain))
-			(void)trust_verify(&store->fabric->trust, &query, &chain, NULL, NULL);
+			(void)!trust_verify(&store->fabric->trust, &query, &chain, NULL, NULL);
 	mdb_cursor_close(cursor);
 }
 

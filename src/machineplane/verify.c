@@ -33,7 +33,7 @@ static void learn_chains(struct verifier *verifier, const struct host_award *awa
 		struct chain chain;
 
 		if (chain_split(award->chains[i], &chain))
-			(void)trust_verify(&verifier->trust, &query, &chain, NULL, NULL);
+			(void)!trust_verify(&verifier->trust, &query, &chain, NULL, NULL);
 	}
 }
 
