@@ -43,17 +43,22 @@ void test_certificate(const uint8_t seed[QUIC_SEED_LEN], struct buf *ret_der)
 	gnutls_x509_privkey_deinit(key);
 }
 
+/* Made once per program and key: signing costs more than most tests. */
 struct quic_credential *test_credential(uint8_t fill, struct buf *ret_der)
 {
-	struct quic_credential *credential;
+	static struct quic_credential *made[UINT8_MAX + 1];
+	static struct buf leaf[UINT8_MAX + 1];
 	uint8_t seed[QUIC_SEED_LEN];
 	struct bytes chain;
 
-	memset(seed, fill, sizeof(seed));
-	test_certificate(seed, ret_der);
-	chain = bytes_buf(ret_der);
-	must(quic_credential_new(&chain, 1, seed, NULL, &credential));
-	return credential;
+	if (!made[fill]) {
+		memset(seed, fill, sizeof(seed));
+		test_certificate(seed, &leaf[fill]);
+		chain = bytes_buf(&leaf[fill]);
+		must(quic_credential_new(&chain, 1, seed, NULL, &made[fill]));
+	}
+	buf_append_bytes(ret_der, bytes_buf(&leaf[fill]));
+	return quic_credential_ref(made[fill]);
 }
 
 uint64_t world_random(struct world *world)
