@@ -26,8 +26,9 @@ enum {
 static json_t *probe_mounts(void)
 {
 	static const char *const dirs[] = {"/usr", "/bin", "/lib", "/lib32", "/lib64"};
-	json_t *mounts = json_pack("[{s:s,s:s,s:s}]", "destination", "/proc", "type", "proc",
-				   "source", "proc");
+	json_t *mounts = json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s}]", "destination", "/proc", "type",
+				   "proc", "source", "proc", "destination", "/dev", "type", "tmpfs",
+				   "source", "tmpfs");
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (path_exists(dirs[i]))
