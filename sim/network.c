@@ -20,10 +20,7 @@ enum {
 
 struct sim_machine *network_find(struct world *world, const struct node_id *id)
 {
-	for (size_t i = 0; i < world->machine_count; i++)
-		if (node_id_equal(&world->machines[i].id, id))
-			return &world->machines[i];
-	return NULL;
+	return map_get(&world->machines_by_id, bytes_of(id->byte, ID_LEN));
 }
 
 static struct sim_machine *find_addr(struct world *world, const struct addr *addr)
@@ -189,7 +186,8 @@ void network_send(struct world *world, size_t from, const struct node_id *to, st
 	if (!far || !near->connections[far->index])
 		return;
 	tell_packet(world, near, far, packet);
-	if (world_random(world, 1000) < world->network.vanish)
+	if (world->network.mute[from][far->index] ||
+	    world_random(world, 1000) < world->network.vanish)
 		return;
 	if (world_random(world, 1000) < world->network.duplication)
 		send_once(world, near, far, packet);

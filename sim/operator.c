@@ -219,6 +219,13 @@ void world_heal(struct world *world)
 	checker_joined(world);
 }
 
+void world_mute(struct world *world, size_t from, size_t to, bool mute)
+{
+	world_tell(world, NULL, "%s %s %s", world->machines[to].name,
+		   mute ? "does not hear" : "hears", world->machines[from].name);
+	world->network.mute[from][to] = mute;
+}
+
 bool world_is_whole(const struct world *world)
 {
 	for (size_t i = 0; i < world->machine_count; i++)

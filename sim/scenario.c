@@ -56,6 +56,17 @@ static void heal(struct world *world, uint64_t argument)
 	world_heal(world);
 }
 
+/* Pairs are one number: from * SIM_MACHINES_MAX + to. */
+static void mute(struct world *world, uint64_t pair)
+{
+	world_mute(world, pair / SIM_MACHINES_MAX, pair % SIM_MACHINES_MAX, true);
+}
+
+static void unmute(struct world *world, uint64_t pair)
+{
+	world_mute(world, pair / SIM_MACHINES_MAX, pair % SIM_MACHINES_MAX, false);
+}
+
 static void calm(struct world *world, uint64_t argument)
 {
 	(void)argument;
@@ -109,6 +120,28 @@ static void prepare_loss(struct world *world)
 	world_action(world, START_MS + 20000, scale, 1 * 100 + 6);
 	world_action(world, START_MS + 25000, delete, 2);
 	world_action(world, 45000, calm, 0);
+}
+
+/* Ways that work in one direction only, too short for a verdict about anybody's life: bids, awards,
+ * answers and confirmations are lost for longer than a hold lasts. */
+static void prepare_one_way(struct world *world)
+{
+	int64_t at_ms = START_MS;
+
+	world_boot_all(world);
+	for (int turn = 0; turn < 8; turn++) {
+		for (int i = 0; i < 30; i++) {
+			uint64_t from = world_random(world, world->machine_count);
+			uint64_t to = world_random(world, world->machine_count);
+			int64_t start_ms = at_ms + (int64_t)world_random(world, 10);
+
+			world_action(world, start_ms, mute, from * SIM_MACHINES_MAX + to);
+			world_action(world, start_ms + 4500, unmute, from * SIM_MACHINES_MAX + to);
+		}
+		world_action(world, at_ms + 1, apply, 4 + (uint64_t)turn);
+		at_ms += 15000;
+	}
+	world->distinct = false;
 }
 
 static void prepare_crash(struct world *world)
@@ -208,12 +241,13 @@ static void prepare_soak(struct world *world)
 }
 
 static const struct scenario scenarios[] = {
-	{"placement", "a hundred machines place eleven workloads", 100, 5, 20000,
+	{"placement", "a hundred machines place eleven workloads", 100, 5, 12000,
 	 prepare_placement},
 	{"one-machine", "a fabric of one runs its own work", 1, 1, 60000, prepare_one_machine},
 	{"uneven", "more replicas than machines", 7, 3, 30000, prepare_uneven},
 	{"loss", "messages are lost, late, doubled, and pods fail to start", 20, 5, 370000,
 	 prepare_loss},
+	{"one-way", "machines hear others who do not hear them", 12, 5, 450000, prepare_one_way},
 	{"crash", "machines lose power or their daemon, and come back", 12, 5, 130000,
 	 prepare_crash},
 	{"partition", "the fabric falls into halves, which go on and meet again", 12, 5, 140000,

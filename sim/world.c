@@ -161,6 +161,7 @@ static void machine_init(struct world *world, size_t index, bool steward)
 		.ip = {10, 0, (uint8_t)(index >> 8), (uint8_t)index}, .port = 7946, .is_v4 = true};
 	(void)snprintf(machine->name, sizeof(machine->name), "n%zu", index);
 	map_init(&machine->disk, 1);
+	(void)map_put(&world->machines_by_id, bytes_of(machine->id.byte, ID_LEN), machine);
 	trust_reset(machine, world->seed);
 }
 
@@ -180,6 +181,7 @@ struct world *world_new(size_t machines, size_t stewards, uint64_t seed)
 	world->last_join_us = -1;
 	world->story = mem_alloc(SIM_STORY_MAX, sizeof(*world->story));
 	map_init(&world->pods_by_uid, 1);
+	map_init(&world->machines_by_id, 1);
 	for (size_t i = 0; i < machines; i++)
 		machine_init(world, i, i < stewards);
 	return world;
@@ -211,6 +213,7 @@ void world_free(struct world *world)
 		free(world->story[i].text);
 	host_free(world);
 	map_deinit(&world->pods_by_uid);
+	map_deinit(&world->machines_by_id);
 	free(world->story);
 	free(world->queue);
 	free(world);

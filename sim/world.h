@@ -136,6 +136,7 @@ struct sim_network {
 	uint32_t vanish;                /* per thousand: never comes (a full queue, a bug below) */
 	uint32_t duplication;           /* per thousand */
 	uint8_t side[SIM_MACHINES_MAX]; /* machines of different sides do not hear each other */
+	bool mute[SIM_MACHINES_MAX][SIM_MACHINES_MAX]; /* from, to: nothing arrives that way */
 };
 
 struct sim_totals {
@@ -155,6 +156,7 @@ struct world {
 	uint64_t connection_last;
 	size_t machine_count;
 	struct sim_machine machines[SIM_MACHINES_MAX];
+	struct map machines_by_id;
 	struct sim_network network;
 	struct sim_workload workloads[SIM_WORKLOADS_MAX];
 	size_t workload_count;
@@ -208,6 +210,7 @@ void world_kill_daemon(struct world *world, size_t machine); /* the pods live on
 void world_power_on(struct world *world, size_t machine, bool keep_state);
 void world_partition(struct world *world, size_t first_of_other_side);
 void world_heal(struct world *world);
+void world_mute(struct world *world, size_t from, size_t to, bool mute);
 bool world_is_whole(const struct world *world);
 
 /* ---- network.c ---- */

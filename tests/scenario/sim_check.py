@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the simulator promises about itself: it repeats to the byte, it finds the bugs that are built
+into it on purpose, and it says how to see them again."""
+
+import json
+import subprocess
+import sys
+
+SIM = sys.argv[1]
+EXIT_HELD, EXIT_VIOLATED, EXIT_USAGE = 0, 1, 2
+
+
+def sim(*arguments):
+    done = subprocess.run([SIM, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def check(condition, text):
+    if not condition:
+        sys.exit(f"failed: {text}")
+    print(f"ok: {text}")
+
+
+def repeats_to_the_byte():
+    arguments = ("run", "--scenario", "partition", "--seed", "7", "--story")
+    first, second = sim(*arguments), sim(*arguments)
+    check(first[0] == EXIT_HELD, "the run holds")
+    check(first == second, "the same arguments print the same bytes")
+    other = sim("run", "--scenario", "partition", "--seed", "8", "--story")
+    check(first[1] != other[1], "another seed tells another story")
+
+
+def finds(bug):
+    status, text = sim("run", "--scenario", "one-way", "--bug", bug)
+    check(status == EXIT_VIOLATED, f"{bug} is found")
+    check("VIOLATED at " in text, "its moment is named")
+    lines = text.splitlines()
+    check(any(line.startswith("  [") for line in lines), "its story is told")
+    again = lines[-1].removeprefix("again: magik-sim ").split()
+    check(sim(*again) == (status, text), "the command that is printed repeats it")
+
+
+def speaks_json():
+    status, text = sim("run", "--scenario", "one-machine", "--json")
+    told = json.loads(text)
+    check(status == EXIT_HELD and told["violation"] is None, "a run as JSON")
+    check(told["placed"] == told["workloads"] == 2, "with its figures")
+    status, text = sim("run", "--scenario", "one-way", "--bug", "no-confirm", "--json")
+    check(status == EXIT_VIOLATED and json.loads(text)["violation"], "a violation as JSON")
+
+
+def refuses_nonsense():
+    for arguments in ((), ("walk",), ("run", "--machines", "0"), ("run", "--seed", "x"),
+                      ("run", "--scenario", "none"), ("run", "--bug", "none"), ("run", "--seed")):
+        check(sim(*arguments)[0] == EXIT_USAGE, f"{' '.join(arguments) or 'nothing'} is refused")
+    status, text = sim("list")
+    check(status == EXIT_HELD and "partition" in text, "the scenarios are listed")
+
+
+repeats_to_the_byte()
+for name in ("award-without-bid-check", "no-confirm", "hold-leak"):
+    finds(name)
+speaks_json()
+refuses_nonsense()
