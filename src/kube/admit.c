@@ -31,11 +31,6 @@ static const char *const server_metadata[] = {
 	"managedFields",
 };
 
-struct support_visit {
-	struct check *check;
-	json_t *warnings;
-};
-
 static void warning_push(json_t *warnings, json_t *text)
 {
 	if (json_array_size(warnings) < WARNINGS_MAX)
@@ -131,9 +126,10 @@ static int admit_fields(json_t *object, const struct kube_resource *resource,
 	return r;
 }
 
+/* Visited paths are complete, so that the check stays at the top. */
 static enum kube_visit_answer support_visit(void *arg, const struct kube_visit *visit)
 {
-	struct support_visit *support = arg;
+	struct check *check = arg;
 	const struct kube_support *row =
 		kube_support_find(visit->message->name, visit->field ? visit->field->name : "");
 	if (!row)
@@ -143,10 +139,9 @@ static enum kube_visit_answer support_visit(void *arg, const struct kube_visit *
 	if (!kube_support_is_asked(row, visit->value))
 		return KUBE_VISIT_SKIP;
 	if (row->level == KUBE_SUPPORT_REFUSED)
-		check_unsupported(support->check, visit->path, row->reason);
+		check_unsupported(check, visit->path, row->reason);
 	else
-		warning_push(support->warnings,
-			     kube_text("%s: has no effect here: %s", visit->path, row->reason));
+		check_warn(check, visit->path, row->reason);
 	return KUBE_VISIT_SKIP;
 }
 
@@ -168,12 +163,10 @@ static int admit_namespace(json_t *object, const char *namespace, struct kube_ad
 	return 0;
 }
 
-static void validate(struct check *check, json_t *object, const struct kube_resource *resource,
-		     json_t *warnings)
+static void validate(struct check *check, json_t *object, const struct kube_resource *resource)
 {
-	struct support_visit support = {.check = check, .warnings = warnings};
 	kube_schema_walk(object, kube_schema_of(resource->api_version, resource->kind),
-			 support_visit, &support);
+			 support_visit, check);
 	kube_default(object, resource);
 	kube_validate_metadata(check, object, resource);
 	if (resource->id == KUBE_DEPLOYMENTS) {
@@ -200,7 +193,8 @@ int kube_admit(json_t *object, const struct kube_resource *resource, const char 
 	if (r)
 		return r;
 	check_init(&check);
-	validate(&check, object, resource, ret->warnings);
+	validate(&check, object, resource);
+	(void)json_array_extend(ret->warnings, check.warnings); /* both are arrays */
 	if (json_array_size(check.causes)) {
 		const char *name = kube_member_string(object, "metadata.name");
 		r = refuse(ret, kube_status_invalid(resource, name, check.causes));

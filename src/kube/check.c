@@ -14,12 +14,13 @@ enum {
 
 void check_init(struct check *check)
 {
-	*check = (struct check){.causes = json_array()};
+	*check = (struct check){.causes = json_array(), .warnings = json_array()};
 }
 
 void check_deinit(struct check *check)
 {
 	json_decref(check->causes);
+	json_decref(check->warnings);
 	buf_deinit(&check->path);
 	*check = (struct check){0};
 }
@@ -132,6 +133,15 @@ void check_range(struct check *check, const char *field, const json_t *value, in
 		(void)snprintf(detail, sizeof(detail), "must be between %lld and %lld, inclusive",
 			       (long long)min, (long long)max);
 	check_invalid(check, field, value, detail);
+}
+
+void check_warn(struct check *check, const char *field, const char *reason)
+{
+	size_t mark = *field ? check_enter(check, "%s", field) : check->path.len;
+	if (json_array_size(check->warnings) < CHECK_WARNINGS_MAX)
+		kube_push(check->warnings, kube_text("%.200s: has no effect here: %s",
+						     buf_cstr(&check->path), reason));
+	check_leave(check, mark);
 }
 
 void check_unsupported(struct check *check, const char *path, const char *reason)

@@ -13,11 +13,13 @@
 #include "base/bytes.h"
 
 enum {
-	CHECK_CAUSES_MAX = 32, /* enough to mend a manifest; the rest shows up next time */
+	CHECK_CAUSES_MAX = 32,   /* enough to mend a manifest; the rest shows up next time */
+	CHECK_WARNINGS_MAX = 32, /* each becomes a response header */
 };
 
 struct check {
-	json_t *causes; /* owned */
+	json_t *causes;   /* owned */
+	json_t *warnings; /* what is no mistake but has no effect: sentences; owned */
 	struct buf path;
 };
 
@@ -42,6 +44,9 @@ bool check_one_of(struct check *check, const char *field, const char *value,
 /* An integer must lie in a range. A missing one (NULL) is fine. */
 void check_range(struct check *check, const char *field, const json_t *value, int64_t min,
 		 int64_t max);
+
+/* A member that has no effect here. */
+void check_warn(struct check *check, const char *field, const char *reason);
 
 /* A field that this project cannot honour; @path is complete. */
 void check_unsupported(struct check *check, const char *path, const char *reason);

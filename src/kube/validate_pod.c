@@ -9,10 +9,19 @@
 #include "kube/workload.h"
 
 enum {
-	CONTAINERS_MAX = 32, /* of a pod, init containers included: what a report can carry */
-	LIST_MAX = 256,      /* ports, mounts, volumes: each is compared with all the others */
+	/* What a machine takes on; an object that no machine would start is refused at once. */
+	CONTAINERS_MAX = 32, /* init containers included */
+	VOLUMES_MAX = 64,
+	MOUNTS_MAX = 64,
+	PORTS_MAX = 256,
+	STRINGS_MAX = 1024, /* variables, words of a command, arguments */
+	GROUPS_MAX = 63,
+	CAPABILITIES_MAX = 64,
+	PATH_TEXT_MAX = 511,
+	IMAGE_TEXT_MAX = 511,
+	MEMORY_LIMIT_MIN = 4 << 20, /* no process starts in less */
+	GRACE_MAX_S = 86400,
 	ID_NUMBER_MAX = 0x7fffffff, /* users and groups, as Kubernetes */
-	GRACE_MAX_S = 0x7fffffff,
 };
 
 static const char label_rule[] =
@@ -66,9 +75,8 @@ static void validate_port(struct check *check, const json_t *ports, size_t index
 static bool is_field_path(const char *path)
 {
 	static const char *const paths[] = {
-		"metadata.name",           "metadata.namespace", "metadata.uid",   "spec.nodeName",
-		"spec.serviceAccountName", "status.hostIP",      "status.hostIPs", "status.podIP",
-		"status.podIPs",
+		"metadata.name",           "metadata.namespace", "metadata.uid",  "spec.nodeName",
+		"spec.serviceAccountName", "status.podIP",       "status.podIPs",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		if (strcmp(paths[i], path) == 0)
@@ -116,11 +124,22 @@ static void validate_resource(struct check *check, const char *name, const json_
 			      "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 	else if (r == KUBE_QUANTITY_E_NEGATIVE)
 		check_invalid(check, name, value, "must be greater than or equal to 0");
-	else if (r)
+	else if (r || amount > INT64_MAX / CONTAINERS_MAX)
 		check_invalid(check, name, value, "the number is too large");
+	else if (strcmp(name, "ephemeral-storage") == 0)
+		check_warn(check, name, "the use of storage is not limited");
 	else if (!is_cpu && strcmp(name, "memory") != 0)
 		check_invalid(check, name, value,
 			      "unsupported field: only cpu and memory can be requested");
+}
+
+static void validate_memory_limit(struct check *check, const json_t *limits)
+{
+	const json_t *value = json_object_get(limits, "memory");
+	int64_t bytes;
+	if (value && kube_quantity_json_units(value, &bytes) == 0 && bytes > 0 &&
+	    bytes < MEMORY_LIMIT_MIN)
+		check_invalid(check, "limits.memory", value, "must be at least 4Mi");
 }
 
 static void validate_resources(struct check *check, const json_t *resources)
@@ -138,6 +157,7 @@ static void validate_resources(struct check *check, const json_t *resources)
 	}
 	const char *name;
 	json_t *value;
+	validate_memory_limit(check, json_object_get(resources, "limits"));
 	json_object_foreach (json_object_get(resources, "requests"), name, value) {
 		const json_t *limit = json_object_get(json_object_get(resources, "limits"), name);
 		int64_t wanted, allowed;
@@ -155,7 +175,7 @@ static void validate_resources(struct check *check, const json_t *resources)
 /* Absolute, and no step of it is "..". */
 static bool is_mount_path(const char *path)
 {
-	if (*path != '/' || strchr(path, ':'))
+	if (*path != '/' || strchr(path, ':') || strlen(path) > PATH_TEXT_MAX)
 		return false;
 	for (const char *at = path; at; at = strchr(at + 1, '/')) {
 		if (strncmp(at, "/..", 3) == 0 && (!at[3] || at[3] == '/'))
@@ -192,11 +212,52 @@ static void validate_mount(struct check *check, const json_t *spec, const json_t
 	check_leave(check, mark);
 }
 
+static void validate_seccomp(struct check *check, const json_t *context)
+{
+	static const char *const types[] = {"RuntimeDefault", "Unconfined", NULL};
+	const json_t *profile = json_object_get(context, "seccompProfile");
+	if (profile)
+		(void)check_one_of(check, "seccompProfile.type",
+				   kube_member_string(profile, "type"), types);
+}
+
+/* What a container's and a pod's security context have in common. */
 static void validate_user(struct check *check, const json_t *context)
 {
-	size_t mark = check_enter(check, "securityContext");
 	check_range(check, "runAsUser", json_object_get(context, "runAsUser"), 0, ID_NUMBER_MAX);
 	check_range(check, "runAsGroup", json_object_get(context, "runAsGroup"), 0, ID_NUMBER_MAX);
+	validate_seccomp(check, context);
+}
+
+static void validate_capabilities(struct check *check, const json_t *context)
+{
+	const json_t *capabilities = json_object_get(context, "capabilities");
+	size_t mark = check_enter(check, "capabilities");
+	(void)list_count(check, capabilities, "add", CAPABILITIES_MAX);
+	(void)list_count(check, capabilities, "drop", CAPABILITIES_MAX);
+	check_leave(check, mark);
+}
+
+static void validate_container_security(struct check *check, const json_t *container)
+{
+	const json_t *context = json_object_get(container, "securityContext");
+	size_t mark = check_enter(check, "securityContext");
+	validate_user(check, context);
+	validate_capabilities(check, context);
+	check_leave(check, mark);
+}
+
+static void validate_pod_security(struct check *check, const json_t *spec)
+{
+	const json_t *context = json_object_get(spec, "securityContext");
+	const json_t *groups = json_object_get(context, "supplementalGroups");
+	size_t mark = check_enter(check, "securityContext");
+	validate_user(check, context);
+	check_range(check, "fsGroup", json_object_get(context, "fsGroup"), 0, ID_NUMBER_MAX);
+	size_t count = list_count(check, context, "supplementalGroups", GROUPS_MAX);
+	for (size_t i = 0; i < count; i++)
+		check_range(check, "supplementalGroups", json_array_get(groups, i), 0,
+			    ID_NUMBER_MAX);
 	check_leave(check, mark);
 }
 
@@ -206,31 +267,42 @@ static void validate_image(struct check *check, const json_t *container)
 	const char *image = kube_member_string(container, "image");
 	if (!*image)
 		check_required(check, "image", "");
-	else if (strpbrk(image, " \t\r\n") || strlen(image) > 512)
+	else if (strpbrk(image, " \t\r\n") || strlen(image) > IMAGE_TEXT_MAX)
 		check_invalid(check, "image", json_object_get(container, "image"),
-			      "must be an image reference without spaces, at most 512 long");
+			      "must be an image reference without spaces, at most 511 long");
 	(void)check_one_of(check, "imagePullPolicy",
 			   kube_member_string(container, "imagePullPolicy"), policies);
 }
 
+static void validate_command(struct check *check, const json_t *container)
+{
+	const json_t *directory = json_object_get(container, "workingDir");
+	(void)list_count(check, container, "command", STRINGS_MAX);
+	(void)list_count(check, container, "args", STRINGS_MAX);
+	if (*kube_member_string(container, "workingDir") &&
+	    !is_mount_path(json_string_value(directory)))
+		check_invalid(check, "workingDir", directory,
+			      "must be an absolute path without '..' and ':'");
+}
+
 static void validate_container(struct check *check, const json_t *spec, const json_t *container)
 {
-	size_t index;
-	json_t *element;
-	validate_image(check, container);
 	const json_t *ports = json_object_get(container, "ports");
-	size_t port_count = list_count(check, container, "ports", LIST_MAX);
-	for (index = 0; index < port_count; index++)
-		validate_port(check, ports, index);
-	json_array_foreach (json_object_get(container, "env"), index, element) {
-		validate_env(check, element, index);
-	}
-	validate_resources(check, json_object_get(container, "resources"));
+	const json_t *env = json_object_get(container, "env");
 	const json_t *mounts = json_object_get(container, "volumeMounts");
-	size_t mount_count = list_count(check, container, "volumeMounts", LIST_MAX);
-	for (index = 0; index < mount_count; index++)
-		validate_mount(check, spec, mounts, index);
-	validate_user(check, json_object_get(container, "securityContext"));
+	size_t port_count = list_count(check, container, "ports", PORTS_MAX);
+	size_t env_count = list_count(check, container, "env", STRINGS_MAX);
+	size_t mount_count = list_count(check, container, "volumeMounts", MOUNTS_MAX);
+	validate_image(check, container);
+	validate_command(check, container);
+	for (size_t i = 0; i < port_count; i++)
+		validate_port(check, ports, i);
+	for (size_t i = 0; i < env_count; i++)
+		validate_env(check, json_array_get(env, i), i);
+	validate_resources(check, json_object_get(container, "resources"));
+	for (size_t i = 0; i < mount_count; i++)
+		validate_mount(check, spec, mounts, i);
+	validate_container_security(check, container);
 }
 
 /* @earlier: the list that comes before this one and shares its names. */
@@ -256,16 +328,30 @@ static void validate_containers(struct check *check, const json_t *spec, const c
 	}
 }
 
-static void validate_volumes(struct check *check, const json_t *spec)
+static void validate_volume_source(struct check *check, const json_t *volume)
 {
 	static const char *const media[] = {"", "Memory", NULL};
+	const json_t *limit = kube_member(volume, "emptyDir.sizeLimit");
+	const json_t *host = json_object_get(volume, "hostPath");
+	int64_t bytes;
+	(void)check_one_of(check, "emptyDir.medium", kube_member_string(volume, "emptyDir.medium"),
+			   media);
+	if (limit && kube_quantity_json_units(limit, &bytes) != 0)
+		check_invalid(check, "emptyDir.sizeLimit", limit, "must be a quantity");
+	if (host && !is_mount_path(kube_member_string(host, "path")))
+		check_invalid(check, "hostPath.path", json_object_get(host, "path"),
+			      "must be an absolute path without '..' and ':'");
+	if (json_object_size(volume) > 2)
+		check_forbidden(check, "", "may not specify more than 1 volume type");
+}
+
+static void validate_volumes(struct check *check, const json_t *spec)
+{
 	const json_t *volumes = json_object_get(spec, "volumes");
-	size_t count = list_count(check, spec, "volumes", LIST_MAX);
+	size_t count = list_count(check, spec, "volumes", VOLUMES_MAX);
 	for (size_t i = 0; i < count; i++) {
 		const json_t *volume = json_array_get(volumes, i);
-		const json_t *limit = kube_member(volume, "emptyDir.sizeLimit");
 		const char *name = kube_member_string(volume, "name");
-		int64_t bytes;
 		size_t mark = check_enter(check, "volumes[%zu]", i);
 		if (!*name)
 			check_required(check, "name", "");
@@ -273,10 +359,7 @@ static void validate_volumes(struct check *check, const json_t *spec)
 			check_invalid(check, "name", json_object_get(volume, "name"), label_rule);
 		else if (is_repeated(volumes, i, "name", name))
 			check_duplicate(check, "name", name);
-		(void)check_one_of(check, "emptyDir.medium",
-				   kube_member_string(volume, "emptyDir.medium"), media);
-		if (limit && kube_quantity_json_units(limit, &bytes) != 0)
-			check_invalid(check, "emptyDir.sizeLimit", limit, "must be a quantity");
+		validate_volume_source(check, volume);
 		check_leave(check, mark);
 	}
 }
@@ -326,6 +409,6 @@ void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always
 	validate_containers(check, spec, "containers", NULL);
 	validate_containers(check, spec, "initContainers", containers);
 	validate_volumes(check, spec);
-	validate_user(check, json_object_get(spec, "securityContext"));
+	validate_pod_security(check, spec);
 	validate_placement(check, spec);
 }

@@ -311,6 +311,64 @@ static void test_containers_are_validated(void **state)
 			"field is not supported");
 }
 
+/* What every machine would refuse is refused before anything is stored. */
+static void test_what_no_machine_would_start_is_refused(void **state)
+{
+	(void)state;
+	assert_container_refused(
+		"{'name':'c','image':'a:1','resources':{'limits':{'memory':'1Mi'}}}",
+		INVALID "[0].resources.limits.memory: Invalid value: \"1Mi\": must be "
+			"at least 4Mi");
+	assert_container_refused("{'name':'c','image':'a:1','workingDir':'tmp'}", INVALID
+				 "[0].workingDir: Invalid value: \"tmp\": must be an absolute "
+				 "path without '..' and ':'");
+	assert_container_refused(
+		"{'name':'c','image':'a:1','securityContext':{'seccompProfile':{'type':'Localhost'}"
+		"}}",
+		INVALID
+		"[0].securityContext.seccompProfile.type: Unsupported value: \"Localhost\": "
+		"supported values: \"RuntimeDefault\", \"Unconfined\"");
+	assert_refused(pod, "spec.volumes", "[{'name':'v','hostPath':{'path':'/a/..'}}]", 422,
+		       "Pod \"one\" is invalid: spec.volumes[0].hostPath.path: Invalid value: "
+		       "\"/a/..\": must be an absolute path without '..' and ':'");
+	assert_refused(pod, "spec.terminationGracePeriodSeconds", "-1", 422,
+		       "Pod \"one\" is invalid: spec.terminationGracePeriodSeconds: Invalid value: "
+		       "-1: must be greater than or equal to 0");
+}
+
+static void test_long_lists_are_refused(void **state)
+{
+	json_t *containers = json_array();
+	(void)state;
+	for (int i = 0; i < 33; i++) {
+		json_t *container = json_of("{'image':'a:1'}");
+		kube_set(container, "name", kube_text("c%d", i));
+		kube_push(containers, container);
+	}
+	char *text = json_dumps(containers, 0);
+	assert_refused(
+		pod, "spec.containers", text, 422,
+		"Pod \"one\" is invalid: [spec.containers: Forbidden: must be at most 32, init "
+		"containers included, spec.containers: Forbidden: must have at most 32 "
+		"elements]");
+	free(text);
+	json_decref(containers);
+}
+
+static void test_requests_of_storage_are_a_warning(void **state)
+{
+	struct admitted admitted = admit_with(
+		deployment, "spec.template.spec.containers",
+		"[{'name':'c','image':'a:1','resources':{'limits':{'ephemeral-storage':'1Gi'}}}]");
+	(void)state;
+	assert_int_equal(admitted.result, 0);
+	assert_json_equal(
+		admitted.admission.warnings,
+		"['spec.template.spec.containers[0].resources.limits.ephemeral-storage: has "
+		"no effect here: the use of storage is not limited']");
+	admitted_deinit(&admitted);
+}
+
 static void test_a_deployment_restarts_always(void **state)
 {
 	(void)state;
@@ -330,9 +388,13 @@ static void test_what_would_be_unsafe_to_ignore_is_refused(void **state)
 		"Pod \"one\" is invalid: spec.hostPID: unsupported field: pods have their own "
 		"process namespace");
 	assert_refused(
-		pod, "spec.volumes", "[{'name':'v','hostPath':{'path':'/'}}]", 422,
-		"Pod \"one\" is invalid: spec.volumes[0].hostPath: unsupported field: volumes "
-		"of this kind are not supported; emptyDir is");
+		pod, "spec.volumes", "[{'name':'v','secret':{'secretName':'s'}}]", 422,
+		"Pod \"one\" is invalid: spec.volumes[0].secret: unsupported field: volumes of "
+		"this kind are not supported; emptyDir and hostPath are");
+	assert_refused(
+		pod, "spec.shareProcessNamespace", "true", 422,
+		"Pod \"one\" is invalid: spec.shareProcessNamespace: unsupported field: each "
+		"container has its own process namespace");
 	assert_container_refused(
 		"{'name':'c','image':'a:1','envFrom':[{'secretRef':{'name':'s'}}]}", INVALID
 		"[0].envFrom: unsupported field: there are no ConfigMaps and Secrets to read "
@@ -482,6 +544,9 @@ int main(void)
 		cmocka_unit_test(test_a_selector_must_match_the_template),
 		cmocka_unit_test(test_several_causes_are_listed_together),
 		cmocka_unit_test(test_containers_are_validated),
+		cmocka_unit_test(test_what_no_machine_would_start_is_refused),
+		cmocka_unit_test(test_long_lists_are_refused),
+		cmocka_unit_test(test_requests_of_storage_are_a_warning),
 		cmocka_unit_test(test_a_deployment_restarts_always),
 		cmocka_unit_test(test_what_would_be_unsafe_to_ignore_is_refused),
 		cmocka_unit_test(test_what_has_no_effect_is_a_warning),
