@@ -166,6 +166,8 @@ static int set_reserve(struct options *options, const char *value, struct err *e
 			result = -EINVAL;
 	}
 	free(copy);
+	if (options->reserve_cpu_milli < 0 || options->reserve_memory_bytes < 0)
+		result = -EINVAL;
 	return result ? bad(err, "must be cpu=<quantity>,memory=<quantity>") : 0;
 }
 

@@ -57,17 +57,16 @@ static void decode_lists(const json_t *bootstrap, json_t *labels, struct options
 int settings_decode(struct bytes bytes, struct settings *ret_settings)
 {
 	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels;
-	const char *node, *state, *run, *rest_host, *mesh_host, *join = NULL;
+	const char *node, *state, *run, *rest_host, *mesh_host;
 	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots;
 	struct options *options = &ret_settings->options;
 
 	if (!json ||
-	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s?s,s:b,s:b,s:b,s:b,s:o,s:o}",
-			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
-			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
-			"mesh-port", &mesh_port, "join", &join, "no-schedule", &no_schedule,
-			"log-json", &log_json, "made", &made, "roots", &roots, "bootstrap",
-			&bootstrap, "labels", &labels) != 0) {
+	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:o,s:o}", "node",
+			&node, "state", &state, "run", &run, "rest-host", &rest_host, "rest-port",
+			&rest_port, "insecure", &insecure, "mesh-host", &mesh_host, "mesh-port",
+			&mesh_port, "no-schedule", &no_schedule, "log-json", &log_json, "made",
+			&made, "roots", &roots, "bootstrap", &bootstrap, "labels", &labels) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}
@@ -81,7 +80,7 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 		.rest_insecure = insecure,
 		.mesh_host = mem_strdup(mesh_host),
 		.mesh_port = (uint16_t)mesh_port,
-		.join = mem_strdup(join),
+		.join = mem_strdup(json_string_value(json_object_get(json, "join"))),
 		.no_schedule = no_schedule,
 		.log_json = log_json,
 	};
