@@ -23,7 +23,9 @@ static int mount_overlay(const char *layers_dir, const char *options, const char
 	/* No devices: an image's own would be the machine's. */
 	if (mount("overlay", to, "overlay", MS_NODEV, options) < 0)
 		r = err_origin(-errno);
-	(void)chdir("/");
+	/* Leaving the directory again only lets it be removed later. */
+	if (chdir("/") < 0 && r == 0)
+		r = err_origin(-errno);
 	return r;
 }
 

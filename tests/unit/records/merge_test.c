@@ -228,7 +228,7 @@ static enum records_change next_change(struct records *records, const struct rec
 static void changes_are_reported_with_what_came_or_went(void **state)
 {
 	struct records *records = make_records(1);
-	const struct record_item *item;
+	const struct record_item *item = NULL;
 
 	(void)state;
 	assert_int_equal(take(records, make_presence(1, 7, 2, 10), 2), 0);
@@ -246,7 +246,7 @@ static void changes_are_reported_with_what_came_or_went(void **state)
 static void an_effect_outlives_its_record(void **state)
 {
 	struct records *records = make_records(1);
-	const struct record_item *item;
+	const struct record_item *item = NULL;
 
 	(void)state;
 	assert_int_equal(take(records, make_object(1, "web", 10), 2), 0);
