@@ -11,8 +11,8 @@ enum {
 	PORT_NAME_MAX = 15,
 	FNV_OFFSET_32 = 0x811c9dc5,
 	FNV_PRIME_32 = 0x01000193,
-	/* A pod is named <deployment>-<hash>-<suffix>, and its name must serve as a host name. */
-	DEPLOYMENT_NAME_MAX = KUBE_SUBDOMAIN_MAX - KUBE_HASH_LEN - KUBE_SUFFIX_LEN - 2,
+	/* A pod's name must serve as its host name, with the hash and the suffix whole. */
+	DEPLOYMENT_NAME_MAX = KUBE_LABEL_MAX - KUBE_HASH_LEN - KUBE_SUFFIX_LEN - 2,
 	GENERATE_PREFIX_MAX = KUBE_LABEL_MAX - KUBE_SUFFIX_LEN,
 };
 
@@ -138,8 +138,12 @@ struct kube_hash kube_template_hash(const json_t *template)
 struct kube_name kube_name_replica_set(const char *deployment, const struct kube_hash *hash)
 {
 	struct kube_name name;
-	(void)snprintf(name.text, sizeof(name.text), "%.*s-%.*s", (int)DEPLOYMENT_NAME_MAX,
-		       deployment, (int)KUBE_HASH_LEN, hash->text);
+	size_t len = strnlen(deployment, DEPLOYMENT_NAME_MAX);
+	/* Where it is cut it may not end in what cannot stand before a dash. */
+	while (len && !is_alnum(deployment[len - 1]))
+		len--;
+	(void)snprintf(name.text, sizeof(name.text), "%.*s-%.*s", (int)len, deployment,
+		       (int)KUBE_HASH_LEN, hash->text);
 	return name;
 }
 
@@ -163,8 +167,9 @@ struct kube_name kube_name_pod(const char *deployment, const struct kube_hash *h
 	for (int i = 0; i < 6; i++)
 		random = random << 8 | pod_uid->byte[i];
 	suffix_write(random, suffix);
-	(void)snprintf(name.text, sizeof(name.text), "%.*s-%.*s-%s", (int)DEPLOYMENT_NAME_MAX,
-		       deployment, (int)KUBE_HASH_LEN, hash->text, suffix);
+	const struct kube_name base = kube_name_replica_set(deployment, hash);
+	(void)snprintf(name.text, sizeof(name.text), "%.*s-%s",
+		       (int)(sizeof(name.text) - sizeof(suffix) - 1), base.text, suffix);
 	return name;
 }
 

@@ -48,7 +48,7 @@ struct kube_hash {
 /* The pod-template-hash of a pod template: FNV-1a 32 of its canonical JSON, in safe characters. */
 struct kube_hash kube_template_hash(const json_t *template);
 
-/* <deployment>-<template hash>, cut so that a pod's name still fits. */
+/* <deployment>-<template hash>; a long name is cut so that the name of a pod is a DNS label. */
 struct kube_name kube_name_replica_set(const char *deployment, const struct kube_hash *hash);
 
 /* <deployment>-<template hash>-<5 characters from @pod_uid>. */

@@ -290,6 +290,23 @@ static void test_pod_names_are_made_of_the_hash_and_the_uid(void **state)
 	json_decref(other);
 }
 
+static void test_pods_of_a_long_name_still_have_a_host_name(void **state)
+{
+	const struct kube_hash hash = {.text = "7f766cbb7b"};
+	const struct uid uid = {.byte = {1, 2, 3}};
+	char deployment[KUBE_SUBDOMAIN_MAX + 1];
+	(void)state;
+	memset(deployment, 'a', sizeof(deployment));
+	deployment[KUBE_SUBDOMAIN_MAX] = 0;
+	deployment[45] = '.'; /* just where it is cut */
+	struct kube_name set = kube_name_replica_set(deployment, &hash);
+	struct kube_name name = kube_name_pod(deployment, &hash, &uid);
+	assert_true(kube_name_is_label(set.text));
+	assert_true(kube_name_is_label(name.text));
+	assert_memory_equal(name.text, set.text, strlen(set.text));
+	assert_non_null(strstr(name.text, "a-7f766cbb7b-"));
+}
+
 static void test_times_are_written_and_read_back(void **state)
 {
 	static const struct {
@@ -357,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_field_selectors_look_into_the_object),
 		cmocka_unit_test(test_names_follow_rfc_1123),
 		cmocka_unit_test(test_pod_names_are_made_of_the_hash_and_the_uid),
+		cmocka_unit_test(test_pods_of_a_long_name_still_have_a_host_name),
 		cmocka_unit_test(test_times_are_written_and_read_back),
 		cmocka_unit_test(test_ages_are_those_that_kubectl_prints),
 	};
