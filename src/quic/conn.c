@@ -237,7 +237,7 @@ void conn_end_application(struct quic_conn *conn, uint64_t code, const char *rea
 	if (!conn_begin_end(conn, -ESHUTDOWN, text))
 		return;
 	goodbye = conn->goodbye;
-	goodbye->send = true;
+	goodbye->send = goodbye->in_order = true;
 	goodbye_set_text(goodbye, reason);
 	ngtcp2_ccerr_set_application_error(&goodbye->ccerr, code, (const uint8_t *)goodbye->text,
 					   strlen(goodbye->text));
@@ -518,7 +518,7 @@ static void log_ended(const struct quic_conn *conn)
 	struct quic_endpoint *endpoint = conn->endpoint;
 	struct addr_text remote = addr_text(&conn->path.remote);
 	const char *event = "peer-refused";
-	char held_back[48] = "";
+	char more_text[48] = "";
 	uint64_t more;
 
 	if (conn->why->code == -EACCES)
@@ -527,11 +527,11 @@ static void log_ended(const struct quic_conn *conn)
 		return;
 	if (!log_limit_pass(&endpoint->log_limit, addr_ip(&conn->path.remote), conn->now, &more))
 		return;
-	if (more)
-		(void)snprintf(held_back, sizeof(held_back), " (%" PRIu64 " more like this)", more);
-	log_event(LOG_LEVEL_WARN, event, "%s %s%s%s: %s%s", remote.text,
+	if (more > 0)
+		(void)snprintf(more_text, sizeof(more_text), " (%" PRIu64 " more like this)", more);
+	log_event(LOG_LEVEL_WARN, event, "%s, %s%s%s: %s%s", remote.text,
 		  conn->dialled ? "dialled" : "accepted", *conn->alpn ? " for " : "", conn->alpn,
-		  conn->why->text, held_back);
+		  conn->why->text, more_text);
 }
 
 void conn_finish(struct quic_conn *conn, struct mono now, struct output *output)
@@ -547,6 +547,7 @@ void conn_finish(struct quic_conn *conn, struct mono now, struct output *output)
 	tell_ended(conn);
 	conn_drop_inside(conn);
 	conn->state = CONN_LINGER;
+	list_remove(&conn->dirty);
 	if (endpoint->lingering >= LINGERING_MAX) {
 		endpoint_forget(endpoint, conn);
 		return;

@@ -49,6 +49,7 @@ enum conn_state {
 /* What the peer is told when we end a connection. */
 struct conn_goodbye {
 	bool send;
+	bool in_order;      /* the application's wish, not an accident */
 	ngtcp2_ccerr ccerr; /* its reason points to text, or nowhere */
 	char text[QUIC_REASON_MAX];
 };

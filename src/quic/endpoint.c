@@ -227,7 +227,8 @@ static void flush_conn(struct quic_endpoint *endpoint, struct quic_conn *conn, s
 	if (conn->state == CONN_LINGER && conn->farewell)
 		output_packet(endpoint->output, &conn->path,
 			      bytes_of(conn->farewell, conn->farewell_len));
-	if (conn_is_live(conn))
+	/* Last words leave before a goodbye in order, if they may leave at once. */
+	if (conn_is_live(conn) || (conn->state == CONN_ENDING && conn->goodbye->in_order))
 		conn_write(conn, now, endpoint->output);
 	if (conn->state == CONN_ENDING)
 		conn_finish(conn, now, endpoint->output);

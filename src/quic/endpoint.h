@@ -194,7 +194,8 @@ struct quic_dial {
 _must_use_ int quic_dial(struct quic_endpoint *endpoint, struct mono now,
 			 const struct quic_dial *dial, struct quic_conn **ret_conn);
 
-/* Close in order, telling the peer why; @code is the application's own. closed() follows. */
+/* Close in order, telling the peer why; @code is the application's own. Messages queued before
+ * leave first, as far as they may be sent at once; they are not repeated. closed() follows. */
 void quic_conn_close(struct quic_conn *conn, uint32_t code, const char *reason);
 
 /* Queue one message. QUIC_E_FULL, QUIC_E_TOO_LARGE, QUIC_E_CLOSED; the bytes are copied. */

@@ -312,9 +312,10 @@ bool messages_recv_datagram(struct quic_conn *conn, struct bytes datagram)
 		conn_end_violation(conn, "malformed datagram");
 		return false;
 	}
-	/* An honest repeat answers a loss; anything more is work for nothing. */
+	/* A repeat answers a loss that was none; it moves nothing forward, and its packet is
+	 * charged as such. */
 	if (!first_time(conn, id))
-		return conn_glitch(conn);
+		return true;
 	conn->progress += datagram.len + CONN_BYTES_PER_CREDIT;
 	deliver(conn,
 		bytes_of(datagram.ptr + MESSAGE_HEADER_LEN, datagram.len - MESSAGE_HEADER_LEN));

@@ -163,6 +163,8 @@ static int on_verify(gnutls_session_t session)
 	} else if (!chain_is_acceptable(session, chain, count)) {
 		(void)err_set(err, r, "not a chain of 1 to %d certificates", QUIC_CHAIN_MAX);
 	} else {
+		if (!conn->dialled)
+			(void)snprintf(conn->alpn, sizeof(conn->alpn), "%s", alpn);
 		keep_chain(conn, chain, count);
 		r = endpoint->handler->verify(endpoint->user, &peer, conn->chain, count, err);
 	}

@@ -547,6 +547,27 @@ static void test_no_more_connections_than_configured(void **state)
 	world_free(world);
 }
 
+static void answer_and_close(struct node *node, struct quic_conn *conn)
+{
+	(void)node;
+	assert_int_equal(quic_conn_send(conn, bytes_str("the answer")), 0);
+	quic_conn_close(conn, 0, "that was all");
+}
+
+static void test_last_words_leave_before_the_goodbye(void **state)
+{
+	struct world *world = world_new(23);
+	struct node *client = world_add(world, NULL), *server = world_add(world, NULL);
+
+	(void)state;
+	server->on_opened = answer_and_close;
+	(void)world_dial(client, server);
+	assert_true(world_run(world, 1000, world_node0_closed));
+	assert_int_equal(client->messages, 1);
+	assert_string_equal(client->why.text, "closed by the peer: that was all");
+	world_free(world);
+}
+
 static void close_everything(struct node *node, struct quic_conn *conn)
 {
 	quic_conn_close(conn, 1, "changed my mind");
@@ -592,6 +613,7 @@ int main(void)
 		cmocka_unit_test(test_another_version_is_answered_with_ours),
 		cmocka_unit_test(test_two_endpoints_do_not_feed_each_other_resets),
 		cmocka_unit_test(test_no_more_connections_than_configured),
+		cmocka_unit_test(test_last_words_leave_before_the_goodbye),
 		cmocka_unit_test(test_closing_from_inside_a_callback_is_safe),
 	};
 
