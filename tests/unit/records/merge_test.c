@@ -235,6 +235,7 @@ static void changes_are_reported_with_what_came_or_went(void **state)
 	assert_int_equal(next_change(records, &item), RECORDS_ADDED);
 	assert_int_equal(take(records, make_presence(1, 7, 2, 20), 2), 0);
 	assert_int_equal(next_change(records, &item), RECORDS_MODIFIED);
+	assert(item);
 	assert_int_equal(item->record.version.hlc, make_hlc(20));
 	assert_int_equal(take(records, make_presence_end(1, 7, 30), 2), 0);
 	assert_int_equal(next_change(records, &item), RECORDS_REMOVED);
@@ -253,6 +254,7 @@ static void an_effect_outlives_its_record(void **state)
 	assert_int_equal(take(records, make_object(1, "web", 20), 2), 0);
 	assert_int_equal(take(records, make_tombstone(1, 30), 2), 0);
 	assert_int_equal(next_change(records, &item), RECORDS_ADDED);
+	assert(item);
 	assert_int_equal(item->record.version.hlc, make_hlc(10));
 	assert_int_equal(next_change(records, &item), RECORDS_MODIFIED);
 	assert_int_equal(next_change(records, &item), RECORDS_ADDED); /* the tombstone */
