@@ -82,6 +82,8 @@ struct api_put {
 	uint64_t generation;
 	/* Create only: an object of that name that became visible meanwhile gives status 409. */
 	bool create;
+	/* Not create: another current version than this gives status 409. */
+	uint64_t expected_version;
 	struct bytes json;  /* the complete object without status; copied */
 	const char *author; /* user name, for the audit log */
 };

@@ -2,8 +2,10 @@
 /* Call: answering a routed request, in the form its client asked for. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/gateway.h"
+#include "kube/deployment.h"
 
 void call_free(struct call *call)
 {
@@ -77,6 +79,32 @@ void call_respond_object(struct call *call, uint16_t status, json_t *object)
 		object = table;
 	}
 	call_respond_json(call, status, object);
+}
+
+/* The scale of a Deployment says the same as its spec and status. */
+static json_t *scale_of(const json_t *deployment)
+{
+	struct kube_pods none = {0};
+	json_t *scale = kube_scale(deployment, &none);
+	json_t *replicas = json_object_get(json_object_get(deployment, "status"), "replicas");
+	json_t *status = json_object_get(scale, "status");
+
+	if (status && replicas)
+		(void)json_object_set(status, "replicas", replicas);
+	return scale;
+}
+
+void call_respond_stored(struct call *call, uint16_t status, json_t *object)
+{
+	json_t *scale;
+
+	if (!call->subresource || strcmp(call->subresource, "scale") != 0) {
+		call_respond_object(call, status, object);
+		return;
+	}
+	scale = scale_of(object);
+	json_decref(object);
+	call_respond_json(call, status, scale);
 }
 
 void call_hold(struct call *call)

@@ -10,6 +10,7 @@
 #include "api/roster.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "kube/admit.h"
 #include "kube/deployment.h"
 #include "kube/event.h"
 #include "kube/node.h"
@@ -33,16 +34,6 @@ static const char *const built_in_namespaces[] = {
 	"kube-public",
 	"kube-system",
 };
-
-void compose_set_version(json_t *object, uint64_t version)
-{
-	json_t *metadata = json_object_get(object, "metadata");
-	char text[24];
-
-	(void)snprintf(text, sizeof(text), "%" PRIu64, version);
-	if (metadata)
-		(void)json_object_set_new(metadata, "resourceVersion", json_string(text));
-}
 
 static const char *metadata_text(const json_t *object, const char *field)
 {
@@ -69,7 +60,7 @@ static void add(struct composer *composer, json_t *object, const struct uid *wor
 		out->cap = out->cap ? 2 * out->cap : 16;
 		out->items = mem_resize(out->items, out->cap, sizeof(*out->items));
 	}
-	compose_set_version(object, version);
+	kube_set_version(object, version);
 	buf_append_format(&key, "%s/%s", metadata_text(object, "namespace"),
 			  metadata_text(object, "name"));
 	item = &out->items[out->count++];

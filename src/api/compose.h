@@ -59,6 +59,3 @@ bool compose_find_pod(const struct api_backend *backend, const char *namespace, 
 
 /* The namespaces that always exist. */
 bool compose_namespace_is_built_in(const char *name);
-
-/* Write metadata.resourceVersion. */
-void compose_set_version(json_t *object, uint64_t version);

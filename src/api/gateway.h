@@ -15,6 +15,7 @@
 #include "api/server.h"
 #include "api/url.h"
 #include "api/watch_log.h"
+#include "kube/manifest.h"
 #include "kube/resource.h"
 #include "kube/selector.h"
 #include "kube/table.h"
@@ -63,6 +64,9 @@ void call_free(struct call *call);
 /* Table or plain JSON, as the Accept header asks; takes @object over. */
 void call_respond_object(struct call *call, uint16_t status, json_t *object);
 
+/* As call_respond_object(), or the Scale of the Deployment @object when that was called for. */
+void call_respond_stored(struct call *call, uint16_t status, json_t *object);
+
 /* A write or log of this call will call back: the gateway waits for it before it is freed. */
 void call_hold(struct call *call);
 void call_unhold(struct api *api);
@@ -72,6 +76,8 @@ void verb_get(struct call *call);
 void verb_list(struct call *call);
 void verb_watch(struct call *call);
 void verb_create(struct call *call);
+void verb_update(struct call *call);
+void verb_patch(struct call *call);
 void verb_delete(struct call *call);
 void verb_delete_collection(struct call *call);
 void verb_log(struct call *call);
@@ -80,8 +86,26 @@ void verb_log(struct call *call);
 bool own_route(struct call *call);
 bool discovery_route(struct call *call);
 
-/* What an own route needs of the others. */
+/* create.c: the kind and namespace are the manifest's own. The second takes @object over. */
 void create_from_manifest(struct call *call);
+void create_object(struct call *call, json_t *object, enum kube_validation validation);
+
+/* body.c. False and NULL: it was answered with a failure. */
+void call_warn(struct call *call, const json_t *warnings);
+bool call_dry_run(struct call *call, bool *ret_dry_run);
+bool call_body(struct call *call, struct kube_body *ret_body);
+json_t *call_parse_body(struct call *call, enum kube_validation *ret_validation);
+
+/* store.c: put an admitted and stamped object; answers the call, which it takes over. */
+struct store_request {
+	json_t *object; /* taken over */
+	struct uid uid;
+	uint64_t generation;
+	uint64_t expected_version; /* of the object it replaces */
+	bool create;
+};
+
+void store_object(struct call *call, const struct store_request *request, const char *name);
 
 /* authorize.c: NULL when allowed, else the Forbidden status. */
 json_t *authorize(const struct api_user *user, const char *verb,

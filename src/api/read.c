@@ -5,7 +5,6 @@
 
 #include "api/compose.h"
 #include "api/gateway.h"
-#include "kube/deployment.h"
 
 struct filter {
 	struct kube_selector labels, fields;
@@ -31,19 +30,6 @@ static bool filter_parse(struct call *call, struct filter *filter)
 	return false;
 }
 
-/* The scale of a Deployment says the same as its spec and status. */
-static json_t *scale_of(const json_t *deployment)
-{
-	struct kube_pods none = {0};
-	json_t *scale = kube_scale(deployment, &none);
-	json_t *replicas = json_object_get(json_object_get(deployment, "status"), "replicas");
-	json_t *status = json_object_get(scale, "status");
-
-	if (status && replicas)
-		(void)json_object_set(status, "replicas", replicas);
-	return scale;
-}
-
 void verb_get(struct call *call)
 {
 	json_t *object =
@@ -53,14 +39,7 @@ void verb_get(struct call *call)
 		call_not_found(call);
 		return;
 	}
-	if (call->subresource && strcmp(call->subresource, "scale") == 0) {
-		json_t *scale = scale_of(object);
-
-		json_decref(object);
-		call_respond_json(call, 200, scale);
-		return;
-	}
-	call_respond_object(call, 200, object);
+	call_respond_stored(call, 200, object);
 }
 
 void verb_list(struct call *call)

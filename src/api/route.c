@@ -109,18 +109,29 @@ static const char *find_verb(const struct call *call)
 	return NULL;
 }
 
-/* Changing an object in place. */
-static void refuse_change(struct call *call)
+/* @allowed: the verbs of the resource or subresource. */
+static void dispatch_verb(struct call *call, unsigned allowed)
 {
-	const char *type = http_request_header(&call->exchange->request, "content-type");
+	static const struct verb_handler handlers[] = {
+		{"get", KUBE_VERB_GET, verb_get},
+		{"list", KUBE_VERB_LIST, verb_list},
+		{"watch", KUBE_VERB_WATCH, verb_watch},
+		{"create", KUBE_VERB_CREATE, verb_create},
+		{"delete", KUBE_VERB_DELETE, verb_delete},
+		{"deletecollection", KUBE_VERB_DELETE, verb_delete_collection},
+		{"patch", KUBE_VERB_PATCH, verb_patch},
+		{"update", KUBE_VERB_UPDATE, verb_update},
+	};
+	bool misplaced = strcmp(call->verb, "create") == 0 &&
+			 (call->name || (call->resource->namespaced && !call->namespace));
 
-	if (type && strncmp(type, "application/apply-patch", 23) == 0)
-		call_fail(call, KUBE_REASON_UNSUPPORTED_MEDIA_TYPE,
-			  "server-side apply is not supported");
-	else
-		call_fail(call, KUBE_REASON_METHOD_NOT_ALLOWED,
-			  "objects cannot be changed in place: delete the object and create it "
-			  "again");
+	for (size_t i = 0; i < ARRAY_LEN(handlers) && !misplaced; i++) {
+		if (strcmp(call->verb, handlers[i].verb) == 0 && (allowed & handlers[i].flag)) {
+			handlers[i].handle(call);
+			return;
+		}
+	}
+	call_respond_status(call, kube_status_no_method());
 }
 
 static void dispatch_subresource(struct call *call)
@@ -130,37 +141,10 @@ static void dispatch_subresource(struct call *call)
 
 	if (!sub)
 		call_respond_status(call, kube_status_no_resource());
-	else if (strcmp(call->verb, "get") != 0)
-		call_respond_status(call, kube_status_no_method());
-	else if (strcmp(sub->name, "log") == 0)
+	else if (strcmp(sub->name, "log") == 0 && strcmp(call->verb, "get") == 0)
 		verb_log(call);
 	else
-		verb_get(call);
-}
-
-static void dispatch_verb(struct call *call)
-{
-	static const struct verb_handler handlers[] = {
-		{"get", KUBE_VERB_GET, verb_get},
-		{"list", KUBE_VERB_LIST, verb_list},
-		{"watch", KUBE_VERB_WATCH, verb_watch},
-		{"create", KUBE_VERB_CREATE, verb_create},
-		{"delete", KUBE_VERB_DELETE, verb_delete},
-		{"deletecollection", KUBE_VERB_DELETE, verb_delete_collection},
-		{"patch", KUBE_VERB_PATCH, refuse_change},
-		{"update", KUBE_VERB_UPDATE, refuse_change},
-	};
-	bool misplaced = strcmp(call->verb, "create") == 0 &&
-			 (call->name || (call->resource->namespaced && !call->namespace));
-
-	for (size_t i = 0; i < ARRAY_LEN(handlers) && !misplaced; i++) {
-		if (strcmp(call->verb, handlers[i].verb) == 0 &&
-		    (call->resource->verbs & handlers[i].flag)) {
-			handlers[i].handle(call);
-			return;
-		}
-	}
-	call_respond_status(call, kube_status_no_method());
+		dispatch_verb(call, sub->verbs);
 }
 
 static void dispatch_resource(struct call *call)
@@ -173,7 +157,7 @@ static void dispatch_resource(struct call *call)
 	else if (call->subresource)
 		dispatch_subresource(call);
 	else
-		dispatch_verb(call);
+		dispatch_verb(call, call->resource->verbs);
 }
 
 static void dispatch_path(struct call *call)

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/compose.h"
 #include "api/gateway.h"
 #include "base/mem.h"
+#include "kube/admit.h"
 
 enum {
 	BOOKMARK_MS = 60 * 1000, /* as Kubernetes: about once a minute */
@@ -159,7 +159,7 @@ static void send_change(struct watch *watch, const struct watch_change *change)
 		json_decref(before);
 	} else if (before) {
 		/* The last state, at the version of its disappearance. */
-		compose_set_version(before, change->stamp);
+		kube_set_version(before, change->stamp);
 		send_event(watch, "DELETED", before);
 	}
 }

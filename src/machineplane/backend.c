@@ -322,7 +322,7 @@ static void backend_put(void *self, const struct api_put *put, api_done_fn *done
 		.object = &object,
 		.generation = put->generation,
 		.json = put->json,
-		.expected_hlc = put->create ? 0 : UINT64_MAX,
+		.expected_hlc = put->create ? 0 : put->expected_version,
 	};
 	struct pending pending = {.done = done, .arg = arg};
 	int outcome;

@@ -290,8 +290,8 @@ def test_too_few_keepers_give_a_warning(tmp_path):
 
 def test_methods_and_paths_that_do_not_exist(port):
     ask(port, "POST", PODS, pod("a"))
-    for method, path, code in (("PUT", PODS + "/a", 405), ("PATCH", PODS + "/a", 405),
-                               ("POST", PODS + "/a", 405), ("POST", "/api/v1/pods", 405),
+    for method, path, code in (("PUT", "/api/v1/nodes/n1", 405), ("PATCH", "/api/v1/nodes/n1", 405),
+                               ("PATCH", PODS + "/a/log", 405), ("POST", PODS + "/a", 405), ("POST", "/api/v1/pods", 405),
                                ("POST", "/api/v1/nodes", 405), ("DELETE", "/version", 404),
                                ("BREW", PODS, 405), ("GET", PODS + "/a/nothing", 404),
                                ("GET", "/api/v1/pods/a", 404), ("GET", "/apis/apps/v2", 404),
@@ -300,6 +300,64 @@ def test_methods_and_paths_that_do_not_exist(port):
         answer, status = ask(port, method, path, {} if method in ("PUT", "POST") else None)
         assert answer.status == code, (method, path)
         assert status["kind"] == "Status" and status["status"] == "Failure"
-    answer, _ = ask(port, "PATCH", PODS + "/a", {},
-                    {"Content-Type": "application/apply-patch+yaml"})
+    answer, _ = ask(port, "PATCH", PODS + "/a", {}, {"Content-Type": "text/plain"})
     assert answer.status == 415
+
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+def test_a_put_must_know_what_it_replaces(port):
+    first = ask(port, "POST", DEPLOYMENTS, deployment("web", 1))[1]
+    assert ask(port, "PATCH", DEPLOYMENTS + "/web", {"spec": {"replicas": 2}}, MERGE)[0].status == 200
+    first["spec"]["replicas"] = 5
+    answer, status = ask(port, "PUT", DEPLOYMENTS + "/web", first)
+    assert answer.status == 409 and "please apply your changes to the latest" in status["message"]
+    present = ask(port, "GET", DEPLOYMENTS + "/web")[1]
+    assert present["spec"]["replicas"] == 2 and present["metadata"]["generation"] == 2
+    present["spec"]["replicas"] = 3
+    answer, changed = ask(port, "PUT", DEPLOYMENTS + "/web", present)
+    assert answer.status == 200 and changed["spec"]["replicas"] == 3
+    assert changed["metadata"]["uid"] == present["metadata"]["uid"]
+    assert changed["metadata"]["creationTimestamp"] == present["metadata"]["creationTimestamp"]
+    present["metadata"]["name"] = "other"
+    assert ask(port, "PUT", DEPLOYMENTS + "/web", present)[0].status == 400
+    assert ask(port, "PUT", DEPLOYMENTS + "/none", present)[0].status == 404
+
+
+def test_the_scale_is_read_and_written(port):
+    ask(port, "POST", DEPLOYMENTS, deployment("web", 1))
+    scale = ask(port, "GET", DEPLOYMENTS + "/web/scale")[1]
+    assert scale["kind"] == "Scale" and scale["spec"]["replicas"] == 1
+    scale["spec"]["replicas"] = 2
+    answer, scale = ask(port, "PUT", DEPLOYMENTS + "/web/scale", scale)
+    assert answer.status == 200 and scale["kind"] == "Scale" and scale["spec"]["replicas"] == 2
+    answer, scale = ask(port, "PATCH", DEPLOYMENTS + "/web/scale", {"spec": {"replicas": 0}}, MERGE)
+    assert answer.status == 200 and scale["spec"].get("replicas", 0) == 0
+    wait_for(lambda: ask(port, "GET", PODS)[1]["items"] == [])
+    bad = {"spec": {"replicas": -1}}
+    assert ask(port, "PATCH", DEPLOYMENTS + "/web/scale", bad, MERGE)[0].status == 422
+
+
+def test_a_patch_without_effect_or_for_show_writes_nothing(port):
+    created = ask(port, "POST", DEPLOYMENTS, deployment("web", 1))[1]
+    for query, patch in (("", {"spec": {"replicas": 1}}), ("?dryRun=All", {"spec": {"replicas": 7}})):
+        assert ask(port, "PATCH", DEPLOYMENTS + "/web" + query, patch, MERGE)[0].status == 200
+        present = ask(port, "GET", DEPLOYMENTS + "/web")[1]
+        assert present["metadata"]["generation"] == 1 and present["spec"]["replicas"] == 1
+    assert created["metadata"]["uid"] == present["metadata"]["uid"]
+
+
+def test_a_deployments_pod_is_not_patched(port):
+    ask(port, "POST", DEPLOYMENTS, deployment("web", 1))
+    name = ask(port, "GET", PODS)[1]["items"][0]["metadata"]["name"]
+    assert ask(port, "PATCH", f"{PODS}/{name}", {}, MERGE)[0].status == 405
+
+
+def test_server_side_apply_creates(port):
+    body = deployment("web", 1)
+    apply = {"Content-Type": "application/apply-patch+yaml"}
+    assert ask(port, "PATCH", DEPLOYMENTS + "/web?fieldManager=x", body, apply)[0].status == 201
+    body["spec"]["replicas"] = 2
+    assert ask(port, "PATCH", DEPLOYMENTS + "/web?fieldManager=x", body, apply)[0].status == 200
+    assert ask(port, "GET", DEPLOYMENTS + "/web")[1]["spec"]["replicas"] == 2

@@ -213,9 +213,37 @@ def test_errors_are_sentences(kubectl):
     assert "doesn't have a resource type" in kubectl.fails("get", "nonsense")
 
 
-def test_changes_in_place_are_refused_clearly(kubectl):
+def test_a_deployment_is_scaled(kubectl):
+    manifest = DEPLOYMENT.format(name="web", replicas=1)
+    kubectl.ok("apply", "-f", "-", stdin=manifest)
+    assert "scaled" in kubectl.ok("scale", "deployment", "web", "--replicas=3")
+    wait_until(lambda: running(kubectl, "web", 3))
+    kubectl.ok("rollout", "status", "deployment/web", "--timeout=10s")
+    assert "configured" in kubectl.ok("apply", "-f", "-",
+                                      stdin=manifest.replace("replicas: 1", "replicas: 2"))
+    wait_until(lambda: running(kubectl, "web", 2))
+    deployment = json.loads(kubectl.ok("get", "deployment", "web", "-o", "json"))
+    assert deployment["metadata"]["generation"] == 3
+
+
+def test_labels_and_annotations_are_changed(kubectl):
     kubectl.ok("create", "-f", "-", stdin=POD.format(name="solo"))
-    assert "cannot be changed in place" in kubectl.fails("label", "pod", "solo", "x=y")
+    kubectl.ok("label", "pod", "solo", "x=y")
+    kubectl.ok("annotate", "pod", "solo", "note=this")
+    assert kubectl.ok("get", "pods", "-l", "x=y", "-o", "name") == "pod/solo\n"
+    metadata = json.loads(kubectl.ok("get", "pod", "solo", "-o", "json"))["metadata"]
+    assert metadata["annotations"]["note"] == "this"
+    kubectl.ok("label", "pod", "solo", "x-")
+    assert kubectl.ok("get", "pods", "-l", "x=y", "-o", "name") == ""
+
+
+def test_what_cannot_be_changed_is_said(kubectl):
+    kubectl.ok("create", "-f", "-", stdin=DEPLOYMENT.format(name="web", replicas=1))
+    said = kubectl.fails("set", "image", "deployment/web", "nginx=nginx:2")
+    assert 'Deployment' in said and "delete it and create it again" in said
+    pod = POD.format(name="solo")
+    kubectl.ok("apply", "-f", "-", stdin=pod)
+    assert "spec" in kubectl.fails("apply", "-f", "-", stdin=pod.replace("busybox:1", "busybox:2"))
 
 
 def test_who_may_do_what(kubectl):

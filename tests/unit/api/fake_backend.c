@@ -399,6 +399,48 @@ static struct fake_write *add_write(struct fake_backend *fake, api_done_fn *done
 	return write;
 }
 
+/* Follow the new number of replicas: slots beyond it end, missing ones begin. */
+static void rescale(struct fake_backend *fake, const struct fake_object *object)
+{
+	json_t *json = json_loads(object->json, 0, NULL);
+	struct kube_workload workload;
+	struct err err;
+	uint32_t have = 0;
+
+	if (kube_workload_read(json, &workload, &err) == 0) {
+		list_for_each (it, &fake->pods) {
+			struct fake_pod *pod = list_entry(it, struct fake_pod, link);
+
+			if (!uid_equal(&pod->presence.object.uid, &object->object.uid))
+				continue;
+			if (pod->presence.slot >= workload.replicas)
+				stop_pod(fake, pod, false);
+			else
+				have++;
+		}
+		for (uint32_t slot = have; slot < workload.replicas; slot++)
+			add_pods(fake, object, slot);
+	}
+	json_decref(json);
+}
+
+static void replace_object(struct fake_backend *fake, struct fake_object *object,
+			   const struct api_put *put, struct api_result *result)
+{
+	if (put->expected_version != object->object.version) {
+		(void)err_set_status(&result->err, -ESTALE, 409, "the object has been modified");
+		return;
+	}
+	free(object->json);
+	object->json = mem_copy(put->json.ptr, put->json.len);
+	object->object.json = bytes_of(object->json, put->json.len);
+	object->object.version = result->version;
+	object->object.generation = put->generation;
+	if (fake->api)
+		api_workload_changed(fake->api, &put->uid);
+	rescale(fake, object);
+}
+
 static void fake_put(void *self, const struct api_put *put, api_done_fn *done, void *arg)
 {
 	struct fake_backend *fake = self;
@@ -408,6 +450,10 @@ static void fake_put(void *self, const struct api_put *put, api_done_fn *done, v
 
 	if (object && put->create) {
 		(void)err_set_status(&write->result.err, -EEXIST, 409, "already exists");
+		return;
+	}
+	if (object) {
+		replace_object(fake, object, put, &write->result);
 		return;
 	}
 	object = mem_new(struct fake_object);
