@@ -427,6 +427,8 @@ static void say_goodbye(struct fabric *fabric)
 	while ((effect = node_next_effect(fabric->node)) != NULL)
 		if (effect->type == NODE_SEND)
 			peers_send(fabric->peers, &effect->to, effect->packet);
+	/* One turn of the loop, in which the socket sends what has been queued. */
+	(void)loop_run_until(fabric->loop, &(bool){false}, mono_add_ms(clock_mono(), 1));
 }
 
 static void fabric_free(struct fabric *fabric)

@@ -216,8 +216,18 @@ static int host_init(struct host *host, struct err *err)
 	return r;
 }
 
+/* The fabric process made it while it was root, and cannot remove it any more. */
+static void remove_control_socket(const struct host *host)
+{
+	struct path path = path_format("%s/control.sock", host->config->run_dir);
+
+	(void)unlink(path.text);
+}
+
 static void host_deinit(struct host *host)
 {
+	if (!host->config->no_fabric)
+		remove_control_socket(host);
 	host_logs_close_all(host);
 	image_puller_close(host->puller);
 	loop_timer_free(host->fabric_timer);

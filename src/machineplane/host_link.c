@@ -357,15 +357,14 @@ static void on_message(void *owner, struct ipc_message *message)
 	}
 }
 
+/* The host process ends, or drops us: either way there is nothing to do here without it. */
 static void on_closed(void *owner, int why)
 {
 	struct host_state *host = owner;
 
 	ipc_link_close(host->link);
 	host->link = NULL;
-	if (!host->fabric->ending)
-		log_event(LOG_LEVEL_WARN, "host-gone", "the host process is gone (%d)", why);
-	fabric_end(host->fabric, 1);
+	fabric_end(host->fabric, why == IPC_E_CLOSED ? 0 : 1);
 }
 
 struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err)

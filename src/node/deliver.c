@@ -203,7 +203,10 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	message_deinit(&inner);
 }
 
-static void deliver_disposal(struct node *node, const struct node_signed *opened,
+/*
+ * It may come before the tombstone that says the same for good; nothing is placed in between.
+ */
+static void deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
 			     const struct disposal *disposal)
 {
 	bool steward = node->config.trust.ops->is_steward(node->config.trust.self, &opened->leaf,
@@ -214,6 +217,8 @@ static void deliver_disposal(struct node *node, const struct node_signed *opened
 		count_market(node, &opened->issuer, MARKET_E_ROLE);
 		return;
 	}
+	if (whole)
+		node_workload_forget(node, now, &disposal->object.uid);
 	node_pods_stop_matching(node, whole ? &disposal->object.uid : &disposal->pod_uid,
 				disposal->grace_s, "deleted");
 }
@@ -261,7 +266,7 @@ static void deliver_signed(struct node *node, struct mono now, const struct node
 	else if (message.type == MESSAGE_RECORD)
 		deliver_record(node, now, from, opened, &message.record, envelope);
 	else if (message.type == MESSAGE_DISPOSAL)
-		deliver_disposal(node, opened, &message.disposal);
+		deliver_disposal(node, now, opened, &message.disposal);
 	else
 		deliver_market(node, now, opened, &message, envelope);
 	message_deinit(&message);

@@ -116,6 +116,7 @@ bool node_show_dirty(struct node *node, struct mono now);
 void node_workloads_due(struct node *node, struct mono now);
 void node_workload_touch(struct node *node, const struct uid *uid);
 void node_workloads_touch_all(struct node *node);
+void node_workload_forget(struct node *node, struct mono now, const struct uid *uid);
 void node_workload_changed(struct node *node, const struct record *record, bool removed);
 void node_workloads_deinit(struct node *node);
 

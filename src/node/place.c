@@ -35,7 +35,7 @@ void node_workloads_deinit(struct node *node)
 	map_deinit(&node->workloads);
 }
 
-static void workload_forget(struct node *node, struct mono now, const struct uid *uid)
+void node_workload_forget(struct node *node, struct mono now, const struct uid *uid)
 {
 	controller_forget(node->controller, uid);
 	market_abandon(node->market, now, uid);
@@ -56,7 +56,7 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	else if (record->key.kind != RECORD_OBJECT)
 		return;
 	if (removed || record->key.kind == RECORD_TOMBSTONE) {
-		workload_forget(node, node->last, uid);
+		node_workload_forget(node, node->last, uid);
 		return;
 	}
 	workload = workload_read(record);
