@@ -41,14 +41,14 @@ static int check_dirs(const struct host_config *config, struct err *err)
 	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
 }
 
-/* One host process per run directory; the lock goes with the process, however it ends. */
+/* One host process per run directory, which is itself what is locked: no file has to stay for it,
+ * and the lock goes with the process, however it ends. */
 static int take_lock(const struct host_config *config, struct err *err)
 {
-	struct path path = path_format("%s/host.lock", config->run_dir);
-	int fd = open(path.text, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(config->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set(err, -errno, "open %s: %s", path.text, strerror(errno));
+		return err_set(err, -errno, "open %s: %s", config->run_dir, strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		(void)close(fd);
 		return err_set(err, -EBUSY, "another daemon is running with run directory %s",
