@@ -191,9 +191,9 @@ void container_run_end(void *arg)
 	if (container->status.image_id)
 		image_store_unuse(config->images, container->status.image_id);
 	/* Kubernetes keeps one earlier log. */
-	if (run->run > 0)
+	if (run->run > 1)
 		(void)unlink(path_format("%s/logs/%zu.%u.log", container->pod->dir,
-					 container->index, run->run - 1)
+					 container->index, run->run - 2)
 				     .text);
 	free(paths);
 }

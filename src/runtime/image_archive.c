@@ -134,8 +134,7 @@ static int add_docker(const char *path, const json_t *item, size_t index, const 
 		return add(ret, source.text, given, err);
 	if (json_array_size(tags) == 0)
 		return add(ret, source.text, stem(path).text, err);
-	json_array_foreach(tags, at, tag)
-	{
+	json_array_foreach (tags, at, tag) {
 		const char *name = json_string_value(tag);
 		int r = add(ret, source.text, name ? name : "", err);
 
@@ -158,8 +157,7 @@ static int collect(const char *transport, const char *path, const json_t *index,
 	if (name && json_array_size(list) > 1)
 		return err_set(err, -EINVAL, "%.100s holds %zu images: one name does not do", path,
 			       json_array_size(list));
-	json_array_foreach(list, at, item)
-	{
+	json_array_foreach (list, at, item) {
 		r = index ? add_oci(transport, path, item, name, ret, err)
 			  : add_docker(path, item, at, name, ret, err);
 		if (r < 0)

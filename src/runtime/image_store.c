@@ -326,9 +326,10 @@ static json_t *collect_needed(struct image_store *store)
 	json_t *needed = json_object(), *entry;
 	const char *key;
 
-	json_object_foreach(store->index, key, entry)
+	json_object_foreach (store->index, key, entry)
 		need_image(store, json_string_value(json_object_get(entry, "id")), needed);
-	json_object_foreach(store->used, key, entry) need_image(store, key, needed);
+	json_object_foreach (store->used, key, entry)
+		need_image(store, key, needed);
 	return needed;
 }
 
@@ -391,8 +392,7 @@ void image_store_list(struct image_store *store,
 	json_t *entry;
 
 	(void)pthread_mutex_lock(&store->index_lock);
-	json_object_foreach(store->index, name, entry)
-	{
+	json_object_foreach (store->index, name, entry) {
 		const char *id = json_string_value(json_object_get(entry, "id"));
 
 		found(ctx, &(struct image_entry){

@@ -121,8 +121,9 @@ static json_t *build_env_list(const json_t *env)
 	json_t *list = json_array(), *value;
 	const char *name;
 
-	json_object_foreach((json_t *)(uintptr_t)env, name, value)(void)
-		json_array_append_new(list, json_sprintf("%s=%s", name, json_string_value(value)));
+	json_object_foreach ((json_t *)(uintptr_t)env, name, value)
+		(void)json_array_append_new(list,
+					    json_sprintf("%s=%s", name, json_string_value(value)));
 	return list;
 }
 

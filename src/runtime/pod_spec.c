@@ -135,8 +135,7 @@ static int check_resource_names(const json_t *list, struct err *err)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)(uintptr_t)list, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)list, key, value) {
 		bool found = false;
 
 		for (size_t i = 0; i < ARRAY_LEN(known); i++)
@@ -284,8 +283,7 @@ static int read_mounts(const json_t *container, const struct pod_spec *spec,
 	if (list && (!json_is_array(list) || json_array_size(list) > POD_MOUNTS_MAX))
 		return malformed(err, "volumeMounts");
 	ret->mounts = mem_alloc(json_array_size(list) + 1, sizeof(*ret->mounts));
-	json_array_foreach(list, index, item)
-	{
+	json_array_foreach (list, index, item) {
 		struct volume_mount *mount = &ret->mounts[ret->mount_count];
 
 		mount->volume = volume_find(spec, text_of(item, "name"));
@@ -379,8 +377,7 @@ static int read_containers(const json_t *pod, const struct policy *policy, struc
 		return malformed(err, "containers");
 	spec->containers = mem_alloc(json_array_size(init) + json_array_size(main_list),
 				     sizeof(*spec->containers));
-	json_array_foreach(init, index, item)
-	{
+	json_array_foreach (init, index, item) {
 		if (text_of(item, "restartPolicy"))
 			return unsupported(err, "restartPolicy of an init container");
 		r = read_container(item, pod, policy, spec, err);
@@ -388,8 +385,7 @@ static int read_containers(const json_t *pod, const struct policy *policy, struc
 			return r;
 		spec->containers[spec->init_count++].init = true;
 	}
-	json_array_foreach(main_list, index, item)
-	{
+	json_array_foreach (main_list, index, item) {
 		r = read_container(item, pod, policy, spec, err);
 		if (r < 0)
 			return r;
@@ -429,8 +425,7 @@ static int read_volumes(const json_t *pod, const struct policy *policy, struct p
 	if (list && (!json_is_array(list) || json_array_size(list) > POD_VOLUMES_MAX))
 		return malformed(err, "volumes");
 	spec->volumes = mem_alloc(json_array_size(list) + 1, sizeof(*spec->volumes));
-	json_array_foreach(list, index, item)
-	{
+	json_array_foreach (list, index, item) {
 		struct volume *volume = &spec->volumes[spec->volume_count];
 		const json_t *empty = json_object_get(item, "emptyDir");
 		const json_t *host = json_object_get(item, "hostPath");
@@ -479,8 +474,7 @@ static int read_pod_context(const json_t *pod, struct pod_spec *spec, struct err
 		return r;
 	if (json_array_size(groups) >= POD_GROUPS_MAX)
 		return malformed(err, "supplementalGroups");
-	json_array_foreach(groups, index, item)
-	{
+	json_array_foreach (groups, index, item) {
 		r = read_id(item, "supplementalGroups", &spec->groups[spec->group_count++], err);
 		if (r < 0)
 			return r;

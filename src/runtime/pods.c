@@ -171,21 +171,22 @@ int pods_log(struct pods *pods, const struct uid *uid, const char *name, bool pr
 	     struct pod_log *ret_log, struct err *err)
 {
 	const struct container *container = container_find(pods, uid, name, err);
+	bool between;
 	uint32_t run;
 
 	if (!container)
 		return err->code;
-	/* Between two runs the number is that of the coming one. */
+	/* Between two runs the number is that of the coming one, and the last one counts as both
+	 * the present and the previous, as in Kubernetes. */
+	between = container->state != RUN_RUNNING && container->state != RUN_ENDING &&
+		  container->state != RUN_DONE;
 	run = container->run;
-	if (container->state != RUN_RUNNING && container->state != RUN_ENDING &&
-	    container->state != RUN_DONE && run > 0)
-		run--;
 	if (previous && run == 0)
 		return err_set_status(
 			err, -EINVAL, 400,
 			"previous terminated container \"%s\" in pod \"%s\" not found",
 			container->spec->name, container->pod->name);
-	if (previous)
+	if (run > 0 && (previous || between))
 		run--;
 	ret_log->path = container_log_path(container, run);
 	ret_log->ended = previous || container->state != RUN_RUNNING;

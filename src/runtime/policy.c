@@ -69,8 +69,7 @@ int policy_load(const char *path, struct policy *ret_policy, struct err *err)
 		return err_set(err, -EINVAL, "policy %s: line %d: %s", path, where.line,
 			       where.text);
 	}
-	json_object_foreach(root, key, value)
-	{
+	json_object_foreach (root, key, value) {
 		r = read_key(&policy, key, value, err);
 		if (r < 0)
 			break;

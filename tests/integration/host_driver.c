@@ -267,6 +267,16 @@ static int listen_at(const char *run_dir)
 	return fd;
 }
 
+static int bridge_end(struct bridge *bridge)
+{
+	(void)ipc_channel_free(bridge->channel);
+	json_decref(bridge->hello);
+	json_decref(bridge->pods);
+	json_decref(bridge->images);
+	buf_deinit(&bridge->in);
+	return EXIT_SUCCESS;
+}
+
 static int bridge_run(int fd)
 {
 	struct bridge bridge = {.client = -1, .listener = -1};
@@ -293,7 +303,7 @@ static int bridge_run(int fd)
 		for (size_t i = 0; i < LOGS_MAX; i++)
 			fds[3 + i] = (struct pollfd){.fd = bridge.logs[i].fd, .events = POLLIN};
 		if (ipc_flush(bridge.channel) != 0)
-			return 0;
+			return bridge_end(&bridge);
 		if (ipc_wants_write(bridge.channel))
 			fds[0].events |= POLLOUT;
 		(void)poll(fds, 3 + LOGS_MAX, -1);
@@ -309,7 +319,7 @@ static int bridge_run(int fd)
 			ipc_message_deinit(&message);
 		}
 		if (r != IPC_E_AGAIN)
-			return 0;
+			return bridge_end(&bridge);
 		for (size_t i = 0; i < LOGS_MAX; i++)
 			if (fds[3 + i].revents && bridge.logs[i].fd >= 0)
 				read_log(&bridge, i);
