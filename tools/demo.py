@@ -158,9 +158,7 @@ def delete(stage, fabric):
     show_kubectl(stage, fabric, "get", "pods")
     for machine in fabric.machines:
         machine.stop()
-        # What the operating system still takes apart after the last process is gone.
-        eventually(f"nothing is left on {machine.name}",
-                   lambda machine=machine: not machine.left_behind() or None)
+        machine.wait_nothing_left()
     stage.good("no pod, process, mount, or file of a pod is left on any machine")
 
 
@@ -174,7 +172,7 @@ def show_timeline(stage, fabric, began, applied, ready):
         moments += [(step.at, step.text()) for step in steps]
     before = began
     stage.say(f"{'at':>10} {'after':>10}")
-    for at, text in sorted(moments):
+    for at, text in sorted(moments, key=lambda moment: moment[0]):
         stage.say(f"{(at - began) * 1e3:7.1f} ms {(at - before) * 1e3:7.1f} ms  {text}")
         before = at
     summarize(stage, told[0], max(ready.values()))

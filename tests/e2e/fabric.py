@@ -344,6 +344,15 @@ class Machine:
         found = re.findall(r"^([a-zA-Z_:][^\s{]*(?:\{[^}]*\})?) ([0-9.e+-]+)$", text, re.M)
         return {name: float(value) for name, value in found}
 
+    def wait_nothing_left(self, timeout=30):
+        """After the daemon's end: wait until the operating system has taken everything apart."""
+        def gone():
+            found = self.left_behind()
+            if found:
+                raise LookupError("\n".join(found))
+            return True
+        eventually(f"nothing is left on {self.name}", gone, timeout)
+
     def left_behind(self):
         """What a machine without pods and without a daemon should not have: a list of findings."""
         found = [f"process {args}" for args in self.host.processes().values()]

@@ -90,7 +90,7 @@ def test_a_pod_that_ended_meanwhile_is_seen(alone):
 def test_drain_removes_every_pod_and_leaves_nothing(alone):
     machine = alone.first
     machine.drain()
-    eventually("nothing is left on the machine", lambda: not machine.left_behind() or None)
+    machine.wait_nothing_left()
     assert machine.process.wait(10) == 0
 
 
@@ -101,7 +101,7 @@ def test_deletion_leaves_nothing(alone):
     alone.kubectl("delete", "deployment", "web")
     alone.wait_pods(0)
     machine.stop()
-    eventually("nothing is left on the machine", lambda: not machine.left_behind() or None)
+    machine.wait_nothing_left()
     eventually("no cgroup is left", lambda: not (cgroups(machine) & groups) or None)
 
 
