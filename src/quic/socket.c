@@ -58,7 +58,7 @@ struct quic_socket {
 	int fd, timer_fd;
 	struct addr local;
 	bool is_v6;        /* the kernel's socket; IPv4 travels as mapped addresses then */
-	bool gso;          /* until the kernel refuses it */
+	bool gso;          /* until the kernel or a device refuses it */
 	struct mono armed; /* the deadline in the timer */
 	struct mmsghdr headers[SOCKET_BATCH];
 	struct receive_slot
@@ -187,9 +187,11 @@ static bool is_blocked(int r)
 static void send_train(struct quic_socket *socket_, const struct quic_path *path,
 		       size_t segment_len, struct bytes *left)
 {
+	bool joined = socket_->gso;
+
 	while (left->len > 0) {
 		struct bytes part = *left;
-		bool train = socket_->gso && left->len > segment_len;
+		bool train = joined && left->len > segment_len;
 		int r;
 
 		if (!train && part.len > segment_len)
@@ -197,9 +199,10 @@ static void send_train(struct quic_socket *socket_, const struct quic_path *path
 		r = send_message(socket_, path, part, train ? segment_len : 0);
 		if (is_blocked(r))
 			return;
-		/* A kernel or device without segmentation; plain sends serve as well. */
-		if (train && (r == -EIO || r == -EINVAL || r == -EOPNOTSUPP)) {
-			socket_->gso = false;
+		if (train && r < 0) {
+			/* Too long for this path, or a device that cannot; singly they may pass. */
+			joined = false;
+			socket_->gso = r == -EINVAL || r == -EMSGSIZE;
 			continue;
 		}
 		left->ptr += part.len;
@@ -387,6 +390,13 @@ static void set_wishes(int fd)
 	(void)set_option(fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
+/* Zero means no segmentation by default; a kernel that knows the option takes it in each message.
+ */
+static bool knows_gso(int fd)
+{
+	return set_option(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
+}
+
 /* QUIC finds the path's MTU itself, so nothing may be fragmented on the way. */
 static int set_needs(int fd, const struct addr *local)
 {
@@ -413,6 +423,7 @@ static int bind_socket(struct quic_socket *socket_)
 	if (socket_->fd < 0)
 		return err_origin(-errno);
 	set_wishes(socket_->fd);
+	socket_->gso = knows_gso(socket_->fd);
 	r = set_needs(socket_->fd, &socket_->local);
 	if (r < 0)
 		return err_trace(r);
@@ -468,7 +479,6 @@ int quic_socket_new(struct loop *loop, const struct quic_config *config,
 	*socket_ = (struct quic_socket){.loop = loop,
 					.fd = -1,
 					.timer_fd = -1,
-					.gso = true,
 					.local = config->local,
 					.armed = MONO_NEVER};
 	socket_->slots = mem_alloc(SOCKET_BATCH, sizeof(*socket_->slots));
