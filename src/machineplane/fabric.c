@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/mem.h"
 #include "io/clock.h"
 #include "io/entropy.h"
@@ -382,6 +384,7 @@ void fabric_begin(struct fabric *fabric)
 	int result;
 
 	log_init(&log);
+	json_object_seed((size_t)entropy_u64()); /* no later than the sandbox: it may read a file */
 	fabric->control = control_new(fabric, &err);
 	result = fabric->control ? sandbox_enter(STATE_FABRIC_UID, &err) : -EIO;
 	if (result == 0)
