@@ -525,7 +525,8 @@ static void log_ended(const struct quic_conn *conn)
 		event = "refused-by-peer";
 	else if (conn->why->code != -EKEYREJECTED)
 		return;
-	if (!log_limit_pass(&endpoint->log_limit, addr_ip(&conn->path.remote), conn->now, &more))
+	if (!log_limit_pass(&endpoint->log_limit, addr_ip(&conn->path.remote), conn->now, &more) ||
+	    !bucket_take(&endpoint->log_lines, conn->now, 1))
 		return;
 	if (more > 0)
 		(void)snprintf(more_text, sizeof(more_text), " (%" PRIu64 " more like this)", more);

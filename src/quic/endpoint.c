@@ -103,6 +103,8 @@ int quic_endpoint_new(const struct quic_config *config, const struct quic_handle
 	list_init(&endpoint->dirty);
 	bucket_init(&endpoint->resets, start, ACCEPT_RESETS_BURST, ACCEPT_RESETS_PER_S);
 	bucket_init(&endpoint->versions, start, ACCEPT_VERSIONS_BURST, ACCEPT_VERSIONS_PER_S);
+	bucket_init(&endpoint->log_lines, start, LOG_REFUSALS_BURST, LOG_REFUSALS_PER_S);
+	endpoint->log_limit.interval_us = LOG_REFUSAL_INTERVAL_US;
 	endpoint_random(endpoint, &seed, sizeof(seed));
 	cid_table_init(&endpoint->cids, seed);
 	accept_init(endpoint);

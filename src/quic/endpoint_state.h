@@ -16,6 +16,10 @@
 enum {
 	RETRY_SECRET_LEN = 32,
 	STRAY_MAX = 128, /* answers outside connections that wait for a flush; more are dropped */
+	/* Refusals in the log: strangers cause them. */
+	LOG_REFUSAL_INTERVAL_US = US_PER_S,
+	LOG_REFUSALS_BURST = 60,
+	LOG_REFUSALS_PER_S = 5,
 	LINGERING_MAX = 1024, /* ended connections kept for a moment, ~3 KiB each */
 };
 
@@ -57,7 +61,8 @@ struct quic_endpoint {
 	struct list strays;
 	size_t stray_count;
 
-	struct log_limit log_limit;
+	struct log_limit log_limit; /* of refusals, by address */
+	struct bucket log_lines;    /* of refusals, by everybody */
 	struct quic_stats stats;
 	struct output *output;
 };
