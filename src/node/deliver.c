@@ -136,13 +136,15 @@ static void count_market(struct node *node, const struct node_id *from, int outc
 		[MARKET_E_FULL] = {NODE_COUNT_AWARD_FULL, "no room"},
 		[MARKET_E_DIGEST] = {NODE_COUNT_AWARD_DIGEST, "manifest differs from the tender"},
 		[MARKET_E_ROLE] = {NODE_COUNT_ROLE, "no steward of that namespace"},
-		[MARKET_E_DELETED] = {NODE_COUNT_DELETED, "the workload has been deleted"},
+		/* No reproach: news of a deletion and of its effects travel side by side. */
+		[MARKET_E_DELETED] = {NODE_COUNT_DELETED, ""},
 	};
 
 	if (outcome <= 0 || outcome >= (int)ARRAY_LEN(refusals) || !refusals[outcome].text)
 		return;
 	node_count(node, refusals[outcome].counter);
-	node_refuse(node, from, refusals[outcome].text);
+	if (*refusals[outcome].text)
+		node_refuse(node, from, refusals[outcome].text);
 }
 
 /* The object a market message is about, as far as the message itself says. */
