@@ -516,6 +516,9 @@ static void machine_learn(struct backend *backend, const struct record *record)
 
 	if (node_facts_decode(bytes_buf(&record->value), &facts) != 0)
 		return;
+	/* The record's key is its writer; the value may say what it likes. */
+	memcpy(facts.id.byte, record->key.uid.byte, UID_LEN);
+	memcpy(facts.id.byte + UID_LEN, record->key.sub.byte, UID_LEN);
 	key = bytes_of(facts.id.byte, ID_LEN);
 	machine = map_get(&backend->machines, key);
 	if (!machine) {

@@ -33,6 +33,15 @@ void fabric_end(struct fabric *fabric, int status)
 	loop_defer(fabric->loop, end_now, fabric);
 }
 
+static void keep_time(void *user)
+{
+	struct fabric *fabric = user;
+	struct fabric_time_kept kept = node_keep_time(fabric->node, clock_mono(), clock_wall());
+
+	store_keep_time(fabric->store, &kept);
+	loop_timer_set(fabric->keep_timer, mono_add_ms(clock_mono(), FABRIC_TIME_PERSIST_MS));
+}
+
 /* ---- the node's effects */
 
 static void peer_event(struct fabric *fabric, const struct node_effect *effect)
@@ -102,14 +111,12 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_STEPPED:
 		log_event(LOG_LEVEL_INFO, "time-stepped", "fabric time was set by %lld ms",
 			  (long long)effect->step_ms);
+		keep_time(fabric);
 		return;
 	}
 }
 
-/*
- * Before the loop waits: everything the node wants done. Carrying out an effect may feed the node,
- * whose pointers are only valid until then; so each effect is taken out of the queue first.
- */
+/* Before the loop waits: everything the node wants done, also what doing it brings up. */
 static void carry_out_all(void *user)
 {
 	struct fabric *fabric = user;
@@ -128,15 +135,6 @@ static void tick(void *user)
 	struct fabric *fabric = user;
 
 	node_tick(fabric->node, clock_mono());
-}
-
-static void keep_time(void *user)
-{
-	struct fabric *fabric = user;
-	struct fabric_time_kept kept = node_keep_time(fabric->node, clock_mono(), clock_wall());
-
-	store_keep_time(fabric->store, &kept);
-	loop_timer_set(fabric->keep_timer, mono_add_ms(clock_mono(), FABRIC_TIME_PERSIST_MS));
 }
 
 /* ---- becoming a member */
@@ -351,6 +349,8 @@ void fabric_become_member(struct fabric *fabric)
 	const struct options *options = &fabric->settings.options;
 	struct err err = {0};
 
+	if (fabric->ending)
+		return;
 	join_free(fabric->join);
 	fabric->join = NULL;
 	if (start_member(fabric, &err) != 0) {
@@ -424,7 +424,9 @@ static void say_goodbye(struct fabric *fabric)
 {
 	const struct node_effect *effect;
 
-	if (!fabric->node || !fabric->peers)
+	/* A machine whose pods run on is not gone: a restart within the time that suspicion takes
+	 * moves none of them. */
+	if (!fabric->node || !fabric->peers || market_usage(node_market(fabric->node)).pods)
 		return;
 	node_leave(fabric->node, clock_mono());
 	while ((effect = node_next_effect(fabric->node)) != NULL)
@@ -440,6 +442,7 @@ static void fabric_free(struct fabric *fabric)
 	say_goodbye(fabric);
 	join_free(fabric->join);
 	logs_free(fabric->logs);
+	fabric->logs = NULL;
 	quic_socket_free(fabric->socket);
 	peers_free(fabric->peers);
 	store_close(fabric->store);

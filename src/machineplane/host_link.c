@@ -148,8 +148,10 @@ static void pods_recover(struct host_state *host)
 
 		if (!status_read(status, &presence))
 			continue;
-		presence.created_ms = presence.started_ms ? presence.started_ms : clock_wall().ms;
 		to_fabric_time(fabric, &presence);
+		presence.created_ms = presence.started_ms
+					      ? presence.started_ms
+					      : node_fabric_time(fabric->node, clock_mono()).ms;
 		set_host_ip(fabric, &presence);
 		node_pod_recovered(fabric->node, clock_mono(), &presence,
 				   bytes_of(status->manifest.data, status->manifest.len));
@@ -308,6 +310,8 @@ static void on_message(void *owner, struct ipc_message *message)
 	const Magik__Ipc__IssueReply *issued;
 	const Magik__Ipc__LogsReply *logs;
 
+	if (fabric->ending)
+		return; /* what it would be told to is being taken down */
 	switch (message->type) {
 	case IPC_HELLO:
 		hello_come(host, message);

@@ -38,6 +38,7 @@ struct api_log {
 	int fd;           /* -1: none */
 	struct loop_watch *watch;
 	struct quic_stream *source;
+	bool remote;     /* from another machine, also after its stream has ended */
 	struct buf line; /* of the other side, until its end is seen */
 	bool has_header;
 	/* Where it goes: a sink of the REST gateway, or a stream. */
@@ -229,6 +230,7 @@ static int ask_machine(struct api_log *log, const struct api_log_options *option
 
 	if (!conn)
 		return err_origin(-EHOSTUNREACH);
+	log->remote = true;
 	result = quic_stream_open(conn, log, &log->source);
 	if (result)
 		return err_fold(result);
@@ -271,7 +273,7 @@ void logs_resume(struct logs *logs, struct api_log *log)
 {
 	struct bytes rest;
 
-	if (!log->source) {
+	if (!log->remote) {
 		resume(log);
 		return;
 	}
@@ -281,7 +283,8 @@ void logs_resume(struct logs *logs, struct api_log *log)
 		struct buf held = log->line;
 
 		log->line = (struct buf){0};
-		quic_stream_consumed(log->source, held.len);
+		if (log->source)
+			quic_stream_consumed(log->source, held.len);
 		log->paused = !log->sink->data(log->arg, bytes_buf(&held));
 		buf_deinit(&held);
 	}
@@ -309,7 +312,8 @@ void logs_stream_opened(struct logs *logs, struct quic_stream *stream)
 	quic_stream_set_user(stream, log);
 }
 
-/* The namespace of a pod of this machine; the caller frees it. NULL: no such pod. */
+/* The namespace of a pod of this machine, by its own word; the caller frees it. NULL: no such pod.
+ */
 static char *pod_namespace(struct fabric *fabric, const struct uid *pod)
 {
 	const struct record_item *item;
@@ -317,7 +321,8 @@ static char *pod_namespace(struct fabric *fabric, const struct uid *pod)
 
 	while ((item = records_next(node_records(fabric->node), RECORD_PRESENCE, NULL, NULL,
 				    &position)))
-		if (uid_equal(&item->record.key.sub, pod))
+		if (uid_equal(&item->record.key.sub, pod) &&
+		    node_id_equal(&item->writer, node_self(fabric->node)))
 			return mem_strdup(item->record.object.namespace);
 	return NULL;
 }

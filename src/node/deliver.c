@@ -17,6 +17,15 @@ static void parked_free(struct node *node, struct parked *parked)
 	free(parked);
 }
 
+static size_t parked_of(const struct node *node, const struct node_id *from)
+{
+	size_t count = 0;
+
+	list_for_each (it, &node->parked)
+		count += node_id_equal(&list_entry(it, struct parked, link)->from, from);
+	return count;
+}
+
 /* Keep an envelope until its issuer's certificate comes; ask the peer that sent it. */
 static void park(struct node *node, struct mono now, const struct node_id *from,
 		 struct bytes envelope, const struct digest *leaf)
@@ -25,7 +34,8 @@ static void park(struct node *node, struct mono now, const struct node_id *from,
 	struct buf encoded = {0};
 	struct parked *parked;
 
-	if (node->parked_count >= NODE_PARKED_MAX) {
+	if (node->parked_count >= NODE_PARKED_MAX ||
+	    parked_of(node, from) >= NODE_PARKED_PER_PEER_MAX) {
 		node_count(node, NODE_COUNT_LEAF_MISSING);
 		return;
 	}
@@ -192,7 +202,7 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	if (object) {
 		facts.steward = node->config.trust.ops->is_steward(
 			node->config.trust.self, &opened->leaf, object->namespace);
-		facts.deleted = records_is_deleted(node->records, &object->uid);
+		facts.deleted = node_is_deleted(node, &object->uid, object->namespace);
 	}
 	if (overlay_find(node->overlay, &opened->issuer, &peer))
 		facts.rtt_us = peer.rtt_us;
@@ -222,7 +232,7 @@ static void deliver_disposal(struct node *node, struct mono now, const struct no
 	if (whole)
 		node_workload_forget(node, now, &disposal->object.uid);
 	node_pods_stop_matching(node, whole ? &disposal->object.uid : &disposal->pod_uid,
-				disposal->grace_s, "deleted");
+				disposal->object.namespace, disposal->grace_s);
 }
 
 static void deliver_record(struct node *node, struct mono now, const struct node_id *from,

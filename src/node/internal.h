@@ -140,8 +140,9 @@ void node_pods_start(struct node *node, struct mono now, const struct message *a
 		     struct bytes envelope);
 void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_s,
 		   const char *text);
-void node_pods_stop_matching(struct node *node, const struct uid *uid, uint32_t grace_s,
-			     const char *text);
+void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,
+			     uint32_t grace_s);
+bool node_is_deleted(const struct node *node, const struct uid *uid, const char *namespace);
 void node_facts_publish(struct node *node, struct mono now);
 void node_pods_deinit(struct node *node);
 /* Publish that a pod is gone which this process knows only from an older one's presence. */

@@ -8,7 +8,7 @@
  *
  * Sans-IO: call a function for each thing that happens, in time order; take effects with
  * node_next_effect() until NULL; call node_tick() at node_deadline(). Effects belong to the node
- * and stay valid until the next call of any function of this node.
+ * and stay valid until the next node_next_effect(), whatever else is called meanwhile.
  */
 #pragma once
 
@@ -22,11 +22,12 @@
 #include "wire/presence.h"
 
 enum {
-	NODE_PARKED_MAX = 256,  /* envelopes that wait for their issuer's certificate */
-	NODE_PARKED_MS = 3000,  /* then they are dropped and counted */
-	NODE_STOP_GRACE_S = 30, /* Kubernetes' default where the manifest says nothing */
-	NODE_DISOWN_MS = 5000,  /* from the start: until then its host names what survived */
-	NODE_FACTS_MS = 1000,   /* changed usage figures of our facts are published this often */
+	NODE_PARKED_MAX = 256,         /* envelopes that wait for their issuer's certificate */
+	NODE_PARKED_PER_PEER_MAX = 32, /* of them from one peer: nobody takes all places */
+	NODE_PARKED_MS = 3000,         /* then they are dropped and counted */
+	NODE_STOP_GRACE_S = 30,        /* Kubernetes' default where the manifest says nothing */
+	NODE_DISOWN_MS = 5000,         /* from the start: until then its host names what survived */
+	NODE_FACTS_MS = 1000, /* changed usage figures of our facts are published this often */
 };
 
 enum node_result {

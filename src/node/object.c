@@ -192,8 +192,9 @@ static void record_changed(struct node *node, const struct record *record,
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
 	if (change != RECORDS_REMOVED)
 		node_disown_check(node, record);
-	if (record->key.kind == RECORD_TOMBSTONE)
-		node_pods_stop_matching(node, &record->key.uid, NODE_STOP_GRACE_S, "deleted");
+	if (record->key.kind == RECORD_TOMBSTONE) /* by the copy: stopping writes records */
+		node_pods_stop_matching(node, &queued->record.key.uid,
+					queued->record.object.namespace, NODE_STOP_GRACE_S);
 }
 
 static void records_effect_apply(struct node *node, struct mono now,

@@ -54,7 +54,8 @@ static void presence_publish(struct node *node, struct mono now, struct local_po
 	buf_append_bytes(&pod->written, bytes_buf(&record.value));
 	record.version.generation = pod->presence.generation;
 	object_ref_copy(&pod->presence.object, &record.object);
-	(void)node_put_record(node, now, &record, UINT64_MAX, &token);
+	if (node_put_record(node, now, &record, UINT64_MAX, &token) != 0)
+		buf_clear(&pod->written); /* no room: the next status tries again */
 	record_deinit(&record);
 }
 
@@ -90,8 +91,13 @@ void node_pods_start(struct node *node, struct mono now, const struct message *a
 
 	if (node->config.trust.ops->open(node->config.trust.self, node_fabric_time(node, now),
 					 bytes_buf(&award->award.tender_envelope), &opened) != 0 ||
-	    message_decode(opened.payload, &tender) != 0)
-		return; /* was judged when the award came */
+	    message_decode(opened.payload, &tender) != 0) {
+		/* It was judged when the award came; its certificate has run out since. */
+		for (size_t i = 0; i < award->award.assignment_count; i++)
+			market_pod_failed(node->market, now, &award->award.assignments[i].pod_uid,
+					  "its owner's certificate is not valid any more");
+		return;
+	}
 	for (size_t i = 0; i < award->award.assignment_count; i++) {
 		const struct assignment *assignment = &award->award.assignments[i];
 		struct presence presence = {
@@ -132,17 +138,26 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 	node_count(node, NODE_COUNT_PODS_STOPPED);
 }
 
-/* @uid is a workload's or a pod's. */
-void node_pods_stop_matching(struct node *node, const struct uid *uid, uint32_t grace_s,
-			     const char *text)
+/* @uid is a workload's or a pod's. A steward of @namespace ends nothing outside of it. */
+void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,
+			     uint32_t grace_s)
 {
 	map_for_each (entry, &node->pods) {
-		const struct local_pod *pod = entry->value;
+		const struct presence *pod = &((const struct local_pod *)entry->value)->presence;
 
-		if (uid_equal(uid, &pod->presence.object.uid) ||
-		    uid_equal(uid, &pod->presence.pod_uid))
-			node_pod_stop(node, &pod->presence.pod_uid, grace_s, text);
+		if (strcmp(pod->object.namespace, namespace) == 0 &&
+		    (uid_equal(uid, &pod->object.uid) || uid_equal(uid, &pod->pod_uid)))
+			node_pod_stop(node, &pod->pod_uid, grace_s, "deleted");
 	}
+}
+
+/* Has a steward of @namespace deleted the workload or pod @uid? */
+bool node_is_deleted(const struct node *node, const struct uid *uid, const char *namespace)
+{
+	struct record_key key = {.kind = RECORD_TOMBSTONE, .uid = *uid};
+	const struct record_item *item = records_get(node->records, &key);
+
+	return item && strcmp(item->record.object.namespace, namespace) == 0;
 }
 
 /* What the host knows better than we: how the pod does. The rest stands in its award. */
@@ -220,8 +235,8 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 				     &workload->needs);
 	workload_free(workload);
 	presence_publish(node, now, pod);
-	if (records_is_deleted(node->records, &presence->object.uid) ||
-	    records_is_deleted(node->records, &presence->pod_uid))
+	if (node_is_deleted(node, &presence->object.uid, presence->object.namespace) ||
+	    node_is_deleted(node, &presence->pod_uid, presence->object.namespace))
 		node_pod_stop(node, &presence->pod_uid, NODE_STOP_GRACE_S,
 			      "deleted while it was not watched");
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
