@@ -147,6 +147,52 @@ static void test_a_machine_that_is_no_steward_cannot_write_place_or_delete(void 
 	world_free(world);
 }
 
+/* It may say "other" in the message, but the pods it means are of "default". */
+static void test_a_steward_ends_nothing_outside_its_namespace(void **state)
+{
+	struct world *world = world_new(3);
+	struct message disposal = {.type = MESSAGE_DISPOSAL}, tombstone = {.type = MESSAGE_RECORD};
+	struct record *record = &tombstone.record;
+	const struct record_item *item;
+	struct buf envelope = {0};
+	size_t position = 0;
+	struct uid uid;
+
+	world->machines[2].namespace = "other";
+	world_settle(world);
+	uid = world_deploy(world, 0, 3);
+	world_run_ms(world, 1000);
+	expect_running(world, &uid, 3, 3);
+
+	disposal.disposal.object = (struct object_ref){.uid = uid,
+						       .namespace = (char[]){"other"},
+						       .kind = (char[]){"Deployment"},
+						       .name = (char[]){"web"}};
+	world_seal(world, 2, 0, &disposal, &envelope);
+	world_inject(world, 2, 0, bytes_buf(&envelope));
+	world_inject(world, 2, 1, bytes_buf(&envelope));
+
+	while ((item = records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
+				    &uid, &position))) {
+		record->key =
+			(struct record_key){.kind = RECORD_TOMBSTONE, .uid = item->record.key.sub};
+		record->object = disposal.disposal.object;
+		record->version.hlc = item->record.version.hlc + 1;
+		record->version.digest = sha256(bytes_str(""));
+		record->written_ms = node_fabric_time(world->machines[0].node, world->now).ms;
+		buf_clear(&envelope);
+		world_seal(world, 2, 0, &tombstone, &envelope);
+		world_inject(world, 2, 0, bytes_buf(&envelope));
+		world_inject(world, 2, 1, bytes_buf(&envelope));
+	}
+	world_run_ms(world, 1000);
+	expect_running(world, &uid, 3, 3);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(world->machines[i].stops, 0);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
 static void test_a_tender_counts_once_and_only_while_it_is_fresh(void **state)
 {
 	struct world *world = world_new(2);
@@ -271,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_a_deleted_workload_leaves_nothing),
 		cmocka_unit_test(test_a_lost_machines_pod_is_replaced_once),
 		cmocka_unit_test(test_a_machine_that_is_no_steward_cannot_write_place_or_delete),
+		cmocka_unit_test(test_a_steward_ends_nothing_outside_its_namespace),
 		cmocka_unit_test(test_a_tender_counts_once_and_only_while_it_is_fresh),
 		cmocka_unit_test(test_an_award_without_a_bid_is_refused),
 		cmocka_unit_test(test_a_stopped_pod_is_replaced),

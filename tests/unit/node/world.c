@@ -115,7 +115,9 @@ static bool trust_is_steward(void *self, const struct digest *leaf, const char *
 
 	for (size_t i = 0; i < world->count; i++)
 		if (memcmp(world->machines[i].id.byte, leaf->byte, ID_LEN) == 0)
-			return world->machines[i].steward;
+			return world->machines[i].steward &&
+			       (!world->machines[i].namespace ||
+				strcmp(world->machines[i].namespace, namespace) == 0);
 	return false;
 }
 

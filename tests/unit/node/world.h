@@ -23,6 +23,7 @@ struct machine {
 	struct node *node;
 	struct node_id id;
 	bool up, steward;
+	const char *namespace;         /* the only one it is a steward of; NULL: all */
 	uint64_t seen[WORLD_SEEN_MAX]; /* nonces, for the replay check */
 	size_t seen_count;
 	struct buf last_tender; /* the last tender envelope that it sent */
