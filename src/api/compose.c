@@ -15,8 +15,12 @@
 #include "kube/event.h"
 #include "kube/node.h"
 #include "kube/pod.h"
+#include "kube/workload.h"
 
 enum {
+	PENDING_AFTER_MS =
+		3000,     /* placing takes far less: a slot empty for longer cannot be filled */
+	PENDING_MAX = 64, /* shown of one Deployment: replicas may be any number */
 	HEARTBEAT_MS = 5 * 60 * 1000, /* as Kubernetes writes it when nothing else changes */
 };
 
@@ -114,6 +118,12 @@ static void add_pod(struct composer *composer, const struct roster_pod *pod)
 	add(composer, json, &presence.object.uid, version);
 }
 
+/* The time of writing is in the upper 48 bits of the hybrid clock. */
+static struct wall written_at(const struct api_object *object)
+{
+	return (struct wall){.ms = (int64_t)(object->version >> 16)};
+}
+
 /* A bare Pod that no machine has reported yet. */
 static void add_pending(void *arg, const struct api_object *object)
 {
@@ -128,9 +138,66 @@ static void add_pending(void *arg, const struct api_object *object)
 	json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
 	if (!json)
 		return;
-	/* The hybrid clock carries the time of writing in its upper 48 bits. */
-	pending.since.ms = (int64_t)(object->version >> 16);
+	pending.since = written_at(object);
 	add(composer, kube_pod_pending(json, &pending), &object->uid, object->version);
+	json_decref(json);
+}
+
+/* The same on every machine and at every time, and different for every slot. */
+static struct uid vacancy_uid(const struct uid *workload, uint32_t slot)
+{
+	uint8_t mixed[UID_LEN];
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (size_t i = 0; i < UID_LEN; i++) {
+		hash = (hash ^ workload->byte[i] ^ slot >> 8 * (i % 4)) * 0x100000001b3;
+		mixed[i] = (uint8_t)(hash >> 56);
+	}
+	for (size_t i = 0; i < UID_LEN; i++) {
+		hash = (hash ^ mixed[i]) * 0x100000001b3;
+		mixed[i] = (uint8_t)(hash >> 56);
+	}
+	return uid_from_random(mixed);
+}
+
+static bool slot_is_taken(const struct roster_slice *slice, uint32_t slot)
+{
+	for (size_t i = 0; i < slice->count; i++) {
+		if (slice->presences[i]->slot == slot)
+			return true;
+	}
+	return false;
+}
+
+/* A Deployment's slots that nobody has taken. */
+static void add_vacancies(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	const struct api_backend *backend = composer->backend;
+	struct kube_pending pending = {
+		.since = written_at(object),
+		.message = "no machine has made an offer for this pod",
+	};
+	struct roster_slice slice;
+	struct kube_workload workload;
+	unsigned left = PENDING_MAX;
+	json_t *json;
+
+	if ((composer->query.workload && !uid_equal(composer->query.workload, &object->uid)) ||
+	    backend->ops->now(backend->self).ms - pending.since.ms < PENDING_AFTER_MS)
+		return;
+	json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	slice = roster_of(&composer->roster, &object->uid);
+	if (json && kube_workload_read(json, &workload, NULL) == 0) {
+		for (uint32_t slot = 0; slot < workload.replicas && left; slot++) {
+			if (slot_is_taken(&slice, slot))
+				continue;
+			left--;
+			pending.uid = vacancy_uid(&object->uid, slot);
+			add(composer, kube_pod_pending(json, &pending), &object->uid,
+			    object->version);
+		}
+	}
 	json_decref(json);
 }
 
@@ -142,6 +209,8 @@ static void compose_pods(struct composer *composer)
 	for (size_t i = 0; i < composer->roster.count; i++)
 		add_pod(composer, &composer->roster.pods[i]);
 	backend->ops->objects(backend->self, "Pod", composer->query.namespace, add_pending,
+			      composer);
+	backend->ops->objects(backend->self, "Deployment", composer->query.namespace, add_vacancies,
 			      composer);
 }
 

@@ -386,6 +386,14 @@ static void delete_object(struct removal *removal, const json_t *object)
 		removal_free(removal);
 		return;
 	}
+	if (call->resource->id == KUBE_PODS && removal->target_count == 0) {
+		call_fail(
+			call, KUBE_REASON_CONFLICT,
+			"this pod has not been placed on a machine yet: delete or scale down what "
+			"it belongs to");
+		removal_free(removal);
+		return;
+	}
 	removal_start(removal);
 }
 

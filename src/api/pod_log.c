@@ -281,15 +281,15 @@ static void open_log(struct call *call, const struct api_log_options *options)
 void verb_log(struct call *call)
 {
 	struct api_log_options options = {0};
-	struct pod_place place;
+	struct pod_place place = {0};
 	json_t *pod = compose_one(&call->api->backend, KUBE_PODS, call->namespace, call->name);
 	bool ok;
 
-	if (!pod || !compose_find_pod(&call->api->backend, call->namespace, call->name, &place)) {
-		json_decref(pod);
+	if (!pod) {
 		call_not_found(call);
 		return;
 	}
+	(void)compose_find_pod(&call->api->backend, call->namespace, call->name, &place);
 	ok = parse_options(call, &options) && choose_container(call, pod, &options) &&
 	     check_container(call, pod, &options);
 	json_decref(pod);

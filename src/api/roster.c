@@ -21,6 +21,7 @@ static void note_presence(void *arg, const struct presence *presence, uint64_t v
 	pod->presence = mem_new(struct presence);
 	presence_copy(presence, pod->presence);
 	pod->version = version;
+	pod->lost = false;
 }
 
 /* A machine that does not answer cannot vouch for its pods: they are not ready, and say why. */
@@ -33,6 +34,7 @@ static void note_lost(void *arg, const struct api_member *member)
 
 		if (!node_id_equal(&presence->node, &member->id))
 			continue;
+		roster->pods[i].lost = true;
 		presence->ready = false;
 		free(presence->reason);
 		free(presence->message);
@@ -49,6 +51,44 @@ static int by_workload(const void *a, const void *b)
 	return order ? order : uid_compare(&left->presence->pod_uid, &right->presence->pod_uid);
 }
 
+/* Does another machine, which answers, run a pod in the slot of this lost one? */
+static bool is_replaced(const struct roster *roster, size_t at)
+{
+	const struct presence *lost = roster->pods[at].presence;
+
+	for (size_t i = 0; i < roster->count; i++) {
+		const struct presence *other = roster->pods[i].presence;
+
+		if (!roster->pods[i].lost && !other->terminating && other->slot == lost->slot &&
+		    uid_equal(&other->object.uid, &lost->object.uid))
+			return true;
+	}
+	return false;
+}
+
+static void pod_free(struct roster_pod *pod)
+{
+	presence_deinit(pod->presence);
+	free(pod->presence);
+}
+
+/* Should such a machine come back, the controller ends its surplus pod. Until then there is no more
+ * to say about it, and a Deployment shows as many pods as it has. */
+static void drop_replaced(struct roster *roster)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < roster->count; i++)
+		roster->pods[i].replaced = roster->pods[i].lost && is_replaced(roster, i);
+	for (size_t i = 0; i < roster->count; i++) {
+		if (roster->pods[i].replaced)
+			pod_free(&roster->pods[i]);
+		else
+			roster->pods[kept++] = roster->pods[i];
+	}
+	roster->count = kept;
+}
+
 void roster_load(struct roster *roster, const struct api_backend *backend,
 		 const struct uid *workload)
 {
@@ -58,6 +98,9 @@ void roster_load(struct roster *roster, const struct api_backend *backend,
 	if (!roster->count)
 		return;
 	backend->ops->members(backend->self, note_lost, roster);
+	drop_replaced(roster);
+	if (!roster->count)
+		return;
 	qsort(roster->pods, roster->count, sizeof(*roster->pods), by_workload);
 	roster->presences = mem_alloc(roster->count, sizeof(struct presence *));
 	for (size_t i = 0; i < roster->count; i++)
@@ -66,10 +109,8 @@ void roster_load(struct roster *roster, const struct api_backend *backend,
 
 void roster_deinit(struct roster *roster)
 {
-	for (size_t i = 0; i < roster->count; i++) {
-		presence_deinit(roster->pods[i].presence);
-		free(roster->pods[i].presence);
-	}
+	for (size_t i = 0; i < roster->count; i++)
+		pod_free(&roster->pods[i]);
 	if (roster->has_objects) {
 		map_for_each (entry, &roster->objects) {
 			struct roster_object *object = entry->value;

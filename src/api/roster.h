@@ -17,6 +17,8 @@
 struct roster_pod {
 	struct presence *presence; /* owned */
 	uint64_t version;
+	bool lost;     /* its machine does not answer */
+	bool replaced; /* and another pod has its slot */
 };
 
 struct roster_object {
@@ -42,7 +44,8 @@ struct roster_slice {
 };
 
 /* All presences but those of pods that are gone; of one workload if @workload is not NULL. Those of
- * machines that are not alive are not ready, with reason NodeLost. */
+ * machines that are not alive are not ready, with reason NodeLost, and are left out once another
+ * pod has their slot. */
 void roster_load(struct roster *roster, const struct api_backend *backend,
 		 const struct uid *workload);
 void roster_deinit(struct roster *roster);

@@ -273,6 +273,38 @@ def test_a_bare_pod_keeps_its_uid_when_it_is_placed(port):
     assert ask(port, "GET", PODS + "/a")[1]["metadata"]["uid"] == created["metadata"]["uid"]
 
 
+def test_replicas_without_a_place_are_pending(port):
+    ask(port, "POST", DEPLOYMENTS, deployment("stuck", 2))
+    assert ask(port, "GET", PODS)[1]["items"] == []
+    wait_for(lambda: len(ask(port, "GET", PODS)[1]["items"]) == 2, seconds=10)
+    pods = ask(port, "GET", PODS)[1]["items"]
+    assert [p["status"]["phase"] for p in pods] == ["Pending", "Pending"]
+    assert pods[0]["status"]["conditions"][0]["reason"] == "Unschedulable"
+    name = pods[0]["metadata"]["name"]
+    assert ask(port, "GET", f"{PODS}/{name}")[1]["metadata"]["uid"] == pods[0]["metadata"]["uid"]
+    assert ask(port, "GET", f"{PODS}/{name}/log")[0].status == 400
+    assert ask(port, "DELETE", f"{PODS}/{name}")[0].status == 409
+    ask(port, "DELETE", DEPLOYMENTS + "/stuck")
+    assert ask(port, "GET", PODS)[1]["items"] == []
+
+
+def test_pods_of_a_lost_machine_are_not_ready(port):
+    ask(port, "POST", DEPLOYMENTS, deployment("lost", 1))
+    wait_for(lambda: ask(port, "GET", PODS)[1]["items"][0]["status"]["phase"] == "Running")
+    pod = ask(port, "GET", PODS)[1]["items"][0]
+    assert pod["status"]["reason"] == "NodeLost"
+    assert {"type": "Ready", "status": "False"}.items() <= next(
+        c for c in pod["status"]["conditions"] if c["type"] == "Ready").items()
+    status = ask(port, "GET", DEPLOYMENTS + "/lost")[1]["status"]
+    assert status.get("readyReplicas", 0) == 0
+
+
+def test_a_lost_pod_that_has_been_replaced_is_not_shown(port):
+    ask(port, "POST", DEPLOYMENTS, deployment("replaced", 2))
+    pods = ask(port, "GET", PODS)[1]["items"]
+    assert len(pods) == 2 and all(p["spec"]["nodeName"] != "n4" for p in pods)
+
+
 def test_names_are_generated(port):
     body = pod("x")
     body["metadata"] = {"generateName": "job-"}

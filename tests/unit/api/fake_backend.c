@@ -273,11 +273,11 @@ static void add_containers(struct presence *presence, const json_t *spec)
 }
 
 static void add_pod(struct fake_backend *fake, const struct fake_object *object,
-		    const struct kube_workload *workload, uint32_t slot)
+		    const struct kube_workload *workload, uint32_t slot,
+		    const struct node_facts *machine)
 {
 	struct fake_pod *pod = mem_new(struct fake_pod);
 	struct presence *presence = &pod->presence;
-	const struct node_facts *machine = &fake->machines[fake->next_machine++ % (MACHINES - 1)];
 	json_t *json = json_loads(object->json, 0, NULL);
 	bool bare = strcmp(workload->kind, "Pod") == 0;
 
@@ -307,6 +307,20 @@ static void add_pod(struct fake_backend *fake, const struct fake_object *object,
 	touched(fake, pod);
 }
 
+static void place_pod(struct fake_backend *fake, const struct fake_object *object,
+		      const struct kube_workload *workload, uint32_t slot)
+{
+	const struct node_facts *alive = &fake->machines[fake->next_machine++ % (MACHINES - 1)];
+	const struct node_facts *lost = &fake->machines[MACHINES - 1];
+
+	if (strcmp(workload->name, "stuck") == 0)
+		return;
+	if (strcmp(workload->name, "lost") == 0 || strcmp(workload->name, "replaced") == 0)
+		add_pod(fake, object, workload, slot, lost);
+	if (strcmp(workload->name, "lost") != 0)
+		add_pod(fake, object, workload, slot, alive);
+}
+
 static void add_pods(struct fake_backend *fake, const struct fake_object *object, uint32_t only)
 {
 	json_t *json = json_loads(object->json, 0, NULL);
@@ -316,7 +330,7 @@ static void add_pods(struct fake_backend *fake, const struct fake_object *object
 	if (kube_workload_read(json, &workload, &err) == 0) {
 		for (uint32_t i = 0; i < workload.replicas; i++) {
 			if (only == UINT32_MAX || only == i)
-				add_pod(fake, object, &workload, i);
+				place_pod(fake, object, &workload, i);
 		}
 	}
 	json_decref(json);

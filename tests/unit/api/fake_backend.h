@@ -5,6 +5,9 @@
  * Objects are kept as they are put. Every Deployment and bare Pod gets its pods at once, Pending;
  * FAKE_START_MS later they run. Deleted ones terminate and are gone FAKE_STOP_MS later; a stopped
  * pod of a Deployment is replaced. Node "n4" never is ready.
+ *
+ * The pods of a Deployment named "stuck" are never placed, those of "lost" are placed on n4, and
+ * those of "replaced" both there and elsewhere.
  */
 #pragma once
 
