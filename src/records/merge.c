@@ -192,8 +192,11 @@ static void report_change(struct records *records, struct item *item, struct ite
 /* With the last pod of a deleted object goes the object. */
 static void end_burial(struct records *records, const struct record_key *key)
 {
-	if (key->kind == RECORD_PRESENCE && !table_has_presence(records, &key->uid))
-		item_unref(map_remove(&records->buried, bytes_of(key->uid.byte, UID_LEN)));
+	struct bytes uid = bytes_of(key->uid.byte, UID_LEN);
+
+	if (key->kind == RECORD_PRESENCE && map_get(&records->buried, uid) &&
+	    !table_has_presence(records, &key->uid))
+		item_unref(map_remove(&records->buried, uid));
 }
 
 void merge_insert(struct records *records, struct item *item)
