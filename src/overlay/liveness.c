@@ -179,6 +179,11 @@ void liveness_tick(struct overlay *overlay)
 	}
 }
 
+static struct mono mono_max(struct mono a, struct mono b)
+{
+	return a.us > b.us ? a : b;
+}
+
 static struct mono peer_deadline(const struct peer *peer)
 {
 	struct mono deadline = peer->connected ? peer->ping_at : MONO_NEVER;
@@ -187,8 +192,13 @@ static struct mono peer_deadline(const struct peer *peer)
 		return deadline;
 	if (peer->state == MEMBER_ALIVE)
 		return mono_min(deadline, suspect_at(peer));
-	if (peer->state == MEMBER_SUSPECT)
-		return mono_min(deadline, mono_min(peer->ask_at, dead_at(peer)));
+	if (peer->state == MEMBER_SUSPECT) {
+		/* Heard of again and not cleared yet: nothing is asked before it is silent again.
+		 */
+		struct mono ask = mono_max(peer->ask_at, suspect_at(peer));
+
+		return mono_min(deadline, mono_min(ask, dead_at(peer)));
+	}
 	if (!peer->connected)
 		deadline = mono_add_ms(peer->gone_since, OVERLAY_FORGET_MS);
 	return deadline;
