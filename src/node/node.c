@@ -295,6 +295,8 @@ void node_pump(struct node *node, struct mono now)
 {
 	bool busy;
 
+	assert(now.us >= node->last.us);
+	node->last = now;
 	do {
 		busy = node_drain_market(node, now);
 		busy |= drain_overlay(node, now);
