@@ -17,7 +17,8 @@
  *  4. A hold is gone MARKET_HOLD_MS after the last tender that the machine saw.
  *  5. Every tender ends: none is open longer than MARKET_DEPLOY_MS, and none at the end of a run,
  *     which is quiet.
- *  6. At the end: every workload has exactly R pods running, one per slot, on distinct machines if
+ *  6. No machine asks for ever to be called at a moment that has passed (world.c).
+ *  7. At the end: every workload has exactly R pods running, one per slot, on distinct machines if
  *     there are enough and the network is good, spread evenly otherwise; all stewards hold the same
  *     durable records.
  */
@@ -242,7 +243,7 @@ void checker_periodic(struct world *world)
 	checker_pods(world);
 }
 
-/* ---- invariant 6 ---- */
+/* ---- invariant 7 ---- */
 
 static size_t schedulable_count(const struct world *world)
 {

@@ -252,7 +252,7 @@ static const struct scenario scenarios[] = {
 	 prepare_crash},
 	{"partition", "the fabric falls into halves, which go on and meet again", 12, 5, 140000,
 	 prepare_partition},
-	{"churn", "one machine after the other goes and comes back", 16, 5, 300000, prepare_churn},
+	{"churn", "one machine after the other goes and comes back", 16, 5, 560000, prepare_churn},
 	{"soak", "all of it at once", 16, 5, 530000, prepare_soak},
 };
 

@@ -15,6 +15,7 @@ enum {
 	BOOT_SPACING_US = 20 * 1000,
 	PERSIST_US = 2000, /* a disk that syncs */
 	CHECK_MS = 1000,
+	TICKS_MAX = 1000, /* of one machine at one moment; a few are usual */
 };
 
 /* Some day in 2027; nothing depends on which. */
@@ -435,6 +436,11 @@ static void tick(struct world *world, const struct sim_event *event)
 	if (event->at_us != machine->tick_at_us)
 		return;
 	machine->tick_at_us = INT64_MAX;
+	machine->ticks = machine->ticked_at_us == world->now_us ? machine->ticks + 1 : 1;
+	machine->ticked_at_us = world->now_us;
+	if (machine->ticks > TICKS_MAX)
+		world_violate(world, NULL, "%s wants to be called at a moment that has passed",
+			      machine->name);
 	node_tick(machine->node, machine_now(world, machine));
 	machine_pump(world, machine);
 }

@@ -92,8 +92,10 @@ struct sim_machine {
 	int64_t skew_us; /* its monotonic clock less the world's */
 	uint64_t process;
 	struct fabric_time_kept kept;
-	int64_t tick_at_us;                     /* a tick is queued for then; INT64_MAX: none */
-	struct map disk;                        /* record key -> struct buf */
+	int64_t ticked_at_us;
+	uint32_t ticks;     /* at that moment: many are a loop that never ends */
+	int64_t tick_at_us; /* a tick is queued for then; INT64_MAX: none */
+	struct map disk;    /* record key -> struct buf */
 	uint64_t connections[SIM_MACHINES_MAX]; /* to each machine: 0 = none */
 	/* trust.c */
 	bool leaves[SIM_MACHINES_MAX];
