@@ -12,6 +12,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -172,13 +173,18 @@ def test_a_pod_can_be_waited_for_and_watched(kubectl):
     watch = kubectl.start("get", "pod", "solo", "-w", "--no-headers")
     kubectl.ok("wait", "--for=condition=Ready", "pod/solo", "--timeout=10s")
     kubectl.ok("delete", "pod", "solo")
-    wait_until(lambda: "NotFound" in kubectl.run("get", "pod", "solo")[2])
-    time.sleep(0.2)
+    giving_up = threading.Timer(10, watch.kill)
+    giving_up.start()
+    states = []
+    for line in watch.stdout:
+        states.append(line.split()[2])
+        if states[-1] == "Terminating":
+            break
+    giving_up.cancel()
     watch.kill()
-    lines = watch.communicate()[0].splitlines()
-    states = [line.split()[2] for line in lines]
+    watch.communicate()
     assert states[0] in ("ContainerCreating", "Pending", "Running")
-    assert "Running" in states and "Terminating" in states
+    assert "Running" in states and states[-1] == "Terminating"
 
 
 def test_logs_are_read_and_followed(kubectl):
