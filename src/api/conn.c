@@ -361,6 +361,17 @@ static void conn_login(struct conn *conn)
 	server_log(conn->server, conn, "client certificate refused: %s", conn->auth_error);
 }
 
+/* We have nothing to send after a handshake that could carry the acknowledgement, and a client that
+ * leaves Nagle's algorithm on would wait 40 ms for it before its first request. */
+static void conn_ack(struct conn *conn)
+{
+	int on = 1;
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static void conn_handshake(struct conn *conn)
 {
 	const char *why = "";
@@ -378,6 +389,7 @@ static void conn_handshake(struct conn *conn)
 		return;
 	}
 	conn_login(conn);
+	conn_ack(conn);
 	conn->state = CONN_HEAD;
 	conn_deadline(conn, conn->server->options.header_ms);
 	conn_pump(conn);
@@ -554,8 +566,6 @@ static bool conn_read_head(struct conn *conn)
 		conn_deadline(conn, conn->had_request ? conn->server->options.idle_ms
 						      : conn->server->options.header_ms);
 	conn->header_started = conn->in.len > 0;
-	if (!conn->in.len)
-		buf_deinit(&conn->in);
 	return false;
 }
 
@@ -597,8 +607,10 @@ static void conn_advance(struct conn *conn)
 			moved = false;
 	}
 	conn->advancing = false;
-	if (conn->state == CONN_LINGER) {
+	/* Thousands of idle watches must not each hold an empty buffer. */
+	if (conn->in.len == 0 || conn->state == CONN_LINGER)
 		buf_deinit(&conn->in);
+	if (conn->state == CONN_LINGER) {
 		if (conn->read_eof && conn_out_len(conn) == 0 && !conn->writing)
 			conn_close(conn);
 	}
