@@ -8,6 +8,10 @@
  *
  * Members are learned from bootstrap addresses and from each other; every member keeps a connection
  * to every other (DESIGN section 5's bounded pool replaces that inside, behind this interface).
+ * A machine that others only named is dialled and nothing else; it becomes a member, is reported
+ * (OVERLAY_JOINED) and shown, when it has connected and its HELLO has come. A restarted machine is
+ * reported again, by its higher incarnation.
+ *
  * Liveness: a member not heard from is probed, then suspected and asked about through others, and
  * only then declared dead; a machine that was itself stalled doubts itself first (OUR rule, after
  * Lifeguard): after a gap in its own ticks it gives everyone a full period again. A dead member is

@@ -48,7 +48,7 @@ struct item {
 struct writer {
 	struct node_id id;
 	struct list items;
-	size_t count;
+	size_t count, bytes;
 	bool up, lost;
 	struct mono since;
 };
@@ -97,6 +97,7 @@ struct records {
 	uint64_t folds[SYNC_BUCKETS];
 	size_t bucket_counts[SYNC_BUCKETS];
 	size_t gone_count, clash_count, unsaved_count;
+	size_t bytes; /* of all items in the table */
 	struct map writers;
 
 	struct list puts, waiters;
@@ -113,6 +114,7 @@ struct item *item_new(const struct record *record, struct bytes envelope,
 		      const struct node_id *writer);
 struct item *item_ref(struct item *item);
 void item_unref(struct item *item);
+size_t item_bytes(const struct item *item);
 bool item_is_live(const struct item *item); /* not the memory of a pod that is gone */
 uint64_t item_created_hlc(const struct item *item);
 struct digest item_distance(const struct uid *uid, const struct node_id *id);

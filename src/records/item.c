@@ -77,6 +77,11 @@ void item_unref(struct item *item)
 	free(item);
 }
 
+size_t item_bytes(const struct item *item)
+{
+	return item->shown.record.value.len + item->shown.envelope.len;
+}
+
 bool item_is_live(const struct item *item)
 {
 	return !item->shown.record.gone;

@@ -99,22 +99,27 @@ static bool is_ahead(const struct records *records, const struct record *record)
 	return limit < 0 || ms > (uint64_t)limit;
 }
 
-static bool is_full(struct records *records, const struct record *record,
+/* Would @record, in the place of @known if there is one, exceed what we hold for all or for one? */
+static bool is_full(struct records *records, const struct record *record, struct bytes envelope,
 		    const struct node_id *writer)
 {
+	const struct item *known = table_find(records, &record->key);
+	size_t more = record->value.len + envelope.len, less = known ? item_bytes(known) : 0;
 	const struct writer *writes;
 
-	if (records->items.count >= RECORDS_COUNT_MAX)
+	if (records->items.count - (known != NULL) >= RECORDS_COUNT_MAX ||
+	    records->bytes - less + more > RECORDS_BYTES_MAX)
 		return true;
 	if (kind_is_durable(record->key.kind))
 		return false;
 	writes = writer_get(records, writer);
-	return !writes || writes->count >= RECORDS_PER_WRITER_MAX;
+	return !writes || writes->count - (known != NULL) >= RECORDS_PER_WRITER_MAX ||
+	       writes->bytes - less + more > RECORDS_BYTES_PER_WRITER_MAX;
 }
 
 /* What anybody's copy must satisfy, also one that was judged elsewhere long ago. */
 static int judge(struct records *records, const struct record_writer *writer,
-		 const struct record *record)
+		 const struct record *record, struct bytes envelope)
 {
 	const struct item *known = table_find(records, &record->key);
 	const struct writer *writes;
@@ -132,7 +137,7 @@ static int judge(struct records *records, const struct record_writer *writer,
 	writes = kind_is_durable(record->key.kind) ? NULL : writer_find(records, &writer->id);
 	if (writes && writes->lost)
 		return RECORDS_E_OLD;
-	return !known && is_full(records, record, &writer->id) ? RECORDS_E_FULL : 0;
+	return is_full(records, record, envelope, &writer->id) ? RECORDS_E_FULL : 0;
 }
 
 static struct item *make_item(struct records *records, const struct record *record,
@@ -258,7 +263,7 @@ int records_put(struct records *records, struct mono now, struct wall fabric,
 	records->fabric = fabric;
 	outcome = judge_put(records, record, expected_hlc);
 	if (outcome == 0)
-		outcome = judge(records, &self, record);
+		outcome = judge(records, &self, record, envelope);
 	if (outcome)
 		return outcome;
 	item = make_item(records, record, envelope, &self.id);
@@ -319,7 +324,7 @@ int records_receive(struct records *records, struct mono now, struct wall fabric
 
 	records->now = now;
 	records->fabric = fabric;
-	outcome = judge(records, writer, record);
+	outcome = judge(records, writer, record, envelope);
 	if (outcome == 0)
 		merge_insert(records, make_item(records, record, envelope, &writer->id));
 	answer(records, from, record, outcome);
@@ -342,7 +347,7 @@ int records_restore(struct records *records, const struct record *record, struct
 		effect_queue(records, RECORDS_FORGET, NULL)->key = record->key;
 		return RECORDS_E_DELETED;
 	}
-	if (is_full(records, record, &writer->id))
+	if (is_full(records, record, envelope, &writer->id))
 		return RECORDS_E_FULL;
 	item = make_item(records, record, envelope, &writer->id);
 	item->shown.durable = true;

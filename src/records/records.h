@@ -13,14 +13,19 @@
  * Rules:
  *  - The newest version of a key wins (record_version_compare); merging is commutative, associative
  *    and idempotent, so two keepers that exchanged everything hold the same bytes.
- *  - A TOMBSTONE wins over every OBJECT and PRESENCE of its uid, for good (RECORDS_TOMBSTONE_MS at
- * least).
+ *  - A TOMBSTONE ends the OBJECT of its uid for good (RECORDS_TOMBSTONE_MS at least), whatever its
+ *    version. Presences outlive it: a pod is there until its machine writes that it is gone.
  *  - Writers: OBJECT and TOMBSTONE by a steward of the namespace; PRESENCE and NODE only by the
- * machine they are about. The caller passes the verified issuer; records checks the rule.
+ *    machine they are about. The caller passes the verified issuer; records checks the rule.
  *  - hlc more than RECORDS_CLOCK_AHEAD_MS ahead of fabric time is refused.
- *  - Two OBJECTs of one (namespace, kind, name): the older (smaller creation hlc, then uid) is the
- * one that records_find() returns; the other is reported by RECORDS_NAME_CLASH so that its
- * controller disposes of it.
+ *  - PRESENCE and NODE live as long as their machine: records_peer_lost() forgets them, and copies
+ *    that others still hold are not taken back until records_peer_up().
+ *  - Two OBJECTs of one (namespace, kind, name): the older (smaller creation clock, then uid) is
+ * the one that records_find() returns; the other is reported by RECORDS_NAME_CLASH, again from time
+ *    to time, until its controller has disposed of it.
+ *
+ * Machines that are no stewards run records too: they keep a copy of everything to read from, are
+ * not waited for, and write to no disk.
  */
 #pragma once
 
@@ -39,6 +44,8 @@ enum {
 	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
 	RECORDS_COUNT_MAX = 200000,     /* per keeper, all kinds; beyond: refused and counted */
 	RECORDS_PER_WRITER_MAX = 20000, /* presences of one machine: a quota per peer */
+	RECORDS_BYTES_MAX = 512 << 20,  /* of values and envelopes, all kinds */
+	RECORDS_BYTES_PER_WRITER_MAX = 32 << 20, /* 20,000 pods with a status of 800 bytes, twice */
 };
 
 /* Who signed a record, as the caller verified it. */

@@ -67,6 +67,7 @@ void table_insert(struct records *records, struct item *item)
 	list_append(&records->buckets[item->bucket], &item->in_bucket);
 	records->folds[item->bucket] ^= item->fold;
 	records->bucket_counts[item->bucket]++;
+	records->bytes += item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count++;
 	if (written)
@@ -85,6 +86,7 @@ void table_remove(struct records *records, struct item *item)
 	list_remove(&item->in_bucket);
 	records->folds[item->bucket] ^= item->fold;
 	records->bucket_counts[item->bucket]--;
+	records->bytes -= item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count--;
 	if (item->unsaved)

@@ -61,6 +61,7 @@ void writer_add(struct writer *writer, struct item *item)
 {
 	list_append(&writer->items, &item->in_writer);
 	writer->count++;
+	writer->bytes += item_bytes(item);
 }
 
 void writer_drop(struct item *item)
@@ -69,6 +70,7 @@ void writer_drop(struct item *item)
 		return;
 	list_remove(&item->in_writer);
 	item->written->count--;
+	item->written->bytes -= item_bytes(item);
 }
 
 static void writer_forget_items(struct records *records, struct writer *writer)

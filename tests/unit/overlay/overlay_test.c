@@ -369,6 +369,39 @@ static void a_full_table_makes_room_for_the_living(void **state)
 	world_end(world);
 }
 
+/* The address that machine 0 keeps of a stranger that comes from 10.0.0.2:5555 and says @said. */
+static struct addr_text address_of(const char *said)
+{
+	struct world world;
+	struct message hello = {.type = MESSAGE_HELLO, .hello = {.version_max = 1}};
+	struct node_id id = {{0xdd}};
+	struct overlay_peer peer;
+	struct addr seen;
+	struct addr_text text;
+
+	world_init(&world);
+	world_start(&world, 0, 1);
+	assert_true(addr_parse("10.0.0.2:5555", &seen));
+	hello.hello.self.id = id;
+	if (said)
+		assert_true(addr_parse(said, &hello.hello.self.addr));
+	overlay_connected(world.machines[0].overlay, world.now, &id, &seen, world_fabric(&world));
+	overlay_receive(world.machines[0].overlay, world.now, &id, &hello, world_fabric(&world));
+	assert_true(overlay_find(world.machines[0].overlay, &id, &peer));
+	text = addr_text(&peer.member->addr);
+	world_deinit(&world);
+	return text;
+}
+
+static void an_address_that_cannot_be_dialled_is_mended_with_what_was_seen(void **state)
+{
+	(void)state;
+	assert_string_equal(address_of("10.0.0.7:7946").text, "10.0.0.7:7946");
+	assert_string_equal(address_of("0.0.0.0:7946").text, "10.0.0.2:7946");
+	assert_string_equal(address_of("127.0.0.1:7946").text, "10.0.0.2:7946");
+	assert_string_equal(address_of(NULL).text, "10.0.0.2:5555");
+}
+
 static void the_same_seed_gives_the_same_run(void **state)
 {
 	uint64_t traces[2];
@@ -405,6 +438,7 @@ int main(void)
 		cmocka_unit_test(a_dead_machine_is_forgotten_after_a_day),
 		cmocka_unit_test(inventions_cause_a_few_dials_and_nothing_else),
 		cmocka_unit_test(a_full_table_makes_room_for_the_living),
+		cmocka_unit_test(an_address_that_cannot_be_dialled_is_mended_with_what_was_seen),
 		cmocka_unit_test(the_same_seed_gives_the_same_run),
 	};
 

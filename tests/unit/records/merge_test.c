@@ -446,6 +446,21 @@ static void one_machine_cannot_fill_the_memory_of_others(void **state)
 	assert_int_equal(receive(records, &record, 3), 0);
 	record_deinit(&record);
 	records_free(records);
+
+	/* Nor with few records that are large. */
+	records = make_records(1);
+	record = make_presence_end(1, 1, 10);
+	buf_reserve(&record.value, MESSAGE_MANIFEST_MAX);
+	memset(record.value.ptr, 'x', MESSAGE_MANIFEST_MAX);
+	record.value.len = MESSAGE_MANIFEST_MAX;
+	for (uint8_t i = 0; i < 16; i++) {
+		record.key.sub.byte[0] = i;
+		assert_int_equal(receive(records, &record, 2), i < 15 ? 0 : RECORDS_E_FULL);
+		(void)drain(records, RECORDS_SEND);
+	}
+	assert_int_equal(receive(records, &record, 3), 0);
+	record_deinit(&record);
+	records_free(records);
 }
 
 static void what_comes_from_the_disk_is_not_judged_again(void **state)
