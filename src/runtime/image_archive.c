@@ -85,19 +85,21 @@ static int add(struct image_archive *archive, const char *source, const char *na
 	return 0;
 }
 
-/* "app" of "/tmp/app.oci.tar". */
-static struct path stem(const char *path)
-{
-	struct path copy = path_format("%s", path);
-	size_t len = strlen(copy.text);
-	const char *slash;
+enum {
+	STEM_MAX = 256,
+};
 
-	while (len > 1 && copy.text[len - 1] == '/')
-		copy.text[--len] = '\0';
-	slash = strrchr(copy.text, '/');
-	copy = path_format("%s", path_format("%s", slash ? slash + 1 : copy.text).text);
-	copy.text[strcspn(copy.text, ".")] = '\0';
-	return copy;
+/* "app" of "/tmp/app.oci.tar". */
+static void stem(const char *path, char ret[STEM_MAX])
+{
+	size_t end = strlen(path), start;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	for (start = end; start > 0 && path[start - 1] != '/'; start--)
+		continue;
+	(void)snprintf(ret, STEM_MAX, "%.*s", (int)(end - start), path + start);
+	ret[strcspn(ret, ".")] = '\0';
 }
 
 static int add_oci(const char *transport, const char *path, const json_t *manifest,
@@ -108,9 +110,9 @@ static int add_oci(const char *transport, const char *path, const json_t *manife
 		json_string_value(json_object_get(annotations, "io.containerd.image.name"));
 	const char *ref = json_string_value(
 		json_object_get(annotations, "org.opencontainers.image.ref.name"));
-	struct path source = ref ? path_format("%s:%.500s:%.400s", transport, path, ref)
+	struct path source = ref ? path_format("%s:%.500s:%.200s", transport, path, ref)
 				 : path_format("%s:%.500s", transport, path);
-	struct path name;
+	char name[STEM_MAX], tagged[2 * STEM_MAX];
 
 	if (given)
 		return add(ret, source.text, given, err);
@@ -118,9 +120,9 @@ static int add_oci(const char *transport, const char *path, const json_t *manife
 		full = ref;
 	if (full)
 		return add(ret, source.text, full, err);
-	name = stem(path);
-	name = path_format("%s:%.200s", path_format("%s", name.text).text, ref ? ref : "latest");
-	return add(ret, source.text, name.text, err);
+	stem(path, name);
+	(void)snprintf(tagged, sizeof(tagged), "%s:%.200s", name, ref ? ref : "latest");
+	return add(ret, source.text, tagged, err);
 }
 
 static int add_docker(const char *path, const json_t *item, size_t index, const char *given,
@@ -128,12 +130,14 @@ static int add_docker(const char *path, const json_t *item, size_t index, const 
 {
 	const json_t *tags = json_object_get(item, "RepoTags"), *tag;
 	struct path source = path_format("docker-archive:%.500s:@%zu", path, index);
+	char name_of_file[STEM_MAX];
 	size_t at;
 
 	if (given)
 		return add(ret, source.text, given, err);
+	stem(path, name_of_file);
 	if (json_array_size(tags) == 0)
-		return add(ret, source.text, stem(path).text, err);
+		return add(ret, source.text, name_of_file, err);
 	json_array_foreach (tags, at, tag) {
 		const char *name = json_string_value(tag);
 		int r = add(ret, source.text, name ? name : "", err);

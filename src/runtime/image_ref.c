@@ -17,6 +17,10 @@ static bool is_domain(const char *text, size_t len)
 {
 	if (len == strlen("localhost") && strncmp(text, "localhost", len) == 0)
 		return true;
+	/* Neither "." nor ".." nor anything else that starts or ends with punctuation. */
+	if (len == 0 || !strchr(LOWER UPPER DIGITS "[", text[0]) ||
+	    !strchr(LOWER UPPER DIGITS "]", text[len - 1]))
+		return false;
 	return memchr(text, '.', len) != NULL || memchr(text, ':', len) != NULL;
 }
 

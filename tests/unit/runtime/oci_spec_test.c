@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/oci_spec.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "runtime/oci_env.h"
+
+static const struct policy open_policy = {.any_registry = true, .privileged = true};
+
+static const char image_json[] =
+	"{\"config\":{\"Entrypoint\":[\"/entry\"],\"Cmd\":[\"serve\"],\"User\":\"web\","
+	"\"Env\":[\"PATH=/bin\",\"FROM=image\"],\"WorkingDir\":\"/srv\",\"StopSignal\":"
+	"\"SIGQUIT\"}}";
+
+/* Everything a configuration is made from, with one container of the given JSON. */
+struct kit {
+	struct pod_spec *pod;
+	struct image_config image;
+	struct image_user user;
+	struct oci_inputs inputs;
+	json_t *spec;
+	int result;
+	struct err err;
+};
+
+static struct kit *kit_new(const char *container, uint32_t uid)
+{
+	struct kit *kit = mem_new(struct kit);
+	struct buf json = {0};
+
+	buf_append_format(&json,
+			  "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\",\"namespace\":\"ns\","
+			  "\"uid\":\"0f7e0e48-9d0b-4c53-8a4b-5b1c4d2f6a01\"},\"spec\":{"
+			  "\"containers\":[{\"name\":\"main\",\"image\":\"x\"%s}]}}",
+			  container);
+	if (pod_spec_parse(bytes_buf(&json), &open_policy, &kit->pod, &kit->err) < 0)
+		fail_msg("%s", kit->err.text);
+	buf_deinit(&json);
+	assert_int_equal(image_config_parse(bytes_str(image_json), &kit->image, &kit->err), 0);
+	kit->user.uid = kit->user.gid = uid;
+	kit->inputs = (struct oci_inputs){
+		.pod = kit->pod,
+		.container = &kit->pod->containers[0],
+		.image = &kit->image,
+		.image_user = &kit->user,
+		.pod_uid = "uid",
+		.pod_name = "web-0",
+		.pod_ip = "fd00::1",
+		.node_name = "node-a",
+		.local_peer_id = "peer",
+		.pod_dir = "/run/p",
+		.rootfs = "/run/p/rootfs",
+		.cgroup = "/g",
+		.seccomp = "filter",
+		.memory_capacity_bytes = 8ull << 30,
+		.nofile_max = 20000,
+		.oom_score_min = 0,
+	};
+	kit->result = oci_spec_build(&kit->inputs, &kit->spec, &kit->err);
+	return kit;
+}
+
+static void kit_free(struct kit *kit)
+{
+	json_decref(kit->spec);
+	image_config_deinit(&kit->image);
+	(void)pod_spec_free(kit->pod);
+	free(kit);
+}
+
+static json_t *at(const struct kit *kit, const char *first, const char *second)
+{
+	return json_object_get(json_object_get(kit->spec, first), second);
+}
+
+static void expect_args(const char *container, const char *expected)
+{
+	struct kit *kit = kit_new(container, 0);
+	char *text;
+
+	assert_int_equal(kit->result, 0);
+	text = json_dumps(at(kit, "process", "args"), JSON_COMPACT);
+	assert_string_equal(text, expected);
+	free(text);
+	kit_free(kit);
+}
+
+static void test_command_and_args_follow_the_table_of_kubernetes(void **state)
+{
+	(void)state;
+	expect_args("", "[\"/entry\",\"serve\"]");
+	expect_args(",\"args\":[\"a\"]", "[\"/entry\",\"a\"]");
+	expect_args(",\"command\":[\"c\"]", "[\"c\"]");
+	expect_args(",\"command\":[\"c\"],\"args\":[\"a\"]", "[\"c\",\"a\"]");
+	expect_args(",\"command\":[\"$(A)\",\"$$(A)\",\"$(FROM)\"],\"env\":[{\"name\":\"A\","
+		    "\"value\":\"b\"}]",
+		    "[\"b\",\"$(A)\",\"$(FROM)\"]");
+}
+
+static bool has_text(const json_t *list, const char *text)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (strcmp(json_string_value(item), text) == 0)
+			return true;
+	return false;
+}
+
+static void test_the_environment_is_the_images_with_the_manifests_over_it(void **state)
+{
+	struct kit *kit =
+		kit_new(",\"env\":[{\"name\":\"FROM\",\"value\":\"pod\"},{\"name\":\"IP\","
+			"\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}}]",
+			0);
+	const json_t *env = at(kit, "process", "env");
+
+	(void)state;
+	assert_int_equal(kit->result, 0);
+	assert_true(has_text(env, "PATH=/bin"));
+	assert_true(has_text(env, "FROM=pod"));
+	assert_true(has_text(env, "IP=fd00::1"));
+	assert_true(has_text(env, "HOSTNAME=web-0"));
+	kit_free(kit);
+}
+
+static void test_an_unknown_field_is_an_error(void **state)
+{
+	struct kit *kit = kit_new(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fieldRef\":{"
+				  "\"fieldPath\":\"spec.nothing\"}}}]",
+				  0);
+
+	(void)state;
+	assert_int_equal(kit->result, -EINVAL);
+	assert_non_null(strstr(kit->err.text, "spec.nothing"));
+	kit_free(kit);
+}
+
+static void test_only_root_starts_with_capabilities(void **state)
+{
+	struct kit *root = kit_new("", 0), *web = kit_new("", 1000);
+	const json_t *of_root = at(root, "process", "capabilities");
+	const json_t *of_web = at(web, "process", "capabilities");
+
+	(void)state;
+	assert_int_equal(json_array_size(json_object_get(of_root, "effective")), 11);
+	assert_int_equal(json_array_size(json_object_get(of_web, "effective")), 0);
+	assert_int_equal(json_array_size(json_object_get(of_web, "bounding")), 11);
+	kit_free(root);
+	kit_free(web);
+}
+
+static void test_capabilities_are_dropped_and_added(void **state)
+{
+	struct kit *kit = kit_new(",\"securityContext\":{\"capabilities\":{\"drop\":[\"ALL\"],"
+				  "\"add\":[\"NET_BIND_SERVICE\"]}}",
+				  0);
+	const json_t *bounding = json_object_get(at(kit, "process", "capabilities"), "bounding");
+
+	(void)state;
+	assert_int_equal(json_array_size(bounding), 1);
+	assert_true(has_text(bounding, "CAP_NET_BIND_SERVICE"));
+	kit_free(kit);
+}
+
+static void test_the_filter_is_left_out_only_where_the_manifest_may_say_so(void **state)
+{
+	struct kit *plain = kit_new("", 0);
+	struct kit *privileged = kit_new(",\"securityContext\":{\"privileged\":true}", 0);
+	const char *key = "run.oci.seccomp_bpf_data";
+
+	(void)state;
+	assert_string_equal(json_string_value(at(plain, "annotations", key)), "filter");
+	assert_non_null(at(plain, "linux", "maskedPaths"));
+	assert_null(at(privileged, "annotations", key));
+	assert_null(at(privileged, "linux", "maskedPaths"));
+	kit_free(plain);
+	kit_free(privileged);
+}
+
+static void test_pods_carry_their_labels(void **state)
+{
+	static const char *const keys[] = {
+		"magik.pod_id",
+		"magik.namespace",
+		"magik.kind",
+		"magik.name",
+		"magik.local_peer_id",
+		"io.kubernetes.pod.namespace",
+		"app.kubernetes.io/name",
+	};
+	struct kit *kit = kit_new("", 0);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_non_null(at(kit, "annotations", keys[i]));
+	kit_free(kit);
+}
+
+static void test_root_is_refused_where_it_must_not_be(void **state)
+{
+	struct kit *kit = kit_new(",\"securityContext\":{\"runAsNonRoot\":true}", 0);
+
+	(void)state;
+	assert_int_equal(kit->result, -EINVAL);
+	assert_non_null(strstr(kit->err.text, "runAsNonRoot"));
+	kit_free(kit);
+}
+
+static void test_no_more_files_than_this_process_may_give(void **state)
+{
+	struct kit *kit = kit_new("", 0);
+	const json_t *limit = json_array_get(at(kit, "process", "rlimits"), 0);
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(limit, "hard")), 20000);
+	assert_int_equal(json_integer_value(json_object_get(limit, "soft")), 20000);
+	kit_free(kit);
+}
+
+static void test_stop_signals_are_known_by_name_and_number(void **state)
+{
+	(void)state;
+	assert_int_equal(image_config_signal("SIGQUIT"), 3);
+	assert_int_equal(image_config_signal("TERM"), 15);
+	assert_int_equal(image_config_signal("9"), 9);
+	assert_int_equal(image_config_signal("0"), 0);
+	assert_int_equal(image_config_signal("999"), 0);
+	assert_int_equal(image_config_signal("SIGNOTHING"), 0);
+	assert_int_equal(image_config_signal(""), 0);
+}
+
+static void test_a_malformed_image_is_refused(void **state)
+{
+	static const char *const wrong[] = {"", "[]", "{\"config\":{\"Env\":\"A=b\"}}",
+					    "{\"config\":{\"Cmd\":[1]}}"};
+	struct image_config config;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_int_equal(image_config_parse(bytes_str(wrong[i]), &config, &err), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_command_and_args_follow_the_table_of_kubernetes),
+		cmocka_unit_test(test_the_environment_is_the_images_with_the_manifests_over_it),
+		cmocka_unit_test(test_an_unknown_field_is_an_error),
+		cmocka_unit_test(test_only_root_starts_with_capabilities),
+		cmocka_unit_test(test_capabilities_are_dropped_and_added),
+		cmocka_unit_test(test_the_filter_is_left_out_only_where_the_manifest_may_say_so),
+		cmocka_unit_test(test_pods_carry_their_labels),
+		cmocka_unit_test(test_root_is_refused_where_it_must_not_be),
+		cmocka_unit_test(test_no_more_files_than_this_process_may_give),
+		cmocka_unit_test(test_stop_signals_are_known_by_name_and_number),
+		cmocka_unit_test(test_a_malformed_image_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/pod_spec.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "runtime/files.h"
+
+#define META                                                                         \
+	"\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"generation\":3," \
+	"\"uid\":\"0f7e0e48-9d0b-4c53-8a4b-5b1c4d2f6a01\"}"
+#define POD(spec) "{\"kind\":\"Pod\"," META ",\"spec\":" spec "}"
+#define ONE(more) POD("{\"containers\":[{\"name\":\"main\",\"image\":\"nginx\"" more "}]}")
+
+static const struct policy strict = {.any_registry = true};
+
+static int parse(const char *json, const struct policy *policy, struct pod_spec **ret_spec,
+		 struct err *err)
+{
+	return pod_spec_parse(bytes_str(json), policy, ret_spec, err);
+}
+
+static void test_a_deployment_gives_its_template(void **state)
+{
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(
+		parse("{\"kind\":\"Deployment\"," META ",\"spec\":{\"replicas\":3,\"template\":{"
+		      "\"metadata\":{\"labels\":{\"app.kubernetes.io/name\":\"shop\"}},"
+		      "\"spec\":{\"initContainers\":[{\"name\":\"first\",\"image\":\"a:1\"}],"
+		      "\"containers\":[{\"name\":\"main\",\"image\":\"nginx\",\"command\":[\"x\"],"
+		      "\"resources\":{\"requests\":{\"cpu\":\"100m\"},\"limits\":{\"memory\":"
+		      "\"64Mi\"}"
+		      "}}]}}}}",
+		      &strict, &spec, &err),
+		0);
+	assert_string_equal(spec->kind, "Deployment");
+	assert_string_equal(spec->app_label, "shop");
+	assert_int_equal(spec->generation, 3);
+	assert_int_equal(spec->container_count, 2);
+	assert_int_equal(spec->init_count, 1);
+	assert_true(spec->containers[0].init);
+	assert_int_equal(spec->containers[0].pull, PULL_IF_NOT_PRESENT);
+	assert_int_equal(spec->containers[1].pull, PULL_ALWAYS);
+	assert_int_equal(spec->containers[1].resources.cpu_request_milli, 100);
+	assert_int_equal(spec->containers[1].resources.memory_limit_bytes, 64 << 20);
+	assert_int_equal(pod_spec_requests(spec).cpu_request_milli, 100);
+	assert_int_equal(pod_spec_requests(spec).memory_request_bytes, 64 << 20);
+	assert_int_equal(spec->grace_s, POD_GRACE_S_DEFAULT);
+	assert_int_equal(spec->restart, RESTART_ALWAYS);
+	(void)pod_spec_free(spec);
+}
+
+static void expect_refused(const char *json, int code, const char *word)
+{
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	if (parse(json, &strict, &spec, &err) != code)
+		fail_msg("expected %d: %s: %s", code, err.text, json);
+	if (!strstr(err.text, word))
+		fail_msg("\"%s\" does not name %s", err.text, word);
+}
+
+static void test_what_would_weaken_isolation_is_refused(void **state)
+{
+	(void)state;
+	expect_refused(POD("{\"hostNetwork\":true,\"containers\":[]}"), -EOPNOTSUPP, "hostNetwork");
+	expect_refused(POD("{\"hostPID\":true,\"containers\":[]}"), -EOPNOTSUPP, "hostPID");
+	expect_refused(ONE(",\"securityContext\":{\"privileged\":true}"), -EACCES, "privileged");
+	expect_refused(ONE(",\"securityContext\":{\"capabilities\":{\"add\":[\"SYS_ADMIN\"]}}"),
+		       -EACCES, "SYS_ADMIN");
+	expect_refused(ONE(",\"securityContext\":{\"capabilities\":{\"add\":[\"ALL\"]}}"), -EACCES,
+		       "ALL");
+	expect_refused(ONE(",\"securityContext\":{\"seccompProfile\":{\"type\":\"Unconfined\"}}"),
+		       -EACCES, "seccomp");
+	expect_refused(POD("{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}],"
+			   "\"containers\":[{\"name\":\"a\",\"image\":\"b\"}]}"),
+		       -EACCES, "hostPath");
+}
+
+static void test_what_cannot_be_kept_is_refused(void **state)
+{
+	(void)state;
+	expect_refused(POD("{\"volumes\":[{\"name\":\"v\",\"nfs\":{}}],\"containers\":[]}"),
+		       -EOPNOTSUPP, "emptyDir");
+	expect_refused(ONE(",\"envFrom\":[{}]"), -EOPNOTSUPP, "envFrom");
+	expect_refused(ONE(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{}}}]"),
+		       -EOPNOTSUPP, "fieldRef");
+	expect_refused(ONE(",\"resources\":{\"limits\":{\"nvidia.com/gpu\":1}}"), -EOPNOTSUPP,
+		       "nvidia.com/gpu");
+	expect_refused(ONE(",\"resources\":{\"limits\":{\"memory\":\"1Ki\"}}"), -EINVAL, "memory");
+}
+
+static void test_names_that_would_become_paths_are_checked(void **state)
+{
+	(void)state;
+	expect_refused(POD("{\"containers\":[{\"name\":\"../x\",\"image\":\"b\"}]}"), -EINVAL,
+		       "name");
+	expect_refused(POD("{\"containers\":[{\"name\":\"a\",\"image\":\"b\"},"
+			   "{\"name\":\"a\",\"image\":\"b\"}]}"),
+		       -EINVAL, "one name");
+	expect_refused(POD("{\"volumes\":[{\"name\":\"../v\",\"emptyDir\":{}}],\"containers\":[]}"),
+		       -EINVAL, "volumes");
+	expect_refused(ONE(",\"workingDir\":\"/a/../b\""), -EINVAL, "workingDir");
+	expect_refused(POD("{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],\"containers\":[{"
+			   "\"name\":\"a\",\"image\":\"b\",\"volumeMounts\":[{\"name\":\"v\","
+			   "\"mountPath\":\"/x\",\"subPath\":\"y\"}]}]}"),
+		       -EOPNOTSUPP, "subPath");
+}
+
+static void test_what_is_no_object_is_refused(void **state)
+{
+	(void)state;
+	expect_refused("", -EINVAL, "manifest");
+	expect_refused("[]", -EINVAL, "manifest");
+	expect_refused("{\"kind\":\"Pod\"}", -EINVAL, "metadata");
+	expect_refused(POD("{}"), -EINVAL, "containers");
+	expect_refused(POD("{\"containers\":[]}"), -EINVAL, "containers");
+	expect_refused(POD("{\"containers\":[{\"name\":\"a\"}]}"), -EINVAL, "image");
+	expect_refused(ONE(",\"command\":\"x\""), -EINVAL, "command");
+	expect_refused(ONE(",\"securityContext\":{\"runAsUser\":-5}"), -EINVAL, "runAsUser");
+}
+
+static void write_policy(char *path, const char *json)
+{
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(file_replace(path, bytes_str(json), 0600), 0);
+}
+
+static void test_the_local_policy_opens_what_it_names(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"privileged\":true,\"hostPath\":[\"/srv/data\"],"
+			   "\"registries\":[\"docker.io\"]}");
+	assert_int_equal(policy_load(path, &policy, &err), 0);
+	assert_true(policy_allows_host_path(&policy, "/srv/data"));
+	assert_true(policy_allows_host_path(&policy, "/srv/data/x"));
+	assert_false(policy_allows_host_path(&policy, "/srv/database"));
+	assert_false(policy_allows_host_path(&policy, "/srv"));
+	assert_int_equal(
+		parse(ONE(",\"securityContext\":{\"privileged\":true}"), &policy, &spec, &err), 0);
+	(void)pod_spec_free(spec);
+	assert_int_equal(parse(POD("{\"containers\":[{\"name\":\"a\",\"image\":\"ghcr.io/x\"}]}"),
+			       &policy, &spec, &err),
+			 -EACCES);
+	assert_non_null(strstr(err.text, "ghcr.io"));
+	policy_deinit(&policy);
+	(void)unlink(path);
+}
+
+static void test_a_misspelt_policy_is_an_error(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"priviledged\":true}");
+	assert_int_equal(policy_load(path, &policy, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "priviledged"));
+	assert_int_equal(policy_load("/no/such/file", &policy, &err), -ENOENT);
+	(void)unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_deployment_gives_its_template),
+		cmocka_unit_test(test_what_would_weaken_isolation_is_refused),
+		cmocka_unit_test(test_what_cannot_be_kept_is_refused),
+		cmocka_unit_test(test_names_that_would_become_paths_are_checked),
+		cmocka_unit_test(test_what_is_no_object_is_refused),
+		cmocka_unit_test(test_the_local_policy_opens_what_it_names),
+		cmocka_unit_test(test_a_misspelt_policy_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
