@@ -67,6 +67,7 @@ struct node {
 	struct controller *controller;
 	struct map workloads; /* object uid -> struct workload */
 	struct map pods;      /* pod uid -> struct local_pod */
+	struct map rooms;     /* node id -> struct room (capacity.c) */
 	struct map stewards;  /* node id -> itself, of connected peers that proved to be stewards */
 	struct list effects;  /* struct queued_effect */
 	struct list loopback; /* struct loopback */
@@ -119,6 +120,11 @@ void node_workloads_touch_all(struct node *node);
 void node_workload_forget(struct node *node, struct mono now, const struct uid *uid);
 void node_workload_changed(struct node *node, const struct record *record, bool removed);
 void node_workloads_deinit(struct node *node);
+
+/* capacity.c */
+void node_capacity_changed(struct node *node, struct mono now, const struct record *record);
+void node_capacity_forget(struct node *node, const struct node_id *machine);
+void node_capacity_deinit(struct node *node);
 
 /* disown.c */
 void node_disown_soon(struct node *node);

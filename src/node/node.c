@@ -63,6 +63,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->workloads, config->seed);
 	map_init(&node->pods, config->seed);
 	map_init(&node->stewards, config->seed);
+	map_init(&node->rooms, config->seed);
 	list_init(&node->effects);
 	list_init(&node->loopback);
 	list_init(&node->parked);
@@ -106,6 +107,7 @@ void node_free(struct node *node)
 	map_for_each (entry, &node->stewards)
 		free(entry->value);
 	map_deinit(&node->stewards);
+	node_capacity_deinit(node);
 	controller_free(node->controller);
 	market_free(node->market);
 	records_free(node->records);
@@ -259,6 +261,7 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		node_stewards_update(node, now);
 		records_peer_lost(node->records, now, &lost);
 		market_peer_lost(node->market, now, &lost);
+		node_capacity_forget(node, &lost);
 		node_workloads_touch_all(node);
 	}
 }

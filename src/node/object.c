@@ -190,8 +190,10 @@ static void record_changed(struct node *node, const struct record *record,
 	queued->effect.key = record->key;
 	queued->effect.change = change;
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
-	if (change != RECORDS_REMOVED)
+	if (change != RECORDS_REMOVED) {
 		node_disown_check(node, record);
+		node_capacity_changed(node, node->last, record);
+	}
 	if (record->key.kind == RECORD_TOMBSTONE) /* by the copy: stopping writes records */
 		node_pods_stop_matching(node, &queued->record.key.uid,
 					queued->record.object.namespace, NODE_STOP_GRACE_S);
