@@ -59,6 +59,7 @@ struct sighting {
 struct charge {
 	struct uid object_uid;
 	uint64_t generation;
+	uint64_t seed; /* of the jitter of its back-offs */
 	uint32_t attempt;
 	struct mono settle_until;
 	struct mono tender_until; /* a tender is open, at most until then; 0 = none */
@@ -206,13 +207,14 @@ static void note_pending(struct charge *charge, struct mono now, uint32_t slot)
 	note->until = mono_add_ms(now, CONTROLLER_PENDING_MS);
 }
 
-/* Exponential, with a quarter of jitter either way. A slot that backs off already is left alone:
- * one failure may be told twice. */
-static void note_backoff(struct controller *controller, struct charge *charge, struct mono now,
-			 uint32_t slot)
+/* Exponential, with a quarter of jitter either way, the same for slots that fail together: so they
+ * are tried together. A slot that backs off already is left alone: one failure may be told twice.
+ */
+static void note_backoff(struct charge *charge, struct mono now, uint32_t slot)
 {
 	struct note *note = note_get(charge, slot);
 	int64_t wait_ms = CONTROLLER_RETRY_MIN_MS;
+	struct prng jitter;
 
 	if (note->state == NOTE_BACKOFF && !mono_reached(now, note->until))
 		return;
@@ -220,7 +222,8 @@ static void note_backoff(struct controller *controller, struct charge *charge, s
 		wait_ms *= 2;
 	if (wait_ms > CONTROLLER_RETRY_MAX_MS)
 		wait_ms = CONTROLLER_RETRY_MAX_MS;
-	wait_ms = prng_jitter(&controller->prng, wait_ms);
+	jitter = prng_seeded(charge->seed + note->failures);
+	wait_ms = prng_jitter(&jitter, wait_ms);
 	note->state = NOTE_BACKOFF;
 	note->failures++;
 	note->tried_at = now;
@@ -488,7 +491,7 @@ static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots)
 			continue;
 		}
 		if (presence && !note)
-			note_backoff(on->controller, charge, on->now, slot);
+			note_backoff(charge, on->now, slot);
 		if (count < MESSAGE_SLOTS_MAX && is_due(charge, on->now, slot))
 			ret_slots[count++] = slot;
 	}
@@ -522,6 +525,7 @@ static struct charge *charge_get(struct controller *controller, struct mono now,
 	charge = mem_new(struct charge);
 	charge->object_uid = view->object.uid;
 	charge->generation = view->generation;
+	charge->seed = prng_next(&controller->prng);
 	charge->due = MONO_NEVER;
 	charge->tender_until = now;
 	charge->settle_until =
@@ -615,7 +619,7 @@ void controller_failed(struct controller *controller, struct mono now, const str
 	if (!charge)
 		return;
 	exclude(charge, now, machine);
-	note_backoff(controller, charge, now, slot);
+	note_backoff(charge, now, slot);
 	charge_set_due(controller, charge, now);
 }
 
@@ -630,7 +634,7 @@ void controller_closed(struct controller *controller, struct mono now, const str
 	if (count > 0 && charge->excluding)
 		charge->include_all = true;
 	for (size_t i = 0; i < count; i++)
-		note_backoff(controller, charge, now, unplaced[i]);
+		note_backoff(charge, now, unplaced[i]);
 	charge_set_due(controller, charge, now);
 }
 

@@ -143,6 +143,24 @@ static void test_what_fits_nowhere_backs_off_and_is_woken(void **state)
 	controller_free(stage.controller);
 }
 
+static void test_slots_that_failed_together_are_tried_together(void **state)
+{
+	static const uint32_t slots[] = {0, 1, 2};
+	struct stage stage = stage_of(3);
+	const struct controller_effect *effect;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		effect = stage_show(&stage);
+		assert_non_null(effect);
+		assert_int_equal(effect->slot_count, 3);
+		stage_close(&stage, slots, 3);
+		assert_null(stage_show(&stage));
+		stage.now = controller_deadline(stage.controller);
+	}
+	controller_free(stage.controller);
+}
+
 static void test_a_slot_lost_anew_does_not_wait_for_another_slots_back_off(void **state)
 {
 	static const uint32_t slot1[] = {1};
@@ -329,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_missing_slots_are_tendered_once),
 		cmocka_unit_test(test_a_placed_slot_is_pending_until_its_presence_or_15_s),
 		cmocka_unit_test(test_what_fits_nowhere_backs_off_and_is_woken),
+		cmocka_unit_test(test_slots_that_failed_together_are_tried_together),
 		cmocka_unit_test(test_a_slot_lost_anew_does_not_wait_for_another_slots_back_off),
 		cmocka_unit_test(test_a_failing_machine_is_passed_over_but_never_the_only_choice),
 		cmocka_unit_test(test_surplus_is_stopped_after_it_was_seen_for_5_s),
