@@ -106,6 +106,33 @@ static void prepare_uneven(struct world *world)
 	world_action(world, START_MS + 8000, apply, 1);
 }
 
+static void apply_big(struct world *world, uint64_t replicas)
+{
+	(void)world_apply(world, (uint32_t)replicas, 3000);
+}
+
+static void expect_placed(struct world *world, uint64_t index)
+{
+	const struct sim_workload *workload = &world->workloads[index];
+
+	if (!workload->placed_us)
+		world_violate(world, &workload->uid, "%s is not placed although there is room",
+			      workload->name);
+}
+
+/* The stewards run nothing, so that news of room has to come from elsewhere. */
+static void prepare_full(struct world *world)
+{
+	for (size_t i = 0; i < world->machine_count; i++)
+		world->machines[i].schedulable = !world->machines[i].steward;
+	world_boot_all(world);
+	world_action(world, START_MS, apply_big, 5);
+	world_action(world, START_MS + 1000, apply_big, 3);
+	/* By now it is tried every few minutes only. */
+	world_action(world, 200 * 1000, delete, 0);
+	world_action(world, 203 * 1000, expect_placed, 1);
+}
+
 static void prepare_loss(struct world *world)
 {
 	world_boot_all(world);
@@ -245,6 +272,7 @@ static const struct scenario scenarios[] = {
 	 prepare_placement},
 	{"one-machine", "a fabric of one runs its own work", 1, 1, 60000, prepare_one_machine},
 	{"uneven", "more replicas than machines", 7, 3, 30000, prepare_uneven},
+	{"full", "what fits nowhere is placed when room is told of", 10, 5, 230000, prepare_full},
 	{"loss", "messages are lost, late, doubled, and pods fail to start", 20, 5, 370000,
 	 prepare_loss},
 	{"one-way", "machines hear others who do not hear them", 12, 5, 450000, prepare_one_way},
