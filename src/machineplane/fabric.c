@@ -59,6 +59,8 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 
 	log_event(LOG_LEVEL_INFO, "member", "%s (%.16s) %s", name, node_id_text(&effect->to).text,
 		  words[effect->peer_state]);
+	if (effect->peer_state == MEMBER_ALIVE)
+		contacts_save(fabric);
 	backend_members_changed(fabric->backend);
 }
 
@@ -361,6 +363,7 @@ void fabric_become_member(struct fabric *fabric)
 	host_member(fabric->host);
 	for (size_t i = 0; i < options->bootstrap_count; i++)
 		node_bootstrap(fabric->node, clock_mono(), &options->bootstrap[i].addr);
+	contacts_dial(fabric);
 	keep_time(fabric);
 	fabric->hook = loop_hook_new(fabric->loop, carry_out_all, fabric);
 	log_event(LOG_LEVEL_INFO, "member-of", "%s of fabric %s: mesh %s, API %s:%u",

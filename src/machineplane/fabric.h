@@ -14,6 +14,7 @@
  *   join.c      asking to be let in
  *   admit.c     letting others in
  *   store.c     records on disk (LMDB), written off the loop
+ *   contacts.c  where members were last seen, for the next start
  *   host_link.c the other process: pods, capacity, images, logs
  *   backend.c   the REST gateway's questions, answered from the node
  *   logs.c      container logs from here and from other machines
@@ -128,6 +129,10 @@ void store_forget(struct store *store, const struct record_key *key);
 void store_flush(struct store *store);
 struct fabric_time_kept store_time(struct store *store);
 void store_keep_time(struct store *store, const struct fabric_time_kept *kept);
+
+/* contacts.c */
+void contacts_dial(struct fabric *fabric);
+void contacts_save(struct fabric *fabric);
 
 /* host_link.c */
 struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Contacts: where other members were last seen, in D/fabric/contacts, one "<id>@<ip>:<port>" a
+ * line.
+ *
+ * After a power cut of everything nobody is there to be told of the others: each machine dials
+ * whom it remembers.
+ */
+#include "machineplane/fabric.h"
+
+#include <string.h>
+
+#include "io/clock.h"
+#include "io/file.h"
+
+enum {
+	CONTACTS_MAX = 32, /* one that is up is enough; the rest is learned from it */
+	CONTACTS_FILE_MAX = CONTACTS_MAX * ADDR_PEER_TEXT_MAX,
+};
+
+static void contacts_path(const struct fabric *fabric, struct buf *out)
+{
+	buf_append_format(out, "%s/%s/contacts", fabric->settings.options.state_dir,
+			  CREDENTIALS_DIR);
+}
+
+void contacts_dial(struct fabric *fabric)
+{
+	struct buf path = {0}, content = {0};
+	struct addr_peer peer;
+	char *rest, *line;
+
+	contacts_path(fabric, &path);
+	if (file_read(buf_cstr(&path), CONTACTS_FILE_MAX, &content) == 0) {
+		(void)buf_cstr(&content);
+		rest = (char *)content.ptr;
+		while ((line = strsep(&rest, "\n")) != NULL)
+			if (addr_peer_parse(line, &peer))
+				node_bootstrap(fabric->node, clock_mono(), &peer.addr);
+	}
+	buf_deinit(&content);
+	buf_deinit(&path);
+}
+
+void contacts_save(struct fabric *fabric)
+{
+	struct buf path = {0}, content = {0};
+	struct overlay_peer peer;
+	size_t position = 0;
+	int result;
+
+	while (content.len + ADDR_PEER_TEXT_MAX <= CONTACTS_FILE_MAX &&
+	       overlay_next_peer(node_overlay(fabric->node), &position, &peer)) {
+		struct addr_peer contact = {.id = peer.member->id, .addr = peer.member->addr};
+
+		if (peer.state != MEMBER_LEFT && !addr_is_none(&contact.addr))
+			buf_append_format(&content, "%s\n", addr_peer_text(&contact).text);
+	}
+	contacts_path(fabric, &path);
+	result = content.len ? file_write(buf_cstr(&path), bytes_buf(&content), 0600) : 0;
+	if (result)
+		log_event(LOG_LEVEL_WARN, "contacts-not-written", "%s: %s", buf_cstr(&path),
+			  strerror(-result));
+	buf_deinit(&content);
+	buf_deinit(&path);
+}
