@@ -111,7 +111,7 @@ static int fresh(void *self, struct wall now, const struct node_signed *opened)
 	return 0;
 }
 
-static bool is_steward(void *self, const struct digest *leaf, const char *namespace)
+static bool is_steward(void *self, struct wall at, const struct digest *leaf, const char *namespace)
 {
 	struct sim_machine *machine = self;
 	const struct sim_machine *issuer = find_leaf(machine->world, leaf);

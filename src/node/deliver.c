@@ -183,6 +183,13 @@ static bool award_subject(struct node *node, struct mono now, const struct node_
 	return false;
 }
 
+bool node_signer_is_steward(const struct node *node, const struct node_signed *opened,
+			    const char *namespace)
+{
+	return node->config.trust.ops->is_steward(node->config.trust.self, opened->signed_at,
+						  &opened->leaf, namespace);
+}
+
 static void deliver_market(struct node *node, struct mono now, const struct node_signed *opened,
 			   const struct message *message, struct bytes envelope)
 {
@@ -200,8 +207,7 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 		node->award_envelope = envelope;
 	}
 	if (object) {
-		facts.steward = node->config.trust.ops->is_steward(
-			node->config.trust.self, &opened->leaf, object->namespace);
+		facts.steward = node_signer_is_steward(node, opened, object->namespace);
 		facts.deleted = node_is_deleted(node, &object->uid, object->namespace);
 	}
 	if (overlay_find(node->overlay, &opened->issuer, &peer))
@@ -221,8 +227,7 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 static void deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
 			     const struct disposal *disposal)
 {
-	bool steward = node->config.trust.ops->is_steward(node->config.trust.self, &opened->leaf,
-							  disposal->object.namespace);
+	bool steward = node_signer_is_steward(node, opened, disposal->object.namespace);
 	bool whole = uid_is_none(&disposal->pod_uid);
 
 	if (!steward) {
@@ -235,25 +240,36 @@ static void deliver_disposal(struct node *node, struct mono now, const struct no
 				disposal->object.namespace, disposal->grace_s);
 }
 
+/* A record's clock is that of its envelope, or a certificate that has run out could sign what looks
+ * new. It may be ahead by what clocks are allowed to differ. */
+static bool clocks_agree(const struct node_signed *opened, const struct record *record)
+{
+	int64_t written_ms = (int64_t)(record->version.hlc >> RECORDS_HLC_SHIFT), ahead_ms;
+
+	return !__builtin_sub_overflow(written_ms, opened->signed_at.ms, &ahead_ms) &&
+	       ahead_ms >= -NODE_RECORD_CLOCK_MS && ahead_ms <= NODE_RECORD_CLOCK_MS;
+}
+
 static void deliver_record(struct node *node, struct mono now, const struct node_id *from,
 			   const struct node_signed *opened, const struct record *record,
 			   struct bytes envelope)
 {
 	struct record_writer writer = {
 		.id = opened->issuer,
-		.steward = node->config.trust.ops->is_steward(
-			node->config.trust.self, &opened->leaf, record->object.namespace),
+		.steward = node_signer_is_steward(node, opened, record->object.namespace),
 	};
-	int outcome = records_receive(node->records, now, node_fabric_time(node, now), from,
-				      &writer, record, envelope);
+	int outcome = RECORDS_E_CLOCK;
 
+	if (clocks_agree(opened, record))
+		outcome = records_receive(node->records, now, node_fabric_time(node, now), from,
+					  &writer, record, envelope);
 	if (outcome == RECORDS_E_WRITER) {
 		node_count(node, NODE_COUNT_ROLE);
 		node_refuse(node, &opened->issuer, "it may not write that record");
 	} else if (outcome == RECORDS_E_CLOCK || outcome == RECORDS_E_FULL) {
 		node_count(node, NODE_COUNT_RECORD_REFUSED);
 		node_refuse(node, &opened->issuer,
-			    outcome == RECORDS_E_CLOCK ? "record written in the future"
+			    outcome == RECORDS_E_CLOCK ? "record with a wrong clock"
 						       : "no room for its records");
 	}
 }

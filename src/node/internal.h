@@ -105,6 +105,8 @@ void node_count(struct node *node, enum node_counter counter);
 void node_refuse(struct node *node, const struct node_id *from, const char *text);
 
 /* deliver.c */
+bool node_signer_is_steward(const struct node *node, const struct node_signed *opened,
+			    const char *namespace);
 void node_deliver(struct node *node, struct mono now, const struct node_id *from,
 		  struct bytes packet);
 void node_parked_expire(struct node *node, struct mono now);

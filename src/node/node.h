@@ -22,12 +22,13 @@
 #include "wire/presence.h"
 
 enum {
-	NODE_PARKED_MAX = 256,         /* envelopes that wait for their issuer's certificate */
-	NODE_PARKED_PER_PEER_MAX = 32, /* of them from one peer: nobody takes all places */
-	NODE_PARKED_MS = 3000,         /* then they are dropped and counted */
-	NODE_STOP_GRACE_S = 30,        /* Kubernetes' default where the manifest says nothing */
-	NODE_DISOWN_MS = 5000,         /* from the start: until then its host names what survived */
-	NODE_FACTS_MS = 1000, /* changed usage figures of our facts are published this often */
+	NODE_PARKED_MAX = 256,            /* envelopes that wait for their issuer's certificate */
+	NODE_PARKED_PER_PEER_MAX = 32,    /* of them from one peer: nobody takes all places */
+	NODE_PARKED_MS = 3000,            /* then they are dropped and counted */
+	NODE_RECORD_CLOCK_MS = 60 * 1000, /* a record's clock and its envelope's: twice 30 s */
+	NODE_STOP_GRACE_S = 30,           /* Kubernetes' default where the manifest says nothing */
+	NODE_DISOWN_MS = 5000, /* from the start: until then its host names what survived */
+	NODE_FACTS_MS = 1000,  /* changed usage figures of our facts are published this often */
 };
 
 enum node_result {

@@ -62,9 +62,10 @@ static int put_outcome(int outcome, const struct node_put *put)
 	return outcome > 0 ? NODE_E_CONFLICT : outcome;
 }
 
-static bool may_write(const struct node *node, const char *namespace)
+static bool may_write(const struct node *node, struct mono now, const char *namespace)
 {
-	return node->config.trust.ops->is_steward(node->config.trust.self, &node->config.leaf,
+	return node->config.trust.ops->is_steward(node->config.trust.self,
+						  node_fabric_time(node, now), &node->config.leaf,
 						  namespace);
 }
 
@@ -78,7 +79,7 @@ int node_put(struct node *node, struct mono now, const struct node_put *put, uin
 	const struct record_item *known = records_get(node->records, &record.key);
 	int outcome;
 
-	if (!may_write(node, put->object->namespace))
+	if (!may_write(node, now, put->object->namespace))
 		return NODE_E_ROLE;
 	if (known) /* its age decides between two objects of one name */
 		record.created_hlc = known->record.created_hlc ? known->record.created_hlc
@@ -121,7 +122,7 @@ int node_dispose(struct node *node, struct mono now, const struct object_ref *ob
 	};
 	int outcome;
 
-	if (!may_write(node, object->namespace))
+	if (!may_write(node, now, object->namespace))
 		return NODE_E_ROLE;
 	object_ref_copy(object, &record.object);
 	outcome = node_put_record(node, now, &record, UINT64_MAX, ret_token);
@@ -154,8 +155,7 @@ int node_restore(struct node *node, struct mono now, struct bytes envelope)
 	}
 	writer = (struct record_writer){
 		.id = opened.issuer,
-		.steward = node->config.trust.ops->is_steward(node->config.trust.self, &opened.leaf,
-							      message.record.object.namespace),
+		.steward = node_signer_is_steward(node, &opened, message.record.object.namespace),
 	};
 	outcome = records_restore(node->records, &message.record, envelope, &writer);
 	message_deinit(&message);

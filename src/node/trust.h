@@ -39,7 +39,11 @@ struct node_trust_ops {
 	/* Append the envelope of @payload, signed by this machine at fabric time @now. */
 	void (*seal)(void *self, struct wall now, struct bytes payload, struct buf *out);
 
-	/* Open @envelope: signature and issuer. On NODE_TRUST_E_LEAF ret->leaf is the missing one.
+	/*
+	 * Open @envelope: signature and issuer, whose certificate is judged at the time that the
+	 * envelope names: what is not of @now is refused by fresh(), and a stored record counts
+	 * as long as it was valid when it was written. On NODE_TRUST_E_LEAF ret->leaf is the
+	 * missing one.
 	 */
 	int (*open)(void *self, struct wall now, struct bytes envelope, struct node_signed *ret);
 
@@ -49,13 +53,14 @@ struct node_trust_ops {
 	 */
 	int (*fresh)(void *self, struct wall now, const struct node_signed *opened);
 
-	/* May the holder of @leaf act for @namespace? False for unknown leaves. */
-	bool (*is_steward)(void *self, const struct digest *leaf, const char *namespace);
+	/* Might the holder of @leaf act for @namespace at @at? False for unknown leaves. */
+	bool (*is_steward)(void *self, struct wall at, const struct digest *leaf,
+			   const char *namespace);
 
 	/* The chain under @leaf, our own included; false when we do not have it. */
 	bool (*leaf_get)(void *self, const struct digest *leaf, struct leaf *ret_leaf);
 
-	/* Verify and remember a chain that a peer sent. */
+	/* Verify and remember a chain that a peer sent; it may have expired since it signed. */
 	bool (*leaf_add)(void *self, struct wall now, const struct leaf *leaf);
 };
 

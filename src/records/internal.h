@@ -17,7 +17,6 @@
 enum {
 	RECORD_KINDS = RECORD_NODE + 1,
 	RECORD_KEY_LEN = 1 + 2 * UID_LEN,
-	RECORDS_HLC_SHIFT = 16,           /* clock = fabric ms << 16 | counter */
 	RECORDS_GONE_MS = 10 * 60 * 1000, /* a pod's end is remembered against late copies */
 	RECORDS_STRANGER_MS = 30 * 1000,  /* memory of a machine that never came up here */
 	RECORDS_SWEEP_MS = 60 * 1000,     /* between two looks for what has expired */

@@ -41,6 +41,7 @@ enum {
 	RECORDS_RESEND_MS = 150,            /* unacknowledged copies are sent again */
 	RECORDS_SYNC_MS = 5000,             /* anti-entropy with one random keeper */
 	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* SPEC: +-30 s */
+	RECORDS_HLC_SHIFT = 16,             /* hybrid clock = fabric ms << 16, and a counter */
 	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
 	RECORDS_COUNT_MAX = 200000,     /* per keeper, all kinds; beyond: refused and counted */
 	RECORDS_PER_WRITER_MAX = 20000, /* presences of one machine: a quota per peer */

@@ -109,7 +109,8 @@ static int trust_fresh(void *self, struct wall now, const struct node_signed *op
 	return 0;
 }
 
-static bool trust_is_steward(void *self, const struct digest *leaf, const char *namespace)
+static bool trust_is_steward(void *self, struct wall at, const struct digest *leaf,
+			     const char *namespace)
 {
 	struct world *world = world_of(self);
 
