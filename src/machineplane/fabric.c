@@ -294,7 +294,9 @@ static void make_node(struct fabric *fabric)
 		.trust = fabric_node_trust(fabric),
 	};
 
-	config.self.incarnation = (uint64_t)system.ms;
+	/* Above that of the life before, also when the system's clock was set back. */
+	config.self.incarnation =
+		(uint64_t)(system.ms > config.kept.last_ms ? system.ms : config.kept.last_ms);
 	fabric->node = node_new(&config, clock_mono());
 }
 

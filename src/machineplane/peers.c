@@ -198,12 +198,11 @@ static void opened(void *user, struct quic_conn *conn)
 		(void)map_remove(&peers->dialling, bytes_str(addr_text(&link->addr).text));
 	first = list_is_empty(&link->peer->links);
 	list_append(&link->peer->links, &link->in_peer);
-	if (!first)
-		return;
 	connected.id = leaf.key;
 	connected.steward = grant_has(&leaf.grant, ROLE_STEWARD);
-	log_event(LOG_LEVEL_INFO, "peer-connected", "%s at %s is connected", leaf.name,
-		  addr_text(&connected.addr).text);
+	if (first)
+		log_event(LOG_LEVEL_INFO, "peer-connected", "%s at %s is connected", leaf.name,
+			  addr_text(&connected.addr).text);
 	node_connected(fabric->node, clock_mono(), &connected);
 }
 
