@@ -28,6 +28,7 @@ def run(*command, check=True, **options):
     """Run a command to its end; its output is in the error when it fails."""
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
+    options.setdefault("timeout", 120)
     done = subprocess.run([str(part) for part in command], text=True, **options)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}: status {done.returncode}\n"
