@@ -3,13 +3,14 @@
  * R/host.sock: what the magik command asks of the host process. Only root may connect.
  *
  * One JSON object a line each way; a request is answered by any number of lines and one last, which
- * has "done":true or "error":
+ * has "done":true, and "error" with a sentence when it failed:
  *
  *   {"verb":"image-load","source":"/path/of/archive.tar","name":"optional"}
  *   {"verb":"image-load","source":"docker.io/library/nginx:1"}
- *   {"verb":"image-ls"}     ->
- * {"images":[{"name":...,"id":...,"bytes":...,"loaded":...}],"done":true}
- *   {"verb":"image-rm","name":...}
+ *       -> {"loaded":name} for each image of an archive, then {"image":the last name,"done":true}
+ *   {"verb":"image-ls"}
+ *       -> {"images":[{"name":...,"digest":...,"size":...,"loaded":...}],"done":true}
+ *   {"verb":"image-rm","source":name}
  *   {"verb":"drain"}        answered when the last pod is gone; the host process then ends
  */
 #include <fcntl.h>
@@ -116,7 +117,7 @@ static void client_say(struct client *client, json_t *line)
 
 static void client_fail(struct client *client, const struct err *err)
 {
-	client_say(client, json_pack("{s:s}", "error", err->text));
+	client_say(client, json_pack("{s:s,s:b}", "error", err->text, "done", 1));
 }
 
 /* A callback has come: the client may have left meanwhile. False: it is freed. */
@@ -162,8 +163,10 @@ static void load_next(struct client *client)
 	const struct archived_image *image;
 
 	if (client->archive_at == client->archive.count) {
+		client_say(client, json_pack("{s:s,s:b}", "image",
+					     client->archive.images[client->archive_at - 1].name,
+					     "done", 1));
 		image_archive_deinit(&client->archive);
-		client_say(client, json_pack("{s:b}", "done", 1));
 		return;
 	}
 	image = &client->archive.images[client->archive_at];
@@ -202,7 +205,7 @@ static void on_pulled(void *ctx, int r, const struct err *err)
 	if (r < 0)
 		client_fail(client, err);
 	else
-		client_say(client, json_pack("{s:s,s:b}", "loaded", client->source, "done", 1));
+		client_say(client, json_pack("{s:s,s:b}", "image", client->source, "done", 1));
 }
 
 static void image_load_verb(struct client *client, const json_t *request)
@@ -238,9 +241,9 @@ static void image_load_verb(struct client *client, const json_t *request)
 
 static void add_image(void *ctx, const struct image_entry *entry)
 {
-	(void)json_array_append_new(ctx, json_pack("{s:s,s:s,s:I,s:b}", "name", entry->name, "id",
-						   entry->id, "bytes", (json_int_t)entry->bytes,
-						   "loaded", entry->loaded));
+	(void)json_array_append_new(
+		ctx, json_pack("{s:s,s:s,s:I,s:b}", "name", entry->name, "digest", entry->id,
+			       "size", (json_int_t)entry->bytes, "loaded", entry->loaded));
 }
 
 static void image_ls_verb(struct client *client, const json_t *request)
@@ -276,7 +279,7 @@ static void remove_done(void *arg)
 
 static void image_rm_verb(struct client *client, const json_t *request)
 {
-	const char *name = json_string_value(json_object_get(request, "name"));
+	const char *name = json_string_value(json_object_get(request, "source"));
 	struct image_ref ref;
 	struct err err;
 

@@ -395,9 +395,9 @@ def test_images_are_listed_and_removed(host):
     assert [image["name"] for image in images] == ["localhost/busybox:1"]
     uid = host.run_pod({"containers": [container()]})
     host.until_phase(uid, "Running")
-    assert "in use" in host.control(verb="image-rm", name="localhost/busybox:1")["error"]
+    assert "in use" in host.control(verb="image-rm", source="localhost/busybox:1")["error"]
     host.stop_pod(uid, 0)
-    assert host.control(verb="image-rm", name="localhost/busybox:1")["done"]
+    assert host.control(verb="image-rm", source="localhost/busybox:1")["done"]
     assert host.control(verb="image-ls")["images"] == []
     assert os.listdir(host.state / "images" / "layers") == []
     assert os.listdir(host.state / "images" / "blobs" / "sha256") == []
