@@ -181,10 +181,10 @@ static void quic_counters(struct fabric *fabric, api_counter_fn *each, void *arg
 		 stats->handshakes_accepted},
 		{"magik_quic_handshakes_dialled_total", "handshakes", "counter",
 		 stats->handshakes_dialled},
-		{"magik_quic_refused_by_us_total", "certificates we refused", "counter",
+		{"magik_quic_handshakes_refused_total", "certificates we refused", "counter",
 		 stats->refused_by_us},
-		{"magik_quic_refused_by_peer_total", "our certificate was refused", "counter",
-		 stats->refused_by_peer},
+		{"magik_quic_handshakes_refused_by_peer_total", "our certificate was refused",
+		 "counter", stats->refused_by_peer},
 		{"magik_quic_guarded_total", "hostile packets turned away", "counter",
 		 stats->guard_hello + stats->guard_early + stats->guard_glitch},
 	};
