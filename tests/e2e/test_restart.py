@@ -16,6 +16,7 @@ def alone(new_fabric):
     fabric.first.load("nginx")
     fabric.apply(manifests.deployment("web", 2, image="magik.local/nginx:demo"))
     fabric.wait_pods(2)
+    eventually("both servers run", lambda: len(servers(fabric.first)) == 2)
     return fabric
 
 
