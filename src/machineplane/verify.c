@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machineplane/verify.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "identity/envelope.h"
 #include "identity/sha256.h"
+#include "io/clock.h"
 #include "io/entropy.h"
 #include "wire/message.h"
 
 void verifier_init(struct verifier *verifier, const struct node_id root[CERT_FAMILY_COUNT])
 {
+	*verifier = (struct verifier){.ready = true};
 	trust_init(&verifier->trust, root, TRUST_CACHE_DEFAULT, entropy_u64());
-	verifier->ready = true;
 }
 
 void verifier_deinit(struct verifier *verifier)
@@ -21,14 +24,40 @@ void verifier_deinit(struct verifier *verifier)
 	verifier->ready = false;
 }
 
-/*
- * The host process follows no clock of the fabric: a certificate counts as valid from its issue on,
- * and what is expired is refused by the fabric process and by every peer before it comes here.
- */
-static const struct trust_query query = {.purpose = TRUST_MESH, .now_is_floor = true};
+/* Fabric time is not before what this returns. */
+static struct wall time_floor(const struct verifier *verifier)
+{
+	struct wall floor = verifier->latest;
 
+	if (floor.ms)
+		floor.ms += (clock_mono().us - verifier->latest_seen.us) / US_PER_MS;
+	return floor;
+}
+
+/* The time to judge by: the envelope's own, unless more has passed already. */
+static struct trust_query query_for(const struct verifier *verifier, struct wall at)
+{
+	struct trust_query query = {.purpose = TRUST_MESH, .now = at, .now_is_floor = true};
+	struct wall floor = time_floor(verifier);
+
+	if (query.now.ms < floor.ms)
+		query.now = floor;
+	return query;
+}
+
+static void learn_time(struct verifier *verifier, struct wall at)
+{
+	if (at.ms <= time_floor(verifier).ms)
+		return;
+	verifier->latest = at;
+	verifier->latest_seen = clock_mono();
+}
+
+/* Sound chains are remembered; their time is judged when an envelope is opened. */
 static void learn_chains(struct verifier *verifier, const struct host_award *award)
 {
+	struct trust_query query = query_for(verifier, (struct wall){0});
+
 	for (size_t i = 0; i < award->chain_count; i++) {
 		struct chain chain;
 
@@ -37,23 +66,38 @@ static void learn_chains(struct verifier *verifier, const struct host_award *awa
 	}
 }
 
-/* Open an envelope that must contain a message of @type. */
+/* An envelope of ours that verified. */
+struct opened {
+	struct cert issuer;
+	struct wall at;
+	struct message message;
+};
+
+/* Open an envelope that must contain a message of @type; @ret is to be deinitialised in any case.
+ */
 static int open_message(struct verifier *verifier, struct bytes bytes, enum message_type type,
-			struct cert *ret_issuer, struct message *ret_message, struct err *err)
+			struct opened *ret, struct err *err)
 {
 	const struct cert *leaf;
+	struct trust_query query;
 	struct envelope envelope;
 	const char *what = message_type_name(type);
 
-	if (envelope_open(bytes, &verifier->trust, &query, &envelope, &leaf, err) != 0)
-		return err_set(err, -EACCES, "the %s's signature does not verify", what);
-	*ret_issuer = *leaf;
-	if (message_decode(envelope.payload, ret_message) != 0)
+	*ret = (struct opened){0};
+	if (envelope_parse(bytes, &envelope) != 0)
+		return err_set(err, -EACCES, "the %s is no envelope", what);
+	query = query_for(verifier, envelope.at);
+	if (envelope_open(bytes, &verifier->trust, &query, &envelope, &leaf, err) != 0) {
+		(void)err_prefix(err, "the %s does not verify", what);
+		return -EACCES;
+	}
+	ret->issuer = *leaf;
+	ret->at = envelope.at;
+	if (message_decode(envelope.payload, &ret->message) != 0)
 		return err_set(err, -EACCES, "the %s is malformed", what);
-	if (ret_message->type == type)
-		return 0;
-	message_deinit(ret_message);
-	return err_set(err, -EACCES, "not a %s", what);
+	if (ret->message.type != type)
+		return err_set(err, -EACCES, "not a %s", what);
+	return 0;
 }
 
 static bool assigns(const struct award *award, const struct host_award *asked)
@@ -68,47 +112,53 @@ static bool assigns(const struct award *award, const struct host_award *asked)
 	return false;
 }
 
-static int check(const struct host_award *asked, const struct cert *issuer,
-		 const struct award *award, const struct cert *owner, const struct tender *tender,
-		 struct err *err)
+static const char *misfit(const struct host_award *asked, const struct opened *awarded,
+			  const struct opened *tendered)
 {
+	const struct award *award = &awarded->message.award;
+	const struct tender *tender = &tendered->message.tender;
 	struct digest manifest = sha256(asked->manifest);
-	const char *wrong = NULL;
 
-	if (!node_id_equal(&issuer->key, &owner->key))
-		wrong = "award and tender are of different machines";
-	else if (!digest_equal(&award->tender_id, &tender->id) ||
-		 !bytes_equal(bytes_buf(&award->tender_envelope), asked->tender))
-		wrong = "the award answers another tender";
-	else if (!node_id_equal(&award->winner, &asked->node))
-		wrong = "the award is for another machine";
-	else if (!digest_equal(&manifest, &tender->manifest_digest))
-		wrong = "the manifest is not the one that was announced";
-	else if (!assigns(award, asked))
-		wrong = "the award does not name this pod";
-	else if (!uid_equal(&tender->object.uid, &asked->workload_uid) ||
-		 strcmp(tender->object.namespace, asked->namespace) != 0)
-		wrong = "the manifest is of another workload";
-	else if (!grant_stewards(&issuer->grant, bytes_str(tender->object.namespace)))
-		wrong = "the owner is no steward of the namespace";
-	return wrong ? err_set(err, -EACCES, "%s", wrong) : 0;
+	if (!node_id_equal(&awarded->issuer.key, &tendered->issuer.key))
+		return "award and tender are of different machines";
+	if (!digest_equal(&award->tender_id, &tender->id) ||
+	    !bytes_equal(bytes_buf(&award->tender_envelope), asked->tender))
+		return "the award answers another tender";
+	if (!node_id_equal(&award->winner, &asked->node))
+		return "the award is for another machine";
+	if (!digest_equal(&manifest, &tender->manifest_digest))
+		return "the manifest is not the one that was announced";
+	if (!assigns(award, asked))
+		return "the award does not name this pod";
+	if (!uid_equal(&tender->object.uid, &asked->workload_uid) ||
+	    strcmp(tender->object.namespace, asked->namespace) != 0)
+		return "the manifest is of another workload";
+	if (!grant_stewards(&awarded->issuer.grant, bytes_str(tender->object.namespace)))
+		return "the owner is no steward of the namespace";
+	return NULL;
 }
 
 int verifier_award(void *ctx, const struct host_award *asked, struct err *err)
 {
 	struct verifier *verifier = ctx;
-	struct message award = {0}, tender = {0};
-	struct cert issuer, owner;
+	struct opened *award = mem_new(struct opened), *tender = mem_new(struct opened);
+	const char *wrong;
 	int result;
 
 	learn_chains(verifier, asked);
-	result = open_message(verifier, asked->award, MESSAGE_AWARD, &issuer, &award, err);
+	result = open_message(verifier, asked->award, MESSAGE_AWARD, award, err);
 	if (result == 0)
-		result =
-			open_message(verifier, asked->tender, MESSAGE_TENDER, &owner, &tender, err);
-	if (result == 0)
-		result = check(asked, &issuer, &award.award, &owner, &tender.tender, err);
-	message_deinit(&award);
-	message_deinit(&tender);
+		result = open_message(verifier, asked->tender, MESSAGE_TENDER, tender, err);
+	if (result == 0) {
+		wrong = misfit(asked, award, tender);
+		if (wrong)
+			result = err_set(err, -EACCES, "%s", wrong);
+		else
+			learn_time(verifier, award->at);
+	}
+	message_deinit(&award->message);
+	message_deinit(&tender->message);
+	free(award);
+	free(tender);
 	return result;
 }

@@ -6,6 +6,12 @@
  * manifest belong together and that this machine and this pod are the ones meant are all checked
  * again from the signed bytes. What it cannot know is whether this machine made the bid; that is
  * the fabric process's to refuse, and breaking it cannot place anything that no steward signed.
+ *
+ * Time: the host process follows no clock of the fabric, and this machine's own may be a year off.
+ * An award's chain is judged at the time that its envelope names, or later: fabric time is at least
+ * what the latest award that verified named, plus what the monotonic clock has counted since. So a
+ * certificate that ran out while this process lives is refused whatever the fabric process says;
+ * only who breaks it before the first award of a life can put in one that was signed in time.
  */
 #pragma once
 
@@ -15,10 +21,13 @@
 struct verifier {
 	struct trust trust;
 	bool ready;
+	struct wall latest;      /* named by an award that verified; 0: none yet */
+	struct mono latest_seen; /* when that was */
 };
 
 void verifier_init(struct verifier *verifier, const struct node_id root[CERT_FAMILY_COUNT]);
 void verifier_deinit(struct verifier *verifier);
 
-/* 0, or -EACCES with a sentence. The shape of host_hooks.verify_award. */
+/* 0, or -EACCES with a sentence. The shape of host_hooks.verify_award. Reads the monotonic clock.
+ */
 _must_use_ int verifier_award(void *verifier, const struct host_award *award, struct err *err);
