@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "io/clock.h"
+#include "io/entropy.h"
 #include "io/log.h"
 #include "machineplane/host_core.h"
 #include "runtime/files.h"
@@ -246,6 +247,7 @@ static void host_deinit(struct host *host)
 	host->images = image_store_free(host->images);
 	policy_deinit(&host->policy);
 	buf_deinit(&host->seccomp);
+	map_deinit(&host->stopped);
 	free(host->agent);
 }
 
@@ -256,6 +258,7 @@ static int serve(const struct host_config *config, struct err *err)
 
 	host->config = config;
 	list_init(&host->logs);
+	map_init(&host->stopped, entropy_u64());
 	r = host_init(host, err);
 	if (r == 0) {
 		pods_recover(host->pods);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/map.h"
 #include "io/loop.h"
 #include "ipc/link.h"
 #include "machineplane/host.h"
@@ -59,6 +60,7 @@ struct host {
 	int64_t fabric_delay_ms;
 	bool node_known;
 	struct node_id node;
+	struct map stopped; /* pod uids that were told to stop, in this process's life */
 	struct list logs;
 	struct host_control *control;
 	struct loop_signal *signals[2];

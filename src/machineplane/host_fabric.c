@@ -23,6 +23,8 @@ enum {
 	/* A process that has run for so long did not fail at start. */
 	DELAY_RESET_MS = 30000,
 	CHAINS_MAX = 16,
+	/* Pod uids remembered as stopped; some 100 bytes each. */
+	STOPPED_MAX = 65536,
 };
 
 static char *borrow(const char *text)
@@ -347,6 +349,9 @@ static void on_pod_start(struct host *host, const Magik__Ipc__PodStart *start)
 	const char *reason = "AwardRefused";
 	int r = verify(host, start, &pod.uid, &err);
 
+	/* Whoever holds an old award cannot bring back what was told to go. */
+	if (r == 0 && map_get(&host->stopped, bytes_of(pod.uid.byte, UID_LEN)))
+		r = err_set(&err, -EACCES, "that pod has been stopped here");
 	if (r == 0 && !host->engine_works)
 		r = err_set(&err, -EOPNOTSUPP, "engine %s does not work here: %.180s",
 			    host->engine->ops->name, host->engine_reason);
@@ -368,6 +373,8 @@ static void on_pod_stop(struct host *host, const Magik__Ipc__PodStop *stop)
 
 	if (!uid_parse(stop->pod_uid, &uid))
 		return;
+	if (host->stopped.count < STOPPED_MAX)
+		(void)map_put(&host->stopped, bytes_of(uid.byte, UID_LEN), host);
 	log_event(LOG_LEVEL_INFO, "pod-stop", "pod %s: %s", stop->pod_uid, stop->reason);
 	if (pods_stop(host->pods, &uid, stop->grace_s) == -ENOENT)
 		send_gone(host, stop->pod_uid, "", "");

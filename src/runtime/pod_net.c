@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,7 +97,7 @@ static int open_inside(int netns, struct mnl_socket **ret_socket)
 	r = netlink_open(ret_socket);
 	/* A thread lost in a pod's namespace would do all further work there. */
 	if (setns(own, CLONE_NEWNET) < 0)
-		assert(!"cannot return to the machine's network namespace");
+		abort();
 	(void)close(own);
 	return r;
 }
@@ -145,7 +146,7 @@ static int configure_machine(struct mnl_socket *outside, const char *link, const
 
 int pod_net_create(const struct uid *pod_uid, int netns, struct pod_net *ret_net, struct err *err)
 {
-	struct mnl_socket *outside, *inside;
+	struct mnl_socket *outside, *inside = NULL;
 	struct pod_net net = pod_net_plan(pod_uid, 0);
 	bool has_ip6 = false;
 	unsigned attempt = 0;

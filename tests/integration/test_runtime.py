@@ -64,8 +64,8 @@ class Host:
     def send(self, **message):
         self.socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def run_pod(self, spec, name="web-0"):
-        uid = str(uuid.uuid4())
+    def run_pod(self, spec, name="web-0", uid=None):
+        uid = uid or str(uuid.uuid4())
         self.started.append(uid)
         spec.setdefault("terminationGracePeriodSeconds", 1)
         manifest = {"apiVersion": "v1", "kind": "Pod", "spec": spec,
@@ -314,6 +314,16 @@ def test_what_cannot_be_kept_is_refused_with_a_reason(host):
         uid = host.run_pod(spec)
         pod = host.until_phase(uid, "Gone")
         assert word in pod["message"], pod
+    assert remains(host) == []
+
+
+def test_a_stopped_pod_is_not_brought_back_by_its_old_award(host):
+    uid = host.run_pod({"containers": [container()]})
+    host.until_phase(uid, "Running")
+    host.stop_pod(uid, 0)
+    host.pods.clear()
+    assert host.run_pod({"containers": [container()]}, uid=uid) == uid
+    assert "stopped here" in host.until_phase(uid, "Gone")["message"]
     assert remains(host) == []
 
 
