@@ -335,7 +335,7 @@ static void backend_put(void *self, const struct api_put *put, api_done_fn *done
 
 static uint32_t grace_of(int64_t grace_s)
 {
-	return grace_s < 0 || grace_s > UINT32_MAX ? NODE_STOP_GRACE_S : (uint32_t)grace_s;
+	return grace_s < 0 || grace_s > UINT32_MAX ? NODE_GRACE_OF_MANIFEST : (uint32_t)grace_s;
 }
 
 static void backend_dispose(void *self, const struct api_dispose *dispose, api_done_fn *done,

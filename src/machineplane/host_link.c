@@ -466,7 +466,7 @@ void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grac
 
 	magik__ipc__pod_stop__init(&stop);
 	stop.pod_uid = uid.text;
-	stop.grace_s = grace_s;
+	stop.grace_s = grace_s == NODE_GRACE_OF_MANIFEST ? -1 : (int64_t)grace_s;
 	stop.reason = text;
 	if (host->link)
 		(void)ipc_link_send(host->link, IPC_POD_STOP, &stop.base, -1);

@@ -40,6 +40,7 @@ struct local_pod {
 	struct buf written; /* the presence as last published */
 	bool deployed;      /* the market has been told */
 	bool stopping;
+	uint32_t stop_grace_s; /* while it is stopping */
 };
 
 /* An envelope whose issuer's certificate has been asked for. */

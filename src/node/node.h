@@ -26,10 +26,12 @@ enum {
 	NODE_PARKED_PER_PEER_MAX = 32,    /* of them from one peer: nobody takes all places */
 	NODE_PARKED_MS = 3000,            /* then they are dropped and counted */
 	NODE_RECORD_CLOCK_MS = 60 * 1000, /* a record's clock and its envelope's: twice 30 s */
-	NODE_STOP_GRACE_S = 30,           /* Kubernetes' default where the manifest says nothing */
 	NODE_DISOWN_MS = 5000, /* from the start: until then its host names what survived */
 	NODE_FACTS_MS = 1000,  /* changed usage figures of our facts are published this often */
 };
+
+/* A grace in seconds that means what the pod's manifest says. */
+#define NODE_GRACE_OF_MANIFEST UINT32_MAX
 
 enum node_result {
 	_NODE_E_OK,

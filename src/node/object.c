@@ -178,7 +178,7 @@ static void remove_clash(struct node *node, struct mono now, const struct object
 	uint64_t token;
 
 	if (node_id_equal(&controller, &node->config.self.id))
-		(void)!node_dispose(node, now, object, &none, NODE_STOP_GRACE_S, &token);
+		(void)!node_dispose(node, now, object, &none, NODE_GRACE_OF_MANIFEST, &token);
 }
 
 static void record_changed(struct node *node, const struct record *record,
@@ -196,7 +196,7 @@ static void record_changed(struct node *node, const struct record *record,
 	}
 	if (record->key.kind == RECORD_TOMBSTONE) /* by the copy: stopping writes records */
 		node_pods_stop_matching(node, &queued->record.key.uid,
-					queued->record.object.namespace, NODE_STOP_GRACE_S);
+					queued->record.object.namespace, NODE_GRACE_OF_MANIFEST);
 }
 
 static void records_effect_apply(struct node *node, struct mono now,

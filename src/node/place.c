@@ -218,7 +218,7 @@ static void stop_surplus(struct node *node, struct mono now, const struct contro
 	uint64_t token;
 
 	if (workload)
-		(void)!node_dispose(node, now, &workload->object, &pod_uid, NODE_STOP_GRACE_S,
+		(void)!node_dispose(node, now, &workload->object, &pod_uid, NODE_GRACE_OF_MANIFEST,
 				    &token);
 }
 

@@ -125,9 +125,11 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 	struct local_pod *pod = map_get(&node->pods, uid_bytes(pod_uid));
 	struct queued_effect *queued;
 
-	if (!pod || pod->stopping)
+	/* Whoever asks again may only be less patient. */
+	if (!pod || (pod->stopping && grace_s >= pod->stop_grace_s))
 		return;
 	pod->stopping = true;
+	pod->stop_grace_s = grace_s;
 	pod->presence.terminating = true;
 	pod->presence.ready = false;
 	presence_publish(node, node->last, pod);
@@ -237,7 +239,7 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	presence_publish(node, now, pod);
 	if (node_is_deleted(node, &presence->object.uid, presence->object.namespace) ||
 	    node_is_deleted(node, &presence->pod_uid, presence->object.namespace))
-		node_pod_stop(node, &presence->pod_uid, NODE_STOP_GRACE_S,
+		node_pod_stop(node, &presence->pod_uid, NODE_GRACE_OF_MANIFEST,
 			      "deleted while it was not watched");
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);

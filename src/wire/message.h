@@ -201,7 +201,7 @@ struct event {
 struct disposal {
 	struct object_ref object;
 	struct uid pod_uid; /* none: the whole workload */
-	uint32_t grace_s;
+	uint32_t grace_s;   /* UINT32_MAX: as the manifest says */
 };
 
 enum record_kind {

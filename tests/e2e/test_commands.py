@@ -65,12 +65,12 @@ def test_images_are_loaded_listed_and_removed(fabric):
 
 
 def test_a_damaged_image_is_refused(fabric, tmp_path):
-    with open(image("busybox"), "rb") as file:
+    with open(image("nginx"), "rb") as file:
         data = bytearray(file.read())
     data[len(data) // 2] ^= 0xFF
     path = tmp_path / "damaged.oci.tar"
     path.write_bytes(data)
-    machine = fabric.machines[3]
+    machine = fabric.machines[3]  # what a machine has already is not read again
     done = machine.magik("image", "load", path, check=False)
     assert done.returncode != 0 and done.stderr.strip()
 

@@ -25,8 +25,9 @@ def phase(fabric, name):
 
 def logs_with(fabric, name, text):
     def read():
-        log = fabric.api(f"/api/v1/namespaces/default/pods/{name}/log").body.decode()
-        return log if text in log else None
+        answer = fabric.api(f"/api/v1/namespaces/default/pods/{name}/log")
+        log = answer.body.decode()
+        return log if answer.status == 200 and text in log else None
     return eventually(f"the log of {name} says {text!r}", read)
 
 
