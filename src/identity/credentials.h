@@ -16,6 +16,8 @@
  *	    admit-api.key .pem
  *	D/root/                  owned by root, mode 0700; only where a fabric was made
  *	    machine.key workload.key api.key
+ *	    root-machine.pem root-workload.pem root-api.pem
+ *	    trust                the root keys this machine believes, also where it joined
  *	D/admin.kubeconfig       mode 0600; only where a fabric was made
  *	D/run                    symbolic link to the run directory
  *

@@ -13,6 +13,7 @@
 #include "identity/join.h"
 #include "io/clock.h"
 #include "io/entropy.h"
+#include "machineplane/state.h"
 
 enum {
 	ADMIT_WAITING_MAX = 64, /* joiners whose certificates are being signed */
@@ -120,6 +121,7 @@ void admit_serve(struct fabric *fabric, struct quic_conn *conn, struct bytes byt
 	struct chain shown = {0};
 	struct joiner *joiner = mem_new(struct joiner), **place;
 	struct cert leaf;
+	struct buf asked = {0};
 	struct err err = {0};
 	size_t count = quic_conn_peer_chain(conn, &certs);
 	int outcome;
@@ -144,8 +146,9 @@ void admit_serve(struct fabric *fabric, struct quic_conn *conn, struct bytes byt
 	}
 	*place = joiner;
 	quic_conn_set_user(conn, NULL);
-	host_ask_issue(fabric->host, joiner->number,
-		       bytes_of(joiner->request.admit, sizeof(joiner->request.admit)));
+	state_request_build(query.now, joiner->request.admit, &asked);
+	host_ask_issue(fabric->host, joiner->number, bytes_buf(&asked));
+	buf_deinit(&asked);
 }
 
 void admit_issued(struct fabric *fabric, uint64_t number, int status, const char *error,

@@ -21,6 +21,11 @@ enum {
 	STATE_COUNT_MAX = 16,
 };
 
+/* In D/fabric like all certificates, and in D/root with their keys: what the fabric process can
+ * write is not read when the roots sign. */
+static const char *const root_cert_names[CERT_FAMILY_COUNT] = {"root-machine.pem",
+							       "root-workload.pem", "root-api.pem"};
+
 static char *path_of(const char *dir, const char *below, const char *name)
 {
 	struct buf path = {0};
@@ -72,6 +77,19 @@ static int write_files(const char *dir, const char *below, struct credentials_fi
 	for (size_t i = 0; result == 0 && i < files->count; i++)
 		result = write_one(dir, below, &files->file[i], uid, err);
 	credentials_files_deinit(files);
+	return result;
+}
+
+/* Those of @files that are roots' certificates, beside their keys. */
+static int write_root_certs(const char *dir, const struct credentials_files *files, struct err *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < files->count; i++)
+		for (size_t k = 0; result == 0 && k < CERT_FAMILY_COUNT; k++)
+			if (strcmp(files->file[i].name, root_cert_names[k]) == 0)
+				result = write_one(dir, CREDENTIALS_ROOT_DIR, &files->file[i], 0,
+						   err);
 	return result;
 }
 
@@ -168,7 +186,11 @@ static int make_fabric(const struct options *options, struct state *state, struc
 		result = write_kubeconfig(options, made, err);
 	if (result == 0) {
 		credentials_save(&made->credentials, files);
-		result = write_files(dir, CREDENTIALS_DIR, files, STATE_FABRIC_UID, err);
+		result = write_root_certs(dir, files, err);
+		if (result)
+			credentials_files_deinit(files);
+		else
+			result = write_files(dir, CREDENTIALS_DIR, files, STATE_FABRIC_UID, err);
 	}
 	state->made = result == 0;
 	fabric_made_deinit(made);
@@ -195,21 +217,28 @@ static int pin_token(const struct options *options, struct state *state, struct 
 	return result;
 }
 
-/* A new identity at each start: what was there before is forgotten. */
+static void forget_one(const char *dir, const char *below, const char *name)
+{
+	char *path = path_of(dir, below, name);
+
+	(void)unlink(path);
+	free(path);
+}
+
+/* A new identity at each start: what was there before is forgotten, and the old fabric's records
+ * with it. */
 static void forget(const char *dir)
 {
-	for (size_t i = 0; credentials_names[i]; i++) {
-		char *path = path_of(dir, CREDENTIALS_DIR, credentials_names[i]);
-
-		(void)unlink(path);
-		free(path);
-	}
-	for (size_t i = 0; root_keys_names[i]; i++) {
-		char *path = path_of(dir, CREDENTIALS_ROOT_DIR, root_keys_names[i]);
-
-		(void)unlink(path);
-		free(path);
-	}
+	for (size_t i = 0; credentials_names[i]; i++)
+		forget_one(dir, CREDENTIALS_DIR, credentials_names[i]);
+	for (size_t i = 0; root_keys_names[i]; i++)
+		forget_one(dir, CREDENTIALS_ROOT_DIR, root_keys_names[i]);
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		forget_one(dir, CREDENTIALS_ROOT_DIR, root_cert_names[i]);
+	forget_one(dir, CREDENTIALS_ROOT_DIR, "trust");
+	forget_one(dir, CREDENTIALS_ROOT_DIR, "admitters");
+	forget_one(dir, CREDENTIALS_DIR, "records/data.mdb");
+	forget_one(dir, CREDENTIALS_DIR, "records/lock.mdb");
 }
 
 static int link_run_dir(const struct options *options, struct err *err)
@@ -303,8 +332,6 @@ static int load_file(const char *dir, const char *below, const char *name,
 static int load_roots(const char *dir, struct root_keys *roots, struct buf certs[CERT_FAMILY_COUNT],
 		      struct err *err)
 {
-	static const char *const cert_names[CERT_FAMILY_COUNT] = {
-		"root-machine.pem", "root-workload.pem", "root-api.pem"};
 	struct credentials_files *files = mem_new(struct credentials_files);
 	int result = 0;
 
@@ -314,7 +341,7 @@ static int load_roots(const char *dir, struct root_keys *roots, struct buf certs
 	credentials_files_deinit(files);
 	for (size_t i = 0; result == 0 && i < CERT_FAMILY_COUNT; i++) {
 		struct buf pem = {0};
-		char *path = path_of(dir, CREDENTIALS_DIR, cert_names[i]);
+		char *path = path_of(dir, CREDENTIALS_ROOT_DIR, root_cert_names[i]);
 
 		result = file_read(path, CREDENTIALS_FILE_LEN_MAX, &pem);
 		if (result == 0 && !chain_from_pem(bytes_buf(&pem), &certs[i]))
@@ -328,41 +355,77 @@ static int load_roots(const char *dir, struct root_keys *roots, struct buf certs
 	return result;
 }
 
-static int issue(const char *dir, const struct node_id admit[CERT_FAMILY_COUNT],
+/* The time to date certificates with: see state.h. */
+static int issue_time(int64_t asked_ms, const struct buf *root_der, struct wall *ret_now,
+		      struct err *err)
+{
+	struct wall own = clock_wall();
+	struct cert root;
+	int64_t latest_ms;
+
+	if (cert_parse(bytes_buf(root_der), &root, err) != 0)
+		return -EBADMSG;
+	latest_ms = (own.ms > root.not_before.ms ? own.ms : root.not_before.ms) + STATE_AHEAD_MS;
+	ret_now->ms = asked_ms < root.not_before.ms ? root.not_before.ms
+		      : asked_ms > latest_ms        ? latest_ms
+						    : asked_ms;
+	return 0;
+}
+
+static int sign_intermediates(const struct join_roots *roots,
+			      const struct node_id admit[CERT_FAMILY_COUNT], struct buf *ret_certs,
+			      struct err *err)
+{
+	struct join_intermediates made = {0};
+	int result = join_issue_intermediates(roots, admit, &made, err);
+
+	for (size_t i = 0; result == 0 && i < CERT_FAMILY_COUNT; i++)
+		buf_append_bytes(ret_certs, bytes_buf(&made.cert[i]));
+	join_intermediates_deinit(&made);
+	return result > 0 ? -EACCES : result;
+}
+
+static int issue(const char *dir, int64_t now_ms, const struct node_id admit[CERT_FAMILY_COUNT],
 		 struct buf *ret_certs, struct err *err)
 {
 	struct root_keys keys = {0};
 	struct buf certs[CERT_FAMILY_COUNT] = {0};
-	struct join_roots roots = {.keys = &keys, .now = clock_wall()};
-	struct join_intermediates made = {0};
+	struct join_roots roots = {.keys = &keys};
 	int result = load_roots(dir, &keys, certs, err);
 
 	entropy_fill(roots.serials, sizeof(roots.serials));
 	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
 		roots.cert[i] = bytes_buf(&certs[i]);
 	if (result == 0)
+		result = issue_time(now_ms, &certs[CERT_FAMILY_MACHINE - 1], &roots.now, err);
+	if (result == 0)
 		result = count_admitter(dir, err);
 	if (result == 0)
-		result = join_issue_intermediates(&roots, admit, &made, err);
-	if (result == 0)
-		for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
-			buf_append_bytes(ret_certs, bytes_buf(&made.cert[i]));
-	join_intermediates_deinit(&made);
+		result = sign_intermediates(&roots, admit, ret_certs, err);
 	root_keys_wipe(&keys);
 	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
 		buf_deinit(&certs[i]);
-	return result > 0 ? -EACCES : result;
+	return result;
+}
+
+void state_request_build(struct wall now, const struct node_id admit[CERT_FAMILY_COUNT],
+			 struct buf *out)
+{
+	buf_append(out, &now.ms, sizeof(now.ms));
+	buf_append(out, admit, CERT_FAMILY_COUNT * sizeof(*admit));
 }
 
 int state_issue_admitter(const char *state_dir, struct bytes request, struct buf *ret_certs,
 			 struct err *err)
 {
 	struct node_id admit[CERT_FAMILY_COUNT];
+	int64_t now_ms;
 
-	if (request.len != sizeof(admit))
+	if (request.len != STATE_REQUEST_LEN)
 		return err_set(err, -EBADMSG, "malformed request for intermediates");
 	if (!exists(state_dir, CREDENTIALS_ROOT_DIR, "machine.key"))
 		return err_set(err, -EACCES, "the fabric's roots are not on this machine");
-	memcpy(admit, request.ptr, sizeof(admit));
-	return issue(state_dir, admit, ret_certs, err);
+	memcpy(&now_ms, request.ptr, sizeof(now_ms));
+	memcpy(admit, request.ptr + sizeof(now_ms), sizeof(admit));
+	return issue(state_dir, now_ms, admit, ret_certs, err);
 }

@@ -17,13 +17,17 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "identity/cert.h"
+#include "identity/issue.h"
 #include "machineplane/options.h"
 
 enum {
 	/* The unprivileged process's user: inside the range that systemd keeps for users
 	 * without an entry in /etc/passwd, so it collides with nobody's files. */
 	STATE_FABRIC_UID = 61337,
+	STATE_REQUEST_LEN = 8 + CERT_FAMILY_COUNT * ID_LEN,
 };
+
+#define STATE_AHEAD_MS (2 * 365 * CERT_DAY_MS)
 
 struct state {
 	struct node_id root[CERT_FAMILY_COUNT];
@@ -36,9 +40,18 @@ struct state {
 _must_use_ int state_prepare(const struct options *options, struct state *ret_state,
 			     struct err *err);
 
+/* What the fabric process asks the roots for, appended to @out: fabric time, and the new admitter's
+ * public keys. */
+void state_request_build(struct wall now, const struct node_id admit[CERT_FAMILY_COUNT],
+			 struct buf *out);
+
 /*
- * Certificates that the roots sign for a new admitter (@request: three public keys by family):
- * -EACCES where there are no roots, or JOIN_ADMITTERS_FREE have been made already.
+ * Certificates that the roots sign for a new admitter (@request as above): -EACCES where there are
+ * no roots, or JOIN_ADMITTERS_FREE have been made already.
+ *
+ * They are dated by the fabric's time as the request has it, for this machine's clock may be a year
+ * off; but not before the roots, nor more than STATE_AHEAD_MS after them or this machine's clock,
+ * so that who breaks the fabric process gets none for a distant future.
  */
 _must_use_ int state_issue_admitter(const char *state_dir, struct bytes request,
 				    struct buf *ret_certs, struct err *err);
