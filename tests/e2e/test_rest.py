@@ -24,7 +24,7 @@ spec:
       containers:
         - name: main
           image: magik.local/busybox:test
-          command: [sleep, "1000"]
+          command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"]
           resources:
             requests: {cpu: 10m, memory: 16Mi}
 """
