@@ -51,12 +51,35 @@ static bool assignments_fit(const struct market *market, const struct hold *hold
 	return true;
 }
 
+/* Still counting on this machine, or placing the slots elsewhere. */
+static bool is_placing(const struct hold *hold)
+{
+	return hold->state == HOLD_HELD ||
+	       (hold->state == HOLD_OVER && hold->answer == AWARD_REFUSED_NO_BID);
+}
+
+/* OUR rule: of several owners that announced one tender, the smallest id is to place it, unless it
+ * let its bid lapse. All who saw both announcements decide alike, so the owners' awards do not
+ * cross on different machines. */
+static bool has_senior(const struct market *market, const struct hold *hold)
+{
+	map_for_each (entry, &market->holds) {
+		const struct hold *other = entry->value;
+
+		if (is_placing(other) && digest_equal(&other->tender_id, &hold->tender_id) &&
+		    node_id_compare(&other->owner, &hold->owner) < 0)
+			return true;
+	}
+	return false;
+}
+
 static enum award_answer award_check(const struct market *market, const struct hold *hold,
 				     const struct award *award, const struct market_facts *facts)
 {
 	struct mono end = mono_add_ms(hold->bid_at, MARKET_HOLD_MS);
 
-	if (map_get(&market->bound, bytes_of(hold->tender_id.byte, ID_LEN)))
+	if (map_get(&market->bound, bytes_of(hold->tender_id.byte, ID_LEN)) ||
+	    has_senior(market, hold))
 		return AWARD_REFUSED_NO_BID;
 	if (mono_reached(market->now, end))
 		return AWARD_REFUSED_LATE;
@@ -87,19 +110,6 @@ static int outcome_of(enum award_answer answer)
 
 	assert((size_t)answer < ARRAY_LEN(outcomes));
 	return outcomes[answer];
-}
-
-/* An award for which there is no hold is refused all the same: its owner should not wait. */
-static void refuse_unknown(struct market *market, const struct node_id *owner,
-			   const struct digest *tender_id)
-{
-	struct message message = {
-		.type = MESSAGE_AWARD_REPLY,
-		.award_reply = {.tender_id = *tender_id, .answer = AWARD_REFUSED_NO_BID},
-	};
-
-	message.award_reply.text = mem_strdup("");
-	effects_send(&market->effects, owner, &message);
 }
 
 /* @room for the award: what is free, and if that is too little, what preemption frees. */
@@ -175,7 +185,7 @@ int award_receive(struct market *market, const struct node_id *from, const struc
 	if (!node_id_equal(&award->winner, &market->config.self))
 		return MARKET_E_NOT_OWNER;
 	if (!hold) {
-		refuse_unknown(market, from, &award->tender_id);
+		winner_refuse(market, from, &award->tender_id);
 		return MARKET_E_NO_BID;
 	}
 	if (hold->state != HOLD_HELD)

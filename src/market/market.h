@@ -21,6 +21,11 @@
  * over--> none; AWARDED --no confirmation by MARKET_HOLD_MS + MARKET_CONFIRM_MS after the bid-->
  * stopped.
  *
+ * Two owners of one tender (two controllers saw the same gap): a machine binds itself to one of
+ * them, the smaller id where both have its bid, and refuses the other with NO_BID. That tells the
+ * other to leave the slots to its controller, which sees in the presence records what became of
+ * them.
+ *
  * Never more than R inside one connected component: a winner accepts within MARKET_HOLD_MS of its
  * bid by its own clock and stops if its acknowledgement is not confirmed by MARKET_CONFIRM_MS after
  * that; the owner gives a slot to someone else only after an explicit refusal, a failure event, or

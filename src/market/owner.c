@@ -380,6 +380,25 @@ void round_settle(struct market *market, struct round *round)
 		round_close(market, round);
 }
 
+void round_abandon(struct market *market, struct round *round)
+{
+	if (round->state == ROUND_COLLECTING)
+		round_move(round, ROUND_AWARDING);
+	if (round->state != ROUND_AWARDING)
+		return;
+	round->deploy_by = market->now;
+	for (size_t i = 0; i < round->offer_count; i++) {
+		if (round->offers[i].state == OFFER_STANDING)
+			round_release(market, round, &round->offers[i]);
+		else if (round->offers[i].state == OFFER_AWARDED)
+			reply_cancel(market, round, &round->offers[i]);
+	}
+	for (size_t i = 0; i < round->tender.slot_count; i++)
+		if (round->places[i].state == PLACE_OPEN || round->places[i].state == PLACE_AWARDED)
+			place_move(&round->places[i], PLACE_LOST);
+	round_settle(market, round);
+}
+
 void market_abandon(struct market *market, struct mono now, const struct uid *object_uid)
 {
 	assert(now.us >= market->now.us);
@@ -387,24 +406,8 @@ void market_abandon(struct market *market, struct mono now, const struct uid *ob
 	map_for_each (entry, &market->rounds) {
 		struct round *round = entry->value;
 
-		if (!uid_equal(&round->tender.object.uid, object_uid))
-			continue;
-		if (round->state == ROUND_COLLECTING)
-			round_move(round, ROUND_AWARDING);
-		if (round->state != ROUND_AWARDING)
-			continue;
-		round->deploy_by = now;
-		for (size_t i = 0; i < round->offer_count; i++) {
-			if (round->offers[i].state == OFFER_STANDING)
-				round_release(market, round, &round->offers[i]);
-			else if (round->offers[i].state == OFFER_AWARDED)
-				reply_cancel(market, round, &round->offers[i]);
-		}
-		for (size_t i = 0; i < round->tender.slot_count; i++)
-			if (round->places[i].state == PLACE_OPEN ||
-			    round->places[i].state == PLACE_AWARDED)
-				place_move(&round->places[i], PLACE_LOST);
-		round_settle(market, round);
+		if (uid_equal(&round->tender.object.uid, object_uid))
+			round_abandon(market, round);
 	}
 }
 

@@ -179,6 +179,14 @@ static int receive_refused(struct market *market, struct round *round, struct of
 	return 0;
 }
 
+/* The machine has an award of this very tender from another owner: that one places these slots. */
+static int give_way(struct market *market, struct round *round, const struct node_id *from)
+{
+	round_trace(market, round, &(struct trace_step){.stage = TRACE_REFUSED, .node = *from});
+	round_abandon(market, round);
+	return MARKET_E_DUPLICATE;
+}
+
 int reply_receive(struct market *market, const struct node_id *from,
 		  const struct award_reply *reply)
 {
@@ -188,6 +196,8 @@ int reply_receive(struct market *market, const struct node_id *from,
 
 	if (!round)
 		return MARKET_E_UNKNOWN;
+	if (reply->answer == AWARD_REFUSED_NO_BID && round->state == ROUND_COLLECTING)
+		return give_way(market, round, from);
 	offer = round_offer(round, from);
 	if (!offer)
 		return MARKET_E_NOT_OWNER;

@@ -207,6 +207,8 @@ void place_move(struct place *place, enum place_state to);
 void round_move(struct round *round, enum round_state to);
 void round_release(struct market *market, struct round *round, struct offer *offer);
 void round_settle(struct market *market, struct round *round);
+/* Give up what has not been accepted yet. */
+void round_abandon(struct market *market, struct round *round);
 
 /* placing.c: from bids to awards */
 void placing_award(struct market *market, struct round *round);
@@ -236,6 +238,9 @@ struct hold *hold_find(const struct market *market, const struct digest *tender_
 void hold_move(struct market *market, struct hold *hold, enum hold_state to);
 void hold_drop_award(struct hold *hold);
 void hold_over(struct market *market, struct hold *hold, enum award_answer answer);
+/* Tell an owner that another one places the slots of this tender, or that there was no bid. */
+void winner_refuse(struct market *market, const struct node_id *owner,
+		   const struct digest *tender_id);
 void hold_reply(struct market *market, struct hold *hold, enum award_answer answer);
 
 /* award.c */

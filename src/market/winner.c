@@ -4,8 +4,9 @@
  * cancellation.
  *
  * A hold is one bid of ours to one owner. Two owners may announce the same tender id (they saw the
- * same gap): each gets a bid, the first award binds and the other is refused with NO_BID, which
- * tells its owner that somebody else is placing these slots. A hold that is over is remembered for
+ * same gap): each gets a bid, only one gets the machine, and the other is refused with NO_BID,
+ * which tells its owner that somebody else is placing these slots. A tender that comes when the
+ * machine is bound already is answered so at once. A hold that is over is remembered for
  * MARKET_MEMORY_MS after its bid, so that every repetition gets the same answer.
  */
 #include <assert.h>
@@ -233,6 +234,18 @@ static int repeat_bid(struct market *market, const struct hold *hold)
 	return MARKET_E_DUPLICATE;
 }
 
+void winner_refuse(struct market *market, const struct node_id *owner,
+		   const struct digest *tender_id)
+{
+	struct message message = {
+		.type = MESSAGE_AWARD_REPLY,
+		.award_reply = {.tender_id = *tender_id, .answer = AWARD_REFUSED_NO_BID},
+	};
+
+	message.award_reply.text = mem_strdup("");
+	effects_send(&market->effects, owner, &message);
+}
+
 int winner_tender(struct market *market, const struct node_id *from, const struct tender *tender,
 		  const struct market_facts *facts)
 {
@@ -246,6 +259,10 @@ int winner_tender(struct market *market, const struct node_id *from, const struc
 		return MARKET_E_ROLE;
 	if (facts->deleted)
 		return MARKET_E_DELETED;
+	if (map_get(&market->bound, bytes_of(tender->id.byte, ID_LEN))) {
+		winner_refuse(market, from, &tender->id);
+		return MARKET_E_DUPLICATE;
+	}
 	if (!eligible(market, tender)) {
 		decline(market, from, tender);
 		return MARKET_E_EXCLUDED;

@@ -275,6 +275,32 @@ static void test_a_deployed_pod_survives_the_loss_of_its_owner(void **state)
 	end();
 }
 
+/* Two controllers of one object see the same gap. */
+static void test_two_owners_of_one_gap_place_it_once(void **state)
+{
+	(void)state;
+	for (uint64_t turn = 0; turn < 20; turn++) {
+		size_t first = turn % 2;
+		size_t placed;
+
+		begin(6);
+		lan.delay_us_max = turn < 10 ? 1000 : 3000;
+		assert_int_equal(lan_open(&lan, first, &three), 0);
+		lan_run(&lan, (int64_t)turn / 2 % 5);
+		assert_int_equal(lan_open(&lan, 1 - first, &three), 0);
+		lan_run(&lan, 10000);
+		assert_int_equal(lan.closed, 2);
+		/* A slot that neither got is tendered again by its controller. */
+		placed = lan_alive(&lan, 1);
+		assert_true(placed <= 3);
+		for (uint32_t slot = 0; slot < 3; slot++)
+			assert_true(lan_alive_in_slot(&lan, 1, slot) <= 1);
+		if (turn < 10 && first == 0)
+			assert_int_equal(placed, 3);
+		end();
+	}
+}
+
 static void test_an_abandoned_tender_awards_nothing_more(void **state)
 {
 	struct uid object = lan_object(1);
@@ -367,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_replies_and_events_of_strangers_are_refused),
 		cmocka_unit_test(test_a_lost_machine_is_not_waited_for),
 		cmocka_unit_test(test_a_deployed_pod_survives_the_loss_of_its_owner),
+		cmocka_unit_test(test_two_owners_of_one_gap_place_it_once),
 		cmocka_unit_test(test_an_abandoned_tender_awards_nothing_more),
 		cmocka_unit_test(test_the_trace_tells_the_story_of_a_tender),
 		cmocka_unit_test(test_finished_traces_are_bounded_and_newest_first),

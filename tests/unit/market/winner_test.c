@@ -168,16 +168,51 @@ static void test_an_unconfirmed_award_stops_itself(void **state)
 	end();
 }
 
-static void test_of_two_owners_of_one_tender_id_the_first_award_wins(void **state)
+static void test_of_two_owners_of_one_tender_id_one_gets_the_machine(void **state)
 {
 	(void)state;
 	begin();
 	assert_int_equal(give_tender(OWNER, &one), 0);
 	assert_int_equal(give_tender(OTHER_OWNER, &one), 0);
 	assert_int_equal(usage().holds, 2);
-	assert_int_equal(give_award(OTHER_OWNER, &one, 1, 1), 0);
-	assert_int_equal(give_award(OWNER, &one, 1, 2), MARKET_E_NO_BID);
+	assert_int_equal(give_award(OTHER_OWNER, &one, 1, 2), MARKET_E_NO_BID);
+	assert_int_equal(give_award(OWNER, &one, 1, 1), 0);
 	assert_int_equal(lan_alive(&lan, 1), 1);
+	assert_int_equal(usage().holds, 0);
+	end();
+}
+
+static void test_an_owner_that_released_its_bid_still_places_the_slots_elsewhere(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(give_tender(OWNER, &one), 0);
+	assert_int_equal(give_tender(OTHER_OWNER, &one), 0);
+	assert_int_equal(give_plain(MESSAGE_RELEASE, &one), 0);
+	assert_int_equal(give_award(OTHER_OWNER, &one, 1, 2), MARKET_E_NO_BID);
+	end();
+}
+
+static void test_the_other_owner_may_place_what_the_first_let_lapse(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(give_tender(OWNER, &one), 0);
+	lan_run(&lan, 1000);
+	assert_int_equal(give_tender(OTHER_OWNER, &one), 0);
+	lan_run(&lan, 1000);
+	assert_int_equal(give_award(OTHER_OWNER, &one, 1, 2), 0);
+	assert_int_equal(lan_alive(&lan, 1), 1);
+	end();
+}
+
+static void test_a_tender_that_is_awarded_here_already_gets_no_second_bid(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(give_tender(OTHER_OWNER, &one), 0);
+	assert_int_equal(give_award(OTHER_OWNER, &one, 1, 2), 0);
+	assert_int_equal(give_tender(OWNER, &one), MARKET_E_DUPLICATE);
 	assert_int_equal(usage().holds, 0);
 	end();
 }
@@ -554,7 +589,11 @@ int main(void)
 		cmocka_unit_test(test_an_award_past_its_hold_is_refused),
 		cmocka_unit_test(test_an_award_nobody_bid_for_is_refused),
 		cmocka_unit_test(test_an_unconfirmed_award_stops_itself),
-		cmocka_unit_test(test_of_two_owners_of_one_tender_id_the_first_award_wins),
+		cmocka_unit_test(test_of_two_owners_of_one_tender_id_one_gets_the_machine),
+		cmocka_unit_test(
+			test_an_owner_that_released_its_bid_still_places_the_slots_elsewhere),
+		cmocka_unit_test(test_the_other_owner_may_place_what_the_first_let_lapse),
+		cmocka_unit_test(test_a_tender_that_is_awarded_here_already_gets_no_second_bid),
 		cmocka_unit_test(test_a_repeated_award_is_answered_again_and_starts_nothing),
 		cmocka_unit_test(test_a_repeated_tender_repeats_the_bid_but_prolongs_nothing),
 		cmocka_unit_test(test_manifest_and_tender_must_be_those_announced),
