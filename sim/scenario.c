@@ -149,8 +149,14 @@ static void prepare_loss(struct world *world)
 	world_action(world, 45000, calm, 0);
 }
 
-/* Ways that work in one direction only, too short for a verdict about anybody's life: bids, awards,
- * answers and confirmations are lost for longer than a hold lasts. */
+static void mute_for(struct world *world, int64_t at_ms, uint64_t from, uint64_t to)
+{
+	world_action(world, at_ms, mute, from * SIM_MACHINES_MAX + to);
+	world_action(world, at_ms + 4500, unmute, from * SIM_MACHINES_MAX + to);
+}
+
+/* Ways that work in one direction only or not at all, too short for a verdict about anybody's life:
+ * bids, awards, answers and confirmations are lost for longer than a hold lasts. */
 static void prepare_one_way(struct world *world)
 {
 	int64_t at_ms = START_MS;
@@ -162,8 +168,9 @@ static void prepare_one_way(struct world *world)
 			uint64_t to = world_random(world, world->machine_count);
 			int64_t start_ms = at_ms + (int64_t)world_random(world, 10);
 
-			world_action(world, start_ms, mute, from * SIM_MACHINES_MAX + to);
-			world_action(world, start_ms + 4500, unmute, from * SIM_MACHINES_MAX + to);
+			mute_for(world, start_ms, from, to);
+			if (world_random(world, 2))
+				mute_for(world, start_ms + 1, to, from);
 		}
 		world_action(world, at_ms + 1, apply, 4 + (uint64_t)turn);
 		at_ms += 15000;
