@@ -16,6 +16,10 @@ def container(command=None, cpu="10m", memory="16Mi", image=BUSYBOX, limits=None
     return made
 
 
+# What runs as process 1 hears no SIGTERM unless it asks to: without this each deletion takes 30 s.
+GRACE = {"terminationGracePeriodSeconds": 1}
+
+
 def deployment(name, replicas=1, spec=None, **options):
     """A Deployment of busybox; spec adds to the pod's spec, options go to its container."""
     labels = {"app": name}
@@ -24,13 +28,13 @@ def deployment(name, replicas=1, spec=None, **options):
         "metadata": {"name": name, "labels": labels},
         "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
                  "template": {"metadata": {"labels": labels},
-                              "spec": {"containers": [container(**options)], **(spec or {})}}},
+                              "spec": {"containers": [container(**options)], **GRACE, **(spec or {})}}},
     }
 
 
 def pod(name, spec=None, **options):
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {"containers": [container(**options)], **(spec or {})}}
+            "spec": {"containers": [container(**options)], **GRACE, **(spec or {})}}
 
 
 def text(*objects):
