@@ -110,6 +110,11 @@ static void on_status(void *ctx, const struct presence *presence)
 	host_fabric_status(ctx, presence);
 }
 
+static void on_image(void *ctx)
+{
+	host_fabric_images(ctx);
+}
+
 static struct pods *make_pods(struct host *host)
 {
 	struct pods_config config = {
@@ -205,7 +210,7 @@ static int host_init(struct host *host, struct err *err)
 		return r;
 	host->agent = find_agent(host->config);
 	host->loop = loop_new();
-	host->puller = image_puller_new(loop_uv(host->loop), host->images);
+	host->puller = image_puller_new(loop_uv(host->loop), host->images, on_image, host);
 	host->pods = make_pods(host);
 	host->hook = loop_hook_new(host->loop, on_turn, host);
 	probe_engine(host);

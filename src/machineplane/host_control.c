@@ -142,9 +142,7 @@ static void load_next(struct client *client);
 static void on_loaded(void *ctx, int r, const struct err *err)
 {
 	struct client *client = ctx;
-	struct host *host = client->control->host;
 
-	host_fabric_images(host);
 	if (!client_returns(client))
 		return;
 	if (r < 0) {
@@ -199,7 +197,6 @@ static void on_pulled(void *ctx, int r, const struct err *err)
 {
 	struct client *client = ctx;
 
-	host_fabric_images(client->control->host);
 	if (!client_returns(client))
 		return;
 	if (r < 0)

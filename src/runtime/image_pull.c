@@ -59,16 +59,21 @@ struct image_puller {
 	uv_loop_t *loop;
 	struct image_store *store;
 	struct list pulls;
+	void (*arrived)(void *ctx);
+	void *ctx;
 	unsigned next_number, running;
 	bool closing;
 };
 
-struct image_puller *image_puller_new(uv_loop_t *loop, struct image_store *store)
+struct image_puller *image_puller_new(uv_loop_t *loop, struct image_store *store,
+				      void (*arrived)(void *ctx), void *ctx)
 {
 	struct image_puller *puller = mem_new(struct image_puller);
 
 	puller->loop = loop;
 	puller->store = store;
+	puller->arrived = arrived;
+	puller->ctx = ctx;
 	list_init(&puller->pulls);
 	return puller;
 }
@@ -101,6 +106,8 @@ static void pull_end(struct pull *pull)
 	image_store_release(puller->store);
 	list_remove(&pull->link);
 	puller->running--;
+	if (pull->result == 0 && !puller->closing)
+		puller->arrived(puller->ctx);
 	while (!list_is_empty(&pull->waiters) && !puller->closing) {
 		struct waiter *waiter = list_first(&pull->waiters, struct waiter, link);
 

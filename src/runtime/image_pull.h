@@ -25,7 +25,9 @@ enum {
 /* @r 0, or negative with @err saying why; called from the loop, never from within the request. */
 typedef void image_pull_done(void *ctx, int r, const struct err *err);
 
-_must_use_ struct image_puller *image_puller_new(uv_loop_t *loop, struct image_store *store);
+/* @arrived is called whenever an image has come into the store. */
+_must_use_ struct image_puller *image_puller_new(uv_loop_t *loop, struct image_store *store,
+						 void (*arrived)(void *ctx), void *ctx);
 
 /* Ends all transports; nobody is called any more. The memory goes when the loop has turned. */
 void image_puller_close(struct image_puller *puller);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host process alone, with real containers: root, conmon, crun and busybox-static needed."""
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -8,6 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import tarfile
+import threading
 import time
 import urllib.request
 import uuid
@@ -158,7 +161,7 @@ def host(archive):
     host.start()
     assert host.hello["engineWorks"], host.hello["engineReason"]
     answer = host.control(verb="image-load", source=str(archive))
-    assert answer.get("done"), answer
+    assert answer.get("image") == "localhost/busybox:1", answer
     yield host
     if host.process.poll() is None:
         host.end()
@@ -400,6 +403,100 @@ def test_an_agent_that_dies_is_started_again_without_the_pod_noticing(host):
     assert remains(host) == []
 
 
+def test_the_fabric_process_can_die_and_pods_do_not_notice(host):
+    uid = host.run_pod({"containers": [container()]})
+    before = host.until_phase(uid, "Running")
+    children = pathlib.Path(f"/proc/{host.process.pid}/task/{host.process.pid}/children").read_text()
+    fabric = [pid for pid in map(int, children.split())
+              if b"--fabric-process" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(fabric[0], signal.SIGKILL)
+    while host.lines.readline():
+        pass
+    host.pods.clear()
+    host.connect()
+    after = host.until_phase(uid, "Running")
+    assert after["containers"] == before["containers"]
+
+
+class Registry(http.server.BaseHTTPRequestHandler):
+    """Just enough of a registry to pull one image from: the blobs of an OCI layout."""
+
+    blobs, manifest, corrupt, requests = {}, None, False, []
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        name = self.path.rsplit("/", 1)[1]
+        kind = "application/vnd.oci.image.manifest.v1+json"
+        self.requests.append(self.path)
+        if self.path == "/v2/":
+            data, kind = b"{}", "application/json"
+        elif "/manifests/" in self.path:
+            data = self.blobs[self.manifest]
+        else:
+            data, kind = self.blobs[name.split(":")[1]], "application/octet-stream"
+            if self.corrupt:
+                data = data[:-1] + bytes([data[-1] ^ 1])
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Docker-Content-Digest", "sha256:" + hashlib.sha256(data).hexdigest())
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def registry(archive):
+    with tarfile.open(archive) as tar:
+        Registry.blobs = {member.name.split("/")[-1]: tar.extractfile(member).read()
+                          for member in tar if member.name.startswith("blobs/")}
+        index = json.load(tar.extractfile("index.json"))
+    Registry.manifest = index["manifests"][0]["digest"].split(":")[1]
+    Registry.corrupt, Registry.requests = False, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_image_is_pulled_once_for_all_who_wait(host, registry):
+    image = {"image": f"{registry}/t/app:1"}
+    pods = [host.run_pod({"containers": [container() | image, container("second") | image]}, f"web-{i}")
+            for i in range(3)]
+    for uid in pods:
+        host.until_phase(uid, "Running")
+    assert sum("/manifests/" in path for path in Registry.requests) <= 2  # HEAD and GET of one pull
+    assert f"{registry}/t/app:1" in host.images
+    for uid in pods:
+        host.stop_pod(uid, 0)
+
+
+def test_a_blob_with_another_content_is_refused(host, registry):
+    Registry.corrupt = True
+    # Under another name and with none of its blobs here: all must come from the registry.
+    assert "error" not in host.control(verb="image-rm", source="localhost/busybox:1")
+    answer = host.control(verb="image-load", source=f"{registry}/t/app:1")
+    assert "error" in answer
+    assert host.control(verb="image-ls")["images"] == []
+
+
+def test_an_archive_of_docker_is_loaded_under_its_own_name(host, archive, tmp_path):
+    docker = tmp_path / "saved.tar"
+    subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", f"oci-archive:{archive}",
+                    f"docker-archive:{docker}:example.org/team/app:2"], check=True)
+    assert host.control(verb="image-load", source=str(docker))["image"] == "example.org/team/app:2"
+    assert "example.org/team/app:2" in [i["name"] for i in host.control(verb="image-ls")["images"]]
+    uid = host.run_pod({"containers": [container() | {"image": "example.org/team/app:2"}]})
+    host.until_phase(uid, "Running")
+    assert "error" in host.control(verb="image-load", source="/no/such/file")
+
+
 def test_images_are_listed_and_removed(host):
     images = host.control(verb="image-ls")["images"]
     assert [image["name"] for image in images] == ["localhost/busybox:1"]
@@ -407,7 +504,7 @@ def test_images_are_listed_and_removed(host):
     host.until_phase(uid, "Running")
     assert "in use" in host.control(verb="image-rm", source="localhost/busybox:1")["error"]
     host.stop_pod(uid, 0)
-    assert host.control(verb="image-rm", source="localhost/busybox:1")["done"]
+    assert "error" not in host.control(verb="image-rm", source="localhost/busybox:1")
     assert host.control(verb="image-ls")["images"] == []
     assert os.listdir(host.state / "images" / "layers") == []
     assert os.listdir(host.state / "images" / "blobs" / "sha256") == []
