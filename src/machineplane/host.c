@@ -253,6 +253,7 @@ static void host_deinit(struct host *host)
 	policy_deinit(&host->policy);
 	buf_deinit(&host->seccomp);
 	map_deinit(&host->stopped);
+	buf_deinit(&host->gone_early);
 	free(host->agent);
 }
 

@@ -58,6 +58,8 @@ struct host {
 	struct loop_timer *fabric_timer;
 	struct mono fabric_started;
 	int64_t fabric_delay_ms;
+	bool fabric_ready;     /* this fabric process has said READY: it minds statuses now */
+	struct buf gone_early; /* uids of pods that went between its POD_LIST and its READY */
 	bool node_known;
 	struct node_id node;
 	struct map stopped; /* pod uids that were told to stop, in this process's life */

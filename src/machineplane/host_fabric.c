@@ -196,6 +196,8 @@ void host_fabric_status(struct host *host, const struct presence *presence)
 
 	if (!host->link)
 		return;
+	if (presence->phase == POD_GONE && !host->fabric_ready)
+		buf_append(&host->gone_early, presence->pod_uid.byte, UID_LEN);
 	parts = mem_new(struct status_parts);
 	fill_status(presence, parts);
 	send_message(host, IPC_POD_STATUS, &parts->status.base);
@@ -414,10 +416,32 @@ static void on_credentials_store(struct host *host, const Magik__Ipc__Credential
 		log_event(LOG_LEVEL_ERROR, "credentials-store", "%s", err.text);
 }
 
+static void tell_again(void *ctx, const struct presence *presence, struct bytes manifest)
+{
+	(void)manifest;
+	host_fabric_status(ctx, presence);
+}
+
+/* Until it is ready, the fabric process keeps the list of pods and nothing else: what has changed
+ * since then is told again. */
+static void tell_what_changed(struct host *host)
+{
+	struct uid uid;
+
+	host->fabric_ready = true;
+	for (size_t at = 0; at + UID_LEN <= host->gone_early.len; at += UID_LEN) {
+		memcpy(uid.byte, host->gone_early.ptr + at, UID_LEN);
+		send_gone(host, uid_text(&uid).text, "Lost", "gone while this machine started");
+	}
+	buf_clear(&host->gone_early);
+	pods_each(host->pods, tell_again, host);
+}
+
 static void on_ready(struct host *host, const Magik__Ipc__Ready *ready)
 {
 	if (ready->node_id.len != ID_LEN)
 		return;
+	tell_what_changed(host);
 	memcpy(host->node.byte, ready->node_id.data, ID_LEN);
 	host->node_known = true;
 	pods_set_peer(host->pods, &host->node);
@@ -552,6 +576,8 @@ void host_fabric_start(struct host *host)
 
 	host->fabric_started = clock_mono();
 	host->fabric_pid = 0;
+	host->fabric_ready = false;
+	buf_clear(&host->gone_early);
 	if (spawn(host, &err) < 0) {
 		log_event(LOG_LEVEL_ERROR, "fabric-start", "%s", err.text);
 		if (!host->fabric_watch)
