@@ -204,7 +204,7 @@ static void on_line(struct bridge *bridge, const char *text, size_t len)
 
 static void read_client(struct bridge *bridge)
 {
-	char chunk[4096];
+	char chunk[2048];
 	ssize_t got = recv(bridge->client, chunk, sizeof(chunk), 0);
 	const uint8_t *feed;
 
@@ -241,7 +241,7 @@ static void accept_client(struct bridge *bridge)
 
 static void read_log(struct bridge *bridge, size_t i)
 {
-	char chunk[4096];
+	char chunk[2048];
 	ssize_t got = read(bridge->logs[i].fd, chunk, sizeof(chunk));
 	json_int_t id = (json_int_t)bridge->logs[i].id;
 

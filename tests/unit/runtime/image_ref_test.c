@@ -40,7 +40,7 @@ static void test_short_names_become_full_ones(void **state)
 
 static void test_a_full_name_stays_as_it_is(void **state)
 {
-	static const char *const names[] = {"nginx", "a/b:2", "reg.example:1/x", "x@" DIGEST};
+	static const char *const names[] = {"nginx", "a/b:2", "reg.example:1/x", ("x@" DIGEST)};
 	struct image_ref once, twice;
 	struct err err;
 
