@@ -98,7 +98,8 @@ static void answer(struct fabric *fabric, struct joiner *joiner,
 	if (join_reply_build(&joiner->request, &join_answer, &reply, &err) != 0) {
 		refuse(fabric, joiner->conn, err.text);
 	} else {
-		log_event(LOG_LEVEL_INFO, "admitted", "%s joins%s", joiner->request.node_name,
+		log_event(LOG_LEVEL_INFO, "admitted", "%s %s%s", joiner->request.node_name,
+			  joiner->request.renewal ? "renews its certificates" : "joins",
 			  intermediates ? " and may admit others" : "");
 		(void)!quic_conn_send(joiner->conn, bytes_buf(&reply));
 	}

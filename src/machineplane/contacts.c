@@ -14,7 +14,6 @@
 #include "io/file.h"
 
 enum {
-	CONTACTS_MAX = 32, /* one that is up is enough; the rest is learned from it */
 	CONTACTS_FILE_MAX = CONTACTS_MAX * ADDR_PEER_TEXT_MAX,
 };
 
@@ -24,22 +23,31 @@ static void contacts_path(const struct fabric *fabric, struct buf *out)
 			  CREDENTIALS_DIR);
 }
 
-void contacts_dial(struct fabric *fabric)
+size_t contacts_read(const struct fabric *fabric, struct addr_peer ret[CONTACTS_MAX])
 {
 	struct buf path = {0}, content = {0};
-	struct addr_peer peer;
+	size_t count = 0;
 	char *rest, *line;
 
 	contacts_path(fabric, &path);
 	if (file_read(buf_cstr(&path), CONTACTS_FILE_MAX, &content) == 0) {
 		(void)buf_cstr(&content);
 		rest = (char *)content.ptr;
-		while ((line = strsep(&rest, "\n")) != NULL)
-			if (addr_peer_parse(line, &peer))
-				node_bootstrap(fabric->node, clock_mono(), &peer.addr);
+		while (count < CONTACTS_MAX && (line = strsep(&rest, "\n")) != NULL)
+			count += addr_peer_parse(line, &ret[count]);
 	}
 	buf_deinit(&content);
 	buf_deinit(&path);
+	return count;
+}
+
+void contacts_dial(struct fabric *fabric)
+{
+	struct addr_peer contacts[CONTACTS_MAX];
+	size_t count = contacts_read(fabric, contacts);
+
+	for (size_t i = 0; i < count; i++)
+		node_bootstrap(fabric->node, clock_mono(), &contacts[i].addr);
 }
 
 void contacts_save(struct fabric *fabric)

@@ -367,6 +367,7 @@ void fabric_become_member(struct fabric *fabric)
 		node_bootstrap(fabric->node, clock_mono(), &options->bootstrap[i].addr);
 	contacts_dial(fabric);
 	keep_time(fabric);
+	fabric->renewal = renewal_new(fabric);
 	fabric->hook = loop_hook_new(fabric->loop, carry_out_all, fabric);
 	log_event(LOG_LEVEL_INFO, "member-of", "%s of fabric %s: mesh %s, API %s:%u",
 		  options->node_name, fabric->trust.fabric, addr_text(&fabric->address).text,
@@ -443,6 +444,7 @@ static void say_goodbye(struct fabric *fabric)
 
 static void fabric_free(struct fabric *fabric)
 {
+	renewal_free(fabric->renewal);
 	stop_api(fabric);
 	say_goodbye(fabric);
 	join_free(fabric->join);

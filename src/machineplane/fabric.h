@@ -14,6 +14,7 @@
  *   join.c      asking to be let in
  *   admit.c     letting others in
  *   store.c     records on disk (LMDB), written off the loop
+ *   renew.c     new certificates from half of their lifetime on
  *   contacts.c  where members were last seen, for the next start
  *   host_link.c the other process: pods, capacity, images, logs
  *   backend.c   the REST gateway's questions, answered from the node
@@ -46,6 +47,7 @@ struct backend;
 struct events;
 struct control;
 struct logs;
+struct renewal;
 
 struct fabric {
 	struct loop *loop;
@@ -74,6 +76,7 @@ struct fabric {
 	struct events *events;
 	struct control *control;
 	struct logs *logs;
+	struct renewal *renewal;
 	struct api *api;
 	struct log_limit refusals;
 	int exit_status;
@@ -110,6 +113,8 @@ extern const struct quic_handler peers_handler;
 /* join.c */
 struct join *join_begin(struct fabric *fabric, struct err *err);
 void join_free(struct join *join);
+/* The credentials in memory, to D/fabric. 0 or -errno. */
+_must_use_ int fabric_save_credentials(const struct fabric *fabric);
 
 /* admit.c */
 struct admission *admission_new(void);
@@ -130,7 +135,15 @@ void store_flush(struct store *store);
 struct fabric_time_kept store_time(struct store *store);
 void store_keep_time(struct store *store, const struct fabric_time_kept *kept);
 
+/* renew.c */
+struct renewal *renewal_new(struct fabric *fabric);
+void renewal_free(struct renewal *renewal);
+
 /* contacts.c */
+enum {
+	CONTACTS_MAX = 32, /* one that is up is enough; the rest is learned from it */
+};
+size_t contacts_read(const struct fabric *fabric, struct addr_peer ret[CONTACTS_MAX]);
 void contacts_dial(struct fabric *fabric);
 void contacts_save(struct fabric *fabric);
 

@@ -67,7 +67,7 @@ static void joined(void *user)
 	fabric_become_member(user);
 }
 
-static int save_credentials(struct fabric *fabric)
+int fabric_save_credentials(const struct fabric *fabric)
 {
 	struct credentials_files *files = mem_new(struct credentials_files);
 	int result = 0;
@@ -112,7 +112,7 @@ static void joiner_message(void *user, struct quic_conn *conn, struct bytes byte
 		for (size_t i = 0; i < reply->member_count; i++)
 			add_bootstrap(&fabric->settings.options, reply->members[i]);
 		reply->credentials = (struct credentials){0};
-		result = save_credentials(fabric);
+		result = fabric_save_credentials(fabric);
 		if (result)
 			log_event(LOG_LEVEL_ERROR, "join-not-saved",
 				  "the credentials could not be written: %s", strerror(-result));

@@ -153,6 +153,7 @@ void node_pods_stop_matching(struct node *node, const struct uid *uid, const cha
 			     uint32_t grace_s);
 bool node_is_deleted(const struct node *node, const struct uid *uid, const char *namespace);
 void node_facts_publish(struct node *node, struct mono now);
+void node_publish_again(struct node *node, struct mono now);
 void node_pods_deinit(struct node *node);
 /* Publish that a pod is gone which this process knows only from an older one's presence. */
 void node_presence_gone(struct node *node, struct mono now, const struct presence *presence);

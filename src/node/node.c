@@ -366,6 +366,15 @@ void node_leave(struct node *node, struct mono now)
 	node_pump(node, now);
 }
 
+void node_set_leaf(struct node *node, struct mono now, const struct digest *leaf)
+{
+	advance(node, now);
+	node->config.leaf = *leaf;
+	overlay_set_leaf(node->overlay, leaf);
+	node_publish_again(node, now);
+	node_pump(node, now);
+}
+
 void node_tick(struct node *node, struct mono now)
 {
 	struct wall fabric = node_fabric_time(node, now);

@@ -170,6 +170,10 @@ void node_pod_refused(struct node *node, struct mono now, const struct uid *pod_
 /* Say goodbye to the peers; pods stay. */
 void node_leave(struct node *node, struct mono now);
 
+/* This machine's leaf has been renewed. What it says of itself is signed again, for the old one may
+ * have expired before. */
+void node_set_leaf(struct node *node, struct mono now, const struct digest *leaf);
+
 /* What to write down about time, every FABRIC_TIME_PERSIST_MS and after a step. */
 struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struct wall system);
 

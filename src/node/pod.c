@@ -306,3 +306,16 @@ void node_facts_publish(struct node *node, struct mono now)
 	}
 	record_deinit(&record);
 }
+
+/* Everything this machine says of itself, although none of it has changed. */
+void node_publish_again(struct node *node, struct mono now)
+{
+	buf_clear(&node->facts_written);
+	node_facts_publish(node, now);
+	map_for_each (entry, &node->pods) {
+		struct local_pod *pod = entry->value;
+
+		buf_clear(&pod->written);
+		presence_publish(node, now, pod);
+	}
+}

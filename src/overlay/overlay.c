@@ -248,6 +248,11 @@ struct mono overlay_deadline(const struct overlay *overlay)
 	return mono_min(liveness_deadline(overlay), dial_deadline(overlay));
 }
 
+void overlay_set_leaf(struct overlay *overlay, const struct digest *leaf)
+{
+	overlay->config.leaf = *leaf;
+}
+
 void overlay_leave(struct overlay *overlay, struct mono now)
 {
 	overlay_advance(overlay, now);

@@ -67,6 +67,9 @@ struct overlay;
 struct overlay *overlay_new(const struct overlay_config *config, struct mono now);
 void overlay_free(struct overlay *overlay);
 
+/* The leaf to announce from now on: it has been renewed. */
+void overlay_set_leaf(struct overlay *overlay, const struct digest *leaf);
+
 /* An address to try until some member is known through it. Ignored beyond OVERLAY_BOOTSTRAP_MAX. */
 void overlay_bootstrap(struct overlay *overlay, struct mono now, const struct addr *addr);
 
