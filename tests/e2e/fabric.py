@@ -6,6 +6,8 @@ always for something: a condition is asked again until it holds, and a deadline 
 that shows what was seen last.
 """
 import base64
+import glob
+import hashlib
 import http.client
 import json
 import os
@@ -199,6 +201,8 @@ class Fabric:
         if self.keep:
             return
         self.network.close()
+        for machine in self.machines:
+            machine.remove_cgroups()
         # Pods' directories hold no mounts any more: those ended with the machines' namespaces.
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -221,6 +225,13 @@ class Credential:
         context = ssl.create_default_context(cafile=self.file("certificate-authority"))
         context.load_cert_chain(self.file("client-certificate"), self.file("client-key"))
         return context
+
+
+def remove_tree_of_groups(root):
+    """Remove control groups from the leaves up; fails while a process has not quite ended."""
+    for base, _, _ in os.walk(root, topdown=False):
+        os.rmdir(base)
+    return True
 
 
 def is_ready(thing):
@@ -298,6 +309,12 @@ class Machine:
     def drain(self, timeout=60):
         """machineplane --drain: remove every pod, then stop."""
         return self.host.run(*self.command("--drain"), timeout=timeout)
+
+    def remove_cgroups(self):
+        """The control groups of pods that were shot together with their machine."""
+        name = "magik-" + hashlib.sha256(self.run_dir.encode()).hexdigest()[:8]
+        for root in glob.glob(f"/sys/fs/cgroup/*/{name}") + glob.glob(f"/sys/fs/cgroup/{name}"):
+            eventually(f"{root} is empty", lambda root=root: remove_tree_of_groups(root))
 
     def log(self):
         if not os.path.exists(self.log_path):
