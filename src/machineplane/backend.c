@@ -198,7 +198,7 @@ static void backend_counters(void *self, api_counter_fn *each, void *arg)
 	struct fabric *fabric = ((struct backend *)self)->fabric;
 	const struct records *records = node_records(fabric->node);
 
-	for (int i = 0; i < NODE_COUNTER_COUNT; i++) {
+	for (enum node_counter i = 0; i < NODE_COUNTER_COUNT; i++) {
 		struct buf name = {0};
 
 		buf_append_format(&name, "magik_%s_total", node_counter_name(i));

@@ -342,8 +342,8 @@ static bool parse_request(const struct buf *line, struct api_log_options *option
 {
 	json_t *json = json_loadb((const char *)line->ptr, line->len, 0, NULL);
 	const char *pod, *container;
-	int follow, timestamps, previous;
-	json_int_t tail, limit, since;
+	int follow = 0, timestamps = 0, previous = 0;
+	json_int_t tail = -1, limit = -1, since = 0;
 	bool good =
 		json &&
 		json_unpack(json, "{s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:I}", "pod", &pod, "container",
