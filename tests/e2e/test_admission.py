@@ -29,7 +29,7 @@ def nodes(machine):
 
 def refusals(machine):
     """Handshakes that ended because one side would not have the other's certificate."""
-    return sum(value for name, value in machine.counters().items() if "quic_refused_by" in name)
+    return sum(value for name, value in machine.counters().items() if "handshakes_refused" in name)
 
 
 def test_a_machine_of_another_fabric_is_refused(pair, new_fabric):
