@@ -53,18 +53,24 @@ static void client_free(struct client *client)
 	free(client);
 }
 
+bool control_asks_status(struct bytes line)
+{
+	json_t *request = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+	bool asks = verb && strcmp(verb, "status") == 0;
+
+	json_decref(request);
+	return asks;
+}
+
 static void answer(struct client *client)
 {
-	json_t *request = json_loadb((const char *)client->in.ptr, client->in.len, 0, NULL);
-	const char *verb = json_string_value(json_object_get(request, "verb"));
-
-	if (!verb || strcmp(verb, "status") != 0)
+	if (!control_asks_status(bytes_buf(&client->in)))
 		buf_append_str(&client->out, "{\"error\":\"unknown verb\",\"done\":true}");
 	else if (!document_status(client->control->fabric, &client->out))
 		buf_append_str(&client->out, "{\"error\":\"this machine is not a member of a "
 					     "fabric yet\",\"done\":true}");
 	buf_append_str(&client->out, "\n");
-	json_decref(request);
 	loop_watch_set(client->watch, LOOP_WRITABLE);
 }
 

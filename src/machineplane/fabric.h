@@ -183,7 +183,18 @@ void events_each(struct events *events, const char *namespace, api_event_fn *eac
 struct control *control_new(struct fabric *fabric, struct err *err);
 void control_free(struct control *control);
 
+/* What a line from R/control.sock asks; foreign text. */
+bool control_asks_status(struct bytes line);
+
 /* logs.c */
+/* The lines of other machines: foreign text. */
+struct logs_answer {
+	int status; /* 200, or 400..599 */
+	char error[ERR_TEXT_MAX];
+};
+_must_use_ bool logs_request_parse(struct bytes line, struct api_log_options *options);
+struct logs_answer logs_answer_parse(struct bytes line);
+
 struct logs *logs_new(struct fabric *fabric);
 void logs_free(struct logs *logs);
 struct api_log *logs_open(struct logs *logs, const struct api_log_options *options,

@@ -13,6 +13,7 @@
 #include "machineplane/fabric.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -338,9 +339,9 @@ static bool asker_is_steward(struct fabric *fabric, struct quic_stream *stream,
 	       grant_stewards(&leaf.grant, bytes_str(namespace));
 }
 
-static bool parse_request(const struct buf *line, struct api_log_options *options)
+bool logs_request_parse(struct bytes line, struct api_log_options *options)
 {
-	json_t *json = json_loadb((const char *)line->ptr, line->len, 0, NULL);
+	json_t *json = json_loadb((const char *)line.ptr, line.len, 0, NULL);
 	const char *pod, *container;
 	int follow = 0, timestamps = 0, previous = 0;
 	json_int_t tail = -1, limit = -1, since = 0;
@@ -370,7 +371,7 @@ static void serve(struct api_log *log)
 	struct api_log_options options = {0};
 	char *namespace;
 
-	if (!parse_request(&log->line, &options)) {
+	if (!logs_request_parse(bytes_buf(&log->line), &options)) {
 		finish(log, 400, "malformed request for a log");
 		return;
 	}
@@ -398,29 +399,39 @@ static void request_data(struct api_log *log, struct bytes data, bool end)
 
 /* ---- the gateway, from another machine */
 
+struct logs_answer logs_answer_parse(struct bytes line)
+{
+	struct logs_answer answer = {.status = 502, .error = "the pod's machine sent rubbish"};
+	json_t *json = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+	json_int_t status = json_integer_value(json_object_get(json, "status"));
+	const char *error = json_string_value(json_object_get(json, "error"));
+
+	if (status == 200 || (status >= 400 && status < 600)) {
+		answer.status = (int)status;
+		(void)snprintf(answer.error, sizeof(answer.error), "%s", error ? error : "");
+	}
+	json_decref(json);
+	return answer;
+}
+
 /* The first line of an answer; what follows it is the log. */
 static void take_header(struct api_log *log, bool end)
 {
 	uint8_t *newline = log->line.len ? memchr(log->line.ptr, '\n', log->line.len) : NULL;
-	json_t *json;
-	int status = 502;
-	const char *error = "the pod's machine answered with rubbish";
+	struct logs_answer answer;
 
 	if (!newline && !end && log->line.len <= LOGS_LINE_MAX)
 		return;
-	json = newline ? json_loadb((const char *)log->line.ptr, (size_t)(newline - log->line.ptr),
-				    0, NULL)
-		       : NULL;
-	if (json)
-		(void)json_unpack(json, "{s:i,s:s}", "status", &status, "error", &error);
-	if (status == 200) {
+	answer = logs_answer_parse(
+		newline ? bytes_of(log->line.ptr, (size_t)(newline - log->line.ptr))
+			: (struct bytes){0});
+	if (answer.status == 200) {
 		quic_stream_consumed(log->source, (size_t)(newline + 1 - log->line.ptr));
 		buf_consume(&log->line, (size_t)(newline + 1 - log->line.ptr));
 		begin(log);
 	} else {
-		finish(log, status >= 400 && status < 600 ? status : 502, error);
+		finish(log, answer.status, answer.error);
 	}
-	json_decref(json);
 }
 
 static void source_data(struct api_log *log, struct bytes data, bool end)

@@ -221,7 +221,7 @@ static void connect_pair(struct world *world, size_t from, size_t to)
 
 static size_t index_of_addr(const struct world *world, const struct addr *addr)
 {
-	return (size_t)(addr->port - 1000);
+	return addr->port < 1000 ? world->count : (size_t)addr->port - 1000;
 }
 
 static void carry_out(struct world *world, size_t machine, const struct node_effect *effect)
@@ -239,7 +239,12 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 		buf_append_bytes(&event->packet, effect->packet);
 		return;
 	case NODE_DIAL:
-		connect_pair(world, machine, index_of_addr(world, &effect->addr));
+		to = index_of_addr(world, &effect->addr);
+		if (to < world->count)
+			connect_pair(world, machine, to);
+		else
+			node_disconnected(world->machines[machine].node, world->now, &effect->to,
+					  &effect->addr);
 		return;
 	case NODE_PERSIST:
 		node_persisted(world->machines[machine].node, world->now, &effect->key,
@@ -480,16 +485,29 @@ size_t world_running(const struct world *world, size_t observer, const struct ui
 	return running;
 }
 
+void world_seal_payload(struct world *world, size_t machine, int64_t ago_ms, struct bytes payload,
+			struct buf *ret_envelope)
+{
+	struct wall at = node_fabric_time(world->machines[machine].node, world->now);
+
+	at.ms -= ago_ms;
+	seal_as(world, &world->machines[machine].id, at, payload, ret_envelope);
+}
+
 void world_seal(struct world *world, size_t machine, int64_t ago_ms, const struct message *message,
 		struct buf *ret_envelope)
 {
-	struct wall at = node_fabric_time(world->machines[machine].node, world->now);
 	struct buf payload = {0};
 
-	at.ms -= ago_ms;
 	message_encode(message, &payload);
-	seal_as(world, &world->machines[machine].id, at, bytes_buf(&payload), ret_envelope);
+	world_seal_payload(world, machine, ago_ms, bytes_buf(&payload), ret_envelope);
 	buf_deinit(&payload);
+}
+
+void world_packet(struct world *world, size_t from, size_t to, struct bytes packet)
+{
+	node_receive(world->machines[to].node, world->now, &world->machines[from].id, packet);
+	drain(world);
 }
 
 void world_inject(struct world *world, size_t from, size_t to, struct bytes envelope)
@@ -498,8 +516,6 @@ void world_inject(struct world *world, size_t from, size_t to, struct bytes enve
 	struct buf bytes = {0};
 
 	packet_encode(&packet, &bytes);
-	node_receive(world->machines[to].node, world->now, &world->machines[from].id,
-		     bytes_buf(&bytes));
+	world_packet(world, from, to, bytes_buf(&bytes));
 	buf_deinit(&bytes);
-	drain(world);
 }

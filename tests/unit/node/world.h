@@ -62,5 +62,12 @@ size_t world_running(const struct world *world, size_t observer, const struct ui
 void world_seal(struct world *world, size_t machine, int64_t ago_ms, const struct message *message,
 		struct buf *ret_envelope);
 
+/* The same around any bytes. */
+void world_seal_payload(struct world *world, size_t machine, int64_t ago_ms, struct bytes payload,
+			struct buf *ret_envelope);
+
+/* Deliver any bytes to @to as if @from had sent them. */
+void world_packet(struct world *world, size_t from, size_t to, struct bytes packet);
+
 /* Deliver an envelope to @to as if @from had sent it. */
 void world_inject(struct world *world, size_t from, size_t to, struct bytes envelope);
