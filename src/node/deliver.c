@@ -197,6 +197,7 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	struct message inner = {0};
 	struct market_facts facts = {.envelope = envelope};
 	struct overlay_peer peer;
+	int outcome;
 
 	if (message->type == MESSAGE_AWARD) {
 		if (!award_subject(node, now, &opened->issuer, message, &inner)) {
@@ -214,8 +215,11 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 		facts.rtt_us = peer.rtt_us;
 	if (message->type == MESSAGE_TENDER)
 		node_count(node, NODE_COUNT_TENDERS_SEEN);
-	count_market(node, &opened->issuer,
-		     market_receive(node->market, now, &opened->issuer, message, &facts));
+	outcome = market_receive(node->market, now, &opened->issuer, message, &facts);
+	/* Only an award can be late in a way worth a word: a bid after the decision is daily life.
+	 */
+	if (outcome != MARKET_E_LATE || message->type == MESSAGE_AWARD)
+		count_market(node, &opened->issuer, outcome);
 	(void)node_drain_market(node, now);
 	node->award_envelope = (struct bytes){0};
 	message_deinit(&inner);
