@@ -7,7 +7,7 @@ are written to build/bench/result.json.
 
   --rounds     how many Deployments of one replica are placed one after the other (default 100)
   --machines   machines of the fabric (default 3)
-  --burst      replicas of the one Deployment that measures throughput (default 60)
+  --burst      Deployments made as fast as one client can, to measure throughput (default 60)
 
 Latencies are taken from the owner's own record of each tender and from the moment the REST call
 began; all machines share one monotonic clock. The image is loaded beforehand.
@@ -37,13 +37,14 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def post(fabric, thing):
+def post(connection, thing):
     """Create an object; the moment the call began."""
     began = time.monotonic()
-    answer = fabric.api(DEPLOYMENTS, method="POST", body=json.dumps(thing),
-                        headers={"Content-Type": "application/json"})
+    connection.request("POST", DEPLOYMENTS, json.dumps(thing), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    body = answer.read()
     if answer.status != 201:
-        raise RuntimeError(f"create: {answer.status}: {answer.body.decode()}")
+        raise RuntimeError(f"create: {answer.status}: {body.decode()}")
     return began
 
 
@@ -61,9 +62,10 @@ def deployed(fabric, name, count):
 def place_one_by_one(fabric, rounds):
     """Milliseconds from tender to award, and from call to started container, of each round."""
     awards, starts = [], []
+    connection = fabric.connection()
     for number in range(rounds):
         name = f"round{number}"
-        began = post(fabric, manifests.deployment(name, 1))
+        began = post(connection, manifests.deployment(name, 1))
         steps = eventually(f"{name} runs", lambda name=name: deployed(fabric, name, 1))
         awards.append(1e3 * (timeline.first(steps, "awarded") - timeline.first(steps, "opened")))
         starts.append(1e3 * (timeline.first(steps, "deployed") - began))
@@ -72,12 +74,21 @@ def place_one_by_one(fabric, rounds):
 
 
 def place_many(fabric, count):
-    """Awards and started containers per second of one large Deployment."""
-    post(fabric, manifests.deployment("burst", count, cpu="1m", memory="1Mi"))
-    steps = eventually("all of the burst run", lambda: deployed(fabric, "burst", count), timeout=120)
+    """Awards and started containers per second of many Deployments, one call after the other."""
+    connection = fabric.connection()
+    names = [f"burst{number}" for number in range(count)]
+    for name in names:
+        post(connection, manifests.deployment(name, 1, cpu="1m", memory="1Mi"))
+
+    def all_deployed():
+        steps = [deployed(fabric, name, 1) for name in names]
+        return [step for some in steps for step in some] if all(steps) else None
+    steps = eventually("all of the burst run", all_deployed, timeout=120)
     opened = timeline.first(steps, "opened")
     awarded, started = timeline.last(steps, "awarded"), timeline.last(steps, "deployed")
-    remove(fabric, "burst")
+    for name in names:
+        fabric.api(f"{DEPLOYMENTS}/{name}?gracePeriodSeconds=0", method="DELETE")
+    fabric.wait_pods(0)
     return count / (awarded - opened), count / (started - opened)
 
 
@@ -87,9 +98,8 @@ def memory(machine):
     for pid, args in machine.host.processes().items():
         rollup = machine.host.run("cat", f"/proc/{pid}/smaps_rollup").stdout
         fields = dict(line.split(":", 1) for line in rollup.splitlines()[1:])
-        name = os.path.basename(args.split()[0])
-        if name == "machineplane":
-            name += " (fabric)" if "--fabric-process" in args else " (host)"
+        half = "fabric" if "--fabric-process" in args else "host"
+        name = f"machineplane ({half})"
         found.append((name, *(int(fields[key].split()[0]) for key in ("Rss", "Pss"))))
     return found
 

@@ -147,8 +147,7 @@ class Fabric:
 
     def api(self, path, method="GET", body=None, headers=None, machine=None):
         """One REST call as the administrator; connection errors are raised."""
-        machine = machine or next(m for m in self.machines if m.alive())
-        connection = self._connection(machine)
+        connection = self.connection(machine)
         try:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
@@ -156,7 +155,9 @@ class Fabric:
         finally:
             connection.close()
 
-    def _connection(self, machine, timeout=30):
+    def connection(self, machine=None, timeout=30):
+        """A connection of the administrator to a machine (the first that is alive)."""
+        machine = machine or next(m for m in self.machines if m.alive())
         context, server_name = self._tls()
         connection = http.client.HTTPConnection(machine.host.ip, machine.rest_port, timeout)
         connection.sock = context.wrap_socket(machine.host.connect(machine.rest_port, timeout),
