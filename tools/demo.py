@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 import timeline  # noqa: E402
 from fabric import Fabric, eventually, image, is_ready  # noqa: E402
 
-MANIFEST = os.path.join(TOP, "examples", "nginx.yaml")
+MANIFEST = "examples/nginx.yaml"  # from the top of the tree
 NAME = "web"
 SELECTOR = "app=web"
 
@@ -62,7 +62,7 @@ def require(condition, text):
 
 
 def show_kubectl(stage, fabric, *args):
-    done = fabric.kubectl(*args)
+    done = fabric.kubectl(*args, cwd=TOP)
     stage.shell("kubectl " + " ".join(args), done.stdout + done.stderr)
     return done.stdout
 
@@ -77,7 +77,7 @@ def start_machines(stage, fabric, count):
         token = first.token()
         machine = fabric.machine()
         machine.start(join=token)
-        stage.say(f"{machine.name} at {machine.host.ip} has joined with the token {token[:24]}...")
+        stage.say(f"{machine.name} at {machine.host.ip} has joined with the token {token[:12]}...")
     fabric.wait_nodes([machine.name for machine in fabric.machines])
     show_kubectl(stage, fabric, "get", "nodes")
 
@@ -107,10 +107,10 @@ def watch_ready(fabric, replicas):
 def deploy(stage, fabric, replicas):
     """Apply the manifest; the moment it was done and the moments the pods became ready."""
     stage.heading("Applying examples/nginx.yaml")
-    done = fabric.kubectl("apply", "-f", MANIFEST)
+    done = fabric.kubectl("apply", "-f", MANIFEST, cwd=TOP)
     applied = time.monotonic()
     ready = watch_ready(fabric, replicas)
-    stage.shell("kubectl apply -f examples/nginx.yaml", done.stdout + done.stderr)
+    stage.shell(f"kubectl apply -f {MANIFEST}", done.stdout + done.stderr)
     show_kubectl(stage, fabric, "get", "deployments")
     show_kubectl(stage, fabric, "get", "pods", "-o", "wide")
     pods = fabric.pods(selector=SELECTOR)
