@@ -6,8 +6,10 @@
 #include "node/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "market/tender.h"
 
 static void parked_free(struct node *node, struct parked *parked)
 {
@@ -144,7 +146,8 @@ static void count_market(struct node *node, const struct node_id *from, int outc
 		[MARKET_E_NO_BID] = {NODE_COUNT_AWARD_NO_BID, "award without a bid"},
 		[MARKET_E_LATE] = {NODE_COUNT_AWARD_LATE, "award past its hold"},
 		[MARKET_E_FULL] = {NODE_COUNT_AWARD_FULL, "no room"},
-		[MARKET_E_DIGEST] = {NODE_COUNT_AWARD_DIGEST, "manifest differs from the tender"},
+		[MARKET_E_DIGEST] = {NODE_COUNT_AWARD_DIGEST,
+				     "manifest or tender is not what its digest says"},
 		[MARKET_E_ROLE] = {NODE_COUNT_ROLE, "no steward of that namespace"},
 		/* No reproach: news of a deletion and of its effects travel side by side. */
 		[MARKET_E_DELETED] = {NODE_COUNT_DELETED, ""},
@@ -190,6 +193,15 @@ bool node_signer_is_steward(const struct node *node, const struct node_signed *o
 						  &opened->leaf, namespace);
 }
 
+/* Its id names the gap that it is for, or one owner could speak for another's tender. */
+static bool tender_is_named(const struct tender *tender)
+{
+	struct digest id = tender_id(&tender->object.uid, tender->generation, tender->attempt,
+				     tender->slots, tender->slot_count);
+
+	return digest_equal(&id, &tender->id);
+}
+
 static void deliver_market(struct node *node, struct mono now, const struct node_signed *opened,
 			   const struct message *message, struct bytes envelope)
 {
@@ -199,6 +211,10 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	struct overlay_peer peer;
 	int outcome;
 
+	if (message->type == MESSAGE_TENDER && !tender_is_named(&message->tender)) {
+		count_market(node, &opened->issuer, MARKET_E_DIGEST);
+		return;
+	}
 	if (message->type == MESSAGE_AWARD) {
 		if (!award_subject(node, now, &opened->issuer, message, &inner)) {
 			count_market(node, &opened->issuer, MARKET_E_DIGEST);
@@ -225,6 +241,15 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	message_deinit(&inner);
 }
 
+/* A steward of one namespace stops the placing of nothing in another. */
+static void forget_disposed(struct node *node, struct mono now, const struct object_ref *object)
+{
+	const struct workload *workload = map_get(&node->workloads, uid_bytes(&object->uid));
+
+	if (workload && strcmp(workload->object.namespace, object->namespace) == 0)
+		node_workload_forget(node, now, &object->uid);
+}
+
 /*
  * It may come before the tombstone that says the same for good; nothing is placed in between.
  */
@@ -239,7 +264,7 @@ static void deliver_disposal(struct node *node, struct mono now, const struct no
 		return;
 	}
 	if (whole)
-		node_workload_forget(node, now, &disposal->object.uid);
+		forget_disposed(node, now, &disposal->object);
 	node_pods_stop_matching(node, whole ? &disposal->object.uid : &disposal->pod_uid,
 				disposal->object.namespace, disposal->grace_s);
 }
@@ -278,6 +303,13 @@ static void deliver_record(struct node *node, struct mono now, const struct node
 	}
 }
 
+/* What may come by way of others; the rest is said by one machine to another, and does not name
+ * whom it was meant for. */
+static bool may_be_relayed(enum message_type type)
+{
+	return type == MESSAGE_TENDER || type == MESSAGE_DISPOSAL || type == MESSAGE_RECORD;
+}
+
 static void deliver_signed(struct node *node, struct mono now, const struct node_id *from,
 			   const struct node_signed *opened, struct bytes envelope)
 {
@@ -295,6 +327,8 @@ static void deliver_signed(struct node *node, struct mono now, const struct node
 		outcome = NODE_TRUST_E_MALFORMED;
 	if (outcome)
 		refuse_envelope(node, from, outcome);
+	else if (!may_be_relayed(message.type) && !node_id_equal(&opened->issuer, from))
+		count_market(node, from, MARKET_E_NOT_OWNER);
 	else if (message.type == MESSAGE_RECORD)
 		deliver_record(node, now, from, opened, &message.record, envelope);
 	else if (message.type == MESSAGE_DISPOSAL)

@@ -193,6 +193,91 @@ static void test_a_steward_ends_nothing_outside_its_namespace(void **state)
 	world_free(world);
 }
 
+/* The disposal names a workload of "default"; its sender is a steward of "other" only. */
+static void test_a_disposal_from_another_namespace_does_not_end_the_healing(void **state)
+{
+	struct world *world = world_new(4);
+	struct message disposal = {.type = MESSAGE_DISPOSAL};
+	struct buf envelope = {0};
+	struct uid uid;
+
+	world->machines[3].namespace = "other";
+	world_settle(world);
+	uid = world_deploy(world, 0, 2);
+	world_run_ms(world, 1000);
+	expect_running(world, &uid, 2, 2);
+
+	disposal.disposal.object = (struct object_ref){.uid = uid,
+						       .namespace = (char[]){"other"},
+						       .kind = (char[]){"Deployment"},
+						       .name = (char[]){"web"}};
+	world_seal(world, 3, 0, &disposal, &envelope);
+	for (size_t i = 0; i < 3; i++)
+		world_inject(world, 3, i, bytes_buf(&envelope));
+	for (size_t i = 1; i < 3; i++)
+		if (world->machines[i].starts) {
+			world_crash(world, i);
+			break;
+		}
+	world_run_ms(world, 40000);
+	expect_running(world, &uid, 2, 2);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
+/* A release does not name the machine it was for: handed on, it would free another one's hold. */
+static void test_a_direct_message_counts_only_from_its_signer(void **state)
+{
+	struct world *world = world_new(3);
+	struct message release = {.type = MESSAGE_RELEASE};
+	struct buf envelope = {0};
+
+	world_settle(world);
+	world_seal(world, 0, 0, &release, &envelope);
+	world_inject(world, 2, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_NOT_OWNER), 1);
+
+	buf_clear(&envelope);
+	world_seal(world, 0, 0, &release, &envelope);
+	world_inject(world, 0, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_NOT_OWNER), 1);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
+static void test_a_tender_under_another_ones_id_is_refused(void **state)
+{
+	struct world *world = world_new(2);
+	struct message tender = {.type = MESSAGE_TENDER};
+	struct buf envelope = {0};
+	uint64_t bids;
+
+	world_settle(world);
+	tender.tender.object = (struct object_ref){.namespace = (char[]){"default"},
+						   .kind = (char[]){"Deployment"},
+						   .name = (char[]){"web"}};
+	memset(tender.tender.object.uid.byte, 5, UID_LEN);
+	tender.tender.generation = 1;
+	tender.tender.slots = (uint32_t[]){0};
+	tender.tender.slot_count = 1;
+	tender.tender.needs.engine = (char[]){""};
+	tender.tender.needs.architecture = (char[]){""};
+	tender.tender.id = tender_id(&tender.tender.object.uid, 2, 0, tender.tender.slots, 1);
+	bids = count_of(world, 1, NODE_COUNT_BIDS_SENT);
+	world_seal(world, 0, 0, &tender, &envelope);
+	world_inject(world, 0, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_AWARD_DIGEST), 1);
+	assert_int_equal(count_of(world, 1, NODE_COUNT_BIDS_SENT), bids);
+
+	tender.tender.id = tender_id(&tender.tender.object.uid, 1, 0, tender.tender.slots, 1);
+	buf_clear(&envelope);
+	world_seal(world, 0, 0, &tender, &envelope);
+	world_inject(world, 0, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_BIDS_SENT), bids + 1);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
 static void test_a_tender_counts_once_and_only_while_it_is_fresh(void **state)
 {
 	struct world *world = world_new(2);
@@ -318,6 +403,9 @@ int main(void)
 		cmocka_unit_test(test_a_lost_machines_pod_is_replaced_once),
 		cmocka_unit_test(test_a_machine_that_is_no_steward_cannot_write_place_or_delete),
 		cmocka_unit_test(test_a_steward_ends_nothing_outside_its_namespace),
+		cmocka_unit_test(test_a_disposal_from_another_namespace_does_not_end_the_healing),
+		cmocka_unit_test(test_a_direct_message_counts_only_from_its_signer),
+		cmocka_unit_test(test_a_tender_under_another_ones_id_is_refused),
 		cmocka_unit_test(test_a_tender_counts_once_and_only_while_it_is_fresh),
 		cmocka_unit_test(test_an_award_without_a_bid_is_refused),
 		cmocka_unit_test(test_a_stopped_pod_is_replaced),
