@@ -4,8 +4,8 @@
  * QUIC stream.
  *
  * A stream begins with the request as one line of JSON; the answer is one line of JSON,
- * {"status":200} or a refusal with "error", then the log's bytes until the stream ends. The machine
- * that runs the pod answers only to a steward of the pod's namespace.
+ * {"status":200,"error":""} or a refusal with its reason, then the log's bytes until the stream
+ * ends. The machine that runs the pod answers only to a steward of the pod's namespace.
  *
  *   gateway: open_local | open_remote -> HEADER -> DATA -> end
  *   server:  REQUEST -> WAITING (for the host) -> SENDING -> finished

@@ -3,8 +3,8 @@
  * QUIC connections as the node's peers.
  *
  * Several connections to one machine can stand at once (both dialled, or one is about to be found
- * dead): the node hears of the first that opens and of the last that closes, and the newest open
- * one carries what is sent. Connections for joining are not peers: they are handed to admit.c.
+ * dead): the node hears of each that opens and of the last that closes, and the newest open one
+ * carries what is sent. Connections for joining are not peers: they are handed to admit.c.
  */
 #include "machineplane/fabric.h"
 
@@ -206,12 +206,14 @@ static void opened(void *user, struct quic_conn *conn)
 	node_connected(fabric->node, clock_mono(), &connected);
 }
 
-/* A dial that came to nothing, or a peer that was refused: the endpoint has logged which. */
+/* A dial that came to nothing, or a peer that was refused: the endpoint has logged which. It says
+ * nothing about a machine to which another connection stands, as when only one side can dial. */
 static void closed_unopened(struct fabric *fabric, struct link *link)
 {
 	if (!link)
 		return;
-	node_disconnected(fabric->node, clock_mono(), &link->expected, &link->addr);
+	if (!peers_conn(fabric->peers, &link->expected))
+		node_disconnected(fabric->node, clock_mono(), &link->expected, &link->addr);
 	link_free(fabric->peers, link);
 }
 
