@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "base/version.h"
 #include "cli/cli.h"
 
 static int run(int argc, char **argv)
