@@ -207,7 +207,7 @@ A shell on {fabric.first.name}:
 
 Logs and state are in {fabric.directory}. To end it all:
 
-  kill {' '.join(str(host.init.pid) for host in network.hosts)}
+  kill -9 {' '.join(str(host.init.pid) for host in network.hosts)}
   for n in {' '.join([network.tag] + [host.name for host in network.hosts])}; do ip netns delete $n; done
   rm -rf {fabric.directory}
 """)
