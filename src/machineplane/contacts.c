@@ -14,6 +14,7 @@
 #include "io/file.h"
 
 enum {
+	CONTACTS_WAIT_MS = 1000, /* who comes within this time costs one write together */
 	CONTACTS_FILE_MAX = CONTACTS_MAX * ADDR_PEER_TEXT_MAX,
 };
 
@@ -50,13 +51,23 @@ void contacts_dial(struct fabric *fabric)
 		node_bootstrap(fabric->node, clock_mono(), &contacts[i].addr);
 }
 
-void contacts_save(struct fabric *fabric)
+void contacts_changed(struct fabric *fabric)
 {
+	if (fabric->contacts_pending)
+		return;
+	fabric->contacts_pending = true;
+	loop_timer_set(fabric->contacts_timer, mono_add_ms(clock_mono(), CONTACTS_WAIT_MS));
+}
+
+void contacts_save(void *user)
+{
+	struct fabric *fabric = user;
 	struct buf path = {0}, content = {0};
 	struct overlay_peer peer;
 	size_t position = 0;
 	int result;
 
+	fabric->contacts_pending = false;
 	while (content.len + ADDR_PEER_TEXT_MAX <= CONTACTS_FILE_MAX &&
 	       overlay_next_peer(node_overlay(fabric->node), &position, &peer)) {
 		struct addr_peer contact = {.id = peer.member->id, .addr = peer.member->addr};

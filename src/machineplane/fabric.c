@@ -60,7 +60,7 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 	log_event(LOG_LEVEL_INFO, "member", "%s (%.16s) %s", name, node_id_text(&effect->to).text,
 		  words[effect->peer_state]);
 	if (effect->peer_state == MEMBER_ALIVE)
-		contacts_save(fabric);
+		contacts_changed(fabric);
 	backend_members_changed(fabric->backend);
 }
 
@@ -343,6 +343,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->backend = backend_new(fabric);
 	fabric->timer = loop_timer_new(fabric->loop, tick, fabric);
 	fabric->keep_timer = loop_timer_new(fabric->loop, keep_time, fabric);
+	fabric->contacts_timer = loop_timer_new(fabric->loop, contacts_save, fabric);
 	make_node(fabric);
 	(void)store_restore(fabric->store);
 	return start_api(fabric, err);
@@ -445,6 +446,8 @@ static void say_goodbye(struct fabric *fabric)
 static void fabric_free(struct fabric *fabric)
 {
 	renewal_free(fabric->renewal);
+	if (fabric->contacts_pending)
+		contacts_save(fabric);
 	stop_api(fabric);
 	say_goodbye(fabric);
 	join_free(fabric->join);
@@ -461,6 +464,7 @@ static void fabric_free(struct fabric *fabric)
 	quic_credential_unref(fabric->quic_credential);
 	loop_timer_free(fabric->timer);
 	loop_timer_free(fabric->keep_timer);
+	loop_timer_free(fabric->contacts_timer);
 	loop_hook_free(fabric->hook);
 	for (size_t i = 0; i < ARRAY_LEN(fabric->signals); i++)
 		loop_signal_free(fabric->signals[i]);
@@ -480,6 +484,8 @@ int fabric_run(int fd)
 	struct err err = {0};
 	int status;
 
+	/* Only the store's commits run beside the loop, one at a time. */
+	(void)setenv("UV_THREADPOOL_SIZE", "1", 1);
 	fabric->loop = loop_new();
 	fabric->admission = admission_new();
 	fabric->host = host_state_new(fabric, fd, &err);

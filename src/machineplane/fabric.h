@@ -64,6 +64,8 @@ struct fabric {
 	struct node *node;   /* NULL until this machine is a member */
 	struct loop_timer *timer;
 	struct loop_timer *keep_timer;
+	struct loop_timer *contacts_timer;
+	bool contacts_pending; /* the timer is set */
 	struct loop_signal *signals[2];
 	struct loop_hook *hook; /* carries out the node's effects before the loop waits */
 	struct wall joined;     /* fabric time of the join reply; 0: not joined in this life */
@@ -145,7 +147,8 @@ enum {
 };
 size_t contacts_read(const struct fabric *fabric, struct addr_peer ret[CONTACTS_MAX]);
 void contacts_dial(struct fabric *fabric);
-void contacts_save(struct fabric *fabric);
+void contacts_changed(struct fabric *fabric); /* they are saved a little later */
+void contacts_save(void *fabric);
 
 /* host_link.c */
 struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err);

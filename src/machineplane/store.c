@@ -32,6 +32,8 @@ struct write {
 	struct buf envelope; /* empty: forget the key */
 	struct digest issuer;
 	struct buf chain; /* of the issuer, empty: not at hand */
+	bool is_time;     /* not a record at all, but: */
+	struct fabric_time_kept time;
 };
 
 struct store {
@@ -114,12 +116,22 @@ static void write_free(struct write *write)
 	free(write);
 }
 
+static int write_time(struct store *store, MDB_txn *txn, const struct write *write)
+{
+	MDB_val key = val(bytes_str("time"));
+	MDB_val value = val(bytes_of(&write->time, sizeof(write->time)));
+
+	return mdb_put(txn, store->meta, &key, &value, 0);
+}
+
 static int write_apply(struct store *store, MDB_txn *txn, const struct write *write)
 {
 	uint8_t bytes[STORE_KEY_LEN];
 	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, value, issuer, chain;
 	int result;
 
+	if (write->is_time)
+		return write_time(store, txn, write);
 	key_encode(&write->key, bytes);
 	if (!write->envelope.len) {
 		result = mdb_del(txn, store->records, &key, NULL);
@@ -280,18 +292,13 @@ struct fabric_time_kept store_time(struct store *store)
 	return kept;
 }
 
-/* Rare and 16 bytes: written in place, unless a commit holds the only write transaction. */
 void store_keep_time(struct store *store, const struct fabric_time_kept *kept)
 {
-	MDB_val key = val(bytes_str("time")), value = val(bytes_of(kept, sizeof(*kept)));
-	MDB_txn *txn;
+	struct write *write = mem_new(struct write);
 
-	if (store->busy || mdb_txn_begin(store->env, NULL, 0, &txn) != 0)
-		return;
-	if (mdb_put(txn, store->meta, &key, &value, 0) == 0)
-		(void)mdb_txn_commit(txn);
-	else
-		mdb_txn_abort(txn);
+	write->is_time = true;
+	write->time = *kept;
+	list_append(&store->waiting, &write->link);
 }
 
 /* What is waiting is written before the process ends: it may have been promised to nobody yet, but

@@ -162,12 +162,40 @@ bool node_is_deleted(const struct node *node, const struct uid *uid, const char 
 	return item && strcmp(item->record.object.namespace, namespace) == 0;
 }
 
+/* The host's clock is turned into fabric time anew for each report: what was said before stands. */
+static void keep_time(int64_t *time, int64_t before)
+{
+	if (*time && before)
+		*time = before;
+}
+
+static void keep_times(struct presence *now, const struct presence *before)
+{
+	keep_time(&now->started_ms, before->started_ms);
+	for (size_t i = 0; i < now->container_count && i < before->container_count; i++) {
+		struct container_status *to = &now->containers[i];
+		const struct container_status *from = &before->containers[i];
+
+		if (strcmp(to->name, from->name) != 0)
+			continue;
+		if (strcmp(to->container_id, from->container_id) == 0) {
+			keep_time(&to->started_ms, from->started_ms);
+			keep_time(&to->finished_ms, from->finished_ms);
+		}
+		if (to->restarts == from->restarts) {
+			keep_time(&to->last_started_ms, from->last_started_ms);
+			keep_time(&to->last_finished_ms, from->last_finished_ms);
+		}
+	}
+}
+
 /* What the host knows better than we: how the pod does. The rest stands in its award. */
 static void merge_status(struct local_pod *pod, const struct presence *status)
 {
 	struct presence *mine = &pod->presence, old = *mine, copy;
 
 	presence_copy(status, &copy);
+	keep_times(&copy, &old);
 	copy.pod_uid = old.pod_uid;
 	copy.generation = old.generation;
 	copy.slot = old.slot;

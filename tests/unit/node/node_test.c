@@ -373,6 +373,53 @@ static void test_a_stopped_pod_is_replaced(void **state)
 	world_free(world);
 }
 
+/* The host's clock is converted anew each time, and is a millisecond off each time. */
+static void test_times_of_a_pod_do_not_wander(void **state)
+{
+	struct world *world = world_new(1);
+	struct container_status container = {.state = CONTAINER_RUNNING, .started_ms = 1000};
+	struct presence pod = {.phase = POD_RUNNING, .started_ms = 1000, .ready = true};
+	const struct record_item *item;
+	struct record_version version;
+	size_t position = 0;
+
+	world_settle(world);
+	memset(pod.pod_uid.byte, 3, UID_LEN);
+	memset(pod.object.uid.byte, 4, UID_LEN);
+	pod.object.namespace = (char[]){"default"};
+	pod.object.kind = (char[]){"Deployment"};
+	pod.object.name = (char[]){"old"};
+	pod.pod_name = (char[]){"old-1"};
+	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	container.name = container.container_id = (char[]){"web"};
+	container.image = container.image_id = container.reason = container.message =
+		container.last_reason = (char[]){""};
+	pod.containers = &container;
+	pod.container_count = 1;
+	node_pod_recovered(world->machines[0].node, world->now, &pod, bytes_str("{}"));
+	item = records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
+			    &pod.object.uid, &position);
+	assert_non_null(item);
+	version = item->record.version;
+
+	pod.started_ms++;
+	container.started_ms++;
+	node_pod_status(world->machines[0].node, world->now, &pod);
+	position = 0;
+	item = records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
+			    &pod.object.uid, &position);
+	assert_int_equal(record_version_compare(&version, &item->record.version), 0);
+
+	container.restarts++; /* and this is news */
+	container.container_id = (char[]){"web2"};
+	node_pod_status(world->machines[0].node, world->now, &pod);
+	position = 0;
+	item = records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
+			    &pod.object.uid, &position);
+	assert_int_not_equal(record_version_compare(&version, &item->record.version), 0);
+	world_free(world);
+}
+
 static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void **state)
 {
 	struct world *world = world_new(1);
@@ -409,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_a_tender_counts_once_and_only_while_it_is_fresh),
 		cmocka_unit_test(test_an_award_without_a_bid_is_refused),
 		cmocka_unit_test(test_a_stopped_pod_is_replaced),
+		cmocka_unit_test(test_times_of_a_pod_do_not_wander),
 		cmocka_unit_test(test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns),
 	};
 
