@@ -159,7 +159,7 @@ def delete(stage, fabric):
     for machine in fabric.machines:
         machine.stop()
         machine.wait_nothing_left()
-    stage.good("no pod, process, mount, or file of a pod is left on any machine")
+    stage.good("no pod, process, mount, cgroup or file is left on any machine")
 
 
 def show_timeline(stage, fabric, began, applied, ready):

@@ -228,13 +228,6 @@ class Credential:
         return context
 
 
-def remove_tree_of_groups(root):
-    """Remove control groups from the leaves up; fails while a process has not quite ended."""
-    for base, _, _ in os.walk(root, topdown=False):
-        os.rmdir(base)
-    return True
-
-
 def is_ready(thing):
     """Whether a node's or pod's condition Ready is True."""
     conditions = thing.get("status", {}).get("conditions", [])
@@ -311,12 +304,6 @@ class Machine:
         """machineplane --drain: remove every pod, then stop."""
         return self.host.run(*self.command("--drain"), timeout=timeout)
 
-    def remove_cgroups(self):
-        """The control groups of pods that were shot together with their machine."""
-        name = "magik-" + hashlib.sha256(self.run_dir.encode()).hexdigest()[:8]
-        for root in glob.glob(f"/sys/fs/cgroup/*/{name}") + glob.glob(f"/sys/fs/cgroup/{name}"):
-            eventually(f"{root} is empty", lambda root=root: remove_tree_of_groups(root))
-
     def log(self):
         if not os.path.exists(self.log_path):
             return ""
@@ -378,4 +365,19 @@ class Machine:
         found += [f"mount {line}" for line in mounts if self.directory in line]
         for base, _, files in os.walk(self.run_dir):
             found += [f"file {os.path.join(base, name)}" for name in files]
-        return found
+        return found + [f"cgroup {path}" for path in self.cgroups()]
+
+    def cgroups(self):
+        """The groups of this machine's pods in every hierarchy: the host names them by its run
+        directory."""
+        name = "magik-" + hashlib.sha256(self.run_dir.encode()).hexdigest()[:8]
+        return glob.glob(f"/sys/fs/cgroup/{name}") + glob.glob(f"/sys/fs/cgroup/*/{name}")
+
+    def remove_cgroups(self):
+        """After everything on the machine was shot, its daemon included."""
+        def removed():
+            for top in self.cgroups():
+                for path, _, _ in os.walk(top, topdown=False):
+                    os.rmdir(path)
+            return not self.cgroups()
+        eventually(f"the groups of {self.name} are removed", removed)

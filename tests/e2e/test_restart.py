@@ -102,22 +102,11 @@ def test_drain_removes_every_pod_and_leaves_nothing(alone):
 
 def test_deletion_leaves_nothing(alone):
     machine = alone.first
-    groups = cgroups(machine)
-    assert groups, "pods have cgroups"
+    assert machine.cgroups(), "pods have cgroups"
     alone.kubectl("delete", "deployment", "web")
     alone.wait_pods(0)
     machine.stop()
     machine.wait_nothing_left()
-    eventually("no cgroup is left", lambda: not (cgroups(machine) & groups) or None)
-
-
-def cgroups(machine):
-    """The cgroup directories that carry a pod's uid."""
-    uids = {pod["metadata"]["uid"] for pod in machine.fabric.pods()} if machine.alive() else None
-    if uids is not None:
-        machine.known_uids = uids
-    found = machine.host.run("find", "/sys/fs/cgroup", "-type", "d").stdout.split("\n")
-    return {path for path in found if any(uid in path for uid in machine.known_uids)}
 
 
 def test_objects_survive_the_restart_of_all_machines(new_fabric):
