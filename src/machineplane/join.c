@@ -18,7 +18,8 @@
 #include "io/file.h"
 
 enum {
-	JOIN_RETRY_MS = 2000, /* between rounds over the token's addresses */
+	JOIN_RETRY_MS = 2000,   /* between rounds over the token's addresses */
+	JOIN_ANSWER_MS = 15000, /* an admitter that is silent for so long is stuck: ask another */
 	JOIN_CLOSE_OK = 0,
 	JOIN_CLOSE_REFUSED = 1,
 };
@@ -56,6 +57,7 @@ static void joiner_opened(void *user, struct quic_conn *conn)
 
 	if (quic_conn_peer_chain(conn, &chain) == 0 || cert_parse(chain[0], &admitter, NULL) != 0)
 		return;
+	loop_timer_set(join->timer, mono_add_ms(clock_mono(), JOIN_ANSWER_MS));
 	join_request_build(&join->keys, join->fabric->settings.options.node_name, &admitter.hash,
 			   &request);
 	(void)!quic_conn_send(conn, bytes_buf(&request));

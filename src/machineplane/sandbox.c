@@ -18,6 +18,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum {
+	SANDBOX_FILES = 8192,
+};
+
 /* The sanitizers' leak check looks at the process from outside when it ends. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANDBOX_LEAK_CHECK
@@ -197,9 +201,27 @@ static int filter_load(void)
 	return result;
 }
 
+/* Connections to the API, logs on their way: more than the 1024 files that are usual. */
+static int raise_files(struct err *err)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return err_set(err, -errno, "getrlimit: %s", strerror(errno));
+	if (files.rlim_cur >= SANDBOX_FILES)
+		return 0;
+	files.rlim_cur = files.rlim_max < SANDBOX_FILES ? files.rlim_max : SANDBOX_FILES;
+	if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+		return err_set(err, -errno, "setrlimit: %s", strerror(errno));
+	return 0;
+}
+
 int sandbox_enter(uint32_t uid, struct err *err)
 {
-	int result;
+	int result = raise_files(err);
+
+	if (result)
+		return result;
 
 	/* Leaving root clears the death signal, so it is asked for again afterwards. */
 	if (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 ||
