@@ -27,8 +27,6 @@ struct presence;   /* wire/presence.h */
 struct node_facts; /* wire/presence.h */
 
 enum {
-	API_NAME_MAX = 253,       /* RFC 1123 subdomain, as Kubernetes */
-	API_NAMESPACE_MAX = 63,   /* RFC 1123 label, as Kubernetes */
 	API_USER_NAME_MAX = 128,  /* the common name of a user's certificate */
 	API_USER_GROUPS_MAX = 16, /* more groups in one certificate make it invalid */
 };

@@ -174,7 +174,6 @@ static int parse_length(const char *value, struct http_request *request, const c
 		length = length * 10 + (uint64_t)(*c - '0');
 	}
 	request->content_length = length;
-	request->has_length = true;
 	return 0;
 }
 

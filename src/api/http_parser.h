@@ -62,7 +62,6 @@ struct http_request {
 	bool keep_alive;      /* the connection may carry another request */
 	bool expect_continue; /* an interim 100 is awaited before the body */
 	bool minor_zero;      /* HTTP/1.0: no chunked answers */
-	bool has_length;      /* a Content-Length was sent, even of zero */
 };
 
 struct http_parser {

@@ -66,7 +66,7 @@ int tls_context_new(const char *chain_pem, const char *key_pem, struct tls_conte
 	return 0;
 }
 
-struct tls_context *tls_context_ref(struct tls_context *context)
+static struct tls_context *tls_context_ref(struct tls_context *context)
 {
 	context->refs++;
 	return context;

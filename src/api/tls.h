@@ -36,7 +36,6 @@ enum tls_outcome {
 
 _must_use_ int tls_context_new(const char *chain_pem, const char *key_pem,
 			       struct tls_context **ret_context, struct err *err);
-struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 
 /* A session of @context. Never NULL. */

@@ -26,16 +26,6 @@ bool bytes_equal(struct bytes a, struct bytes b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-int bytes_compare(struct bytes a, struct bytes b)
-{
-	size_t common = a.len < b.len ? a.len : b.len;
-	int order = common ? memcmp(a.ptr, b.ptr, common) : 0;
-
-	if (order)
-		return order;
-	return (a.len > b.len) - (a.len < b.len);
-}
-
 void buf_deinit(struct buf *buf)
 {
 	free(buf->ptr);

@@ -38,9 +38,6 @@ static inline struct bytes bytes_buf(const struct buf *buf)
 
 bool bytes_equal(struct bytes a, struct bytes b);
 
-/* memcmp order, the shorter first on a tie. */
-int bytes_compare(struct bytes a, struct bytes b);
-
 void buf_deinit(struct buf *buf);
 void buf_clear(struct buf *buf); /* length 0, memory kept */
 void buf_reserve(struct buf *buf, size_t more);

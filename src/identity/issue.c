@@ -30,7 +30,8 @@ static const unsigned issuers_of[CERT_KIND_COUNT + 1] = {
 	[CERT_POD] = 1 << CERT_STEWARD,
 };
 
-bool cert_may_issue(enum cert_kind issuer, enum cert_kind kind)
+/* May a certificate of @kind be signed by one of @issuer? Issuing and verifying share the table. */
+static bool cert_may_issue(enum cert_kind issuer, enum cert_kind kind)
 {
 	return (size_t)kind < ARRAY_LEN(issuers_of) && issuers_of[kind] & 1U << issuer;
 }

@@ -68,9 +68,5 @@ _must_use_ int cert_issue(const struct cert_order *order, const struct signer *s
 void issue_salt(const struct key *admit_key, const struct node_id *machine,
 		uint8_t ret_salt[CERT_SALT_LEN]);
 
-/* May a certificate of @kind be signed by one of @issuer? The table that issuing and verifying
- * share. */
-bool cert_may_issue(enum cert_kind issuer, enum cert_kind kind);
-
 /* Does @subject stay inside @issuer: fabric, family, kind, grant, pod path? Fills @err if not. */
 int cert_narrows(const struct cert *subject, const struct cert *issuer, struct err *err);

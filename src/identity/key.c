@@ -63,12 +63,6 @@ bool key_is_sound(const struct node_id *public_key)
 	return crypto_core_ed25519_is_valid_point(public_key->byte) == 1;
 }
 
-void key_export_der(const struct key *key, struct buf *out)
-{
-	buf_append(out, pkcs8_prefix, sizeof(pkcs8_prefix));
-	buf_append(out, key->seed, sizeof(key->seed));
-}
-
 void key_export_pem(const struct key *key, struct buf *out)
 {
 	uint8_t der[KEY_PKCS8_LEN];
@@ -79,7 +73,7 @@ void key_export_pem(const struct key *key, struct buf *out)
 	secret_wipe(der, sizeof(der));
 }
 
-bool key_import_der(struct bytes der, struct key *ret_key)
+static bool import_der(struct bytes der, struct key *ret_key)
 {
 	if (der.len != KEY_PKCS8_LEN || memcmp(der.ptr, pkcs8_prefix, sizeof(pkcs8_prefix)) != 0)
 		return false;
@@ -91,7 +85,7 @@ bool key_import_pem(struct bytes pem, struct key *ret_key)
 {
 	struct buf der = {0};
 	bool sound = pem_decode("PRIVATE KEY", &pem, &der) && pem.len == 0 &&
-		     key_import_der(bytes_buf(&der), ret_key);
+		     import_der(bytes_buf(&der), ret_key);
 
 	if (der.len > 0)
 		secret_wipe(der.ptr, der.len);

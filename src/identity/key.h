@@ -42,10 +42,8 @@ _must_use_ bool key_verify(const struct node_id *public_key, struct bytes messag
  */
 _must_use_ bool key_is_sound(const struct node_id *public_key);
 
-/* PKCS#8, appended to @out: wipe it after use. */
-void key_export_der(const struct key *key, struct buf *out);
+/* PKCS#8 in PEM, appended to @out: wipe it after use. */
 void key_export_pem(const struct key *key, struct buf *out);
 
-/* False unless @bytes is exactly one Ed25519 private key in that form. */
-_must_use_ bool key_import_der(struct bytes der, struct key *ret_key);
+/* False unless @pem is exactly one Ed25519 private key in that form. */
 _must_use_ bool key_import_pem(struct bytes pem, struct key *ret_key);

@@ -30,16 +30,6 @@ struct trust_cached {
 	struct buf chain; /* DER without the root */
 };
 
-static const char *const result_texts[_TRUST_E_COUNT] = {
-	"trusted", "no credential", "malformed", "another fabric", "wrong kind", "untrusted",
-	"widens",  "not yet valid", "expired",   "renew only",     "revoked",    "no role",
-};
-
-const char *trust_result_text(int result)
-{
-	return result >= 0 && result < _TRUST_E_COUNT ? result_texts[result] : "failed";
-}
-
 enum trust_purpose trust_purpose_of(const char *alpn, bool peer_is_server)
 {
 	if (strcmp(alpn, ALPN_MACHINE) == 0)

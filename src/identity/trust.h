@@ -102,8 +102,6 @@ _must_use_ int trust_leaf(struct trust *trust, const struct trust_query *query,
  * empty when unknown. Valid until the next call with this @trust. */
 struct bytes trust_chain(struct trust *trust, const struct digest *hash);
 
-const char *trust_result_text(int result); /* "expired": a short word for logs and counters */
-
 /* What the client (or server) side of a magik ALPN must show; 0 for any other ALPN. */
 enum trust_purpose trust_purpose_of(const char *alpn, bool peer_is_server);
 

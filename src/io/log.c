@@ -32,7 +32,7 @@ void log_init(const struct log_config *config)
 	sink.json = config->json;
 }
 
-bool log_wants(enum log_level level)
+static bool log_wants(enum log_level level)
 {
 	return level >= sink.min;
 }

@@ -42,8 +42,6 @@ struct log_config {
 /* Before the first event, or again to change something. Without it: text, from LOG_LEVEL_INFO. */
 void log_init(const struct log_config *config);
 
-bool log_wants(enum log_level level);
-
 /* Write one event. Line breaks and control characters in the sentence are escaped. */
 void log_event(enum log_level level, const char *event, const char *format, ...) _printf_(3, 4);
 

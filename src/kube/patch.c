@@ -34,17 +34,13 @@ static enum kind kind_of(const char *content_type)
 	return KIND_UNKNOWN;
 }
 
-bool kube_patch_is_known(const char *content_type)
-{
-	return kind_of(content_type) != KIND_UNKNOWN;
-}
-
 bool kube_patch_is_apply(const char *content_type)
 {
 	return kind_of(content_type) == KIND_APPLY;
 }
 
-void kube_patch_merge(json_t *object, const json_t *patch)
+/* RFC 7386: @object and @patch are objects. */
+static void patch_merge(json_t *object, const json_t *patch)
 {
 	const char *key;
 	json_t *value;
@@ -59,7 +55,7 @@ void kube_patch_merge(json_t *object, const json_t *patch)
 		}
 		if (!json_is_object(json_object_get(object, key)))
 			kube_set(object, key, json_object());
-		kube_patch_merge(json_object_get(object, key), value);
+		patch_merge(json_object_get(object, key), value);
 	}
 }
 
@@ -102,7 +98,7 @@ static int patch_run(enum kind kind, json_t *object, const json_t *patch, struct
 		return err_set_status(err, -EINVAL, 400, "the patch is not %s",
 				      kind == KIND_JSON ? "a list of operations" : "an object");
 	if (kind == KIND_MERGE) {
-		kube_patch_merge(object, patch);
+		patch_merge(object, patch);
 		return 0;
 	}
 	/* What is applied to nothing names its own kind. */

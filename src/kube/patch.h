@@ -23,10 +23,7 @@ enum {
 	KUBE_PATCH_OPERATIONS_MAX = 1024, /* of a JSON patch */
 };
 
-/* Whether this Content-Type is one of the above. */
-bool kube_patch_is_known(const char *content_type);
-
-/* Whether it is server-side apply, which may create. */
+/* Whether this Content-Type is server-side apply, which may create. */
 bool kube_patch_is_apply(const char *content_type);
 
 /*

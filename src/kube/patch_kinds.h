@@ -13,9 +13,6 @@ enum {
 		1024, /* elements of a list merged by key: merging looks at all pairs */
 };
 
-/* RFC 7386: @object and @patch are objects. */
-void kube_patch_merge(json_t *object, const json_t *patch);
-
 /* RFC 6902: @operations is an array. An operation that fails leaves the earlier ones done. */
 _must_use_ int kube_patch_json(json_t *object, const json_t *operations, struct err *err);
 

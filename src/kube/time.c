@@ -53,11 +53,10 @@ static int64_t floor_div(int64_t value, int64_t by)
 	return value / by - (value % by < 0);
 }
 
-static struct kube_time time_print(struct wall at, bool micro)
+struct kube_time kube_time_text(struct wall at)
 {
 	struct kube_time out;
 	int64_t seconds = floor_div(at.ms, MS_PER_S);
-	int ms = (int)(at.ms - seconds * MS_PER_S);
 	if (seconds < seconds_min)
 		seconds = seconds_min;
 	if (seconds > seconds_max)
@@ -65,24 +64,10 @@ static struct kube_time time_print(struct wall at, bool micro)
 	int64_t days = floor_div(seconds, SECONDS_PER_DAY);
 	int rest = (int)(seconds - days * SECONDS_PER_DAY);
 	struct civil civil = civil_from_days(days);
-	int len = snprintf(out.text, sizeof(out.text), "%04d-%02u-%02uT%02d:%02d:%02d",
-			   (int)civil.year, civil.month, civil.day, rest / 3600, rest / 60 % 60,
-			   rest % 60);
-	if (micro)
-		(void)snprintf(out.text + len, sizeof(out.text) - (size_t)len, ".%03d000Z", ms);
-	else
-		(void)snprintf(out.text + len, sizeof(out.text) - (size_t)len, "Z");
+	(void)snprintf(out.text, sizeof(out.text), "%04d-%02u-%02uT%02d:%02d:%02dZ",
+		       (int)civil.year, civil.month, civil.day, rest / 3600, rest / 60 % 60,
+		       rest % 60);
 	return out;
-}
-
-struct kube_time kube_time_text(struct wall at)
-{
-	return time_print(at, false);
-}
-
-struct kube_time kube_time_text_micro(struct wall at)
-{
-	return time_print(at, true);
 }
 
 /* Exactly @count digits at *@text, then @after unless that is 0. */

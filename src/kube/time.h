@@ -12,9 +12,6 @@ struct kube_time {
 /* "2026-11-21T18:30:00Z", whole seconds. Years 0 to 9999; outside they are clamped. */
 struct kube_time kube_time_text(struct wall at);
 
-/* With microseconds, as in Event.eventTime: "2026-11-21T18:30:00.123000Z". */
-struct kube_time kube_time_text_micro(struct wall at);
-
 /* Any RFC 3339 time, fraction and offset allowed. False when it is none. */
 _must_use_ bool kube_time_parse(const char *text, struct wall *ret_at);
 

@@ -43,7 +43,8 @@ static void validate_annotations(struct check *check, json_t *annotations)
 		(void)check_one_of(check, "annotations[magik.io/runtime]", engine, engines);
 }
 
-void kube_validate_labels(struct check *check, const json_t *metadata)
+/* Labels and annotations of a pod or its template. */
+static void validate_labels(struct check *check, const json_t *metadata)
 {
 	json_t *labels = json_object_get(metadata, "labels");
 	const char *key;
@@ -86,7 +87,7 @@ void kube_validate_metadata(struct check *check, const json_t *object,
 	if (resource->namespaced && !kube_name_is_label(kube_member_string(metadata, "namespace")))
 		check_invalid(check, "namespace", json_object_get(metadata, "namespace"),
 			      label_rule);
-	kube_validate_labels(check, metadata);
+	validate_labels(check, metadata);
 	check_leave(check, mark);
 }
 
@@ -171,7 +172,7 @@ void kube_validate_deployment(struct check *check, const json_t *object)
 	validate_strategy(check, json_object_get(spec, "strategy"));
 	size_t template = check_enter(check, "template");
 	size_t metadata = check_enter(check, "metadata");
-	kube_validate_labels(check, kube_member(spec, "template.metadata"));
+	validate_labels(check, kube_member(spec, "template.metadata"));
 	check_leave(check, metadata);
 	size_t pod = check_enter(check, "spec");
 	kube_validate_pod_spec(check, kube_member(spec, "template.spec"), true);

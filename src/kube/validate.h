@@ -25,6 +25,3 @@ void kube_validate_deployment(struct check *check, const json_t *object);
 /* A PodSpec at the check's path
  * @always: restartPolicy must be Always, as in a Deployment. */
 void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always);
-
-/* Labels and annotations of a pod or its template. */
-void kube_validate_labels(struct check *check, const json_t *metadata);

@@ -36,11 +36,6 @@ char *kube_canonical(const json_t *value, size_t *ret_len)
 	return text;
 }
 
-char *kube_manifest_digest_input(const json_t *object, size_t *ret_len)
-{
-	return kube_canonical(json_object_get(object, "spec"), ret_len);
-}
-
 /* What one container asks for: its request, else its limit, else nothing. */
 static int64_t container_amount(const json_t *container, const char *name)
 {

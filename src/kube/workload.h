@@ -61,6 +61,3 @@ const json_t *kube_pod_metadata(const json_t *object);
 /* @value as canonical JSON: keys sorted, no spaces; NULL is null. The caller owns the text
  * (zero-terminated). */
 _must_use_ char *kube_canonical(const json_t *value, size_t *ret_len);
-
-/* The bytes whose digest a tender announces: canonical JSON of the object's spec. */
-_must_use_ char *kube_manifest_digest_input(const json_t *object, size_t *ret_len);

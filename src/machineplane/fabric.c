@@ -156,7 +156,6 @@ static int load_credentials(struct fabric *fabric, struct err *err)
 		buf_deinit(&path);
 	}
 	result = files->count ? credentials_load(files, &fabric->credentials, err) : -ENOENT;
-	fabric->credentials_loaded = result == 0;
 	credentials_files_deinit(files);
 	free(files);
 	return result;

@@ -53,7 +53,6 @@ struct fabric {
 	struct loop *loop;
 	struct settings settings;
 	struct credentials credentials;
-	bool credentials_loaded;
 	struct trust trust;
 	bool trust_ready;
 	struct replay replay;

@@ -109,7 +109,6 @@ static void joiner_message(void *user, struct quic_conn *conn, struct bytes byte
 	if (result == 0) {
 		join->done = true;
 		fabric->credentials = reply->credentials;
-		fabric->credentials_loaded = true;
 		fabric->joined = reply->now;
 		for (size_t i = 0; i < reply->member_count; i++)
 			add_bootstrap(&fabric->settings.options, reply->members[i]);

@@ -70,7 +70,7 @@ static bool has_offer(const struct round *round, enum offer_state state)
 	return false;
 }
 
-void round_move(struct round *round, enum round_state to)
+static void round_move(struct round *round, enum round_state to)
 {
 	round->state = lifecycle_move(round_allowed, round->state, to);
 	if (to != ROUND_DEPLOYING && to != ROUND_CLOSED)

@@ -204,7 +204,6 @@ struct offer *round_offer(const struct round *round, const struct node_id *node)
 void round_trace(struct market *market, struct round *round, const struct trace_step *step);
 void offer_move(struct offer *offer, enum offer_state to);
 void place_move(struct place *place, enum place_state to);
-void round_move(struct round *round, enum round_state to);
 void round_release(struct market *market, struct round *round, struct offer *offer);
 void round_settle(struct market *market, struct round *round);
 /* Give up what has not been accepted yet. */

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-void node_disown_soon(struct node *node)
+static void disown_soon(struct node *node)
 {
 	struct mono earliest = mono_add_ms(node->started, NODE_DISOWN_MS);
 
@@ -60,6 +60,6 @@ void node_disown_check(struct node *node, const struct record *record)
 	    presence_decode(bytes_buf(&record->value), &presence) != 0)
 		return;
 	if (node_id_equal(&presence.node, &node->config.self.id))
-		node_disown_soon(node);
+		disown_soon(node);
 	presence_deinit(&presence);
 }

@@ -118,7 +118,6 @@ bool node_drain_controller(struct node *node, struct mono now);
 bool node_drain_market(struct node *node, struct mono now);
 bool node_show_dirty(struct node *node, struct mono now);
 void node_workloads_due(struct node *node, struct mono now);
-void node_workload_touch(struct node *node, const struct uid *uid);
 void node_workloads_touch_all(struct node *node);
 void node_workload_forget(struct node *node, struct mono now, const struct uid *uid);
 void node_workload_changed(struct node *node, const struct record *record, bool removed);
@@ -130,7 +129,6 @@ void node_capacity_forget(struct node *node, const struct node_id *machine);
 void node_capacity_deinit(struct node *node);
 
 /* disown.c */
-void node_disown_soon(struct node *node);
 void node_disown(struct node *node, struct mono now);
 void node_disown_check(struct node *node, const struct record *record);
 

@@ -38,9 +38,8 @@ enum node_result {
 	NODE_E_EXISTS,   /* create: an object of that name exists */
 	NODE_E_CONFLICT, /* the expected version is not the current one */
 	NODE_E_NOT_FOUND,
-	NODE_E_FULL,    /* a limit of the records is reached */
-	NODE_E_ROLE,    /* this machine is no steward of that namespace: ask one */
-	NODE_E_INVALID, /* not an object that the cores can read */
+	NODE_E_FULL, /* a limit of the records is reached */
+	NODE_E_ROLE, /* this machine is no steward of that namespace: ask one */
 };
 
 enum node_effect_type {

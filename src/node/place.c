@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "market/tender.h"
 
-void node_workload_touch(struct node *node, const struct uid *uid)
+static void workload_touch(struct node *node, const struct uid *uid)
 {
 	struct workload *workload = map_get(&node->workloads, uid_bytes(uid));
 
@@ -48,7 +48,7 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	struct workload *workload;
 
 	if (record->key.kind == RECORD_PRESENCE) {
-		node_workload_touch(node, uid);
+		workload_touch(node, uid);
 		return;
 	}
 	if (record->key.kind == RECORD_TOMBSTONE)
@@ -63,7 +63,7 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	if (!workload)
 		return; /* a kind without pods */
 	workload_free(map_put(&node->workloads, uid_bytes(uid), workload));
-	node_workload_touch(node, uid);
+	workload_touch(node, uid);
 }
 
 static bool machine_alive(const struct node *node, const struct node_id *id)
@@ -151,7 +151,7 @@ void node_workloads_due(struct node *node, struct mono now)
 	size_t position = 0;
 
 	while (controller_due(node->controller, now, &position, &uid))
-		node_workload_touch(node, &uid);
+		workload_touch(node, &uid);
 }
 
 static void tender_fill(struct tender *tender, const struct workload *workload,
@@ -278,7 +278,7 @@ static void market_effect_apply(struct node *node, struct mono now,
 	case MARKET_CLOSED:
 		controller_closed(node->controller, now, &effect->object_uid, effect->slots,
 				  effect->slot_count);
-		node_workload_touch(node, &effect->object_uid);
+		workload_touch(node, &effect->object_uid);
 		return;
 	case MARKET_FREED:
 		controller_wake(node->controller, now);

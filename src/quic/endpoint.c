@@ -325,11 +325,6 @@ const char *quic_conn_alpn(const struct quic_conn *conn)
 	return conn->alpn;
 }
 
-bool quic_conn_is_open(const struct quic_conn *conn)
-{
-	return conn->state == CONN_OPEN;
-}
-
 bool quic_conn_is_dialled(const struct quic_conn *conn)
 {
 	return conn->dialled;

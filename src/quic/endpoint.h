@@ -204,7 +204,6 @@ _must_use_ int quic_conn_send(struct quic_conn *conn, struct bytes message);
 void quic_conn_set_user(struct quic_conn *conn, void *user);
 void *quic_conn_user(const struct quic_conn *conn);
 const char *quic_conn_alpn(const struct quic_conn *conn); /* "" before it is negotiated */
-bool quic_conn_is_open(const struct quic_conn *conn);
 bool quic_conn_is_dialled(const struct quic_conn *conn);
 struct addr quic_conn_remote(const struct quic_conn *conn);
 

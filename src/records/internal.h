@@ -136,7 +136,6 @@ struct item *name_find(const struct records *records, const char *namespace, con
 void name_insert(struct records *records, struct item *item);
 void name_remove(struct records *records, struct item *item);
 void name_report_clashes(struct records *records); /* all that there are */
-int name_compare(const void *a, const void *b);
 struct index *name_kind_index(const struct records *records, const char *kind);
 
 /* writer.c */
@@ -148,7 +147,6 @@ void writer_sweep(struct records *records);
 void writers_deinit(struct records *records);
 
 /* merge.c */
-void merge_insert(struct records *records, struct item *item);
 void merge_remove(struct records *records, struct item *item);
 void merge_sweep(struct records *records);
 

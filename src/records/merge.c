@@ -204,7 +204,7 @@ static void end_burial(struct records *records, const struct record_key *key)
 		item_unref(map_remove(&records->buried, uid));
 }
 
-void merge_insert(struct records *records, struct item *item)
+static void merge_insert(struct records *records, struct item *item)
 {
 	const struct record_key *key = &item->shown.record.key;
 	struct item *old = table_find(records, key);

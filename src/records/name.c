@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "records/internal.h"
 
-int name_compare(const void *a, const void *b)
+static int name_compare(const void *a, const void *b)
 {
 	const struct item *left = a, *right = b;
 	const struct object_ref *x = &left->shown.record.object, *y = &right->shown.record.object;

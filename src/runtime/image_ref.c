@@ -102,7 +102,6 @@ int image_ref_parse(const char *text, struct image_ref *ret_ref, struct err *err
 	if (!is_made_of(domain, domain_len, LOWER UPPER DIGITS ".-:[]"))
 		return invalid(err, text);
 	(void)snprintf(ref.domain, sizeof(ref.domain), "%.*s", (int)domain_len, domain);
-	ref.has_digest = digest != NULL;
 	if (!digest && !tag) {
 		(void)snprintf(ref.text, sizeof(ref.text), ":latest");
 		ref.is_latest = true;

@@ -24,8 +24,7 @@ enum {
 struct image_ref {
 	char text[IMAGE_REF_MAX];   /* the full form */
 	char domain[IMAGE_REF_MAX]; /* the registry: "docker.io" */
-	bool has_digest;
-	bool is_latest; /* its tag is "latest" */
+	bool is_latest;             /* its tag is "latest" */
 };
 
 _must_use_ int image_ref_parse(const char *text, struct image_ref *ret_ref, struct err *err);

@@ -129,7 +129,3 @@ _must_use_ int pod_spec_parse(struct bytes manifest, const struct policy *policy
 			      struct pod_spec **ret_spec, struct err *err);
 
 struct pod_spec *pod_spec_free(struct pod_spec *spec);
-
-/* What the pod asks for in all: the larger of the containers' sum and the largest init container.
- */
-struct resources pod_spec_requests(const struct pod_spec *spec);

@@ -212,7 +212,7 @@ static void budget_free(void *data, void *memory)
 	free(memory);
 }
 
-void unpack_budget_init(struct unpack_budget *budget, size_t input_len)
+static void unpack_budget_init(struct unpack_budget *budget, size_t input_len)
 {
 	*budget = (struct unpack_budget){.left = BUDGET_BASE + BUDGET_PER_BYTE * input_len};
 	budget->allocator = (ProtobufCAllocator){

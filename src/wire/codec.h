@@ -103,8 +103,6 @@ struct unpack_budget {
 	ProtobufCAllocator allocator;
 };
 
-void unpack_budget_init(struct unpack_budget *budget, size_t input_len);
-
 /* Unpack one generated struct; NULL and *ret_error on failure. Free it with the same budget. */
 ProtobufCMessage *unpack_protobuf(struct unpack_budget *budget,
 				  const ProtobufCMessageDescriptor *descriptor, struct bytes bytes,

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		assert(again == amount);
 	}
 	if (kube_time_parse(text, &at)) {
-		assert(kube_time_parse(kube_time_text_micro(at).text, &at_again));
+		assert(kube_time_parse(kube_time_text(at).text, &at_again));
 		(void)kube_age(at, at_again);
 	}
 	json_decref(kube_yaml_scalar(text));

@@ -505,23 +505,6 @@ static void test_a_foreign_object_is_no_workload(void **state)
 	}
 }
 
-static void test_the_digest_input_does_not_depend_on_order(void **state)
-{
-	json_t *one = json_of("{'spec':{'b':1,'a':{'d':2,'c':3}},'metadata':{'uid':'x'}}");
-	json_t *two = json_of("{'spec':{'a':{'c':3,'d':2},'b':1}}");
-	size_t len;
-	(void)state;
-	char *first = kube_manifest_digest_input(one, &len);
-	char *second = kube_manifest_digest_input(two, &len);
-	assert_string_equal(first, "{\"a\":{\"c\":3,\"d\":2},\"b\":1}");
-	assert_string_equal(first, second);
-	assert_int_equal(len, strlen(first));
-	free(first);
-	free(second);
-	json_decref(one);
-	json_decref(two);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,7 +524,6 @@ int main(void)
 		cmocka_unit_test(test_an_event_points_at_its_object),
 		cmocka_unit_test(test_a_workload_names_what_the_market_needs),
 		cmocka_unit_test(test_a_foreign_object_is_no_workload),
-		cmocka_unit_test(test_the_digest_input_does_not_depend_on_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -249,8 +249,6 @@ static void test_server_side_apply_creates_and_merges(void **state)
 	assert_refused(NULL, STRATEGIC, "{}", 404);
 	assert_true(kube_patch_is_apply("application/apply-patch+yaml"));
 	assert_false(kube_patch_is_apply(STRATEGIC));
-	assert_true(kube_patch_is_known("application/merge-patch+json; charset=utf-8"));
-	assert_false(kube_patch_is_known(NULL));
 }
 
 /* Scale is patched with a merge patch by `kubectl scale`. */

@@ -330,7 +330,6 @@ static void test_times_are_written_and_read_back(void **state)
 	}
 	assert_true(kube_time_parse("2026-11-21T20:30:00.250+02:00", &at));
 	assert_int_equal(at.ms, 1795285800250);
-	assert_string_equal(kube_time_text_micro(at).text, "2026-11-21T18:30:00.250000Z");
 	assert_false(kube_time_parse("2026-13-01T00:00:00Z", &at));
 	assert_false(kube_time_parse("2026-02-29T00:00:00Z", &at));
 	assert_false(kube_time_parse("2026-01-01 00:00:00Z", &at));

@@ -14,7 +14,6 @@
 
 enum {
 	WORLD_NODES_MAX = 4,
-	WORLD_CONNS_MAX = 2048,
 	WORLD_RTT_US = 20000,
 };
 
