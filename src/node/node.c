@@ -215,6 +215,13 @@ size_t node_broadcast(struct node *node, struct bytes envelope)
 	return count;
 }
 
+static bool has_left(const struct node *node, const struct node_id *id)
+{
+	struct overlay_peer peer;
+
+	return overlay_find(node->overlay, id, &peer) && peer.state == MEMBER_LEFT;
+}
+
 static void overlay_effect_apply(struct node *node, struct mono now,
 				 const struct overlay_effect *effect)
 {
@@ -244,9 +251,10 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 	case OVERLAY_LOST:
 		queued = node_queue(node, NODE_PEER);
 		queued->effect.to = effect->to;
-		queued->effect.peer_state = effect->type == OVERLAY_JOINED ? MEMBER_ALIVE
-					    : effect->type == OVERLAY_LOST ? MEMBER_DEAD
-									   : MEMBER_SUSPECT;
+		queued->effect.peer_state = effect->type == OVERLAY_JOINED      ? MEMBER_ALIVE
+					    : effect->type == OVERLAY_SUSPECTED ? MEMBER_SUSPECT
+					    : has_left(node, &effect->to)       ? MEMBER_LEFT
+										: MEMBER_DEAD;
 		break;
 	}
 	if (effect->type == OVERLAY_JOINED) {
