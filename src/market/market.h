@@ -15,7 +15,8 @@
  *
  * Decided: all asked have answered, or >= 2 bids per slot and 3 smoothed RTTs have passed, or
  * MARKET_WINDOW_MS. Winners: score descending, machine id ascending; machines without a replica
- * first, then copies, evenly. Losers are released at once.
+ * first, then copies, evenly. Losers are released at once, but for as many as there are slots: they
+ * stand by until the awards are answered.
  *
  * Winner side, per tender: HELD --award--> AWARDED --confirm--> RUNNING, HELD --release, or hold
  * over--> none; AWARDED --no confirmation by MARKET_HOLD_MS + MARKET_CONFIRM_MS after the bid-->

@@ -314,9 +314,13 @@ static void deliver_signed(struct node *node, struct mono now, const struct node
 			   const struct node_signed *opened, struct bytes envelope)
 {
 	struct message message;
-	int outcome = 0;
+	int outcome = message_decode(opened->payload, &message);
 
-	if (message_decode(opened->payload, &message) != 0) {
+	if (outcome == MESSAGE_E_UNKNOWN) {
+		node_count(node, NODE_COUNT_PACKETS_UNKNOWN);
+		return;
+	}
+	if (outcome) {
 		refuse_envelope(node, from, NODE_TRUST_E_MALFORMED);
 		return;
 	}
@@ -385,8 +389,10 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 	struct message message;
 	int outcome = message_decode(body, &message);
 
-	if (outcome == MESSAGE_E_UNKNOWN)
-		return; /* of a later version */
+	if (outcome == MESSAGE_E_UNKNOWN) {
+		node_count(node, NODE_COUNT_PACKETS_UNKNOWN);
+		return;
+	}
 	if (outcome || message_is_signed(message.type)) {
 		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
 		node_refuse(node, from, outcome ? "malformed message" : "unsigned message");
@@ -412,8 +418,11 @@ void node_deliver(struct node *node, struct mono now, const struct node_id *from
 		  struct bytes bytes)
 {
 	struct packet packet;
+	int outcome = packet_decode(bytes, &packet);
 
-	if (packet_decode(bytes, &packet) != 0) {
+	if (outcome == MESSAGE_E_UNKNOWN) {
+		node_count(node, NODE_COUNT_PACKETS_UNKNOWN);
+	} else if (outcome) {
 		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
 		node_refuse(node, from, "malformed packet");
 	} else if (packet.is_envelope) {

@@ -14,6 +14,7 @@
 
 static const char *const counter_names[NODE_COUNTER_COUNT] = {
 	[NODE_COUNT_PACKETS_MALFORMED] = "packets_malformed",
+	[NODE_COUNT_PACKETS_UNKNOWN] = "packets_unknown",
 	[NODE_COUNT_SIGNATURE] = "refused_signature",
 	[NODE_COUNT_STALE] = "refused_stale",
 	[NODE_COUNT_REPLAY] = "refused_replay",

@@ -78,6 +78,7 @@ struct node_effect {
 
 enum node_counter {
 	NODE_COUNT_PACKETS_MALFORMED,
+	NODE_COUNT_PACKETS_UNKNOWN, /* of a later version: no fault of the sender */
 	NODE_COUNT_SIGNATURE,
 	NODE_COUNT_STALE,
 	NODE_COUNT_REPLAY,

@@ -268,7 +268,7 @@ struct sync_keys {
 	size_t bucket_count;
 	struct sync_entry *entries;
 	size_t entry_count;
-	bool reply; /* an answer: do not answer again */
+	bool reply; /* set by us, not read: the answer is RECORDs and SYNC_WANT, never this again */
 };
 
 struct sync_want {

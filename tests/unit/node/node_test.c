@@ -278,6 +278,25 @@ static void test_a_tender_under_another_ones_id_is_refused(void **state)
 	world_free(world);
 }
 
+/* Field 99 of the message, and a first byte that nobody has given a meaning yet. */
+static void test_what_a_later_version_says_is_counted_and_is_no_fault(void **state)
+{
+	static const uint8_t later[] = {0x08, 0x01, 0x9a, 0x06, 0x00};
+	static const uint8_t plain[] = {1, 0x08, 0x01, 0x9a, 0x06, 0x00}, other[] = {9, 0};
+	struct world *world = world_new(2);
+	struct buf envelope = {0};
+
+	world_settle(world);
+	world_packet(world, 0, 1, bytes_of(plain, sizeof(plain)));
+	world_packet(world, 0, 1, bytes_of(other, sizeof(other)));
+	world_seal_payload(world, 0, 0, bytes_of(later, sizeof(later)), &envelope);
+	world_inject(world, 0, 1, bytes_buf(&envelope));
+	assert_int_equal(count_of(world, 1, NODE_COUNT_PACKETS_UNKNOWN), 3);
+	assert_int_equal(count_of(world, 1, NODE_COUNT_PACKETS_MALFORMED), 0);
+	buf_deinit(&envelope);
+	world_free(world);
+}
+
 static void test_a_tender_counts_once_and_only_while_it_is_fresh(void **state)
 {
 	struct world *world = world_new(2);
@@ -453,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_a_disposal_from_another_namespace_does_not_end_the_healing),
 		cmocka_unit_test(test_a_direct_message_counts_only_from_its_signer),
 		cmocka_unit_test(test_a_tender_under_another_ones_id_is_refused),
+		cmocka_unit_test(test_what_a_later_version_says_is_counted_and_is_no_fault),
 		cmocka_unit_test(test_a_tender_counts_once_and_only_while_it_is_fresh),
 		cmocka_unit_test(test_an_award_without_a_bid_is_refused),
 		cmocka_unit_test(test_a_stopped_pod_is_replaced),
