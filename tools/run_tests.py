@@ -7,7 +7,8 @@ is 0 only if nothing failed. Parts, in this order:
 
   build      gcc, warnings are errors
   unit       unit, scenario and integration tests, corpus replay, style checks, in the gcc build
-  asan       the same tests built with AddressSanitizer and UndefinedBehaviorSanitizer
+  asan       the same tests built with AddressSanitizer and UndefinedBehaviorSanitizer, and
+             the quick ones of e2e with such daemons
   clang      clang, warnings are errors
   e2e        real daemons in network namespaces, real kubectl; needs root
 
@@ -111,23 +112,26 @@ def record_meson(tally, directory, test):
         tally.fail(f"{name} ({test['result']})", output[-6000:])
 
 
-def run_e2e(tally, quick):
+def run_e2e(tally, directory, quick):
+    """The end-to-end tests with the programs of a build directory."""
     if os.geteuid() != 0:
         tally.skip("e2e", "needs root")
         return
-    report = os.path.join(TOP, "build", "e2e.xml")
+    report = os.path.join(TOP, directory, "e2e.xml")
     if os.path.exists(report):
         os.unlink(report)
     command = [PYTHON, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
                f"--junitxml={report}", "tests/e2e"]
     if quick:
         command += ["-m", "quick"]
-    done = call(*command, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    done = call(*command, env={
+        **os.environ, **SANITIZER_ENV, "PYTHONDONTWRITEBYTECODE": "1",
+        "MAGIK_BIN": os.path.join(TOP, directory, "bin")})
     if not os.path.exists(report):
-        tally.fail("e2e", f"pytest ended with status {done.returncode} without a report")
+        tally.fail(f"{directory}: e2e", f"pytest ended with status {done.returncode} without a report")
         return
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
-        name = f"e2e: {case.get('classname').split('.')[-1]}: {case.get('name')}"
+        name = f"{directory}: e2e: {case.get('classname').split('.')[-1]}: {case.get('name')}"
         if case.find("failure") is not None or case.find("error") is not None:
             tally.fail(name)
         elif case.find("skipped") is not None:
@@ -143,10 +147,12 @@ def run_parts(tally, parts, quick):
         run_meson(tally, "build", suites)
     if "asan" in parts and compile_tree(tally, "build-asan"):
         run_meson(tally, "build-asan", suites[:4])
+        if not quick:
+            run_e2e(tally, "build-asan", quick=True)
     if "clang" in parts:
         compile_tree(tally, "build-clang")
     if "e2e" in parts and built:
-        run_e2e(tally, quick)
+        run_e2e(tally, "build", quick)
 
 
 def main():

@@ -49,7 +49,7 @@ def new_fabric():
     yield make
     for fabric in made:
         _open_fabrics.remove(fabric)
-        fabric.close()
+        end(fabric)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,14 @@ def session_fabric():
         yield fabric
     finally:
         _open_fabrics.remove(fabric)
-        fabric.close()
+        end(fabric)
+
+
+def end(fabric):
+    """Close a fabric; whatever else was tested, no daemon may have broken down meanwhile."""
+    complaints = [line for machine in fabric.machines for line in machine.complaints()]
+    fabric.close()
+    assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture

@@ -310,6 +310,11 @@ class Machine:
         with open(self.log_path, errors="replace") as file:
             return file.read()
 
+    def complaints(self):
+        """Lines by which a program says that it is broken."""
+        return [f"{self.name}: {line}" for line in self.log().splitlines()
+                if re.search(r"Sanitizer|runtime error:|Assertion `|core dumped|Aborted", line)]
+
     def wait_log(self, pattern, timeout=30):
         """Wait for a line of the log that matches; return it."""
         def found():
