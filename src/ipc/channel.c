@@ -51,6 +51,7 @@ struct ipc_channel {
 	enum ipc_side self;
 	struct list queue; /* of struct frame */
 	size_t queued;     /* bytes */
+	size_t queued_fds;
 	struct buf in;
 	int fds[IPC_FDS_MAX]; /* received, oldest first */
 	size_t fd_count;
@@ -148,7 +149,8 @@ int ipc_send(struct ipc_channel *channel, enum ipc_type type, const ProtobufCMes
 	len = protobuf_c_message_get_packed_size(body);
 	if (len > rule->len_max)
 		return refuse_send(fd, -EMSGSIZE);
-	if (channel->queued + len > IPC_QUEUE_BYTES_MAX)
+	if (channel->queued + len > IPC_QUEUE_BYTES_MAX ||
+	    (fd >= 0 && channel->queued_fds >= IPC_QUEUE_FDS_MAX))
 		return refuse_send(fd, -ENOBUFS);
 	frame = mem_alloc(1, sizeof(*frame) + IPC_HEADER_LEN + len);
 	frame->len = IPC_HEADER_LEN + len;
@@ -161,6 +163,7 @@ int ipc_send(struct ipc_channel *channel, enum ipc_type type, const ProtobufCMes
 	(void)protobuf_c_message_pack(body, frame->bytes + IPC_HEADER_LEN);
 	list_append(&channel->queue, &frame->link);
 	channel->queued += frame->len;
+	channel->queued_fds += fd >= 0;
 	return 0;
 }
 
@@ -205,8 +208,10 @@ int ipc_flush(struct ipc_channel *channel)
 			return IPC_E_CLOSED;
 		if (sent < 0)
 			return err_origin(-errno);
-		if (frame->fd >= 0)
+		if (frame->fd >= 0) {
 			(void)close(frame->fd);
+			channel->queued_fds--;
+		}
 		frame->fd = -1;
 		frame->sent += (size_t)sent;
 		channel->queued -= (size_t)sent;

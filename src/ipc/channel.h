@@ -45,6 +45,9 @@ enum {
 	IPC_HEADER_LEN = 8,
 	/* Descriptors received ahead of the frames that own them. */
 	IPC_FDS_MAX = 16,
+	/* Descriptors that wait for a peer to read: one that reads nothing must not use up all that
+	 * the sender may have open. */
+	IPC_QUEUE_FDS_MAX = 64,
 };
 
 enum ipc_outcome {
@@ -75,7 +78,8 @@ int ipc_channel_fd(const struct ipc_channel *channel);
 /*
  * Queue @body, which must be the message that @type names and which this side may send: both are
  * asserted. @fd (-1: none) passes into the channel's ownership and is closed once sent.
- * -EMSGSIZE: longer than the type allows. -ENOBUFS: IPC_QUEUE_BYTES_MAX are waiting already.
+ * -EMSGSIZE: longer than the type allows. -ENOBUFS: IPC_QUEUE_BYTES_MAX, or IPC_QUEUE_FDS_MAX
+ * descriptors, are waiting already.
  */
 _must_use_ int ipc_send(struct ipc_channel *channel, enum ipc_type type,
 			const ProtobufCMessage *body, int fd);

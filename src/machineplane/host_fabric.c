@@ -439,10 +439,20 @@ static void tell_what_changed(struct host *host)
 
 static void on_ready(struct host *host, const Magik__Ipc__Ready *ready)
 {
+	const struct host_hooks *hooks = &host->config->hooks;
+	struct node_id node;
+	struct err err = {0};
+
 	if (ready->node_id.len != ID_LEN)
 		return;
 	tell_what_changed(host);
-	memcpy(host->node.byte, ready->node_id.data, ID_LEN);
+	memcpy(node.byte, ready->node_id.data, ID_LEN);
+	if (hooks->know_node && hooks->know_node(hooks->ctx, &node, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "node-refused", "%s: %s", node_id_text(&node).text,
+			  err.text);
+		return;
+	}
+	host->node = node;
 	host->node_known = true;
 	pods_set_peer(host->pods, &host->node);
 }
@@ -545,8 +555,13 @@ static int spawn(struct host *host, struct err *err)
 	const char *argv[] = {"/proc/self/exe", "--fabric-process", "3", NULL};
 	struct ipc_handler handler = {on_message, on_closed, host};
 	struct child_fd fd = {.theirs = FABRIC_FD};
-	struct child_options options = {
-		.argv = argv, .env = (const char *const *)environ, .fds = &fd, .fd_count = 1};
+	/* Without a session of its own it could type into the terminal that root started us from.
+	 */
+	struct child_options options = {.argv = argv,
+					.env = (const char *const *)environ,
+					.fds = &fd,
+					.fd_count = 1,
+					.own_session = true};
 	int host_fd, fabric_fd;
 	int r = ipc_pair(&host_fd, &fabric_fd);
 

@@ -9,8 +9,10 @@
 #include "runtime/log_stream.h"
 
 enum {
-	/* The fabric process may be anyone's: so many files it can keep open here. */
-	LOGS_OPEN_MAX = 1024,
+	/* The fabric process may be anyone's: so many logs it can keep open here. Each takes three
+	 * descriptors, of some 1024, and where it is followed one inotify instance of the 128 that
+	 * the kernel gives by default to all of root's processes together. */
+	LOGS_OPEN_MAX = 64,
 };
 
 struct host_log {

@@ -29,6 +29,13 @@ static int issue(void *ctx, struct bytes request, struct buf *ret_reply, struct 
 	return state_issue_admitter(hooks->options->state_dir, request, ret_reply, err);
 }
 
+static int know_node(void *ctx, const struct node_id *node, struct err *err)
+{
+	const struct hooks *hooks = ctx;
+
+	return state_pin_node(hooks->options->state_dir, node, err);
+}
+
 static int verify_award(void *ctx, const struct host_award *award, struct err *err)
 {
 	return verifier_award(&((struct hooks *)ctx)->verifier, award, err);
@@ -50,7 +57,10 @@ static int run_host(const struct options *options, const struct state *state, st
 		.reserved_cpu_milli = (uint64_t)options->reserve_cpu_milli,
 		.reserved_memory_bytes = (uint64_t)options->reserve_memory_bytes,
 		.drain = options->drain,
-		.hooks = {.ctx = &hooks, .issue = issue, .verify_award = verify_award},
+		.hooks = {.ctx = &hooks,
+			  .issue = issue,
+			  .know_node = know_node,
+			  .verify_award = verify_award},
 	};
 	int result;
 

@@ -14,6 +14,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -85,7 +86,6 @@ static const int allowed[] = {
 	SCMP_SYS(pipe2),
 	SCMP_SYS(timerfd_create),
 	SCMP_SYS(timerfd_settime),
-	SCMP_SYS(ioctl),
 	SCMP_SYS(fcntl),
 	SCMP_SYS(dup),
 	SCMP_SYS(dup3),
@@ -169,14 +169,36 @@ static const int deadly[] = {
 #endif
 };
 
-/* Threads, but no namespaces: inside one of its own a process has every capability again. What
- * clone3() is asked stands in memory, where a filter cannot look; the C library does without. */
+/* What is asked of files and sockets. Terminals take input from whoever asks them to (TIOCSTI), and
+ * stderr may be the terminal of root's shell. */
+static const unsigned long requests[] = {FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS};
+
+static int filter_ioctl(scmp_filter_ctx filter)
+{
+	int result = 0;
+
+	/* The kernel looks at the lower half of the argument only. */
+	for (size_t i = 0; result == 0 && i < ARRAY_LEN(requests); i++)
+		result = seccomp_rule_add(
+			filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+			SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)requests[i]));
+	return result;
+}
+
+/* Threads, but no processes: those would live on when this one is ended. And no namespaces: inside
+ * one of its own a process has every capability again. What clone3() is asked stands in memory,
+ * where a filter cannot look; the C library does without. */
 static int filter_clone(scmp_filter_ctx filter)
 {
+#ifdef SANDBOX_LEAK_CHECK
+	const scmp_datum_t thread = 0;
+#else
+	const scmp_datum_t thread = CLONE_THREAD;
+#endif
 	const scmp_datum_t namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
 					CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 	int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				      SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
+				      SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces | thread, thread));
 
 	return result ? result
 		      : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -193,6 +215,8 @@ static int filter_load(void)
 		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (size_t i = 0; result == 0 && i < ARRAY_LEN(deadly); i++)
 		result = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+	if (result == 0)
+		result = filter_ioctl(filter);
 	if (result == 0)
 		result = filter_clone(filter);
 	if (result == 0)

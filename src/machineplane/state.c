@@ -21,6 +21,9 @@ enum {
 	STATE_COUNT_MAX = 16,
 };
 
+/* In D/root: the machine's id. With the roots' keys it is the last to be written. */
+#define NODE_FILE "node"
+
 /* In D/fabric like all certificates, and in D/root with their keys: what the fabric process can
  * write is not read when the roots sign. */
 static const char *const root_cert_names[CERT_FAMILY_COUNT] = {"root-machine.pem",
@@ -61,7 +64,8 @@ static int write_one(const char *dir, const char *below, const struct credential
 	char *path = path_of(dir, below, file->name);
 	int result = file_write(path, bytes_buf(&file->content), file->secret ? 0600 : 0644);
 
-	if (result == 0 && chown(path, uid, uid) != 0)
+	/* In the fabric process's directory someone else may have put a link there meanwhile. */
+	if (result == 0 && lchown(path, uid, uid) != 0)
 		result = -errno;
 	if (result)
 		(void)fail(err, result, path);
@@ -122,6 +126,40 @@ static int read_trust(const char *dir, struct state *state, struct err *err)
 		(void)fail(err, result, path);
 	buf_deinit(&content);
 	free(path);
+	return result;
+}
+
+/* Which machine this is, in a file that the fabric process cannot write. */
+static int write_node(const char *dir, const struct node_id *node, struct err *err)
+{
+	struct credentials_file file = {.name = NODE_FILE};
+	int result;
+
+	buf_append_format(&file.content, "%s\n", node_id_text(node).text);
+	result = write_one(dir, CREDENTIALS_ROOT_DIR, &file, 0, err);
+	buf_deinit(&file.content);
+	return result;
+}
+
+int state_pin_node(const char *state_dir, const struct node_id *node, struct err *err)
+{
+	char *path = path_of(state_dir, CREDENTIALS_ROOT_DIR, NODE_FILE);
+	struct buf content = {0};
+	struct node_id pinned;
+	int result = file_read(path, STATE_TRUST_MAX, &content);
+	char *text;
+
+	free(path);
+	text = (char *)(uintptr_t)buf_cstr(&content);
+	text[strcspn(text, "\n")] = '\0';
+	if (result == -ENOENT)
+		result = write_node(state_dir, node, err);
+	else if (result)
+		result = err_set(err, result, "root/%s: %s", NODE_FILE, strerror(-result));
+	else if (!node_id_parse(text, &pinned) || !node_id_equal(&pinned, node))
+		result = err_set(err, -EACCES, "this machine is another one: see root/%s",
+				 NODE_FILE);
+	buf_deinit(&content);
 	return result;
 }
 
@@ -192,11 +230,22 @@ static int make_fabric(const struct options *options, struct state *state, struc
 		else
 			result = write_files(dir, CREDENTIALS_DIR, files, STATE_FABRIC_UID, err);
 	}
+	/* Last: from now on these roots are not made anew. */
+	if (result == 0)
+		result = write_node(dir, &made->credentials.machine_key.public_key, err);
 	state->made = result == 0;
 	fabric_made_deinit(made);
 	free(made);
 	free(files);
 	return result;
+}
+
+static void forget_one(const char *dir, const char *below, const char *name)
+{
+	char *path = path_of(dir, below, name);
+
+	(void)unlink(path);
+	free(path);
 }
 
 static int pin_token(const struct options *options, struct state *state, struct err *err)
@@ -208,6 +257,7 @@ static int pin_token(const struct options *options, struct state *state, struct 
 		result = -EINVAL;
 	if (result == 0) {
 		memcpy(state->root, voucher->root, sizeof(state->root));
+		forget_one(options->state_dir, CREDENTIALS_ROOT_DIR, NODE_FILE);
 		result = write_trust(options->state_dir, state, err);
 		voucher_deinit(voucher);
 	} else {
@@ -215,14 +265,6 @@ static int pin_token(const struct options *options, struct state *state, struct 
 	}
 	free(voucher);
 	return result;
-}
-
-static void forget_one(const char *dir, const char *below, const char *name)
-{
-	char *path = path_of(dir, below, name);
-
-	(void)unlink(path);
-	free(path);
 }
 
 /* A new identity at each start: what was there before is forgotten, and the old fabric's records
@@ -237,6 +279,7 @@ static void forget(const char *dir)
 		forget_one(dir, CREDENTIALS_ROOT_DIR, root_cert_names[i]);
 	forget_one(dir, CREDENTIALS_ROOT_DIR, "trust");
 	forget_one(dir, CREDENTIALS_ROOT_DIR, "admitters");
+	forget_one(dir, CREDENTIALS_ROOT_DIR, NODE_FILE);
 	forget_one(dir, CREDENTIALS_DIR, "records/data.mdb");
 	forget_one(dir, CREDENTIALS_DIR, "records/lock.mdb");
 }
@@ -281,6 +324,13 @@ static int prepare(const struct options *options, struct state *ret_state, struc
 			       "this machine has not finished joining its fabric: start it with "
 			       "--join and a valid token, or remove %s",
 			       dir);
+	/* The fabric process could have removed it, for the roots to be overwritten. */
+	if (exists(dir, CREDENTIALS_ROOT_DIR, "machine.key") &&
+	    exists(dir, CREDENTIALS_ROOT_DIR, NODE_FILE))
+		return err_set(err, -EACCES,
+			       "%s/%s/machine.pem is gone, but the roots of a fabric are in %s/%s: "
+			       "restore it, or remove %s",
+			       dir, CREDENTIALS_DIR, dir, CREDENTIALS_ROOT_DIR, dir);
 	return make_fabric(options, ret_state, err);
 }
 

@@ -8,7 +8,7 @@
  * checks.
  *
  * D/root/trust names the three root keys (hex, one a line): what the host process believes,
- * whatever the fabric process says.
+ * whatever the fabric process says. D/root/node names this machine.
  */
 #pragma once
 
@@ -39,6 +39,12 @@ struct state {
 /* 0, or a negative errno with a sentence in @err. */
 _must_use_ int state_prepare(const struct options *options, struct state *ret_state,
 			     struct err *err);
+
+/*
+ * The fabric process says which machine it is: kept at the first time, compared later. Otherwise
+ * one that is broken could carry out here what was awarded to others. -EACCES: another one.
+ */
+_must_use_ int state_pin_node(const char *state_dir, const struct node_id *node, struct err *err);
 
 /* What the fabric process asks the roots for, appended to @out: fabric time, and the new admitter's
  * public keys. */

@@ -76,13 +76,36 @@ int dir_make(const char *path, mode_t mode)
 }
 
 enum {
-	/* Deeper trees than any the layer unpacker makes are not ours. */
-	TREE_DEPTH_MAX = 2048,
+	/* Descriptors held at once while a tree is removed. Its makers may have made it deeper. */
+	TREE_DEPTH_MAX = 64,
 };
 
-static int remove_in(int parent, const char *name, int depth);
+/* A removal under way. */
+struct removal {
+	int top;       /* the directory all of it lies in */
+	unsigned next; /* number for the name of what is moved up into it */
+	bool raised;   /* something has been, in this round */
+};
 
-static int remove_children(int dir_fd, int depth)
+/* Move a directory up, from where it is removed later. */
+static int raise_dir(struct removal *removal, int parent, const char *name)
+{
+	char up[32];
+
+	do {
+		(void)snprintf(up, sizeof(up), ".raised-%u", removal->next++);
+		if (renameat(parent, name, removal->top, up) == 0) {
+			removal->raised = true;
+			return 0;
+		}
+	} while (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR);
+	return err_origin(-errno);
+}
+
+static int remove_in(struct removal *removal, int parent, const char *name, int depth);
+
+/* Takes @dir_fd. */
+static int remove_children(struct removal *removal, int dir_fd, int depth)
 {
 	DIR *dir = fdopendir(dir_fd);
 	struct dirent *entry;
@@ -98,7 +121,7 @@ static int remove_children(int dir_fd, int depth)
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		one = remove_in(dirfd(dir), entry->d_name, depth + 1);
+		one = remove_in(removal, dirfd(dir), entry->d_name, depth + 1);
 		if (one < 0)
 			r = one;
 	}
@@ -106,25 +129,31 @@ static int remove_children(int dir_fd, int depth)
 	return r;
 }
 
-static int remove_in(int parent, const char *name, int depth)
+/* 1: a directory with something in it, which is still there. */
+static int remove_one(int parent, const char *name)
 {
-	int fd, r;
-
 	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return err_origin(-errno);
-	if (depth > TREE_DEPTH_MAX)
-		return err_origin(-ELOOP);
 	/* A mount point refuses rmdir with EBUSY, but its content must not be touched either. */
 	if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
 		return 0;
-	if (errno == EBUSY)
-		return err_origin(-EBUSY);
+	return errno == EBUSY ? err_origin(-EBUSY) : 1;
+}
+
+static int remove_in(struct removal *removal, int parent, const char *name, int depth)
+{
+	int fd, r = remove_one(parent, name);
+
+	if (r <= 0)
+		return r;
+	if (depth > TREE_DEPTH_MAX)
+		return raise_dir(removal, parent, name);
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_origin(-errno);
-	r = remove_children(fd, depth);
+	r = remove_children(removal, fd, depth);
 	if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT && r == 0)
 		r = err_origin(-errno);
 	return r;
@@ -132,7 +161,23 @@ static int remove_in(int parent, const char *name, int depth)
 
 int tree_remove(const char *path)
 {
-	return remove_in(AT_FDCWD, path, 0);
+	struct removal removal = {0};
+	int fd, r = remove_one(AT_FDCWD, path);
+
+	if (r <= 0)
+		return r;
+	removal.top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (removal.top < 0)
+		return err_origin(-errno);
+	do {
+		removal.raised = false;
+		fd = openat(removal.top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = fd < 0 ? err_origin(-errno) : remove_children(&removal, fd, 0);
+	} while (removal.raised);
+	(void)close(removal.top);
+	if (rmdir(path) < 0 && errno != ENOENT && r == 0)
+		r = err_origin(-errno);
+	return r;
 }
 
 bool path_exists(const char *path)

@@ -131,6 +131,25 @@ static void test_a_descriptor_travels_with_its_message(void **state)
 	(void)close(pipe_fds[1]);
 }
 
+static void test_a_peer_that_reads_nothing_holds_few_descriptors(void **state)
+{
+	struct pair *pair = *state;
+	Magik__Ipc__LogsReply reply;
+	int pipe_fds[2], r = 0;
+
+	magik__ipc__logs_reply__init(&reply);
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
+	for (int i = 0; i < IPC_QUEUE_FDS_MAX; i++)
+		assert_int_equal(
+			ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, dup(pipe_fds[0])), 0);
+	r = ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, dup(pipe_fds[0]));
+	assert_int_equal(r, -ENOBUFS);
+	assert_int_equal(ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, -1), 0);
+	assert_int_equal(ipc_flush(pair->host), 0);
+	assert_int_equal(ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, pipe_fds[0]), 0);
+	(void)close(pipe_fds[1]);
+}
+
 /* Put a frame on the wire that ipc_send() would refuse to make. */
 static void send_raw(struct ipc_channel *channel, const uint8_t *frame, size_t len)
 {
@@ -276,6 +295,7 @@ int main(void)
 		PAIR_TEST(test_a_manifest_larger_than_the_socket_buffer_arrives_whole),
 		PAIR_TEST(test_too_large_a_message_is_not_sent),
 		PAIR_TEST(test_a_descriptor_travels_with_its_message),
+		PAIR_TEST(test_a_peer_that_reads_nothing_holds_few_descriptors),
 		PAIR_TEST(test_an_unknown_type_is_refused),
 		PAIR_TEST(test_a_message_from_the_wrong_side_is_refused),
 		PAIR_TEST(test_an_oversized_length_is_refused_before_its_payload),

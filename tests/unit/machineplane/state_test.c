@@ -159,6 +159,7 @@ static void a_start_that_was_cut_off_begins_anew(void **state)
 
 	assert_int_equal(prepare(place), 0);
 	assert_int_equal(unlink(inside(place, "fabric/machine.pem")), 0);
+	assert_int_equal(unlink(inside(place, "root/node")), 0);
 	assert_int_equal(prepare(place), 0);
 	assert_true(place->state.made);
 	has(place, "fabric/machine.pem", 0644, STATE_FABRIC_UID);
@@ -172,6 +173,51 @@ static char *token_of(const struct fabric_made *made)
 	voucher_encode(voucher, &text);
 	world_free_voucher(voucher);
 	return buf_steal(&text);
+}
+
+static void the_fabric_process_cannot_have_the_roots_overwritten(void **state)
+{
+	struct place *place = *state;
+	struct buf before, after;
+
+	assert_int_equal(prepare(place), 0);
+	before = content_of(place, "root/machine.key");
+	assert_int_equal(unlink(inside(place, "fabric/machine.pem")), 0);
+	assert_int_equal(prepare(place), -EACCES);
+	after = content_of(place, "root/machine.key");
+	assert_true(bytes_equal(bytes_buf(&before), bytes_buf(&after)));
+	assert_non_null(strstr(place->err.text, "machine.pem is gone"));
+	buf_deinit(&before);
+	buf_deinit(&after);
+}
+
+static void the_machine_that_made_the_fabric_is_no_other(void **state)
+{
+	struct place *place = *state;
+	struct node_id other = world_key(40).public_key;
+
+	assert_int_equal(prepare(place), 0);
+	has(place, "root/node", 0644, 0);
+	assert_int_equal(state_pin_node(place->dir, &other, &place->err), -EACCES);
+}
+
+static void a_machine_that_has_said_who_it_is_stays_that(void **state)
+{
+	struct place *place = *state;
+	struct node_id one = world_key(40).public_key, other = world_key(41).public_key;
+	struct fabric_made *made = world_fabric(5);
+
+	place->options.join = token_of(made);
+	assert_int_equal(prepare(place), 0);
+	assert_int_equal(state_pin_node(place->dir, &one, &place->err), 0);
+	assert_int_equal(state_pin_node(place->dir, &one, &place->err), 0);
+	assert_int_equal(state_pin_node(place->dir, &other, &place->err), -EACCES);
+
+	/* A new token is a new life. */
+	assert_int_equal(prepare(place), 0);
+	assert_int_equal(state_pin_node(place->dir, &other, &place->err), 0);
+	free(place->options.join);
+	world_free_fabric(made);
 }
 
 static void a_token_pins_its_fabric_and_nothing_is_made(void **state)
@@ -320,6 +366,9 @@ int main(void)
 		PLACE_TEST(a_second_start_changes_nothing),
 		PLACE_TEST(the_run_directory_is_found_from_the_state_directory),
 		PLACE_TEST(a_start_that_was_cut_off_begins_anew),
+		PLACE_TEST(the_fabric_process_cannot_have_the_roots_overwritten),
+		PLACE_TEST(the_machine_that_made_the_fabric_is_no_other),
+		PLACE_TEST(a_machine_that_has_said_who_it_is_stays_that),
 		PLACE_TEST(a_token_pins_its_fabric_and_nothing_is_made),
 		PLACE_TEST(a_damaged_token_is_refused),
 		PLACE_TEST(damaged_trust_is_refused),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/files.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,6 +50,34 @@ static void test_a_tree_is_removed_without_following_links(void **state)
 	assert_false(path_exists(tree.text));
 	assert_true(path_exists(path_format("%s/file", kept.text).text));
 	assert_int_equal(tree_remove(tree.text), 0);
+}
+
+/* A container may have made it, and the host process has other use for its descriptors. */
+static void test_a_tree_deeper_than_there_are_descriptors_is_removed(void **state)
+{
+	struct path tree = path_format("%s/deep", (const char *)*state);
+	struct rlimit before, few = {0};
+	int at, next;
+
+	assert_int_equal(dir_make(tree.text, 0700), 0);
+	at = open(tree.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(mkdirat(at, "d", 0700), 0);
+		assert_int_equal(mkdirat(at, "beside", 0700), 0);
+		next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		(void)close(at);
+		at = next;
+	}
+	(void)close(at);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few.rlim_cur = 128;
+	few.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	at = tree_remove(tree.text);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(at, 0);
+	assert_false(path_exists(tree.text));
 }
 
 static void test_a_replaced_file_has_the_mode_asked_for_whatever_the_umask(void **state)
@@ -135,6 +165,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_tree_is_removed_without_following_links,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_tree_deeper_than_there_are_descriptors_is_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_replaced_file_has_the_mode_asked_for_whatever_the_umask, setup,
 			teardown),
