@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/close_range.h>
+
 #include "io/log.h"
 #include "machineplane/fabric.h"
 #include "machineplane/host.h"
@@ -105,6 +107,8 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "--fabric-process") == 0)
 		return fabric_run((int)strtol(argv[2], NULL, 10));
+	/* What whoever started us had open is for none of those whom we start. */
+	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	result = options_read(argc, argv, &options, &err);
 	if (result == 0)
 		result = start(&options, &err);

@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/mem.h"
+#include "kube/manifest.h"
 #include "kube/quantity.h"
 #include "runtime/image_ref.h"
 
@@ -48,6 +49,19 @@ static bool is_absolute_path(const char *path)
 {
 	return path && path[0] == '/' && strlen(path) < 512 && !strstr(path, "/../") &&
 	       !(strlen(path) >= 3 && strcmp(path + strlen(path) - 3, "/..") == 0);
+}
+
+/*
+ * Engines open and write files of /proc on a container's behalf: neither may something else lie
+ * there, nor may a container begin in one of their open directories (/proc/self/fd/N).
+ */
+static bool is_in_proc(const char *path)
+{
+	size_t len = strlen("proc");
+
+	while (*path == '/' || (*path == '.' && (path[1] == '/' || path[1] == '\0')))
+		path++;
+	return strncmp(path, "proc", len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
 static int read_strings(const json_t *list, size_t max, const char *what, struct strings *ret,
@@ -293,6 +307,8 @@ static int read_mounts(const json_t *container, const struct pod_spec *spec,
 			continue;
 		if (!mount->volume || !is_absolute_path(mount->path))
 			return malformed(err, "volumeMounts");
+		if (is_in_proc(mount->path))
+			return unsupported(err, "a volume in /proc");
 		/* A link that another container puts into the volume would lead out of it. */
 		if (json_object_get(item, "subPath") || json_object_get(item, "subPathExpr"))
 			return unsupported(err, "subPath");
@@ -340,6 +356,8 @@ static int read_container(const json_t *container, const json_t *pod, const stru
 		return malformed(err, "container without a name or an image");
 	if (ret->working_dir && !is_absolute_path(ret->working_dir))
 		return malformed(err, "workingDir");
+	if (ret->working_dir && is_in_proc(ret->working_dir))
+		return unsupported(err, "workingDir in /proc");
 	for (size_t i = 0; i < spec->container_count; i++)
 		if (strcmp(spec->containers[i].name, ret->name) == 0)
 			return malformed(err, "two containers of one name");
@@ -508,6 +526,35 @@ static int read_pod(const json_t *pod, struct pod_spec *spec, struct err *err)
 	return check_pod_fields(pod, err);
 }
 
+/* How many values there are in @value, itself included. As deep as the parser lets it be. */
+static size_t count_values(const json_t *value)
+{
+	size_t count = 1, index;
+	const char *key;
+	json_t *item;
+
+	json_array_foreach (value, index, item)
+		count += count_values(item);
+	json_object_foreach ((json_t *)(uintptr_t)value, key, item)
+		count += count_values(item);
+	return count;
+}
+
+static int read_root(struct bytes manifest, struct pod_spec *spec, struct err *err)
+{
+	json_error_t where;
+
+	if (manifest.len > KUBE_MANIFEST_MAX)
+		return malformed(err, "manifest: its length");
+	spec->root = json_loadb((const char *)manifest.ptr, manifest.len, 0, &where);
+	if (!json_is_object(spec->root))
+		return malformed(err, "manifest");
+	/* It stays in memory for as long as the pod is here. */
+	if (count_values(spec->root) > KUBE_MANIFEST_NODES_MAX)
+		return malformed(err, "manifest: the number of its values");
+	return 0;
+}
+
 /* Whose it is, and where its pod template lies. */
 static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err *err)
 {
@@ -547,12 +594,12 @@ int pod_spec_parse(struct bytes manifest, const struct policy *policy, struct po
 {
 	struct pod_spec *spec = mem_new(struct pod_spec);
 	const json_t *pod = NULL;
-	json_error_t where;
 	int r;
 
 	spec->fs_group = POD_ID_UNSET;
-	spec->root = json_loadb((const char *)manifest.ptr, manifest.len, 0, &where);
-	r = json_is_object(spec->root) ? read_object(spec, &pod, err) : malformed(err, "manifest");
+	r = read_root(manifest, spec, err);
+	if (r == 0)
+		r = read_object(spec, &pod, err);
 	if (r == 0)
 		r = read_pod(pod, spec, err);
 	if (r == 0)

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "kube/manifest.h"
 #include "runtime/files.h"
 
 #define META                                                                         \
@@ -117,6 +118,44 @@ static void test_names_that_would_become_paths_are_checked(void **state)
 		       -EOPNOTSUPP, "subPath");
 }
 
+#define MOUNT_AT(path)                                                          \
+	POD("{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],\"containers\":[{" \
+	    "\"name\":\"a\",\"image\":\"b\",\"volumeMounts\":[{\"name\":\"v\"," \
+	    "\"mountPath\":\"" path "\"}]}]}")
+
+/* Engines write to files there on a container's behalf, before it has given anything up. */
+static void test_nothing_is_mounted_or_begun_in_proc(void **state)
+{
+	(void)state;
+	expect_refused(MOUNT_AT("/proc"), -EOPNOTSUPP, "/proc");
+	expect_refused(MOUNT_AT("/./proc/"), -EOPNOTSUPP, "/proc");
+	expect_refused(MOUNT_AT("//proc/self/attr"), -EOPNOTSUPP, "/proc");
+	expect_refused(ONE(",\"workingDir\":\"/proc/self/fd/9\""), -EOPNOTSUPP, "/proc");
+	expect_refused(MOUNT_AT("/x/.."), -EINVAL, "volumeMounts");
+}
+
+/* What is kept in memory for each pod is bounded, whoever wrote it. */
+static void test_a_manifest_of_too_many_values_is_refused(void **state)
+{
+	struct policy policy = {.any_registry = true};
+	struct buf manifest = {0};
+	struct pod_spec *spec;
+	struct err err;
+
+	(void)state;
+	buf_append_str(&manifest, "{\"a\":[0");
+	for (size_t i = 0; i < KUBE_MANIFEST_NODES_MAX; i++)
+		buf_append_str(&manifest, ",[]");
+	buf_append_str(&manifest, "]}");
+	assert_int_equal(pod_spec_parse(bytes_buf(&manifest), &policy, &spec, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "number of its values"));
+	while (manifest.len <= KUBE_MANIFEST_MAX)
+		buf_append_str(&manifest, "                ");
+	assert_int_equal(pod_spec_parse(bytes_buf(&manifest), &policy, &spec, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "length"));
+	buf_deinit(&manifest);
+}
+
 static void test_what_is_no_object_is_refused(void **state)
 {
 	(void)state;
@@ -186,6 +225,8 @@ int main(void)
 		cmocka_unit_test(test_what_would_weaken_isolation_is_refused),
 		cmocka_unit_test(test_what_cannot_be_kept_is_refused),
 		cmocka_unit_test(test_names_that_would_become_paths_are_checked),
+		cmocka_unit_test(test_nothing_is_mounted_or_begun_in_proc),
+		cmocka_unit_test(test_a_manifest_of_too_many_values_is_refused),
 		cmocka_unit_test(test_what_is_no_object_is_refused),
 		cmocka_unit_test(test_the_local_policy_opens_what_it_names),
 		cmocka_unit_test(test_a_misspelt_policy_is_an_error),
