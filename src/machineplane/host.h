@@ -31,15 +31,11 @@ struct host_award;
  */
 struct host_hooks {
 	void *ctx;
-	/* Append the content of CREDENTIALS; called each time a fabric process has been started. */
-	int (*credentials)(void *ctx, struct buf *ret_content, struct err *err);
-	/* The fabric process has sent CREDENTIALS_STORE: keep it. */
-	int (*credentials_store)(void *ctx, struct bytes content, struct err *err);
 	/* The fabric process asks for a certificate: refuse, or append the answer. */
 	int (*issue)(void *ctx, struct bytes request, struct buf *ret_reply, struct err *err);
 	/* The fabric process says that this machine is @node: refuse, and no award is believed. */
 	int (*know_node)(void *ctx, const struct node_id *node, struct err *err);
-	/* See host_verify.h; the default checks envelopes and chains under the fabric's roots. */
+	/* 0, or -EACCES with a sentence. verify.h judges by the fabric's roots. */
 	int (*verify_award)(void *ctx, const struct host_award *award, struct err *err);
 };
 

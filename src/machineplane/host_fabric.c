@@ -94,27 +94,6 @@ static void send_hello(struct host *host)
 	send_message(host, IPC_HELLO, &hello.base);
 }
 
-static void send_credentials(struct host *host)
-{
-	const struct host_hooks *hooks = &host->config->hooks;
-	Magik__Ipc__Credentials message;
-	struct buf content = {0};
-	struct err err = {0};
-
-	if (!hooks->credentials)
-		return;
-	if (hooks->credentials(hooks->ctx, &content, &err) < 0) {
-		log_event(LOG_LEVEL_ERROR, "credentials", "%s", err.text);
-	} else {
-		magik__ipc__credentials__init(&message);
-		message.content = binary(bytes_buf(&content));
-		send_message(host, IPC_CREDENTIALS, &message.base);
-	}
-	if (content.ptr)
-		secret_wipe(content.ptr, content.len);
-	buf_deinit(&content);
-}
-
 /* A status as a message. It borrows from the presence, and from @parts for its own pieces. */
 struct status_parts {
 	Magik__Ipc__PodStatus status;
@@ -405,17 +384,6 @@ static void on_issue(struct host *host, const Magik__Ipc__IssueRequest *request)
 	buf_deinit(&content);
 }
 
-static void on_credentials_store(struct host *host, const Magik__Ipc__Credentials *message)
-{
-	const struct host_hooks *hooks = &host->config->hooks;
-	struct err err = {0};
-
-	if (hooks->credentials_store &&
-	    hooks->credentials_store(
-		    hooks->ctx, bytes_of(message->content.data, message->content.len), &err) < 0)
-		log_event(LOG_LEVEL_ERROR, "credentials-store", "%s", err.text);
-}
-
 static void tell_again(void *ctx, const struct presence *presence, struct bytes manifest)
 {
 	(void)manifest;
@@ -466,9 +434,6 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_READY:
 		on_ready(host, body);
 		break;
-	case IPC_CREDENTIALS_STORE:
-		on_credentials_store(host, body);
-		break;
 	case IPC_ISSUE_REQUEST:
 		on_issue(host, body);
 		break;
@@ -482,7 +447,6 @@ static void on_message(void *owner, struct ipc_message *message)
 		host_logs_open(host, body);
 		break;
 	case IPC_HELLO:
-	case IPC_CREDENTIALS:
 	case IPC_ISSUE_REPLY:
 	case IPC_POD_STATUS:
 	case IPC_POD_LIST:
@@ -600,7 +564,6 @@ void host_fabric_start(struct host *host)
 		return;
 	}
 	send_hello(host);
-	send_credentials(host);
 	send_pods(host);
 	host_fabric_images(host);
 	if (host->draining)

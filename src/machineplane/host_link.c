@@ -350,9 +350,7 @@ static void on_message(void *owner, struct ipc_message *message)
 		if (fabric->node)
 			machine_tell(host);
 		break;
-	case IPC_CREDENTIALS: /* this process reads its own files */
 	case IPC_READY:
-	case IPC_CREDENTIALS_STORE:
 	case IPC_ISSUE_REQUEST:
 	case IPC_POD_START:
 	case IPC_POD_STOP:
