@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/control.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "io/local.h"
 
 static int control_unanswered(const char *state_dir, struct err *err)
 {
@@ -18,34 +17,19 @@ static int control_unanswered(const char *state_dir, struct err *err)
 		       state_dir);
 }
 
-/* Through a descriptor of the run directory, because a socket's path is limited to 108 bytes. */
 static int control_connect(const char *state_dir, const char *name, int timeout_s, struct err *err)
 {
 	struct timeval timeout = {.tv_sec = timeout_s};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	char path[4096];
-	int dir, fd, r;
+	struct buf run_dir = {0};
+	int fd;
 
-	(void)snprintf(path, sizeof(path), "%s/run", state_dir);
-	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
+	buf_append_format(&run_dir, "%s/run", state_dir);
+	fd = local_connect(buf_cstr(&run_dir), name);
+	buf_deinit(&run_dir);
+	if (fd == -EACCES)
+		return err_set(err, -EACCES, "only root may ask the daemon");
+	if (fd < 0)
 		return control_unanswered(state_dir, err);
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir,
-		       name);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		r = err_set(err, -errno, "socket: %m");
-		(void)close(dir);
-		return r;
-	}
-	r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
-	(void)close(dir);
-	if (r < 0) {
-		r = errno == EACCES ? err_set(err, -EACCES, "only root may ask the daemon")
-				    : control_unanswered(state_dir, err);
-		(void)close(fd);
-		return r;
-	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	return fd;

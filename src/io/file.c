@@ -54,7 +54,7 @@ int file_read(const char *path, size_t max, struct buf *ret_content)
 	return r;
 }
 
-static int write_all(int fd, struct bytes content)
+int file_write_all(int fd, struct bytes content)
 {
 	while (content.len > 0) {
 		ssize_t put = write(fd, content.ptr, content.len);
@@ -72,7 +72,7 @@ static int write_all(int fd, struct bytes content)
 /* fchmod, because the caller's mode must hold whatever the umask is. */
 static int write_temporary(int fd, struct bytes content, mode_t mode)
 {
-	int r = write_all(fd, content);
+	int r = file_write_all(fd, content);
 
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = err_origin(-errno);

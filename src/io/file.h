@@ -14,6 +14,9 @@
  * appended then), -errno otherwise. */
 _must_use_ int file_read(const char *path, size_t max, struct buf *ret_content);
 
+/* Write all of @content to @fd, which blocks. 0 or -errno. */
+_must_use_ int file_write_all(int fd, struct bytes content);
+
 /* Replace @path: a temporary file beside it with @mode, fsync, rename, fsync of the directory. */
 _must_use_ int file_write(const char *path, struct bytes content, mode_t mode);
 

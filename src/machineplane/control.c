@@ -8,17 +8,16 @@
  */
 #include "machineplane/fabric.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "io/local.h"
 
 enum {
 	CONTROL_LINE_MAX = 4096,
@@ -122,28 +121,6 @@ static void accept_ready(void *user, int events)
 		client_free(client);
 }
 
-/* Bound by way of the directory's descriptor: a socket's path holds 107 characters only. */
-static int bind_socket(int fd, const char *run_dir)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int dir = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), result = 0;
-	mode_t mask = umask(0177);
-
-	if (dir < 0) {
-		(void)umask(mask);
-		return err_origin(-errno);
-	}
-	(void)unlinkat(dir, "control.sock", 0);
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock",
-		       dir);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-	    listen(fd, CONTROL_BACKLOG) != 0)
-		result = -errno;
-	(void)umask(mask);
-	(void)close(dir);
-	return result;
-}
-
 struct control *control_new(struct fabric *fabric, struct err *err)
 {
 	struct control *control = mem_new(struct control);
@@ -151,12 +128,11 @@ struct control *control_new(struct fabric *fabric, struct err *err)
 
 	control->fabric = fabric;
 	list_init(&control->clients);
-	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	result = control->fd < 0 ? -errno
-				 : bind_socket(control->fd, fabric->settings.options.run_dir);
-	if (result == 0)
-		result = loop_watch_new(fabric->loop, control->fd, LOOP_READABLE, accept_ready,
-					control, &control->watch);
+	control->fd =
+		local_listen(fabric->settings.options.run_dir, "control.sock", CONTROL_BACKLOG);
+	result = control->fd < 0 ? control->fd
+				 : loop_watch_new(fabric->loop, control->fd, LOOP_READABLE,
+						  accept_ready, control, &control->watch);
 	if (result == 0)
 		return control;
 	(void)err_set(err, result, "%s/control.sock: %s", fabric->settings.options.run_dir,

@@ -13,18 +13,16 @@
  *   {"verb":"image-rm","source":name}
  *   {"verb":"drain"}        answered when the last pod is gone; the host process then ends
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "io/local.h"
 #include "io/log.h"
 #include "machineplane/host_core.h"
 #include "runtime/files.h"
@@ -381,31 +379,6 @@ static void on_connect(void *user, int events)
 		client_free(client);
 }
 
-static int bind_socket(const char *path, struct err *err)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	mode_t mask;
-	int fd, r;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return err_set(err, -ENAMETOOLONG, "%.150s is too long for a socket", path);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, -errno, "socket: %s", strerror(errno));
-	(void)unlink(path);
-	/* Born closed to everyone else: a chmod afterwards would come too late. */
-	mask = umask(0177);
-	r = bind(fd, (const struct sockaddr *)&address, sizeof(address));
-	(void)umask(mask);
-	if (r < 0 || listen(fd, BACKLOG) < 0) {
-		r = err_set(err, -errno, "listen on %.150s: %s", path, strerror(errno));
-		(void)close(fd);
-		return r;
-	}
-	return fd;
-}
-
 int host_control_new(struct host *host, struct host_control **ret_control, struct err *err)
 {
 	struct host_control *control = mem_new(struct host_control);
@@ -414,9 +387,10 @@ int host_control_new(struct host *host, struct host_control **ret_control, struc
 	control->host = host;
 	list_init(&control->clients);
 	control->path = mem_strdup(path_format("%s/host.sock", host->config->run_dir).text);
-	control->fd = bind_socket(control->path, err);
+	control->fd = local_listen(host->config->run_dir, "host.sock", BACKLOG);
 	if (control->fd < 0) {
-		r = control->fd;
+		r = err_set(err, control->fd, "listen on %.150s: %s", control->path,
+			    strerror(-control->fd));
 		free(control->path);
 		free(control);
 		return r;
@@ -462,19 +436,12 @@ void host_control_free(struct host_control *control)
 int host_control_ask_drain(const char *run_dir, struct err *err)
 {
 	const char *request = "{\"verb\":\"drain\"}\n";
-	struct path path = path_format("%s/host.sock", run_dir);
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = local_connect(run_dir, "host.sock");
 	char answer[256];
 	ssize_t got;
 
 	if (fd < 0)
-		return err_set(err, -errno, "socket: %s", strerror(errno));
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%.107s", path.text);
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		(void)close(fd);
 		return err_set(err, -ENOENT, "no host process serves %.150s", run_dir);
-	}
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
 		(void)close(fd);
 		return err_set(err, -EPIPE, "the host process went away");

@@ -23,21 +23,6 @@ struct path path_format(const char *format, ...)
 	return path;
 }
 
-static int write_all(int fd, struct bytes content)
-{
-	while (content.len > 0) {
-		ssize_t put = write(fd, content.ptr, content.len);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return err_origin(-errno);
-		content.ptr += put;
-		content.len -= (size_t)put;
-	}
-	return 0;
-}
-
 int file_replace(const char *path, struct bytes content, mode_t mode)
 {
 	struct path temporary = path_format("%s.new", path);
@@ -46,7 +31,7 @@ int file_replace(const char *path, struct bytes content, mode_t mode)
 
 	if (fd < 0)
 		return err_origin(-errno);
-	r = write_all(fd, content);
+	r = file_write_all(fd, content);
 	/* The process's umask must not decide what a container may read. */
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = err_origin(-errno);

@@ -2,6 +2,7 @@
 #include "io/clock.h"
 #include "io/entropy.h"
 #include "io/file.h"
+#include "io/local.h"
 #include "io/log.h"
 #include "io/loop.h"
 
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -238,6 +240,37 @@ static void test_random_bytes_differ(void **state)
 	assert_true(entropy_u64() != entropy_u64());
 }
 
+static void test_a_local_socket_may_stand_in_a_directory_with_a_long_name(void **state)
+{
+	char dir[] = "/tmp/io-test-XXXXXX", deep[200], path[256], got = 0;
+	struct stat st;
+	int server, client, accepted;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(deep, sizeof(deep), "%s/%0150d", dir, 0);
+	(void)snprintf(path, sizeof(path), "%s/sock", deep);
+	assert_int_equal(local_connect(deep, "sock"), -ENOENT);
+	assert_int_equal(local_listen(deep, "sock", 1), -ENOENT);
+	assert_int_equal(mkdir(deep, 0700), 0);
+	/* What an earlier program left behind is in nobody's way. */
+	assert_int_equal(file_write(path, bytes_str("old"), 0644), 0);
+	server = local_listen(deep, "sock", 1);
+	assert_true(server >= 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	client = local_connect(deep, "sock");
+	assert_true(client >= 0);
+	accepted = accept(server, NULL, NULL);
+	assert_true(accepted >= 0);
+	assert_int_equal(send(client, "x", 1, 0), 1);
+	assert_int_equal(recv(accepted, &got, 1, 0), 1);
+	assert_int_equal(got, 'x');
+	assert_int_equal(close(accepted) + close(client) + close(server), 0);
+	assert_int_equal(local_connect(deep, "sock"), -ECONNREFUSED);
+	assert_int_equal(unlink(path) + rmdir(deep) + rmdir(dir), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_a_log_line_is_one_line_in_both_forms),
 		cmocka_unit_test(test_a_repeated_event_is_held_back_and_counted),
 		cmocka_unit_test(test_random_bytes_differ),
+		cmocka_unit_test(test_a_local_socket_may_stand_in_a_directory_with_a_long_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
