@@ -137,6 +137,8 @@ class Host:
             ["nsenter", f"--net={self.path}", "--", "unshare", "--fork", "--pid", "--kill-child=KILL",
              "--mount", "--mount-proc", "--propagation", "slave", "bash", "-c", INIT],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
+            # What stays must not hold the output of the command that made it.
+            stderr=subprocess.DEVNULL if network.keep else None,
             preexec_fn=None if network.keep else _die_with_parent)
         assert self.init.stdout.readline() == b"ready\n"
         self.init_pid = children(self.init.pid)[0]
