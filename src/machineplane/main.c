@@ -18,10 +18,16 @@
 #include "machineplane/state.h"
 #include "machineplane/verify.h"
 
+enum {
+	/* Often enough for who compares it with VERIFY_AGE_MAX_MS. */
+	KEEP_TIME_MS = 600 * 1000,
+};
+
 /* What the hooks of the host process work with. */
 struct hooks {
 	struct verifier verifier;
 	const struct options *options;
+	struct wall kept; /* what has been written of the verifier's time */
 };
 
 static int issue(void *ctx, struct bytes request, struct buf *ret_reply, struct err *err)
@@ -40,7 +46,17 @@ static int know_node(void *ctx, const struct node_id *node, struct err *err)
 
 static int verify_award(void *ctx, const struct host_award *award, struct err *err)
 {
-	return verifier_award(&((struct hooks *)ctx)->verifier, award, err);
+	struct hooks *hooks = ctx;
+	struct wall *latest = &hooks->verifier.latest;
+	int result = verifier_award(&hooks->verifier, award, err);
+
+	if (result == 0 && latest->ms >= hooks->kept.ms + KEEP_TIME_MS) {
+		hooks->kept = *latest;
+		if (state_keep_time(hooks->options->state_dir, *latest) < 0)
+			log_event(LOG_LEVEL_WARN, "time-not-kept", "in %s/root",
+				  hooks->options->state_dir);
+	}
+	return result;
 }
 
 static int run_host(const struct options *options, const struct state *state, struct err *err)
@@ -67,6 +83,8 @@ static int run_host(const struct options *options, const struct state *state, st
 	int result;
 
 	verifier_init(&hooks.verifier, state->root);
+	hooks.kept = state_kept_time(options->state_dir);
+	verifier_resume(&hooks.verifier, hooks.kept);
 	settings_encode(&settings, &config);
 	host.fabric_config = bytes_buf(&config);
 	result = host_run(&host, err);

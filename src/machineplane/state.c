@@ -15,6 +15,7 @@
 #include "io/clock.h"
 #include "io/entropy.h"
 #include "io/file.h"
+#include "runtime/files.h"
 
 enum {
 	STATE_TRUST_MAX = 1024,
@@ -23,6 +24,7 @@ enum {
 
 /* In D/root: the machine's id. With the roots' keys it is the last to be written. */
 #define NODE_FILE "node"
+#define TIME_FILE "time"
 
 /* In D/fabric like all certificates, and in D/root with their keys: what the fabric process can
  * write is not read when the roots sign. */
@@ -163,6 +165,32 @@ int state_pin_node(const char *state_dir, const struct node_id *node, struct err
 	return result;
 }
 
+struct wall state_kept_time(const char *state_dir)
+{
+	char *path = path_of(state_dir, CREDENTIALS_ROOT_DIR, TIME_FILE), *end;
+	struct buf content = {0};
+	struct wall kept = {0};
+
+	if (file_read(path, STATE_TRUST_MAX, &content) == 0)
+		kept.ms = strtoll(buf_cstr(&content), &end, 10);
+	buf_deinit(&content);
+	free(path);
+	return kept.ms > 0 && kept.ms < INT64_MAX ? kept : (struct wall){0};
+}
+
+int state_keep_time(const char *state_dir, struct wall now)
+{
+	char *path = path_of(state_dir, CREDENTIALS_ROOT_DIR, TIME_FILE);
+	struct buf content = {0};
+	int result;
+
+	buf_append_format(&content, "%lld\n", (long long)now.ms);
+	result = file_replace(path, bytes_buf(&content), 0600);
+	buf_deinit(&content);
+	free(path);
+	return result;
+}
+
 static bool exists(const char *dir, const char *below, const char *name)
 {
 	char *path = path_of(dir, below, name);
@@ -258,6 +286,7 @@ static int pin_token(const struct options *options, struct state *state, struct 
 	if (result == 0) {
 		memcpy(state->root, voucher->root, sizeof(state->root));
 		forget_one(options->state_dir, CREDENTIALS_ROOT_DIR, NODE_FILE);
+		forget_one(options->state_dir, CREDENTIALS_ROOT_DIR, TIME_FILE);
 		result = write_trust(options->state_dir, state, err);
 		voucher_deinit(voucher);
 	} else {
@@ -280,6 +309,7 @@ static void forget(const char *dir)
 	forget_one(dir, CREDENTIALS_ROOT_DIR, "trust");
 	forget_one(dir, CREDENTIALS_ROOT_DIR, "admitters");
 	forget_one(dir, CREDENTIALS_ROOT_DIR, NODE_FILE);
+	forget_one(dir, CREDENTIALS_ROOT_DIR, TIME_FILE);
 	forget_one(dir, CREDENTIALS_DIR, "records/data.mdb");
 	forget_one(dir, CREDENTIALS_DIR, "records/lock.mdb");
 }

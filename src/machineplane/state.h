@@ -46,6 +46,11 @@ _must_use_ int state_prepare(const struct options *options, struct state *ret_st
  */
 _must_use_ int state_pin_node(const char *state_dir, const struct node_id *node, struct err *err);
 
+/* The latest fabric time that an award has named, in D/root/time; 0 ms: none yet. Not flushed to
+ * disk: what a power cut takes back is little, and the loop does not wait. */
+struct wall state_kept_time(const char *state_dir);
+_must_use_ int state_keep_time(const char *state_dir, struct wall now);
+
 /* What the fabric process asks the roots for, appended to @out: fabric time, and the new admitter's
  * public keys. */
 void state_request_build(struct wall now, const struct node_id admit[CERT_FAMILY_COUNT],

@@ -34,6 +34,12 @@ static struct wall time_floor(const struct verifier *verifier)
 	return floor;
 }
 
+void verifier_resume(struct verifier *verifier, struct wall latest)
+{
+	verifier->latest = latest;
+	verifier->latest_seen = clock_mono();
+}
+
 /* The time to judge by: the envelope's own, unless more has passed already. */
 static struct trust_query query_for(const struct verifier *verifier, struct wall at)
 {
@@ -151,6 +157,8 @@ int verifier_award(void *ctx, const struct host_award *asked, struct err *err)
 		result = open_message(verifier, asked->tender, MESSAGE_TENDER, tender, err);
 	if (result == 0) {
 		wrong = misfit(asked, award, tender);
+		if (!wrong && award->at.ms < time_floor(verifier).ms - VERIFY_AGE_MAX_MS)
+			wrong = "the award is too old";
 		if (wrong)
 			result = err_set(err, -EACCES, "%s", wrong);
 		else

@@ -11,12 +11,22 @@
  * An award's chain is judged at the time that its envelope names, or later: fabric time is at least
  * what the latest award that verified named, plus what the monotonic clock has counted since. So a
  * certificate that ran out while this process lives is refused whatever the fabric process says;
- * only who breaks it before the first award of a life can put in one that was signed in time.
+ * only who breaks it before the first award of a life can put in one that was signed in time. Main
+ * keeps that time over a restart (state_keep_time()).
+ *
+ * An award is good for an hour of this time: whoever kept one cannot bring a pod back with it that
+ * was deleted long ago. Within the hour the host process remembers, while it lives, what it was
+ * told to stop.
  */
 #pragma once
 
 #include "identity/trust.h"
 #include "machineplane/host.h"
+
+enum {
+	/* An award is carried out within seconds; fabric time may differ by as much. */
+	VERIFY_AGE_MAX_MS = 3600 * 1000,
+};
 
 struct verifier {
 	struct trust trust;
@@ -27,6 +37,9 @@ struct verifier {
 
 void verifier_init(struct verifier *verifier, const struct node_id root[CERT_FAMILY_COUNT]);
 void verifier_deinit(struct verifier *verifier);
+
+/* Time is not before what @latest was when it was kept; 0: nothing is known. */
+void verifier_resume(struct verifier *verifier, struct wall latest);
 
 /* 0, or -EACCES with a sentence. The shape of host_hooks.verify_award. Reads the monotonic clock.
  */

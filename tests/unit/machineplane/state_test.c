@@ -220,6 +220,18 @@ static void a_machine_that_has_said_who_it_is_stays_that(void **state)
 	world_free_fabric(made);
 }
 
+static void the_time_of_the_latest_award_is_kept(void **state)
+{
+	struct place *place = *state;
+
+	assert_int_equal(prepare(place), 0);
+	assert_int_equal(state_kept_time(place->dir).ms, 0);
+	assert_int_equal(state_keep_time(place->dir, NOW), 0);
+	has(place, "root/time", 0600, 0);
+	assert_int_equal(prepare(place), 0);
+	assert_int_equal(state_kept_time(place->dir).ms, NOW.ms);
+}
+
 static void a_token_pins_its_fabric_and_nothing_is_made(void **state)
 {
 	struct place *place = *state;
@@ -369,6 +381,7 @@ int main(void)
 		PLACE_TEST(the_fabric_process_cannot_have_the_roots_overwritten),
 		PLACE_TEST(the_machine_that_made_the_fabric_is_no_other),
 		PLACE_TEST(a_machine_that_has_said_who_it_is_stays_that),
+		PLACE_TEST(the_time_of_the_latest_award_is_kept),
 		PLACE_TEST(a_token_pins_its_fabric_and_nothing_is_made),
 		PLACE_TEST(a_damaged_token_is_refused),
 		PLACE_TEST(damaged_trust_is_refused),

@@ -345,6 +345,19 @@ static void a_certificate_that_had_run_out_when_it_signed_is_refused(void **stat
 	refused(scene, "expired");
 }
 
+/* It may be of a pod that was deleted long ago. */
+static void an_award_that_was_kept_for_later_is_refused(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->at = NOW;
+	sign(scene);
+	verifier_resume(&scene->verifier, (struct wall){NOW.ms + VERIFY_AGE_MAX_MS / 2});
+	accepted(scene);
+	verifier_resume(&scene->verifier, (struct wall){NOW.ms + 2 * VERIFY_AGE_MAX_MS});
+	refused(scene, "too old");
+}
+
 /* Another machine's award shows that time has moved on: dating back does not help any more. */
 static void a_certificate_that_has_run_out_cannot_sign_with_an_old_date(void **state)
 {
@@ -393,6 +406,7 @@ int main(void)
 		SCENE_TEST(every_flipped_byte_of_an_award_is_refused),
 		SCENE_TEST(what_is_no_envelope_is_refused),
 		SCENE_TEST(a_certificate_that_had_run_out_when_it_signed_is_refused),
+		SCENE_TEST(an_award_that_was_kept_for_later_is_refused),
 		SCENE_TEST(a_certificate_that_has_run_out_cannot_sign_with_an_old_date),
 	};
 
