@@ -251,17 +251,20 @@ def main():
     stage.heading("Building the image of Debian's nginx, unless it is there")
     stage.say(image("nginx"))
     fabric = Fabric(keep=options.keep)
+    worked = False
     try:
         perform(stage, fabric, options)
+        worked = True
         print(f"\ndemo: all of it worked, in {time.monotonic() - stage.began:.1f} s")
         return 0
     except (Failure, AssertionError, RuntimeError, OSError) as error:
         print(f"\ndemo: failed: {error}", file=sys.stderr)
         for machine in fabric.machines:
             print(f"--- the end of the log of {machine.name}\n{machine.log()[-1500:]}", file=sys.stderr)
-        fabric.keep = fabric.network.keep = False
         return 1
     finally:
+        if not worked:
+            fabric.keep = fabric.network.keep = False
         fabric.close()
 
 
