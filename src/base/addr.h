@@ -48,11 +48,13 @@ _must_use_ bool addr_from_ip(struct bytes ip, uint16_t port, struct addr *ret_ad
 /* The 4 or 16 bytes of the IP address, as addr_from_ip() takes them. Borrowed from @addr. */
 struct bytes addr_ip(const struct addr *addr);
 
+/* The same IP address and port. */
 bool addr_equal(const struct addr *a, const struct addr *b);
 
 /* IPv4 before IPv6, then by bytes, then by port. */
 int addr_compare(const struct addr *a, const struct addr *b);
 
+/* The zeroed address: none is known. */
 bool addr_is_none(const struct addr *addr);
 bool addr_is_loopback(const struct addr *addr);
 
@@ -71,5 +73,6 @@ _must_use_ bool addr_parse(const char *text, struct addr *ret_addr);
 /* Parse an IP address alone (brackets allowed around IPv6) and give it @port. */
 _must_use_ bool addr_parse_ip(const char *text, uint16_t port, struct addr *ret_addr);
 
+/* "<id>@<ip>:<port>", where a machine can be reached, and back. */
 struct addr_peer_text addr_peer_text(const struct addr_peer *peer);
 _must_use_ bool addr_peer_parse(const char *text, struct addr_peer *ret_peer);

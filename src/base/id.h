@@ -36,6 +36,7 @@ struct id_text {
 	char text[ID_HEX_LEN + 1];
 };
 
+/* Order is memcmp's; none is the zeroed id; text is ID_HEX_LEN digits of lower-case hex. */
 int node_id_compare(const struct node_id *a, const struct node_id *b);
 bool node_id_equal(const struct node_id *a, const struct node_id *b);
 bool node_id_is_none(const struct node_id *id);

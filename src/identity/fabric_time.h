@@ -58,6 +58,7 @@ void fabric_time_init(struct fabric_time *time, struct mono now, struct wall sys
 /* Set by a join reply, or by making a fabric (then with the estimate itself). */
 void fabric_time_set(struct fabric_time *time, struct mono now, struct wall fabric);
 
+/* What the fabric's clock shows; an estimate until it is settled. */
 struct wall fabric_time_now(const struct fabric_time *time, struct mono now);
 
 /* False while the value is an estimate: pass now_is_floor = !settled and the last kept value to

@@ -23,12 +23,14 @@ struct key {
 	struct node_id public_key;
 };
 
+/* The key pair of a seed (RFC 8032). Wipe keys after use. */
 struct key key_from_seed(const uint8_t seed[KEY_SEED_LEN]);
 void key_wipe(struct key *key);
 
 /* True while @key holds no key (zeroed, or wiped). */
 bool key_is_none(const struct key *key);
 
+/* Ed25519 over @message as it is. */
 void key_sign(const struct key *key, struct bytes message,
 	      uint8_t ret_signature[KEY_SIGNATURE_LEN]);
 

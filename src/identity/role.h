@@ -47,6 +47,7 @@ struct grant grant_all(void);
 /* True if everything @inner allows is allowed by @outer. */
 bool grant_within(const struct grant *inner, const struct grant *outer);
 
+/* Does @grant hold @role, in whatever namespace? */
 bool grant_has(const struct grant *grant, enum role role);
 
 /* True if @grant holds steward for @namespace. The empty name means objects of no namespace (nodes,

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/id.h"
 
+/* The digest of @bytes. */
 struct digest sha256(struct bytes bytes);
 
 /* The digest of @a followed by @b, without joining them in memory. */

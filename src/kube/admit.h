@@ -63,6 +63,7 @@ struct kube_stamp {
 	struct wall created;
 };
 
+/* Write @stamp into metadata. */
 void kube_stamp(json_t *object, const struct kube_stamp *stamp);
 
 /* Write metadata.resourceVersion only: for objects that are composed, not stored. */

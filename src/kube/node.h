@@ -19,4 +19,5 @@ struct kube_node_view {
 	uint64_t resource_version;
 };
 
+/* A v1 Node of what a machine tells of itself and how this gateway sees it. A new reference. */
 _must_use_ json_t *kube_node(const struct node_facts *facts, const struct kube_node_view *view);

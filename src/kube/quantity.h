@@ -42,5 +42,6 @@ struct kube_quantity_text {
 /* A JSON number as a quantity's text: 0.5 is "0.5". "" when @value is no number. */
 struct kube_quantity_text kube_quantity_from_json(const json_t *value);
 
+/* The canonical text of an amount: "250m", "128Mi". */
 struct kube_quantity_text kube_quantity_from_milli(int64_t milli);
 struct kube_quantity_text kube_quantity_from_bytes(int64_t bytes);

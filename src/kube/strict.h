@@ -21,5 +21,6 @@ struct kube_findings {
 	json_t *mistyped; /* array of sentences; owned */
 };
 
+/* Look at @object as a @message, and change it as said above. The findings are the caller's. */
 void kube_strict(json_t *object, const struct kube_message *message, struct kube_findings *ret);
 void kube_findings_deinit(struct kube_findings *findings);

@@ -69,6 +69,7 @@ struct controller_effect {
 
 struct controller;
 
+/* Never NULL. @seed: random, for the jitter of back-offs and against chosen uids. */
 struct controller *controller_new(uint64_t seed);
 void controller_free(struct controller *controller);
 

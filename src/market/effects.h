@@ -31,8 +31,10 @@ struct effect_item *effects_add(struct effects *effects, enum market_effect_type
 /* Queue @message for @to and take over what it owns. */
 void effects_send(struct effects *effects, const struct node_id *to, struct message *message);
 
+/* Give an effect its own copy of what it points to. */
 void effect_set_text(struct effect_item *item, const char *text);
 void effect_set_slots(struct effect_item *item, const uint32_t *slots, size_t count);
 void effect_set_envelope(struct effect_item *item, struct bytes envelope);
 
+/* The next one, or NULL. Valid until the next call. */
 const struct market_effect *effects_next(struct effects *effects);

@@ -54,6 +54,7 @@ void ledger_give_back(struct ledger *ledger, struct amount need);
 _must_use_ bool ledger_hold(struct ledger *ledger, struct amount room, struct amount need);
 void ledger_unhold(struct ledger *ledger, struct amount need);
 
+/* Set @need aside until @until: an id, or 0 when it is not free. */
 uint64_t ledger_reserve(struct ledger *ledger, struct amount need, struct mono until);
 _must_use_ bool ledger_unreserve(struct ledger *ledger, uint64_t id);
 

@@ -21,6 +21,7 @@ struct traces {
 void traces_init(struct traces *traces);
 void traces_deinit(struct traces *traces);
 
+/* Begin the story of @tender. Owned by @traces. */
 struct trace_entry *traces_open(struct traces *traces, const struct tender *tender);
 
 /* Add a step; beyond MARKET_TRACE_STEPS_MAX the story is cut, except for its end. */

@@ -32,6 +32,7 @@ struct index {
 void index_init(struct index *index, index_compare_fn compare);
 void index_deinit(struct index *index);
 
+/* Put @item, which is borrowed, at its place. */
 void index_insert(struct index *index, void *item);
 
 /* @item must be in the index. */

@@ -177,6 +177,7 @@ const struct record_item *records_next(const struct records *records, enum recor
 /* The last version of a deleted object, kept while presences of it are known; NULL otherwise. */
 const struct record_item *records_buried(const struct records *records, const struct uid *uid);
 
+/* Is a tombstone of @uid known here? */
 bool records_is_deleted(const struct records *records, const struct uid *uid);
 size_t records_count(const struct records *records, enum record_kind kind);
 

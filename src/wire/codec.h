@@ -24,6 +24,7 @@ struct packer {
 	struct packer_block *blocks;
 };
 
+/* Zeroed memory that lives until packer_deinit(). */
 void *packer_alloc(struct packer *packer, size_t count, size_t size);
 void packer_deinit(struct packer *packer);
 
@@ -66,6 +67,7 @@ struct unpacker {
 	int error; /* the first enum message_result that was not OK */
 };
 
+/* Note @error, unless an earlier one stands: decoding goes on with empty values. */
 void unpack_fail(struct unpacker *unpacker, enum message_result error);
 
 /* A new string, "" when absent or refused. */

@@ -359,6 +359,7 @@ enum message_result {
 	MESSAGE_E_UNKNOWN,   /* a type of a later version: ignore and count */
 };
 
+/* Does it travel in an envelope? */
 bool message_is_signed(enum message_type type);
 const char *message_type_name(enum message_type type);
 
@@ -396,5 +397,6 @@ struct packet {
 	struct bytes body; /* envelope bytes, or message bytes */
 };
 
+/* Append @packet to @out, or read exactly @bytes as one: 0 or an enum message_result. */
 void packet_encode(const struct packet *packet, struct buf *out);
 _must_use_ int packet_decode(struct bytes bytes, struct packet *ret_packet);

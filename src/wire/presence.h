@@ -85,11 +85,13 @@ struct node_facts {
 	int64_t created_ms;
 };
 
+/* As message_encode() and message_decode(), for the value of a PRESENCE record. */
 void presence_encode(const struct presence *presence, struct buf *out);
 _must_use_ int presence_decode(struct bytes bytes, struct presence *ret_presence);
 void presence_copy(const struct presence *from, struct presence *to);
 void presence_deinit(struct presence *presence);
 
+/* The same for the facts that a machine publishes of itself. */
 void node_facts_encode(const struct node_facts *facts, struct buf *out);
 _must_use_ int node_facts_decode(struct bytes bytes, struct node_facts *ret_facts);
 void node_facts_copy(const struct node_facts *from, struct node_facts *to);
