@@ -19,7 +19,7 @@ enum {
 	AT_NONCE = AT_TIME + 8,
 	AT_PAYLOAD = AT_NONCE + NODE_TRUST_NONCE_LEN,
 	MAC_LEN = crypto_shorthash_BYTES,
-	FRESH_MS = 30 * 1000, /* SPEC: clock skew +-30 s */
+	FRESH_MS = 30 * 1000, /* as much as clocks may differ */
 };
 
 static void make_mac(struct bytes over, uint8_t mac[MAC_LEN])

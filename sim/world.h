@@ -20,7 +20,7 @@ enum {
 	SIM_MACHINES_MAX = 256,
 	SIM_WORKLOADS_MAX = 256,
 	SIM_STORY_MAX = 20000,    /* lines kept; older ones are dropped */
-	SIM_GRACE_MS = 30 * 1000, /* SPEC behaviours 7 and 10: agreement after a heal */
+	SIM_GRACE_MS = 30 * 1000, /* agreement after a heal */
 };
 
 /* Faults built in on purpose, so that the checkers can be seen to work. */

@@ -2,10 +2,10 @@
 /*
  * An award arrives: accept it, once, or say why not.
  *
- * DESIGN 4: "An award is accepted only for a bid this machine made, within the time it promised to
- * hold, with the digest its tender announced." The checks stand in the order of award_check();
- * every one of them answers, so that the owner can go on at once. The answer to a repetition is the
- * answer that was given first.
+ * An award is accepted only for a bid this machine made, within the time it promised to hold, with
+ * the digest its tender announced. The checks stand in the order of award_check(); every one of
+ * them answers, so that the owner can go on at once. The answer to a repetition is the answer that
+ * was given first.
  */
 #include <assert.h>
 #include <string.h>

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DESIGN 6.5: "Score descending, machine id ascending, distinct machines first, then copies,
- * evenly."
+ * Score descending, machine id ascending, distinct machines first, then copies, evenly.
  *
- * OUR rule is one comparison, applied slot by slot: among the machines with room left, the one with
+ * The rule is one comparison, applied slot by slot: among the machines with room left, the one with
  * the fewest replicas of this workload (those it runs already and those it won so far), then the
  * higher score, then the smaller machine id. Fewest first is what spreads distinct machines before
  * copies and copies evenly; counting resident replicas extends that across tenders. Ids differ, so

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Decide: which machines win the slots of a tender. A pure function of the bids: the same bids in
- * any order give the same winners on every machine (SPEC behaviour 5).
+ * any order give the same winners on every machine.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SPEC behaviour 6: "A machine without the CPU, memory, engine, architecture or labels asked for
- * does not bid." Here is all but CPU and memory, which the ledger answers for.
+ * A machine without the CPU, memory, engine, architecture or labels asked for does not bid. Here is
+ * all but CPU and memory, which the ledger answers for.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Market: both sides of tender, bid and award on one machine (DESIGN section 6).
+ * Market: both sides of tender, bid and award on one machine (docs/protocol.md, 9).
  *
  * Sans-IO: the caller feeds events in time order, takes effects with market_next_effect() until
  * NULL, and calls market_tick() at market_deadline(). Signatures, roles and freshness were checked
@@ -41,8 +41,8 @@
 #include "wire/presence.h"
 
 enum {
-	MARKET_WINDOW_MS = 250, /* SPEC: bid window, an upper bound */
-	MARKET_HOLD_MS = 2000,  /* H of DESIGN 6.6 */
+	MARKET_WINDOW_MS = 250, /* the bid window, an upper bound */
+	MARKET_HOLD_MS = 2000,  /* what a bid promises to hold */
 	MARKET_CONFIRM_MS = 1000,
 	MARKET_REASSIGN_MS = 2000,
 	MARKET_DEPLOY_MS =
@@ -173,8 +173,7 @@ void market_pod_ended(struct market *market, struct mono now, const struct uid *
 void market_pod_recovered(struct market *market, const struct uid *pod_uid,
 			  const struct uid *object_uid, const struct requirements *needs);
 
-/* Set resources aside for @ttl_ms (SPEC behaviour 6). Returns an id, or 0 when they are not free.
- */
+/* Set resources aside for @ttl_ms. Returns an id, or 0 when they are not free. */
 uint64_t market_reserve(struct market *market, struct mono now, int64_t cpu_milli,
 			int64_t memory_bytes, int64_t ttl_ms);
 void market_unreserve(struct market *market, struct mono now, uint64_t reservation);

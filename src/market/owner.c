@@ -15,7 +15,7 @@
 #include "market/state.h"
 
 enum {
-	BIDS_PER_SLOT = 2, /* DESIGN 6.5: ">= 2 bids per slot and 3 smoothed RTTs have passed" */
+	BIDS_PER_SLOT = 2, /* so many, and 3 smoothed round trips have passed: decide */
 	RTTS_TO_DECIDE = 3,
 };
 
@@ -470,7 +470,7 @@ static void tick_awarding(struct market *market, struct round *round)
 	round_settle(market, round);
 }
 
-/* SPEC behaviour 4: "The owner forgets a tender after all events, or at the deploy timeout." */
+/* The owner forgets a tender after all events, or at the deploy timeout. */
 static void tick_deploying(struct market *market, struct round *round)
 {
 	if (mono_reached(market->now, round->deploy_by))

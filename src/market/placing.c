@@ -2,9 +2,9 @@
 /*
  * From bids to awards.
  *
- * DESIGN 6.5: "Losers are released at once." OUR deviation: as many of the next best bids as there
- * are slots are kept until every award is answered (one round trip as a rule), so that a refusal
- * costs one round trip and not a new tender. A machine gets at most one award of a tender: a second
+ * Losers are released at once, except as many of the next best bids as there are slots: these are
+ * kept until every award is answered (one round trip as a rule), so that a refusal costs one round
+ * trip and not a new tender. A machine gets at most one award of a tender: a second
  * one could not be told from the first in its replies. What is left over goes into the next
  * attempt.
  */

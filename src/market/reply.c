@@ -65,8 +65,9 @@ void reply_cancel(struct market *market, struct round *round, struct offer *offe
 }
 
 /*
- * DESIGN 6.6: "the owner gives a slot to someone else only after an explicit refusal or cancel, or
- * H + 2 s." By now every other hold has run out as well, so these slots are lost for this round.
+ * The owner gives a slot to someone else only after an explicit refusal or cancel, or after the
+ * hold and 2 s more. By now every other hold has run out as well, so these slots are lost for this
+ * round.
  */
 void reply_silent(struct market *market, struct round *round, struct offer *offer)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DESIGN 6.4: "Score: resource fit, locality (RTT measured by the owner; image present),
- * reliability; self-reported parts clamped."
+ * Score: resource fit, locality (round-trip time measured by the owner; image present),
+ * reliability; self-reported parts are clamped.
  *
- * OUR weights, in tenths: fit 4 (spread load), images 3 (a pull costs seconds), round-trip time 2,
+ * The weights, in tenths: fit 4 (spread load), images 3 (a pull costs seconds), round-trip time 2,
  * reliability 1. The round-trip time counts in coarse classes, so that its noise does not reorder
  * machines that are equally near.
  */

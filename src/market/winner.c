@@ -386,7 +386,7 @@ static void tick_awarded(struct market *market, struct hold *hold)
 {
 	struct mono end = mono_add_ms(hold->bid_at, MARKET_HOLD_MS + MARKET_CONFIRM_MS);
 
-	/* DESIGN 6.6: a winner "stops if its acknowledgement is not confirmed by H + 1 s". */
+	/* A winner stops if its acknowledgement is not confirmed within the hold and 1 s more. */
 	if (mono_reached(market->now, end)) {
 		stop_pods(market, hold, EVENT_FAILED, "the award was not confirmed in time");
 		/* With its last pod gone without a trace the hold is over already. */

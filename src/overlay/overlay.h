@@ -7,7 +7,7 @@
  * connection: it names a machine and an address, the caller connects.
  *
  * Members are learned from bootstrap addresses and from each other; every member keeps a connection
- * to every other (DESIGN section 5's bounded pool replaces that inside, behind this interface).
+ * to every other.
  * A machine that others only named is dialled and nothing else; it becomes a member, is reported
  * (OVERLAY_JOINED) and shown, when it has connected and its HELLO has come. A restarted machine is
  * reported again, by its higher incarnation.

@@ -101,7 +101,7 @@ static void put_send_to_readers(struct records *records, const struct put *put)
 	}
 }
 
-/* The keepers of a record: for now every steward that lives. */
+/* The keepers of a record: every steward that lives. */
 static void put_set_keepers(struct records *records, struct put *put)
 {
 	put->keepers = mem_alloc(records->steward_count, sizeof(*put->keepers));

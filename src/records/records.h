@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records: how a fabric remembers without a control plane (DESIGN section 7).
+ * Records: how a fabric remembers without a control plane (docs/protocol.md, 8).
  *
  * A record is a small signed, versioned value, held by its keepers. Sans-IO: events in, effects out
  * (records_next_effect() until NULL, records_tick() at records_deadline()). The store here is the
  * memory; durable kinds (OBJECT, TOMBSTONE) are written to disk by the caller on RECORDS_PERSIST
  * and are acknowledged only after records_persisted().
  *
- * For now every steward keeps everything; keeper choice by distance replaces records_keepers()
- * alone.
+ * Every steward keeps everything.
  *
  * Rules:
  *  - The newest version of a key wins (record_version_compare); merging is commutative, associative
@@ -40,7 +39,7 @@ enum {
 	RECORDS_ACK_MS = 500,               /* then the write is reported with what it has */
 	RECORDS_RESEND_MS = 150,            /* unacknowledged copies are sent again */
 	RECORDS_SYNC_MS = 5000,             /* anti-entropy with one random keeper */
-	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* SPEC: +-30 s */
+	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* as clocks may differ */
 	RECORDS_HLC_SHIFT = 16,             /* hybrid clock = fabric ms << 16, and a counter */
 	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
 	RECORDS_COUNT_MAX = 200000,     /* per keeper, all kinds; beyond: refused and counted */

@@ -25,7 +25,7 @@
 
 enum {
 	MESSAGE_VERSION = 1,            /* a peer names the versions it speaks in its hello */
-	MESSAGE_MANIFEST_MAX = 1 << 20, /* SPEC: manifest <= 1 MiB */
+	MESSAGE_MANIFEST_MAX = 1 << 20, /* one object as JSON */
 	MESSAGE_LEN_MAX = 2 << 20,      /* an award: manifest, tender envelope, signatures */
 	MESSAGE_SLOTS_MAX = 64,         /* replicas placed by one tender; more take several */
 	MESSAGE_LABELS_MAX = 64,        /* label terms of a tender, labels of a machine */
@@ -164,7 +164,7 @@ struct award_reply {
 	char *text; /* for people, "" when accepted */
 };
 
-/* The owner has the acknowledgement; without it the winner stops (DESIGN 6.6). */
+/* The owner has the acknowledgement; without it the winner stops (market.h). */
 struct award_confirm {
 	struct digest tender_id;
 };
