@@ -6,8 +6,15 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+enum {
+	/* Messages taken in one turn of the loop: a peer that never stops sending must not keep the
+	 * owner from its timers, signals and other peers. */
+	LINK_TURN_MAX = 64,
+};
+
 struct ipc_link {
 	uv_poll_t poll;
+	uv_idle_t more;   /* goes on where a turn had to stop */
 	uv_idle_t failed; /* reports a failed write from the loop, not from within a send */
 	struct ipc_channel *channel;
 	struct ipc_handler handler;
@@ -21,6 +28,7 @@ static void link_end(struct ipc_link *link, int why)
 	if (link->closed)
 		return;
 	(void)uv_poll_stop(&link->poll);
+	(void)uv_idle_stop(&link->more);
 	(void)uv_idle_stop(&link->failed);
 	link->handler.on_closed(link->handler.owner, why);
 }
@@ -55,12 +63,20 @@ static void link_flush(struct ipc_link *link)
 	link_watch(link);
 }
 
+static void on_more(uv_idle_t *idle);
+
 static void link_read(struct ipc_link *link)
 {
-	while (!link->closed) {
+	(void)uv_idle_stop(&link->more);
+	for (int taken = 0; !link->closed; taken++) {
 		struct ipc_message message;
-		int r = ipc_receive(link->channel, &message);
+		int r;
 
+		if (taken == LINK_TURN_MAX) {
+			(void)uv_idle_start(&link->more, on_more);
+			return;
+		}
+		r = ipc_receive(link->channel, &message);
 		if (r == IPC_E_AGAIN)
 			return;
 		if (r != 0) {
@@ -70,6 +86,11 @@ static void link_read(struct ipc_link *link)
 		link->handler.on_message(link->handler.owner, &message);
 		ipc_message_deinit(&message);
 	}
+}
+
+static void on_more(uv_idle_t *idle)
+{
+	link_read(idle->data);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -97,11 +118,13 @@ int ipc_link_new(uv_loop_t *loop, int fd, enum ipc_side self, struct ipc_handler
 		free(link);
 		return err_origin(r);
 	}
+	(void)uv_idle_init(loop, &link->more);
 	(void)uv_idle_init(loop, &link->failed);
 	link->channel = ipc_channel_new(fd, self);
 	link->handler = handler;
-	link->handles = 2;
+	link->handles = 3;
 	link->poll.data = link;
+	link->more.data = link;
 	link->failed.data = link;
 	link_watch(link);
 	*ret_link = link;
@@ -133,5 +156,6 @@ void ipc_link_close(struct ipc_link *link)
 		return;
 	link->closed = true;
 	uv_close((uv_handle_t *)&link->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&link->more, on_handle_closed);
 	uv_close((uv_handle_t *)&link->failed, on_handle_closed);
 }

@@ -286,6 +286,42 @@ static void test_a_link_delivers_from_a_loop_and_then_reports_the_end(void **sta
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void test_a_peer_that_sends_much_leaves_the_loop_its_turns(void **state)
+{
+	enum {
+		MANY = 150,
+	};
+	Magik__Ipc__PodStop stop;
+	struct ipc_channel *fabric;
+	struct seen host = {0};
+	int host_fd, fabric_fd;
+	uv_loop_t loop;
+
+	(void)state;
+	magik__ipc__pod_stop__init(&stop);
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(ipc_pair(&host_fd, &fabric_fd), 0);
+	assert_int_equal(ipc_link_new(&loop, host_fd, IPC_HOST,
+				      (struct ipc_handler){on_message, on_closed, &host},
+				      &host.link),
+			 0);
+	fabric = ipc_channel_new(fabric_fd, IPC_FABRIC);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(ipc_send(fabric, IPC_POD_STOP, &stop.base, -1), 0);
+	assert_int_equal(ipc_flush(fabric), 0);
+	assert_false(ipc_wants_write(fabric));
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	assert_in_range(host.messages, 1, MANY - 1);
+	/* Nothing more arrives: what is left does not wait for it. */
+	while (host.messages < MANY)
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	(void)ipc_channel_free(fabric);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(host.messages, MANY);
+	assert_int_equal(host.why, IPC_E_CLOSED);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 #define PAIR_TEST(fn) cmocka_unit_test_setup_teardown(fn, pair_setup, pair_teardown)
 
 int main(void)
@@ -303,6 +339,7 @@ int main(void)
 		PAIR_TEST(test_a_promised_descriptor_that_is_missing_is_refused),
 		PAIR_TEST(test_a_payload_that_is_no_protobuf_is_refused),
 		PAIR_TEST(test_the_end_comes_after_what_was_sent_before_it),
+		cmocka_unit_test(test_a_peer_that_sends_much_leaves_the_loop_its_turns),
 		cmocka_unit_test(test_a_link_delivers_from_a_loop_and_then_reports_the_end),
 	};
 
