@@ -547,8 +547,13 @@ void backend_changed(struct backend *backend, const struct node_effect *effect)
 		if (api)
 			api_workload_changed(api, &record->key.uid);
 		return;
+	case RECORD_PRESENCE: /* events.c has made events of it */
+		if (api) {
+			api_events_changed(api);
+			api_workload_changed(api, &record->object.uid);
+		}
+		return;
 	case RECORD_OBJECT:
-	case RECORD_PRESENCE:
 		if (api)
 			api_workload_changed(api, &record->object.uid);
 		return;
