@@ -144,6 +144,7 @@ static void tick(void *user)
 static int load_credentials(struct fabric *fabric, struct err *err)
 {
 	struct credentials_files *files = mem_new(struct credentials_files);
+	bool complete = false; /* the last file is there: joining was not cut off */
 	int result;
 
 	for (size_t i = 0; credentials_names[i]; i++) {
@@ -151,11 +152,12 @@ static int load_credentials(struct fabric *fabric, struct err *err)
 
 		buf_append_format(&path, "%s/%s/%s", fabric->settings.options.state_dir,
 				  CREDENTIALS_DIR, credentials_names[i]);
-		if (file_read(buf_cstr(&path), CREDENTIALS_FILE_LEN_MAX, &content) == 0)
+		complete = file_read(buf_cstr(&path), CREDENTIALS_FILE_LEN_MAX, &content) == 0;
+		if (complete)
 			credentials_files_add(files, credentials_names[i], &content);
 		buf_deinit(&path);
 	}
-	result = files->count ? credentials_load(files, &fabric->credentials, err) : -ENOENT;
+	result = complete ? credentials_load(files, &fabric->credentials, err) : -ENOENT;
 	credentials_files_deinit(files);
 	free(files);
 	return result;

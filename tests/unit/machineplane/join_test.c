@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/clock.h"
 #include "io/entropy.h"
+#include "io/file.h"
 
 /* A token of the machine @by, for whoever knocks at @address. */
 static char *token_of(const struct process *by, const char *address, int64_t age_ms)
@@ -136,6 +137,27 @@ static void a_member_needs_no_token_when_it_starts_again(void **state)
 	process_free(alpha);
 }
 
+static void joining_that_was_cut_off_begins_anew(void **state)
+{
+	struct process *alpha = founder("alpha");
+	struct process *beta = process_new("beta");
+	struct buf path = {0};
+	struct err err = {0};
+
+	process_options(beta)->join = token_of(alpha, process_address(alpha), 0);
+	assert_int_equal(process_prepare(beta, &err), 0);
+	buf_append_format(&path, "%s/" CREDENTIALS_DIR "/root-machine.pem", process_dir(beta));
+	assert_int_equal(file_write(buf_cstr(&path), bytes_str("cut o"), 0644), 0);
+	buf_deinit(&path);
+	process_start(beta);
+	assert_true(process_says(alpha, "[admitted]", "beta"));
+	assert_true(process_says(beta, "[member]", "alpha"));
+	assert_int_equal(process_stop(beta), 0);
+	assert_int_equal(process_stop(alpha), 0);
+	process_free(beta);
+	process_free(alpha);
+}
+
 static void an_expired_voucher_is_refused_and_both_say_so(void **state)
 {
 	struct process *alpha = founder("alpha");
@@ -188,6 +210,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(two_joiners_become_admitters_and_a_third_does_not),
 		cmocka_unit_test(a_machine_joins_through_the_second_when_the_first_is_gone),
 		cmocka_unit_test(a_member_needs_no_token_when_it_starts_again),
+		cmocka_unit_test(joining_that_was_cut_off_begins_anew),
 		cmocka_unit_test(an_expired_voucher_is_refused_and_both_say_so),
 		cmocka_unit_test(a_machine_of_another_fabric_admits_nobody),
 		cmocka_unit_test(an_address_where_nobody_answers_is_tried_again),
