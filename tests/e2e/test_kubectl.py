@@ -110,6 +110,20 @@ def test_create_then_delete_by_file(kubectl, fabric, write):
 def test_first_apply_creates_and_a_second_changes_nothing(kubectl, write):
     path = write(manifests.deployment("applied", 1))
     assert kubectl("apply", "-f", path) == "deployment.apps/applied created\n"
+    assert kubectl("apply", "-f", path) == "deployment.apps/applied unchanged\n"
+
+
+def test_apply_and_scale_change_the_number_of_replicas(kubectl, fabric, write):
+    kubectl("apply", "-f", write(manifests.deployment("grown", 1)))
+    (first,) = fabric.wait_pods(1)
+    assert kubectl("apply", "-f", write(manifests.deployment("grown", 3))) == \
+        "deployment.apps/grown configured\n"
+    names = {pod["metadata"]["name"] for pod in fabric.wait_pods(3)}
+    assert first["metadata"]["name"] in names, "what ran goes on"
+    assert kubectl("scale", "deployment/grown", "--replicas=2") == "deployment.apps/grown scaled\n"
+    assert {pod["metadata"]["name"] for pod in fabric.wait_pods(2)} < names
+    kubectl("scale", "deployment/grown", "--replicas=0")
+    fabric.wait_pods(0)
 
 
 def test_delete_a_deployment_by_name(kubectl, fabric, web):
