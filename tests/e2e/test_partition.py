@@ -25,6 +25,14 @@ def test_both_sides_schedule_and_agree_after_the_heal(new_fabric):
     fabric.apply(manifests.deployment("right", 2), machine=two)
     fabric.wait_pods(1, selector="app=left", machine=one)
     fabric.wait_pods(2, selector="app=right", machine=two)
+
+    def replaced():
+        pods = fabric.pods(two, "app=web")
+        here = [pod for pod in pods if pod["spec"].get("nodeName") in ("m2", "m3") and is_ready(pod)]
+        return len(here) == 3
+    eventually("the majority side has replaced what it lost", replaced, timeout=60)
+    assert sum("sleep 1000" in args for args in one.host.processes().values()) >= 2, \
+        "the single machine goes on with what it has"
     fabric.network.heal()
     fabric.wait_nodes(["m1", "m2", "m3"], timeout=60)
     for machine in fabric.machines:
