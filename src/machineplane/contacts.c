@@ -14,7 +14,7 @@
 #include "io/file.h"
 
 enum {
-	CONTACTS_WAIT_MS = 1000, /* who comes within this time costs one write together */
+	CONTACTS_WAIT_MS = 1000, /* between writes: who comes within this time costs one together */
 	CONTACTS_FILE_MAX = CONTACTS_MAX * ADDR_PEER_TEXT_MAX,
 };
 
@@ -56,7 +56,11 @@ void contacts_changed(struct fabric *fabric)
 	if (fabric->contacts_pending)
 		return;
 	fabric->contacts_pending = true;
-	loop_timer_set(fabric->contacts_timer, mono_add_ms(clock_mono(), CONTACTS_WAIT_MS));
+	/* The first is written at once: a machine may lose its power as soon as it has joined. */
+	loop_timer_set(fabric->contacts_timer,
+		       fabric->contacts_saved.us
+			       ? mono_add_ms(fabric->contacts_saved, CONTACTS_WAIT_MS)
+			       : clock_mono());
 }
 
 void contacts_save(void *user)
@@ -68,6 +72,7 @@ void contacts_save(void *user)
 	int result;
 
 	fabric->contacts_pending = false;
+	fabric->contacts_saved = clock_mono();
 	while (content.len + ADDR_PEER_TEXT_MAX <= CONTACTS_FILE_MAX &&
 	       overlay_next_peer(node_overlay(fabric->node), &position, &peer)) {
 		struct addr_peer contact = {.id = peer.member->id, .addr = peer.member->addr};

@@ -64,7 +64,8 @@ struct fabric {
 	struct loop_timer *timer;
 	struct loop_timer *keep_timer;
 	struct loop_timer *contacts_timer;
-	bool contacts_pending; /* the timer is set */
+	bool contacts_pending;      /* the timer is set */
+	struct mono contacts_saved; /* 0: not yet */
 	struct loop_signal *signals[2];
 	struct loop_hook *hook; /* carries out the node's effects before the loop waits */
 	struct wall joined;     /* fabric time of the join reply; 0: not joined in this life */
