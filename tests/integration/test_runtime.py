@@ -259,13 +259,13 @@ def test_a_container_that_ends_is_started_again_and_backs_off(host):
 
 
 def test_init_containers_run_first_and_in_order(host):
-    mount = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+    mount = {"volumeMounts": [{"name": "work", "mountPath": "/data"}]}
     uid = host.run_pod({
         "restartPolicy": "Never",
         "volumes": [{"name": "work", "emptyDir": {}}],
-        "initContainers": [shell("echo 1 >> /work/order", "first", **mount),
-                           shell("echo 2 >> /work/order", "second", **mount)],
-        "containers": [shell("cat /work/order", **mount)]})
+        "initContainers": [shell("echo 1 >> /data/order", "first", **mount),
+                           shell("echo 2 >> /data/order", "second", **mount)],
+        "containers": [shell("cat /data/order", **mount)]})
     host.until_phase(uid, "Succeeded")
     assert host.logs(uid, "main") == "1\n2\n"
 
