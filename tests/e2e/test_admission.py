@@ -69,17 +69,6 @@ def test_a_damaged_token_is_refused_before_anything_is_sent(pair):
     assert "token" in broken.log()
 
 
-def test_a_token_of_another_fabric_does_not_help(pair, new_fabric):
-    """A voucher leads into the fabric that made it, and nowhere else."""
-    other = new_fabric()
-    other.grow(1)
-    token = other.first.token()
-    wanderer = pair.machine("wanderer")
-    wanderer.launch(join=token)
-    # The bridges are not connected, so the only fabric it could wrongly enter is this one.
-    assert nodes(pair.first) == {"m1", "m2"}
-
-
 def test_a_machines_certificate_is_no_users(pair):
     """REST takes user certificates only."""
     machine = pair.first
