@@ -132,6 +132,17 @@ void network_idle(struct world *world, const struct sim_event *event)
 	disconnected(world, near, far);
 }
 
+void network_close(struct world *world, size_t from, const struct node_id *to)
+{
+	struct sim_machine *near = &world->machines[from];
+	struct sim_machine *far = network_find(world, to);
+
+	if (!far || !near->connections[far->index])
+		return;
+	disconnected(world, near, far);
+	disconnected(world, far, near);
+}
+
 void network_process_ended(struct world *world, size_t machine)
 {
 	for (size_t i = 0; i < world->machine_count; i++) {

@@ -365,6 +365,9 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_SEND:
 		network_send(world, machine->index, &effect->to, effect->packet);
 		break;
+	case NODE_CLOSE:
+		network_close(world, machine->index, &effect->to);
+		break;
 	case NODE_DIAL:
 		network_dial(world, machine->index, &effect->to, &effect->addr);
 		break;

@@ -219,6 +219,7 @@ bool world_is_whole(const struct world *world);
 void network_send(struct world *world, size_t from, const struct node_id *to, struct bytes packet);
 void network_dial(struct world *world, size_t from, const struct node_id *to,
 		  const struct addr *addr);
+void network_close(struct world *world, size_t from, const struct node_id *to);
 void network_packet(struct world *world, struct sim_event *event);
 void network_dialled(struct world *world, const struct sim_event *event);
 void network_idle(struct world *world, const struct sim_event *event);

@@ -61,7 +61,7 @@ static bool machine_lives(const struct node *node, const struct node_id *id)
 
 	if (node_id_equal(id, node_self(node)))
 		return true;
-	return overlay_find(node_overlay(node), id, &peer) &&
+	return overlay_find_peer(node_overlay(node), id, &peer) &&
 	       (peer.state == MEMBER_ALIVE || peer.state == MEMBER_SUSPECT);
 }
 

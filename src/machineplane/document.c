@@ -85,7 +85,7 @@ static const char *node_name(struct fabric *fabric, const struct node_id *id)
 		return "";
 	if (node_id_equal(id, node_self(fabric->node)))
 		return fabric->settings.options.node_name;
-	return overlay_find(node_overlay(fabric->node), id, &peer) ? peer.member->name : "?";
+	return overlay_find_peer(node_overlay(fabric->node), id, &peer) ? peer.member->name : "?";
 }
 
 /* Steps in microseconds of this machine's monotonic clock: durations are what they are for. */

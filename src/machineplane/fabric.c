@@ -53,7 +53,7 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 		[MEMBER_LEFT] = "has left",
 	};
 	struct overlay_peer peer;
-	const char *name = overlay_find(node_overlay(fabric->node), &effect->to, &peer)
+	const char *name = overlay_find_peer(node_overlay(fabric->node), &effect->to, &peer)
 				   ? peer.member->name
 				   : "a machine";
 
@@ -82,6 +82,9 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	switch (effect->type) {
 	case NODE_SEND:
 		peers_send(fabric->peers, &effect->to, effect->packet);
+		return;
+	case NODE_CLOSE:
+		peers_close(fabric->peers, &effect->to);
 		return;
 	case NODE_DIAL:
 		peers_dial(fabric->peers, &effect->to, &effect->addr);

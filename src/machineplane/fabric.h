@@ -108,6 +108,7 @@ struct trust_query fabric_query(const struct fabric *fabric, enum trust_purpose 
 struct peers *peers_new(struct fabric *fabric);
 void peers_free(struct peers *peers);
 void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr);
+void peers_close(struct peers *peers, const struct node_id *id);
 void peers_send(struct peers *peers, const struct node_id *to, struct bytes packet);
 struct quic_conn *peers_conn(const struct peers *peers, const struct node_id *id);
 extern const struct quic_handler peers_handler;

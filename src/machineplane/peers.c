@@ -97,6 +97,21 @@ void peers_send(struct peers *peers, const struct node_id *to, struct bytes pack
 		(void)!quic_conn_send(conn, packet);
 }
 
+void peers_close(struct peers *peers, const struct node_id *id)
+{
+	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	struct list *last;
+
+	if (!peer)
+		return;
+	last = peer->links.prev;
+	list_for_each_safe (it, &peer->links) {
+		quic_conn_close(list_entry(it, struct link, in_peer)->conn, 0, "not needed");
+		if (it == last)
+			return; /* with the last one the peer is gone */
+	}
+}
+
 void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr)
 {
 	struct fabric *fabric = peers->fabric;

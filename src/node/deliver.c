@@ -49,7 +49,8 @@ static void park(struct node *node, struct mono now, const struct node_id *from,
 	list_append(&node->parked, &parked->link);
 	node->parked_count++;
 	message_encode(&want, &encoded);
-	node_send_packet(node, from, false, bytes_buf(&encoded));
+	node_send_packet(node, &(struct node_destination){*from}, MESSAGE_LEAF_WANT,
+			 bytes_buf(&encoded));
 	buf_deinit(&encoded);
 }
 
@@ -81,7 +82,8 @@ static void leaf_wanted(struct node *node, const struct node_id *from, const str
 	if (!node->config.trust.ops->leaf_get(node->config.trust.self, leaf, &answer.leaf))
 		return;
 	message_encode(&answer, &encoded);
-	node_send_packet(node, from, false, bytes_buf(&encoded));
+	node_send_packet(node, &(struct node_destination){*from}, MESSAGE_LEAF,
+			 bytes_buf(&encoded));
 	buf_deinit(&encoded);
 	message_deinit(&answer);
 }
@@ -227,7 +229,7 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 		facts.steward = node_signer_is_steward(node, opened, object->namespace);
 		facts.deleted = node_is_deleted(node, &object->uid, object->namespace);
 	}
-	if (overlay_find(node->overlay, &opened->issuer, &peer))
+	if (overlay_find_peer(node->overlay, &opened->issuer, &peer))
 		facts.rtt_us = peer.rtt_us;
 	if (message->type == MESSAGE_TENDER)
 		node_count(node, NODE_COUNT_TENDERS_SEEN);

@@ -52,6 +52,12 @@ struct parked {
 	struct mono deadline;
 };
 
+/* Whom to send to; @addr is needed when no connection stands. */
+struct node_destination {
+	struct node_id id;
+	struct addr addr;
+};
+
 /* A packet to ourselves. */
 struct loopback {
 	struct list link;
@@ -85,6 +91,7 @@ struct node {
 	bool workloads_dirty;
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
+	struct node_traffic traffic[MESSAGE_TYPE_COUNT];
 };
 
 static inline struct bytes uid_bytes(const struct uid *uid)
@@ -95,13 +102,13 @@ static inline struct bytes uid_bytes(const struct uid *uid)
 /* node.c */
 struct queued_effect *node_queue(struct node *node, enum node_effect_type type);
 void node_pump(struct node *node, struct mono now);
-void node_send_packet(struct node *node, const struct node_id *to, bool is_envelope,
+void node_send_packet(struct node *node, const struct node_destination *to, enum message_type type,
 		      struct bytes body);
-void node_send_signed(struct node *node, struct mono now, const struct node_id *to,
+void node_send_signed(struct node *node, struct mono now, const struct node_destination *to,
 		      const struct message *message);
 void node_seal(struct node *node, struct mono now, const struct message *message,
 	       struct buf *ret_envelope);
-size_t node_broadcast(struct node *node, struct bytes envelope);
+size_t node_broadcast(struct node *node, enum message_type type, struct bytes envelope);
 void node_count(struct node *node, enum node_counter counter);
 void node_refuse(struct node *node, const struct node_id *from, const char *text);
 

@@ -160,22 +160,25 @@ void node_refuse(struct node *node, const struct node_id *from, const char *text
 	queued->text = mem_strdup(text);
 }
 
-void node_send_packet(struct node *node, const struct node_id *to, bool is_envelope,
+void node_send_packet(struct node *node, const struct node_destination *to, enum message_type type,
 		      struct bytes body)
 {
-	struct packet packet = {.is_envelope = is_envelope, .body = body};
+	struct packet packet = {.is_envelope = message_is_signed(type), .body = body};
+	struct queued_effect *queued;
 
-	if (node_id_equal(to, &node->config.self.id)) {
+	if (node_id_equal(&to->id, &node->config.self.id)) {
 		struct loopback *loop = mem_new(struct loopback);
 
 		packet_encode(&packet, &loop->packet);
 		list_append(&node->loopback, &loop->link);
-	} else {
-		struct queued_effect *queued = node_queue(node, NODE_SEND);
-
-		queued->effect.to = *to;
-		packet_encode(&packet, &queued->packet);
+		return;
 	}
+	queued = node_queue(node, NODE_SEND);
+	queued->effect.to = to->id;
+	queued->effect.addr = to->addr;
+	packet_encode(&packet, &queued->packet);
+	node->traffic[type].messages++;
+	node->traffic[type].bytes += queued->packet.len;
 }
 
 void node_seal(struct node *node, struct mono now, const struct message *message,
@@ -190,18 +193,18 @@ void node_seal(struct node *node, struct mono now, const struct message *message
 	buf_deinit(&payload);
 }
 
-void node_send_signed(struct node *node, struct mono now, const struct node_id *to,
+void node_send_signed(struct node *node, struct mono now, const struct node_destination *to,
 		      const struct message *message)
 {
 	struct buf envelope = {0};
 
 	node_seal(node, now, message, &envelope);
-	node_send_packet(node, to, true, bytes_buf(&envelope));
+	node_send_packet(node, to, message->type, bytes_buf(&envelope));
 	buf_deinit(&envelope);
 }
 
 /* To every connected member that lives, and to ourselves. Returns how many that are. */
-size_t node_broadcast(struct node *node, struct bytes envelope)
+size_t node_broadcast(struct node *node, enum message_type type, struct bytes envelope)
 {
 	struct overlay_peer peer;
 	size_t position = 0, count = 1;
@@ -209,10 +212,10 @@ size_t node_broadcast(struct node *node, struct bytes envelope)
 	while (overlay_next_peer(node->overlay, &position, &peer)) {
 		if (!peer.connected || peer.state == MEMBER_DEAD || peer.state == MEMBER_LEFT)
 			continue;
-		node_send_packet(node, &peer.member->id, true, envelope);
+		node_send_packet(node, &(struct node_destination){peer.member->id}, type, envelope);
 		count++;
 	}
-	node_send_packet(node, &node->config.self.id, true, envelope);
+	node_send_packet(node, &(struct node_destination){node->config.self.id}, type, envelope);
 	return count;
 }
 
@@ -220,7 +223,7 @@ static bool has_left(const struct node *node, const struct node_id *id)
 {
 	struct overlay_peer peer;
 
-	return overlay_find(node->overlay, id, &peer) && peer.state == MEMBER_LEFT;
+	return overlay_find_peer(node->overlay, id, &peer) && peer.state == MEMBER_LEFT;
 }
 
 static void overlay_effect_apply(struct node *node, struct mono now,
@@ -239,8 +242,15 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		else if (outgoing.type == MESSAGE_PING || outgoing.type == MESSAGE_PONG)
 			outgoing.ping.fabric_settled = settled;
 		message_encode(&outgoing, &message);
-		node_send_packet(node, &effect->to, false, bytes_buf(&message));
+		node_send_packet(node, &(struct node_destination){effect->to, effect->addr},
+				 outgoing.type, bytes_buf(&message));
 		buf_deinit(&message);
+		return;
+	case OVERLAY_CLOSE:
+		node_queue(node, NODE_CLOSE)->effect.to = effect->to;
+		return;
+	case OVERLAY_DELIVER:
+	case OVERLAY_FOUND:
 		return;
 	case OVERLAY_DIAL:
 		queued = node_queue(node, NODE_DIAL);
@@ -446,6 +456,12 @@ const struct market *node_market(const struct node *node)
 const struct node_id *node_self(const struct node *node)
 {
 	return &node->config.self.id;
+}
+
+struct node_traffic node_traffic(const struct node *node, enum message_type type)
+{
+	assert(type < MESSAGE_TYPE_COUNT);
+	return node->traffic[type];
 }
 
 uint64_t node_counter(const struct node *node, enum node_counter counter)

@@ -43,8 +43,10 @@ enum node_result {
 };
 
 enum node_effect_type {
-	NODE_SEND,     /* @packet to @to */
+	NODE_SEND,     /* @packet to @to: on its connection, else @addr (if any) is dialled and the
+			* packet waits for that; dropped if neither is possible */
 	NODE_DIAL,     /* connect to @addr; @to is its id, or none */
+	NODE_CLOSE,    /* close the connection to @to; node_disconnected() follows */
 	NODE_PERSIST,  /* write @packet (an envelope) under @key; then node_persisted() */
 	NODE_FORGET,   /* remove @key from the disk */
 	NODE_START,    /* start the pods of @award; @packet is its envelope */
@@ -112,6 +114,18 @@ struct node_config {
 	struct fabric_time_kept kept; /* what was written down last time; zeroed at first */
 	struct wall fabric;           /* from a join or the making of a fabric; 0 = neither */
 	struct node_trust trust;
+	size_t pool; /* kept connections; 0: OVERLAY_POOL_DEFAULT */
+	/*
+	 * Objects stay with the machine they were given to, which controls them; presences go to
+	 * the machine that awarded the pod; facts go nowhere. For the study of overlay and market
+	 * in fabrics where not every steward can keep everything.
+	 */
+	bool records_stay;
+};
+
+/* What this node has sent of one type of message, to others. */
+struct node_traffic {
+	uint64_t messages, bytes;
 };
 
 /* What a connection proved about its other end. */
@@ -188,5 +202,6 @@ const struct records *node_records(const struct node *node);
 const struct overlay *node_overlay(const struct node *node);
 const struct market *node_market(const struct node *node);
 const struct node_id *node_self(const struct node *node);
+struct node_traffic node_traffic(const struct node *node, enum message_type type);
 uint64_t node_counter(const struct node *node, enum node_counter counter);
 const char *node_counter_name(enum node_counter counter);

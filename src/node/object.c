@@ -20,7 +20,7 @@ void node_stewards_update(struct node *node, struct mono now)
 	map_for_each (entry, &node->stewards) {
 		const struct node_id *id = entry->value;
 
-		if (overlay_find(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
+		if (overlay_find_peer(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
 		    peer.state != MEMBER_LEFT)
 			ids[count++] = *id;
 	}
@@ -108,7 +108,7 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 	message.disposal.pod_uid = *pod_uid;
 	message.disposal.grace_s = grace_s;
 	node_seal(node, now, &message, &envelope);
-	(void)node_broadcast(node, bytes_buf(&envelope));
+	(void)node_broadcast(node, MESSAGE_DISPOSAL, bytes_buf(&envelope));
 	buf_deinit(&envelope);
 	message_deinit(&message);
 }
@@ -209,11 +209,13 @@ static void records_effect_apply(struct node *node, struct mono now,
 	switch (effect->type) {
 	case RECORDS_SEND:
 		if (effect->is_envelope) {
-			node_send_packet(node, &effect->to, true, effect->envelope);
+			node_send_packet(node, &(struct node_destination){effect->to},
+					 MESSAGE_RECORD, effect->envelope);
 			return;
 		}
 		message_encode(&effect->message, &encoded);
-		node_send_packet(node, &effect->to, false, bytes_buf(&encoded));
+		node_send_packet(node, &(struct node_destination){effect->to}, effect->message.type,
+				 bytes_buf(&encoded));
 		buf_deinit(&encoded);
 		return;
 	case RECORDS_PERSIST:

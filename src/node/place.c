@@ -72,7 +72,7 @@ static bool machine_alive(const struct node *node, const struct node_id *id)
 
 	if (node_id_equal(id, &node->config.self.id))
 		return true;
-	return overlay_find(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
+	return overlay_find_peer(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
 	       peer.state != MEMBER_LEFT;
 }
 
@@ -245,7 +245,7 @@ static void market_send(struct node *node, struct mono now, const struct market_
 		node_count(node, NODE_COUNT_BIDS_SENT);
 	else if (message->type == MESSAGE_AWARD)
 		node_count(node, NODE_COUNT_AWARDS_SENT);
-	node_send_signed(node, now, &effect->to, message);
+	node_send_signed(node, now, &(struct node_destination){effect->to}, message);
 }
 
 static void market_effect_apply(struct node *node, struct mono now,
@@ -255,7 +255,8 @@ static void market_effect_apply(struct node *node, struct mono now,
 
 	switch (effect->type) {
 	case MARKET_ASK:
-		market_asked(node->market, now, &tender_id, node_broadcast(node, effect->envelope));
+		market_asked(node->market, now, &tender_id,
+			     node_broadcast(node, MESSAGE_TENDER, effect->envelope));
 		return;
 	case MARKET_SEND:
 		market_send(node, now, effect);

@@ -285,8 +285,8 @@ bool overlay_next_peer(const struct overlay *overlay, size_t *position,
 	return false;
 }
 
-bool overlay_find(const struct overlay *overlay, const struct node_id *id,
-		  struct overlay_peer *ret_peer)
+bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
+		       struct overlay_peer *ret_peer)
 {
 	const struct peer *peer = peer_find(overlay, id);
 
@@ -303,6 +303,57 @@ size_t overlay_alive_count(const struct overlay *overlay)
 	for (size_t i = 0; i < overlay->peer_count; i++)
 		count += peer_is_member(overlay->peers[i]);
 	return count;
+}
+
+struct contact overlay_contact(const struct overlay *overlay)
+{
+	const struct member *self = &overlay->config.self;
+
+	return (struct contact){self->id, self->addr, self->incarnation, self->steward};
+}
+
+static bool is_among(const struct node_id *ids, size_t count, const struct node_id *id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (node_id_equal(&ids[i], id))
+			return true;
+	return false;
+}
+
+/* Reservoir sampling: every set of @count is equally likely. */
+size_t overlay_sample(struct overlay *overlay, const struct node_id *except, size_t except_count,
+		      size_t count, struct contact *ret_contacts)
+{
+	size_t seen = 0;
+
+	for (size_t i = 0; i < overlay->peer_count; i++) {
+		const struct peer *peer = overlay->peers[i];
+		const struct member *member = &peer->member;
+		size_t at = seen;
+
+		if (!peer->connected || !peer->greeted || peer->state != MEMBER_ALIVE ||
+		    is_among(except, except_count, &member->id))
+			continue;
+		if (seen++ >= count)
+			at = prng_below(&overlay->prng, seen);
+		if (at < count)
+			ret_contacts[at] = (struct contact){member->id, member->addr,
+							    member->incarnation, member->steward};
+	}
+	return seen < count ? seen : count;
+}
+
+bool overlay_is_whole(const struct overlay *overlay)
+{
+	for (size_t i = 0; i < overlay->peer_count; i++)
+		if (peer_is_member(overlay->peers[i]) && !overlay->peers[i]->connected)
+			return false;
+	return true;
+}
+
+uint64_t overlay_size(const struct overlay *overlay)
+{
+	return overlay_alive_count(overlay);
 }
 
 const struct member *overlay_self(const struct overlay *overlay)

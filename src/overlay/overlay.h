@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Overlay: which machines there are, which of them live, and how to reach all of them.
+ * Overlay: which machines there are, which of them live, how to reach one, some, or all of them.
  *
  * Sans-IO. The caller feeds events in time order, takes effects with overlay_next_effect() until it
  * returns NULL, and calls overlay_tick() when overlay_deadline() is reached. The overlay owns no
  * connection: it names a machine and an address, the caller connects.
  *
- * Members are learned from bootstrap addresses and from each other; every member keeps a connection
- * to every other.
+ * Parts, each a core of its own: view.h (HyParView: who is a neighbour), tree.h (Plumtree:
+ * broadcast), kad.h (Kademlia: lookup and provider sets), liveness.c (suspicion and verdict). What
+ * joins them is the table of peers, whose size does not depend on the fabric's:
+ *
+ *   active      neighbours of the view, at most VIEW_ACTIVE_MAX: probed every OVERLAY_PING_MS,
+ *               watched, broadcast to
+ *   pool        kept connections to random machines, config.pool with the active ones: samples are
+ *               drawn from it; renewed one by one (OVERLAY_RENEW_MS), probed every
+ *               OVERLAY_KEEPALIVE_MS
+ *   watched     machines whose life matters to the caller (overlay_watch()): probed as active ones
+ *   transient   connections that somebody opened to say something: closed when idle for
+ *               OVERLAY_TRANSIENT_MS, the oldest first beyond OVERLAY_TRANSIENT_MAX
+ *   remembered  machines that are lost, or were once known: dialled with back-off, so that halves
+ *               which were apart for an hour merge, a machine with one surviving contact rejoins,
+ *               and restarted and readdressed ones are found again
+ *
+ * While a fabric is no larger than the pool every machine is connected to every other and knows all
+ * members (overlay_is_whole()).
+ *
  * A machine that others only named is dialled and nothing else; it becomes a member, is reported
- * (OVERLAY_JOINED) and shown, when it has connected and its HELLO has come. A restarted machine is
- * reported again, by its higher incarnation.
+ * (OVERLAY_JOINED) and shown, when it has connected and its HELLO has come. Only who wants a
+ * connection for its pool sends HELLO, and it is answered; a transient connection carries none.
  *
  * Liveness: a member not heard from is probed, then suspected and asked about through others, and
- * only then declared dead; a machine that was itself stalled doubts itself first (OUR rule, after
- * Lifeguard): after a gap in its own ticks it gives everyone a full period again. A dead member is
- * dialled again with back-off for as long as it is remembered, so halves that were apart merge.
+ * only then declared dead; a machine that was itself stalled doubts itself first (after Lifeguard).
+ * An observer's verdict is told to all of its pool: they look for themselves at once, with a
+ * shorter patience, so that one liar can cause a probe and nothing more.
  */
 #pragma once
 
@@ -24,12 +41,19 @@
 #include "wire/message.h"
 
 enum {
-	OVERLAY_MEMBERS_MAX = 1024, /* remembered machines, dead ones included */
+	OVERLAY_POOL_DEFAULT = 128, /* kept connections: 27 KiB each, 3.5 MiB */
+	OVERLAY_POOL_MIN = 8,
+	OVERLAY_MEMBERS_MAX = 1024, /* peers of all sorts in memory, dead ones included */
 	OVERLAY_BOOTSTRAP_MAX = 16,
-	OVERLAY_PING_MS = 1000,      /* a quiet member is probed this often */
-	OVERLAY_SUSPECT_MS = 3000,   /* silence until suspicion */
-	OVERLAY_DEAD_MS = 8000,      /* silence until the verdict */
-	OVERLAY_REDIAL_MIN_MS = 500, /* back-off of dialling, doubling */
+	OVERLAY_WATCH_MAX = 256,
+	OVERLAY_TRANSIENT_MAX = 64,
+	OVERLAY_TRANSIENT_MS = 10 * 1000,
+	OVERLAY_RENEW_MS = 20 * 1000, /* between two exchanges of a pool member, when not whole */
+	OVERLAY_KEEPALIVE_MS = 25 * 1000, /* below the transport's idle timeout */
+	OVERLAY_PING_MS = 1000,           /* a quiet member is probed this often */
+	OVERLAY_SUSPECT_MS = 3000,        /* silence until suspicion */
+	OVERLAY_DEAD_MS = 8000,           /* silence until the verdict */
+	OVERLAY_REDIAL_MIN_MS = 500,      /* back-off of dialling, doubling */
 	OVERLAY_REDIAL_MAX_MS = 15000,
 	OVERLAY_FORGET_MS = 24 * 3600 * 1000, /* a dead member is dialled for a day */
 };
@@ -37,7 +61,8 @@ enum {
 struct overlay_config {
 	struct member self; /* copied */
 	struct digest leaf; /* announced in the hello */
-	uint64_t seed;      /* randomises timers; the only randomness */
+	uint64_t seed;      /* randomises timers and choices; the only randomness */
+	size_t pool;        /* 0: OVERLAY_POOL_DEFAULT */
 };
 
 struct overlay_peer {
@@ -48,18 +73,28 @@ struct overlay_peer {
 };
 
 enum overlay_effect_type {
-	OVERLAY_SEND,      /* send @message to @to (known, connected or not: else it is dropped) */
+	OVERLAY_SEND,      /* send @message to @to: on its connection, or at @addr, which is then
+			    * dialled; dropped when neither is possible */
 	OVERLAY_DIAL,      /* connect to @addr; @to is its id, or none for a bootstrap address */
+	OVERLAY_CLOSE,     /* close the connection to @to: nobody here needs it */
 	OVERLAY_JOINED,    /* a member appeared or came back to life */
 	OVERLAY_SUSPECTED, /* for the log only */
 	OVERLAY_LOST,      /* a member was declared dead, or left */
+	OVERLAY_DELIVER,   /* a broadcast: judge @payload, then overlay_relay() if it is believed */
+	OVERLAY_FOUND,     /* lookup @token has ended */
 };
 
 struct overlay_effect {
 	enum overlay_effect_type type;
-	struct node_id to; /* SEND, DIAL; JOINED, SUSPECTED, LOST: whom it is about */
+	struct node_id to; /* SEND, DIAL, CLOSE; DELIVER: from; else whom it is about */
 	struct addr addr;
 	struct message message; /* SEND: owned by the overlay until the next call */
+	struct uid broadcast;   /* DELIVER */
+	struct bytes payload;   /* DELIVER: valid until the next call */
+	uint32_t hops;
+	uint64_t token; /* FOUND */
+	const struct contact *contacts;
+	size_t contact_count;
 };
 
 struct overlay;
@@ -81,7 +116,7 @@ void overlay_connected(struct overlay *overlay, struct mono now, const struct no
 void overlay_disconnected(struct overlay *overlay, struct mono now, const struct node_id *id,
 			  const struct addr *addr);
 
-/* A HELLO, MEMBERS, PING or PONG from @from over its own connection. */
+/* Any message of the overlay's families from @from over its own connection. */
 void overlay_receive(struct overlay *overlay, struct mono now, const struct node_id *from,
 		     const struct message *message, struct wall fabric);
 
@@ -89,18 +124,52 @@ void overlay_receive(struct overlay *overlay, struct mono now, const struct node
 void overlay_heard(struct overlay *overlay, struct mono now, const struct node_id *from);
 
 void overlay_tick(struct overlay *overlay, struct mono now, struct wall fabric);
-struct mono overlay_deadline(const struct overlay *overlay);
+struct mono overlay_deadline(const struct overlay *overlay); /* O(1) */
 
-/* Say goodbye: MEMBERS with our own state LEFT, sent to all. */
+/* Say goodbye to all who are connected. */
 void overlay_leave(struct overlay *overlay, struct mono now);
 
 /* The next effect, or NULL. Valid until the next call of any function of this overlay. */
 const struct overlay_effect *overlay_next_effect(struct overlay *overlay);
 
-/* Iterate all known members but ourselves, in order of id: false at the end. */
+/* ---- one, some, all ---- */
+
+/* This machine's life matters: keep a connection and probe it. False beyond OVERLAY_WATCH_MAX. */
+bool overlay_watch(struct overlay *overlay, struct mono now, const struct contact *contact);
+void overlay_unwatch(struct overlay *overlay, const struct node_id *id);
+
+/* Up to @count different live, connected members of the pool, drawn at random; never ourselves and
+ * none of @except. Returns how many. */
+size_t overlay_sample(struct overlay *overlay, const struct node_id *except, size_t except_count,
+		      size_t count, struct contact *ret_contacts);
+
+/* Everyone that is known to live is connected: the fabric is no larger than the pool. */
+bool overlay_is_whole(const struct overlay *overlay);
+
+/* To all live machines but ourselves. At most MESSAGE_GOSSIP_MAX bytes. */
+void overlay_broadcast(struct overlay *overlay, struct mono now, struct bytes payload);
+void overlay_relay(struct overlay *overlay, struct mono now, const struct uid *broadcast);
+
+/* Look up by distance: kad.h. OVERLAY_FOUND follows. 0, or enum kad_result. */
+_must_use_ int overlay_find(struct overlay *overlay, struct mono now, const struct digest *target,
+			    bool providers, uint64_t *ret_token);
+_must_use_ int overlay_provide(struct overlay *overlay, struct mono now, const struct digest *key);
+void overlay_withdraw(struct overlay *overlay, struct mono now, const struct digest *key);
+
+/* Known machines nearest to @target, without asking anyone; ourselves not among them. */
+size_t overlay_nearest(const struct overlay *overlay, const struct digest *target,
+		       struct contact *ret_contacts, size_t max);
+
+/* How many machines there are: exact when whole, else estimated from density. */
+uint64_t overlay_size(const struct overlay *overlay);
+
+/* ---- reads ---- */
+
+/* Iterate all greeted members but ourselves, in order of id: false at the end. */
 bool overlay_next_peer(const struct overlay *overlay, size_t *position,
 		       struct overlay_peer *ret_peer);
-bool overlay_find(const struct overlay *overlay, const struct node_id *id,
-		  struct overlay_peer *ret_peer);
+bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
+		       struct overlay_peer *ret_peer);
 size_t overlay_alive_count(const struct overlay *overlay); /* ourselves included */
 const struct member *overlay_self(const struct overlay *overlay);
+struct contact overlay_contact(const struct overlay *overlay); /* ourselves, for others */

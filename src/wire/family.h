@@ -38,9 +38,33 @@ FAMILY(hello, Magik__Hello);
 FAMILY(ping, Magik__Ping);
 FAMILY(leaf_want, Magik__LeafWant);
 FAMILY(leaf, Magik__Leaf);
+FAMILY(referral, Magik__Referral);
+FAMILY(join_view, Magik__JoinView);
+FAMILY(forward_join, Magik__ForwardJoin);
+FAMILY(neighbor, Magik__Neighbor);
+FAMILY(neighbor_reply, Magik__NeighborReply);
+FAMILY(disconnect, Magik__Disconnect);
+FAMILY(shuffle, Magik__Shuffle);
+FAMILY(shuffle_reply, Magik__ShuffleReply);
+FAMILY(gossip, Magik__Gossip);
+FAMILY(ihave, Magik__Ihave);
+FAMILY(graft, Magik__Graft);
+FAMILY(prune, Magik__Prune);
+FAMILY(find, Magik__Find);
+FAMILY(found, Magik__Found);
+FAMILY(provide, Magik__Provide);
 
 #undef FAMILY
 #undef CODEC
+
+void contact_pack(struct packer *packer, const struct contact *from, Magik__Contact *to);
+void contact_unpack(struct unpacker *unpacker, const Magik__Contact *from, struct contact *to);
+void contacts_pack(struct packer *packer, const struct contacts *from, Magik__Contact ***ret_list,
+		   size_t *ret_count);
+void contacts_unpack(struct unpacker *unpacker, Magik__Contact *const *from, size_t count,
+		     struct contacts *to);
+void contacts_deinit(struct contacts *contacts);
+void contacts_copy(const struct contacts *from, struct contacts *to);
 
 void record_key_pack(const struct record_key *from, Magik__RecordKey *to);
 void record_key_unpack(struct unpacker *unpacker, const Magik__RecordKey *from,

@@ -10,27 +10,43 @@
 #include "wire/family.h"
 
 /* type, field of the schema's oneof, family = member of the union, generated type, is it signed */
-#define MESSAGES(X)                                                               \
-	X(TENDER, tender, tender, Magik__Tender, true)                            \
-	X(BID, bid, bid, Magik__Bid, true)                                        \
-	X(AWARD, award, award, Magik__Award, true)                                \
-	X(AWARD_REPLY, award_reply, award_reply, Magik__AwardReply, true)         \
-	X(AWARD_CONFIRM, award_confirm, award_confirm, Magik__AwardConfirm, true) \
-	X(RELEASE, release, release, Magik__Release, true)                        \
-	X(CANCEL, cancel, cancel, Magik__Cancel, true)                            \
-	X(EVENT, event, event, Magik__Event, true)                                \
-	X(DISPOSAL, disposal, disposal, Magik__Disposal, true)                    \
-	X(RECORD, record, record, Magik__Record, true)                            \
-	X(RECORD_ACK, record_ack, record_ack, Magik__RecordAck, false)            \
-	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)    \
-	X(SYNC_KEYS, sync_keys, sync_keys, Magik__SyncKeys, false)                \
-	X(SYNC_WANT, sync_want, sync_want, Magik__SyncWant, false)                \
-	X(HELLO, hello, hello, Magik__Hello, false)                               \
-	X(MEMBERS, members, members, Magik__Members, false)                       \
-	X(PING, ping, ping, Magik__Ping, false)                                   \
-	X(PONG, pong, ping, Magik__Ping, false)                                   \
-	X(LEAF_WANT, leaf_want, leaf_want, Magik__LeafWant, false)                \
-	X(LEAF, leaf, leaf, Magik__Leaf, false)
+#define MESSAGES(X)                                                                    \
+	X(TENDER, tender, tender, Magik__Tender, true)                                 \
+	X(BID, bid, bid, Magik__Bid, true)                                             \
+	X(AWARD, award, award, Magik__Award, true)                                     \
+	X(AWARD_REPLY, award_reply, award_reply, Magik__AwardReply, true)              \
+	X(AWARD_CONFIRM, award_confirm, award_confirm, Magik__AwardConfirm, true)      \
+	X(RELEASE, release, release, Magik__Release, true)                             \
+	X(CANCEL, cancel, cancel, Magik__Cancel, true)                                 \
+	X(EVENT, event, event, Magik__Event, true)                                     \
+	X(DISPOSAL, disposal, disposal, Magik__Disposal, true)                         \
+	X(RECORD, record, record, Magik__Record, true)                                 \
+	X(RECORD_ACK, record_ack, record_ack, Magik__RecordAck, false)                 \
+	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)         \
+	X(SYNC_KEYS, sync_keys, sync_keys, Magik__SyncKeys, false)                     \
+	X(SYNC_WANT, sync_want, sync_want, Magik__SyncWant, false)                     \
+	X(HELLO, hello, hello, Magik__Hello, false)                                    \
+	X(MEMBERS, members, members, Magik__Members, false)                            \
+	X(PING, ping, ping, Magik__Ping, false)                                        \
+	X(PONG, pong, ping, Magik__Ping, false)                                        \
+	X(LEAF_WANT, leaf_want, leaf_want, Magik__LeafWant, false)                     \
+	X(LEAF, leaf, leaf, Magik__Leaf, false)                                        \
+	X(REFERRAL, referral, referral, Magik__Referral, false)                        \
+	X(JOIN, join, join_view, Magik__JoinView, false)                               \
+	X(FORWARD_JOIN, forward_join, forward_join, Magik__ForwardJoin, false)         \
+	X(NEIGHBOR, neighbor, neighbor, Magik__Neighbor, false)                        \
+	X(NEIGHBOR_REPLY, neighbor_reply, neighbor_reply, Magik__NeighborReply, false) \
+	X(DISCONNECT, disconnect, disconnect, Magik__Disconnect, false)                \
+	X(SHUFFLE, shuffle, shuffle, Magik__Shuffle, false)                            \
+	X(SHUFFLE_REPLY, shuffle_reply, shuffle_reply, Magik__ShuffleReply, false)     \
+	X(GOSSIP, gossip, gossip, Magik__Gossip, false)                                \
+	X(IHAVE, ihave, ihave, Magik__Ihave, false)                                    \
+	X(GRAFT, graft, graft, Magik__Graft, false)                                    \
+	X(PRUNE, prune, prune, Magik__Prune, false)                                    \
+	X(FIND, find, find, Magik__Find, false)                                        \
+	X(FOUND, found, found, Magik__Found, false)                                    \
+	X(PROVIDE, provide, provide, Magik__Provide, false)                            \
+	X(WITHDRAW, withdraw, provide, Magik__Provide, false)
 
 bool message_is_signed(enum message_type type)
 {

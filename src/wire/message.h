@@ -24,6 +24,9 @@
 #include "base/time.h"
 
 enum {
+	MESSAGE_TTL_MAX = 16,   /* hops of a random walk; ours are at most 6 */
+	MESSAGE_HOPS_MAX = 255, /* links a broadcast may have travelled */
+	MESSAGE_SHARE_MAX = 1000,
 	MESSAGE_VERSION = 1,            /* a peer names the versions it speaks in its hello */
 	MESSAGE_MANIFEST_MAX = 1 << 20, /* one object as JSON */
 	MESSAGE_LEN_MAX = 2 << 20,      /* an award: manifest, tender envelope, signatures */
@@ -39,8 +42,14 @@ enum {
 	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people; \n and \t allowed */
 	MESSAGE_REF_MAX = 512,        /* image reference */
 	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
-	MESSAGE_CHAIN_MAX = 4,        /* certificates of a chain, leaf first, without the root */
-	MESSAGE_CERT_MAX = 4096,      /* one DER certificate; ours are below 1 KiB */
+	MESSAGE_CONTACTS_MAX = 20, /* contacts of one overlay message: Kademlia's k; they fit into
+				    * two datagrams */
+	MESSAGE_GOSSIP_MAX =
+		64 << 10,          /* payload of a broadcast: a tender at usual sizes, a disposal */
+	MESSAGE_IHAVE_MAX = 32,    /* broadcasts announced in one message */
+	MESSAGE_REFERRAL_MAX = 64, /* machines that one referral may ask for */
+	MESSAGE_CHAIN_MAX = 4,     /* certificates of a chain, leaf first, without the root */
+	MESSAGE_CERT_MAX = 4096,   /* one DER certificate; ours are below 1 KiB */
 };
 
 enum message_type {
@@ -55,6 +64,8 @@ enum message_type {
 	MESSAGE_CANCEL,
 	MESSAGE_EVENT,
 	MESSAGE_DISPOSAL,
+	/* market: unsigned; it carries a signed tender */
+	MESSAGE_REFERRAL,
 	/* records: the record itself is signed, the talk about records is not */
 	MESSAGE_RECORD,
 	MESSAGE_RECORD_ACK,
@@ -68,6 +79,24 @@ enum message_type {
 	MESSAGE_PONG,
 	MESSAGE_LEAF_WANT,
 	MESSAGE_LEAF,
+	/* overlay: membership (overlay/view.h) */
+	MESSAGE_JOIN,
+	MESSAGE_FORWARD_JOIN,
+	MESSAGE_NEIGHBOR,
+	MESSAGE_NEIGHBOR_REPLY,
+	MESSAGE_DISCONNECT,
+	MESSAGE_SHUFFLE,
+	MESSAGE_SHUFFLE_REPLY,
+	/* overlay: broadcast (overlay/tree.h) */
+	MESSAGE_GOSSIP,
+	MESSAGE_IHAVE,
+	MESSAGE_GRAFT,
+	MESSAGE_PRUNE,
+	/* overlay: lookup (overlay/kad.h) */
+	MESSAGE_FIND,
+	MESSAGE_FOUND,
+	MESSAGE_PROVIDE,
+	MESSAGE_WITHDRAW,
 	MESSAGE_TYPE_COUNT,
 };
 
@@ -317,6 +346,101 @@ struct ping {
 	struct members gossip; /* piggybacked news, few */
 };
 
+/* A machine as overlay messages name it: where it is, without its name. A plain value. */
+struct contact {
+	struct node_id id;
+	struct addr addr;
+	uint64_t incarnation;
+	bool steward; /* as it says; counted on only once its certificate was seen */
+};
+
+struct contacts {
+	struct contact *list;
+	size_t count;
+};
+
+/* The sender joins. It says nothing, for the sender is known. */
+struct join_view {
+	bool nothing;
+};
+
+/* @contact has joined, @ttl hops are left. */
+struct forward_join {
+	struct contact contact;
+	uint32_t ttl;
+};
+
+struct neighbor {
+	bool urgent; /* the sender has no neighbour at all: this is not refused */
+};
+
+struct neighbor_reply {
+	bool accepted;
+};
+
+/* DISCONNECT: no longer neighbours. The connection may stay. */
+struct disconnect {
+	bool leaving; /* the sender's daemon ends */
+};
+
+struct shuffle {
+	struct contact origin; /* who gets the reply */
+	uint32_t ttl;
+	struct contacts contacts;
+};
+
+struct shuffle_reply {
+	struct contacts contacts;
+};
+
+/* @id: the first bytes of the payload's SHA-256; checked by whoever receives it. */
+struct gossip {
+	struct uid id;
+	uint32_t hops;
+	struct buf payload;
+};
+
+struct ihave {
+	struct uid *ids;
+	size_t id_count;
+};
+
+struct graft {
+	struct uid id; /* none: only "be my eager neighbour again" */
+};
+
+/* What the sender got eagerly from us it had already: announce only. */
+struct prune {
+	bool nothing;
+};
+
+struct find {
+	uint64_t request; /* comes back in the answer */
+	struct digest target;
+	bool providers; /* also those who provide what @target names */
+};
+
+struct found {
+	uint64_t request;
+	struct contacts nearest, providers;
+};
+
+/* The sender itself has what @key names, or has it no longer (WITHDRAW). */
+struct provide {
+	struct digest key;
+};
+
+/*
+ * An owner looks for bids. With @count > 0 the receiver hands the tender once to @count random
+ * machines of its pool, with @count 0; with 0 the receiver itself bids, to the owner directly.
+ */
+struct referral {
+	struct contact owner;
+	uint32_t count;
+	uint32_t share;    /* broadcast: of 1000 machines so many shall bid; else 1000 */
+	struct buf tender; /* the owner's envelope */
+};
+
 struct leaf_want {
 	struct digest leaf;
 };
@@ -349,6 +473,21 @@ struct message {
 		struct ping ping; /* MESSAGE_PONG too */
 		struct leaf_want leaf_want;
 		struct leaf leaf;
+		struct referral referral;
+		struct join_view join_view;
+		struct forward_join forward_join;
+		struct neighbor neighbor;
+		struct neighbor_reply neighbor_reply;
+		struct disconnect disconnect;
+		struct shuffle shuffle;
+		struct shuffle_reply shuffle_reply;
+		struct gossip gossip;
+		struct ihave ihave;
+		struct graft graft;
+		struct prune prune;
+		struct find find;
+		struct found found;
+		struct provide provide; /* MESSAGE_WITHDRAW too */
 	};
 };
 

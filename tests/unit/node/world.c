@@ -238,6 +238,14 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 		event->to = to;
 		buf_append_bytes(&event->packet, effect->packet);
 		return;
+	case NODE_CLOSE:
+		if (to < world->count && world->machines[to].up) {
+			node_disconnected(world->machines[machine].node, world->now,
+					  &world->machines[to].id, &(struct addr){0});
+			node_disconnected(world->machines[to].node, world->now,
+					  &world->machines[machine].id, &(struct addr){0});
+		}
+		return;
 	case NODE_DIAL:
 		to = index_of_addr(world, &effect->addr);
 		if (to < world->count)

@@ -71,9 +71,9 @@ static void round_trips_are_measured(void **state)
 
 	(void)state;
 	world_run_ms(world, 10 * S);
-	assert_true(overlay_find(world->machines[0].overlay, &world->machines[1].id, &peer));
+	assert_true(overlay_find_peer(world->machines[0].overlay, &world->machines[1].id, &peer));
 	assert_int_equal(peer.rtt_us, 2 * WORLD_DELAY_US);
-	assert_true(overlay_find(world->machines[1].overlay, &world->machines[0].id, &peer));
+	assert_true(overlay_find_peer(world->machines[1].overlay, &world->machines[0].id, &peer));
 	assert_int_equal(peer.rtt_us, 2 * WORLD_DELAY_US);
 	world_end(world);
 }
@@ -141,7 +141,7 @@ static void a_machine_that_comes_back_elsewhere_is_found(void **state)
 	world_bootstrap(world, 2, 0);
 	world_run_ms(world, 2 * S);
 	assert_true(world_is_whole(world));
-	assert_true(overlay_find(world->machines[1].overlay, &world->machines[2].id, &peer));
+	assert_true(overlay_find_peer(world->machines[1].overlay, &world->machines[2].id, &peer));
 	assert_true(addr_equal(&peer.member->addr, &world->machines[2].addr));
 	world_end(world);
 }
@@ -209,7 +209,7 @@ static void a_false_suspicion_is_refuted_by_a_higher_incarnation(void **state)
 	world_inject(world, 0, 1, &question);
 	world_run_ms(world, 10);
 	assert_true(overlay_self(world->machines[1].overlay)->incarnation > before);
-	assert_true(overlay_find(world->machines[2].overlay, &world->machines[1].id, &peer));
+	assert_true(overlay_find_peer(world->machines[2].overlay, &world->machines[1].id, &peer));
 	assert_true(peer.member->incarnation > before);
 
 	/* Nobody can use up its numbers. */
@@ -387,7 +387,7 @@ static struct addr_text address_of(const char *said)
 		assert_true(addr_parse(said, &hello.hello.self.addr));
 	overlay_connected(world.machines[0].overlay, world.now, &id, &seen, world_fabric(&world));
 	overlay_receive(world.machines[0].overlay, world.now, &id, &hello, world_fabric(&world));
-	assert_true(overlay_find(world.machines[0].overlay, &id, &peer));
+	assert_true(overlay_find_peer(world.machines[0].overlay, &id, &peer));
 	text = addr_text(&peer.member->addr);
 	world_deinit(&world);
 	return text;

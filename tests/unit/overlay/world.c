@@ -337,14 +337,14 @@ bool world_knows(const struct world *world, size_t observer, size_t about)
 {
 	struct overlay_peer peer;
 
-	return overlay_find(world->machines[observer].overlay, &world->machines[about].id, &peer);
+	return overlay_find_peer(world->machines[observer].overlay, &world->machines[about].id, &peer);
 }
 
 enum member_state world_state(const struct world *world, size_t observer, size_t about)
 {
 	struct overlay_peer peer;
 
-	if (!overlay_find(world->machines[observer].overlay, &world->machines[about].id, &peer))
+	if (!overlay_find_peer(world->machines[observer].overlay, &world->machines[about].id, &peer))
 		return MEMBER_DEAD;
 	return peer.state;
 }
