@@ -9,6 +9,7 @@
 void gossip_pack(struct packer *packer, const struct gossip *from, Magik__Gossip *to)
 {
 	(void)packer;
+	assert(from->hops <= MESSAGE_HOPS_MAX);
 	to->id = pack_bytes(from->id.byte, UID_LEN);
 	to->hops = from->hops;
 	to->payload = pack_buf(&from->payload, MESSAGE_GOSSIP_MAX);

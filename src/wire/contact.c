@@ -6,8 +6,14 @@
 #include "base/mem.h"
 #include "wire/family.h"
 
+static bool addr_can_be_dialled(const struct addr *addr)
+{
+	return !addr_is_none(addr) && !addr_is_wildcard(addr) && addr->port != 0;
+}
+
 void contact_pack(struct packer *packer, const struct contact *from, Magik__Contact *to)
 {
+	assert(addr_can_be_dialled(&from->addr));
 	to->id = pack_id(&from->id);
 	to->addr = addr_pack(packer, &from->addr);
 	to->incarnation = from->incarnation;
@@ -21,7 +27,7 @@ void contact_unpack(struct unpacker *unpacker, const Magik__Contact *from, struc
 		return;
 	unpack_id(unpacker, from->id, &to->id);
 	addr_unpack(unpacker, from->addr, &to->addr);
-	if (addr_is_none(&to->addr) || addr_is_wildcard(&to->addr))
+	if (!addr_can_be_dialled(&to->addr))
 		unpack_fail(unpacker, MESSAGE_E_MALFORMED);
 	to->incarnation = from->incarnation;
 	to->steward = from->steward;

@@ -134,6 +134,10 @@ static void machine_effects(struct world *world, size_t n)
 		case OVERLAY_LOST:
 			machine->lost++;
 			break;
+		case OVERLAY_CLOSE:
+		case OVERLAY_DELIVER:
+		case OVERLAY_FOUND:
+			assert(false && "nothing in this world asks for it");
 		}
 	}
 }
@@ -337,14 +341,16 @@ bool world_knows(const struct world *world, size_t observer, size_t about)
 {
 	struct overlay_peer peer;
 
-	return overlay_find_peer(world->machines[observer].overlay, &world->machines[about].id, &peer);
+	return overlay_find_peer(world->machines[observer].overlay, &world->machines[about].id,
+				 &peer);
 }
 
 enum member_state world_state(const struct world *world, size_t observer, size_t about)
 {
 	struct overlay_peer peer;
 
-	if (!overlay_find_peer(world->machines[observer].overlay, &world->machines[about].id, &peer))
+	if (!overlay_find_peer(world->machines[observer].overlay, &world->machines[about].id,
+			       &peer))
 		return MEMBER_DEAD;
 	return peer.state;
 }

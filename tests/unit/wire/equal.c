@@ -203,6 +203,107 @@ static void assert_leaf_equal(const struct leaf *a, const struct leaf *b)
 		SAME_BYTES(certs[i]);
 }
 
+static void assert_contact_equal(const struct contact *a, const struct contact *b)
+{
+	SAME_ID(id);
+	SAME_ADDR(addr);
+	SAME_NUMBER(incarnation);
+	SAME_NUMBER(steward);
+}
+
+static void assert_contacts_equal(const struct contacts *a, const struct contacts *b)
+{
+	SAME_NUMBER(count);
+	for (size_t i = 0; i < a->count; i++)
+		assert_contact_equal(&a->list[i], &b->list[i]);
+}
+
+static void assert_referral_equal(const struct referral *a, const struct referral *b)
+{
+	assert_contact_equal(&a->owner, &b->owner);
+	SAME_NUMBER(count);
+	SAME_NUMBER(share);
+	SAME_BYTES(tender);
+}
+
+static void assert_ihave_equal(const struct ihave *a, const struct ihave *b)
+{
+	SAME_NUMBER(id_count);
+	for (size_t i = 0; i < a->id_count; i++)
+		SAME_ID(ids[i]);
+}
+
+static void assert_view_equal(const struct message *a, const struct message *b)
+{
+	switch ((int)a->type) {
+	case MESSAGE_JOIN:
+		return; /* it says nothing */
+	case MESSAGE_FORWARD_JOIN:
+		assert_contact_equal(&a->forward_join.contact, &b->forward_join.contact);
+		SAME_NUMBER(forward_join.ttl);
+		return;
+	case MESSAGE_NEIGHBOR:
+		SAME_NUMBER(neighbor.urgent);
+		return;
+	case MESSAGE_NEIGHBOR_REPLY:
+		SAME_NUMBER(neighbor_reply.accepted);
+		return;
+	case MESSAGE_DISCONNECT:
+		SAME_NUMBER(disconnect.leaving);
+		return;
+	case MESSAGE_SHUFFLE:
+		assert_contact_equal(&a->shuffle.origin, &b->shuffle.origin);
+		SAME_NUMBER(shuffle.ttl);
+		return assert_contacts_equal(&a->shuffle.contacts, &b->shuffle.contacts);
+	case MESSAGE_SHUFFLE_REPLY:
+		return assert_contacts_equal(&a->shuffle_reply.contacts,
+					     &b->shuffle_reply.contacts);
+	default:
+		fail();
+	}
+}
+
+static void assert_tree_equal(const struct message *a, const struct message *b)
+{
+	switch ((int)a->type) {
+	case MESSAGE_GOSSIP:
+		SAME_ID(gossip.id);
+		SAME_NUMBER(gossip.hops);
+		SAME_BYTES(gossip.payload);
+		return;
+	case MESSAGE_IHAVE:
+		return assert_ihave_equal(&a->ihave, &b->ihave);
+	case MESSAGE_GRAFT:
+		SAME_ID(graft.id);
+		return;
+	case MESSAGE_PRUNE:
+		return; /* it says nothing */
+	default:
+		fail();
+	}
+}
+
+static void assert_lookup_equal(const struct message *a, const struct message *b)
+{
+	switch ((int)a->type) {
+	case MESSAGE_FIND:
+		SAME_NUMBER(find.request);
+		SAME_ID(find.target);
+		SAME_NUMBER(find.providers);
+		return;
+	case MESSAGE_FOUND:
+		SAME_NUMBER(found.request);
+		assert_contacts_equal(&a->found.nearest, &b->found.nearest);
+		return assert_contacts_equal(&a->found.providers, &b->found.providers);
+	case MESSAGE_PROVIDE:
+	case MESSAGE_WITHDRAW:
+		SAME_ID(provide.key);
+		return;
+	default:
+		fail();
+	}
+}
+
 void assert_message_equal(const struct message *a, const struct message *b)
 {
 	SAME_NUMBER(type);
@@ -249,6 +350,26 @@ void assert_message_equal(const struct message *a, const struct message *b)
 		return;
 	case MESSAGE_LEAF:
 		return assert_leaf_equal(&a->leaf, &b->leaf);
+	case MESSAGE_REFERRAL:
+		return assert_referral_equal(&a->referral, &b->referral);
+	case MESSAGE_JOIN:
+	case MESSAGE_FORWARD_JOIN:
+	case MESSAGE_NEIGHBOR:
+	case MESSAGE_NEIGHBOR_REPLY:
+	case MESSAGE_DISCONNECT:
+	case MESSAGE_SHUFFLE:
+	case MESSAGE_SHUFFLE_REPLY:
+		return assert_view_equal(a, b);
+	case MESSAGE_GOSSIP:
+	case MESSAGE_IHAVE:
+	case MESSAGE_GRAFT:
+	case MESSAGE_PRUNE:
+		return assert_tree_equal(a, b);
+	case MESSAGE_FIND:
+	case MESSAGE_FOUND:
+	case MESSAGE_PROVIDE:
+	case MESSAGE_WITHDRAW:
+		return assert_lookup_equal(a, b);
 	case MESSAGE_NONE:
 	case MESSAGE_TYPE_COUNT:
 		fail();

@@ -194,6 +194,37 @@ MUTATION(leaf_many, REPEAT(message->leaf, certs, 5))
 MUTATION(leaf_cert_long, message->leaf->certs[0] = filled(4097, 1))
 MUTATION(leaf_cert_none, message->leaf->certs[1].len = 0)
 
+MUTATION(join_contact_none, message->forward_join->contact = NULL)
+MUTATION(join_id_short, message->forward_join->contact->id.len--)
+MUTATION(join_addr_none, message->forward_join->contact->addr = NULL)
+MUTATION(join_addr_wildcard, message->forward_join->contact->addr->ip = filled(4, 0))
+MUTATION(join_port_none, message->forward_join->contact->addr->port = 0)
+MUTATION(join_port_high, message->forward_join->contact->addr->port = 65536)
+MUTATION(join_ttl, message->forward_join->ttl = MESSAGE_TTL_MAX + 1)
+MUTATION(shuffle_origin_none, message->shuffle->origin = NULL)
+MUTATION(shuffle_ttl, message->shuffle->ttl = UINT32_MAX)
+MUTATION(shuffle_many, REPEAT(message->shuffle, contacts, MESSAGE_CONTACTS_MAX + 1))
+MUTATION(shuffle_addr_none, message->shuffle->contacts[1]->addr = NULL)
+MUTATION(shuffle_reply_many, REPEAT(message->shuffle_reply, contacts, MESSAGE_CONTACTS_MAX + 1))
+MUTATION(shuffle_reply_ip_odd, message->shuffle_reply->contacts[0]->addr->ip = filled(17, 1))
+MUTATION(gossip_id_none, message->gossip->id.len = 0)
+MUTATION(gossip_hops, message->gossip->hops = MESSAGE_HOPS_MAX + 1)
+MUTATION(gossip_payload_long, message->gossip->payload = filled(MESSAGE_GOSSIP_MAX + 1, 1))
+MUTATION(ihave_many, REPEAT(message->ihave, ids, MESSAGE_IHAVE_MAX + 1))
+MUTATION(ihave_id_none, message->ihave->ids[1].len = 0)
+MUTATION(graft_id_short, message->graft->id.len--)
+MUTATION(find_target_none, message->find->target.len = 0)
+MUTATION(found_nearest_many, REPEAT(message->found, nearest, MESSAGE_CONTACTS_MAX + 1))
+MUTATION(found_providers_many, REPEAT(message->found, providers, MESSAGE_CONTACTS_MAX + 1))
+MUTATION(found_provider_id_long, message->found->providers[0]->id = filled(33, 1))
+MUTATION(provide_key_short, message->provide->key.len--)
+MUTATION(withdraw_key_none, message->withdraw->key.len = 0)
+MUTATION(referral_owner_none, message->referral->owner = NULL)
+MUTATION(referral_owner_nowhere, message->referral->owner->addr = NULL)
+MUTATION(referral_count, message->referral->count = MESSAGE_REFERRAL_MAX + 1)
+MUTATION(referral_share, message->referral->share = MESSAGE_SHARE_MAX + 1)
+MUTATION(referral_tender_long, message->referral->tender = filled((128 << 10) + 1, 1))
+
 #define BROKEN(TYPE, mutation)                                           \
 	{                                                                \
 #mutation, MESSAGE_##TYPE, mutation, MESSAGE_E_MALFORMED \
@@ -299,6 +330,36 @@ static const struct mutation mutations[] = {
 	BIG(LEAF, leaf_many),
 	BIG(LEAF, leaf_cert_long),
 	BROKEN(LEAF, leaf_cert_none),
+	BROKEN(FORWARD_JOIN, join_contact_none),
+	BROKEN(FORWARD_JOIN, join_id_short),
+	BROKEN(FORWARD_JOIN, join_addr_none),
+	BROKEN(FORWARD_JOIN, join_addr_wildcard),
+	BROKEN(FORWARD_JOIN, join_port_none),
+	BROKEN(FORWARD_JOIN, join_port_high),
+	BROKEN(FORWARD_JOIN, join_ttl),
+	BROKEN(SHUFFLE, shuffle_origin_none),
+	BROKEN(SHUFFLE, shuffle_ttl),
+	BIG(SHUFFLE, shuffle_many),
+	BROKEN(SHUFFLE, shuffle_addr_none),
+	BIG(SHUFFLE_REPLY, shuffle_reply_many),
+	BROKEN(SHUFFLE_REPLY, shuffle_reply_ip_odd),
+	BROKEN(GOSSIP, gossip_id_none),
+	BROKEN(GOSSIP, gossip_hops),
+	BIG(GOSSIP, gossip_payload_long),
+	BIG(IHAVE, ihave_many),
+	BROKEN(IHAVE, ihave_id_none),
+	BROKEN(GRAFT, graft_id_short),
+	BROKEN(FIND, find_target_none),
+	BIG(FOUND, found_nearest_many),
+	BIG(FOUND, found_providers_many),
+	BROKEN(FOUND, found_provider_id_long),
+	BROKEN(PROVIDE, provide_key_short),
+	BROKEN(WITHDRAW, withdraw_key_none),
+	BROKEN(REFERRAL, referral_owner_none),
+	BROKEN(REFERRAL, referral_owner_nowhere),
+	BROKEN(REFERRAL, referral_count),
+	BROKEN(REFERRAL, referral_share),
+	BIG(REFERRAL, referral_tender_long),
 };
 
 static Magik__Message *unpack(struct bytes bytes)
@@ -498,6 +559,56 @@ static void lists_of_records_and_members_at_their_limits_are_accepted(void **sta
 	expect_round_trip(&message);
 }
 
+static void lists_of_contacts_and_broadcasts_at_their_limits_are_accepted(void **state)
+{
+	static struct contact list[MESSAGE_CONTACTS_MAX];
+	static struct uid ids[MESSAGE_IHAVE_MAX];
+	struct message message = {.type = MESSAGE_FOUND};
+
+	(void)state;
+	for (size_t i = 0; i < MESSAGE_CONTACTS_MAX; i++)
+		assert_true(addr_parse("[fd00::2]:65535", &list[i].addr));
+	message.found.nearest = (struct contacts){list, MESSAGE_CONTACTS_MAX};
+	message.found.providers = message.found.nearest;
+	expect_round_trip(&message);
+
+	/* The shortest encoding, so the smallest budget: IPv4, and nothing else that is not 0. */
+	for (size_t i = 0; i < MESSAGE_CONTACTS_MAX; i++)
+		assert_true(addr_parse("10.0.0.2:1", &list[i].addr));
+	message = (struct message){.type = MESSAGE_SHUFFLE};
+	message.shuffle.origin = list[0];
+	message.shuffle.contacts = (struct contacts){list, MESSAGE_CONTACTS_MAX};
+	expect_round_trip(&message);
+
+	message = (struct message){.type = MESSAGE_IHAVE, .ihave = {ids, MESSAGE_IHAVE_MAX}};
+	expect_round_trip(&message);
+
+	message = (struct message){.type = MESSAGE_GOSSIP};
+	message.gossip.payload =
+		(struct buf){filled(MESSAGE_GOSSIP_MAX, 1).data, MESSAGE_GOSSIP_MAX, 0};
+	expect_round_trip(&message);
+}
+
+/* A datagram carries at most 1,200 bytes or so; an answer takes one or two. */
+static void twenty_contacts_fit_into_two_datagrams(void **state)
+{
+	static struct contact list[MESSAGE_CONTACTS_MAX];
+	struct message message = {.type = MESSAGE_FOUND};
+	struct buf bytes = {0};
+
+	(void)state;
+	for (size_t i = 0; i < MESSAGE_CONTACTS_MAX; i++) {
+		assert_true(addr_parse("[fd00::2]:65535", &list[i].addr));
+		list[i].incarnation = 1700000000000;
+		list[i].steward = true;
+	}
+	message.found.request = UINT64_MAX;
+	message.found.nearest = (struct contacts){list, MESSAGE_CONTACTS_MAX};
+	message_encode(&message, &bytes);
+	assert_in_range(bytes.len, 1, 2 * 1100);
+	buf_deinit(&bytes);
+}
+
 static void an_award_with_the_largest_manifest_is_accepted(void **state)
 {
 	static struct assignment assignments[MESSAGE_SLOTS_MAX];
@@ -580,6 +691,8 @@ int main(void)
 		cmocka_unit_test(a_message_of_any_length_is_bounded),
 		cmocka_unit_test(a_tender_at_all_its_limits_is_accepted),
 		cmocka_unit_test(lists_of_records_and_members_at_their_limits_are_accepted),
+		cmocka_unit_test(lists_of_contacts_and_broadcasts_at_their_limits_are_accepted),
+		cmocka_unit_test(twenty_contacts_fit_into_two_datagrams),
 		cmocka_unit_test(an_award_with_the_largest_manifest_is_accepted),
 		cmocka_unit_test(a_presence_beyond_its_limits_is_refused),
 	};

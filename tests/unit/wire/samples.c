@@ -150,6 +150,27 @@ static void members_fill(struct members *members)
 	members->reports[1].member.addr = sample_addr("[fe80::2]:1");
 }
 
+static struct contact sample_contact(const char *addr)
+{
+	return (struct contact){sample_node_id(8), sample_addr(addr), 1700000000000, true};
+}
+
+static struct contacts sample_contacts(void)
+{
+	struct contacts contacts = {.list = mem_alloc(2, sizeof(*contacts.list)), .count = 2};
+
+	contacts.list[0] = sample_contact("10.0.0.3:7946");
+	contacts.list[1] = sample_contact("[fd00::3]:1");
+	return contacts;
+}
+
+static void referral_fill(struct referral *referral)
+{
+	*referral = (struct referral){
+		.owner = sample_contact("10.0.0.2:7946"), .count = 3, .share = 250};
+	buf_append_str(&referral->tender, "envelope");
+}
+
 static void market_fill(struct message *message)
 {
 	switch ((int)message->type) {
@@ -176,6 +197,9 @@ static void market_fill(struct message *message)
 		break;
 	case MESSAGE_DISPOSAL:
 		message->disposal = (struct disposal){sample_object(), sample_uid(10), 30};
+		break;
+	case MESSAGE_REFERRAL:
+		referral_fill(&message->referral);
 		break;
 	default: /* a confirmation and a release are one digest each, in the same place */
 		message->release.tender_id = sample_digest(2);
@@ -228,10 +252,72 @@ static void overlay_fill(struct message *message)
 	case MESSAGE_LEAF_WANT:
 		message->leaf_want.leaf = sample_digest(12);
 		break;
-	default:
+	default: /* MESSAGE_LEAF */
 		message->leaf.cert_count = 2;
 		buf_append_str(&message->leaf.certs[0], "leaf");
 		buf_append_str(&message->leaf.certs[1], "intermediate");
+	}
+}
+
+static void view_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_JOIN:
+		break; /* it says nothing */
+	case MESSAGE_FORWARD_JOIN:
+		message->forward_join =
+			(struct forward_join){sample_contact("10.0.0.2:7946"), MESSAGE_TTL_MAX};
+		break;
+	case MESSAGE_NEIGHBOR:
+		message->neighbor.urgent = true;
+		break;
+	case MESSAGE_NEIGHBOR_REPLY:
+		message->neighbor_reply.accepted = true;
+		break;
+	case MESSAGE_DISCONNECT:
+		message->disconnect.leaving = true;
+		break;
+	case MESSAGE_SHUFFLE:
+		message->shuffle =
+			(struct shuffle){sample_contact("[fd00::2]:7946"), 6, sample_contacts()};
+		break;
+	default: /* MESSAGE_SHUFFLE_REPLY */
+		message->shuffle_reply.contacts = sample_contacts();
+	}
+}
+
+static void tree_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_GOSSIP:
+		message->gossip = (struct gossip){.id = sample_uid(15), .hops = MESSAGE_HOPS_MAX};
+		buf_append_str(&message->gossip.payload, "payload");
+		break;
+	case MESSAGE_IHAVE:
+		message->ihave = (struct ihave){mem_alloc(2, sizeof(struct uid)), 2};
+		message->ihave.ids[0] = sample_uid(15);
+		message->ihave.ids[1] = sample_uid(16);
+		break;
+	case MESSAGE_GRAFT:
+		message->graft.id = sample_uid(15);
+		break;
+	default: /* MESSAGE_PRUNE, which says nothing */
+		break;
+	}
+}
+
+static void lookup_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_FIND:
+		message->find = (struct find){17, sample_digest(18), true};
+		break;
+	case MESSAGE_FOUND:
+		message->found = (struct found){17, sample_contacts(), sample_contacts()};
+		message->found.providers.list[0] = sample_contact("10.0.0.4:7946");
+		break;
+	default: /* MESSAGE_PROVIDE, MESSAGE_WITHDRAW */
+		message->provide.key = sample_digest(18);
 	}
 }
 
@@ -248,8 +334,14 @@ struct message sample_message(enum message_type type)
 							 mem_strdup("stored")};
 	} else if (type < MESSAGE_HELLO) {
 		sync_fill(&message);
-	} else {
+	} else if (type < MESSAGE_JOIN) {
 		overlay_fill(&message);
+	} else if (type < MESSAGE_GOSSIP) {
+		view_fill(&message);
+	} else if (type < MESSAGE_FIND) {
+		tree_fill(&message);
+	} else {
+		lookup_fill(&message);
 	}
 	return message;
 }
