@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "base/map.h"
 #include "base/time.h"
@@ -162,6 +163,18 @@ static void test_never_is_later_than_everything(void **state)
 	assert_int_equal(mono_add_us(MONO_NEVER, 1).us, MONO_NEVER.us);
 }
 
+static void test_faults_are_off_until_planted(void **state)
+{
+	(void)state;
+	for (int i = 0; i < FAULT_COUNT; i++)
+		assert_false(fault_is_planted((enum fault)i));
+	fault_plant(FAULT_BACKOFF);
+	assert_true(fault_is_planted(FAULT_BACKOFF));
+	assert_false(fault_is_planted(FAULT_SURPLUS));
+	fault_pull(FAULT_BACKOFF);
+	assert_false(fault_is_planted(FAULT_BACKOFF));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_uid_text_form),
 		cmocka_unit_test(test_map_agrees_with_a_naive_model),
 		cmocka_unit_test(test_map_iterates_in_insertion_order_while_removing),
+		cmocka_unit_test(test_faults_are_off_until_planted),
 		cmocka_unit_test(test_never_is_later_than_everything),
 	};
 

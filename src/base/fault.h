@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fault: known bugs that the simulator switches on, to see that its checkers find them.
+ *
+ * A core asks fault_is_planted() where it keeps one of its promises, and breaks that promise if the
+ * answer is yes. Only fault_plant(), which the simulator and tests alone may call, makes it so: no
+ * other program contains it (tests/style/check_faults.sh). What can be broken from outside
+ * (messages dropped or altered, hosts that disobey, a trust table that believes) is broken there,
+ * in sim/.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum fault {
+	FAULT_KAD_EVICT,       /* a full bucket gives up its oldest contact without a ping */
+	FAULT_KAD_EXPIRY,      /* entries of provider sets never expire */
+	FAULT_TREE_DEDUP,      /* a broadcast that was seen before counts as new */
+	FAULT_BROADCAST_LIMIT, /* owners and relays broadcast tenders without a limit */
+	FAULT_BACKOFF,         /* what found no place is tried again at the first, shortest delay */
+	FAULT_SURPLUS,         /* the controller leaves pods alone that are too many */
+	FAULT_SELF_DOUBT,      /* a machine that was stalled blames the silence on the others */
+	FAULT_WITNESS,         /* a verdict needs nobody else's word */
+	FAULT_LEDGER,          /* what a pod used is never given back */
+	FAULT_COUNT,
+};
+
+bool fault_is_planted(enum fault fault);
+
+/* For the simulator and for tests. Holds for the whole process, until fault_pull(). */
+void fault_plant(enum fault fault);
+void fault_pull(enum fault fault);
