@@ -4,7 +4,10 @@
  *
  * usage: quic_bench [handshakes] [round trips] [megabytes] [idle connections]
  *
- * CPU times are of both sides together; memory per connection is of one side.
+ * CPU times are of both sides together; memory per connection is of one side. Bytes are those of
+ * UDP payloads, without the 28 bytes of IPv4 and UDP a datagram. Both sides show a machine's chain
+ * as a fabric issues it (leaf and admitter's intermediate). The simulator's model of the transport
+ * takes its parameters from here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +15,11 @@
 #include <sys/resource.h>
 
 #include "base/mem.h"
+#include "identity/fabric.h"
+#include "identity/trust.h"
 #include "io/clock.h"
+#include "io/entropy.h"
 #include "quic/socket.h"
-#include "world.h"
 
 enum {
 	HANDSHAKES = 2000,
@@ -25,12 +30,14 @@ enum {
 	REQUEST_LEN = 200,
 	PERCENT = 100,
 	WAIT_MS = 120 * MS_PER_S,
+	QUIET_MS = 300, /* longer than any acknowledgement or probe of a quiet connection waits */
+	SAMPLES = 8,
+	MESSAGE_LONG = 8000, /* more than a datagram: travels on a stream of its own */
 };
 
 struct side {
 	struct quic_socket *socket;
 	struct quic_credential *credential;
-	struct buf leaf;
 	struct bench *bench;
 };
 
@@ -40,6 +47,7 @@ struct bench {
 	struct quic_conn *conn; /* the client's last */
 	size_t opened, server_opened, closed, wanted, dialled;
 	bool done, keep; /* keep: do not close what was opened */
+	bool silent;     /* the server does not answer */
 	/* Round trips. */
 	struct mono asked;
 	int64_t *samples_us;
@@ -98,7 +106,8 @@ static void on_message(void *user, struct quic_conn *conn, struct bytes message)
 	struct bench *bench = side->bench;
 
 	if (side == &bench->server) {
-		(void)!quic_conn_send(conn, message);
+		if (!bench->silent)
+			(void)!quic_conn_send(conn, message);
 		return;
 	}
 	if (bench->outstanding == 1) {
@@ -155,7 +164,31 @@ static const struct quic_handler handler = {.verify = on_verify,
 					    .stream_data = on_stream_data,
 					    .stream_writable = on_stream_writable};
 
-static void side_start(struct bench *bench, struct side *side, uint8_t seed)
+/* A machine's chain, as the first machine of a fabric gives it to itself. */
+static struct quic_credential *machine_credential(void)
+{
+	struct fabric_made *made = mem_new(struct fabric_made);
+	struct quic_credential *credential = NULL;
+	uint8_t random[FABRIC_RANDOM_LEN];
+	struct err err = {0};
+	struct chain chain;
+
+	entropy_fill(random, sizeof(random));
+	if (fabric_make("machine-0001", clock_wall(), random, made, &err) != 0 ||
+	    !chain_split(bytes_buf(&made->credentials.machine_chain), &chain) ||
+	    quic_credential_new(chain.cert, chain.count, made->credentials.machine_key.seed, &err,
+				&credential) != 0) {
+		(void)fprintf(stderr, "quic_bench: %s\n", err.text);
+		exit(EXIT_FAILURE);
+	}
+	(void)printf("certificates          %8zu bytes of leaf, %zu of intermediate\n",
+		     chain.cert[0].len, chain.cert[1].len);
+	fabric_made_deinit(made);
+	free(made);
+	return credential;
+}
+
+static void side_start(struct bench *bench, struct side *side, struct quic_credential *credential)
 {
 	struct quic_config config = {.acceptor_count = 1,
 				     .conns_max = 100000,
@@ -165,7 +198,7 @@ static void side_start(struct bench *bench, struct side *side, uint8_t seed)
 	struct err err = {0};
 
 	side->bench = bench;
-	side->credential = test_credential(seed, &side->leaf);
+	side->credential = quic_credential_ref(credential);
 	config.acceptor[0] = (struct quic_acceptor){"magik-machine/1", side->credential};
 	if (!addr_parse_ip("127.0.0.1", 0, &config.local) ||
 	    quic_socket_new(bench->loop, &config, &handler, side, &err, &side->socket) != 0) {
@@ -178,7 +211,6 @@ static void side_stop(struct side *side)
 {
 	quic_socket_free(side->socket);
 	quic_credential_unref(side->credential);
-	buf_deinit(&side->leaf);
 }
 
 static int64_t cpu_us(void)
@@ -302,6 +334,109 @@ static void bench_idle(struct bench *bench, size_t count)
 		     (double)(cpu_us() - cpu) / (2.0 * US_PER_S / PERCENT), 2 * count);
 }
 
+/* ---- bytes on the wire */
+
+/* What has left each side since the last call. */
+struct wire {
+	uint64_t bytes[2], datagrams[2]; /* of the client, of the server */
+};
+
+static struct wire wire_now(const struct bench *bench)
+{
+	const struct side *side[] = {&bench->client, &bench->server};
+	struct wire wire;
+
+	for (size_t i = 0; i < ARRAY_LEN(side); i++) {
+		const struct quic_stats *stats =
+			quic_endpoint_stats(quic_socket_endpoint(side[i]->socket));
+
+		wire.bytes[i] = stats->bytes_out;
+		wire.datagrams[i] = stats->datagrams_out;
+	}
+	return wire;
+}
+
+static void settle(struct bench *bench)
+{
+	(void)loop_run_until(bench->loop, &(bool){false}, mono_add_ms(clock_mono(), QUIET_MS));
+}
+
+static void wire_print(const struct bench *bench, const char *what, const struct wire *before,
+		       size_t count)
+{
+	struct wire now = wire_now(bench);
+	double n = (double)count;
+
+	(void)printf("%-22s %7.1f bytes in %.2f datagrams from the client, %.1f in %.2f back\n",
+		     what, (double)(now.bytes[0] - before->bytes[0]) / n,
+		     (double)(now.datagrams[0] - before->datagrams[0]) / n,
+		     (double)(now.bytes[1] - before->bytes[1]) / n,
+		     (double)(now.datagrams[1] - before->datagrams[1]) / n);
+}
+
+/* One message at a time, each with its acknowledgement, on a connection that is quiet else. */
+static void wire_messages(struct bench *bench, size_t len, bool answered)
+{
+	uint8_t payload[MESSAGE_LONG] = {0};
+	struct wire before;
+	char what[48];
+
+	bench->silent = !answered;
+	settle(bench);
+	before = wire_now(bench);
+	for (size_t i = 0; i < SAMPLES; i++) {
+		begin(bench, 1); /* the echo is not answered again */
+		(void)!quic_conn_send(bench->conn, bytes_of(payload, len));
+		settle(bench);
+	}
+	(void)snprintf(what, sizeof(what), "%zu bytes%s", len, answered ? ", echoed" : "");
+	wire_print(bench, what, &before, SAMPLES);
+	bench->silent = false;
+}
+
+/* Many at once: acknowledgements are shared. */
+static void wire_burst(struct bench *bench, size_t len, size_t count)
+{
+	uint8_t payload[MESSAGE_LONG] = {0};
+	struct wire before;
+	char what[48];
+
+	bench->silent = true;
+	settle(bench);
+	before = wire_now(bench);
+	for (size_t i = 0; i < count; i++)
+		(void)!quic_conn_send(bench->conn, bytes_of(payload, len));
+	settle(bench);
+	(void)snprintf(what, sizeof(what), "%zu bytes, %zu at once", len, count);
+	wire_print(bench, what, &before, count);
+	bench->silent = false;
+}
+
+static void bench_wire(struct bench *bench)
+{
+	static const size_t lengths[] = {40, 200, 1000, MESSAGE_LONG};
+	struct wire before = wire_now(bench);
+
+	bench->keep = true;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		begin(bench, 1);
+		dial(bench);
+		finish(bench);
+		settle(bench);
+	}
+	wire_print(bench, "a handshake", &before, SAMPLES);
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		wire_messages(bench, lengths[i], false);
+		wire_messages(bench, lengths[i], true);
+	}
+	wire_burst(bench, REQUEST_LEN, 32);
+	settle(bench);
+	before = wire_now(bench);
+	quic_conn_close(bench->conn, 0, "not needed");
+	settle(bench);
+	wire_print(bench, "closing", &before, 1);
+}
+
 static size_t argument(int argc, char **argv, int index, size_t otherwise)
 {
 	return argc > index ? strtoul(argv[index], NULL, 10) : otherwise;
@@ -311,11 +446,13 @@ int main(int argc, char **argv)
 {
 	struct bench *bench = mem_new(struct bench);
 	size_t round_trips = argument(argc, argv, 2, ROUND_TRIPS);
+	struct quic_credential *credential = machine_credential();
 
 	bench->loop = loop_new();
 	bench->samples_us = mem_alloc(round_trips, sizeof(*bench->samples_us));
-	side_start(bench, &bench->client, 1);
-	side_start(bench, &bench->server, 2);
+	side_start(bench, &bench->client, credential);
+	side_start(bench, &bench->server, credential);
+	bench_wire(bench);
 	bench_handshakes(bench, argument(argc, argv, 1, HANDSHAKES));
 	begin(bench, 1);
 	bench->keep = true;
@@ -327,6 +464,7 @@ int main(int argc, char **argv)
 	bench_idle(bench, argument(argc, argv, 4, IDLE_CONNS));
 	side_stop(&bench->client);
 	side_stop(&bench->server);
+	quic_credential_unref(credential);
 	loop_free(bench->loop);
 	free(bench->samples_us);
 	free(bench);

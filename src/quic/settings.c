@@ -18,6 +18,9 @@ void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, st
 		(ngtcp2_duration)endpoint->config.handshake_timeout_ms * NGTCP2_MILLISECONDS;
 	settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
 	settings->max_tx_udp_payload_size = OUTPUT_PACKET_MAX;
+	/* Its probes cost 6 KB a connection, more than the handshake, and most connections carry a
+	 * few messages. 1200 bytes pass everywhere. */
+	settings->no_pmtud = 1;
 	settings->max_window = SETTINGS_CONN_WINDOW_MAX;
 	settings->max_stream_window = SETTINGS_STREAM_WINDOW_MAX;
 	settings->preferred_versions = settings->available_versions = versions;
