@@ -81,7 +81,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 {
 	switch (effect->type) {
 	case NODE_SEND:
-		peers_send(fabric->peers, &effect->to, effect->packet);
+		peers_send(fabric->peers, &effect->to, &effect->addr, effect->packet);
 		return;
 	case NODE_CLOSE:
 		peers_close(fabric->peers, &effect->to);
@@ -442,7 +442,7 @@ static void say_goodbye(struct fabric *fabric)
 	node_leave(fabric->node, clock_mono());
 	while ((effect = node_next_effect(fabric->node)) != NULL)
 		if (effect->type == NODE_SEND)
-			peers_send(fabric->peers, &effect->to, effect->packet);
+			peers_send(fabric->peers, &effect->to, &effect->addr, effect->packet);
 	/* One turn of the loop, in which the socket sends what has been queued. */
 	(void)loop_run_until(fabric->loop, &(bool){false}, mono_add_ms(clock_mono(), 1));
 }

@@ -105,12 +105,20 @@ struct node_trust fabric_node_trust(struct fabric *fabric);
 struct trust_query fabric_query(const struct fabric *fabric, enum trust_purpose purpose);
 
 /* peers.c */
+struct peers_counts {
+	uint64_t dialled, failed; /* connections begun here, and those that did not open */
+	uint64_t lost;            /* packets: no connection and no address, or too much waits */
+	size_t dialling;          /* now */
+};
 struct peers *peers_new(struct fabric *fabric);
 void peers_free(struct peers *peers);
 void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr);
 void peers_close(struct peers *peers, const struct node_id *id);
-void peers_send(struct peers *peers, const struct node_id *to, struct bytes packet);
+/* @packet, which is copied, on a connection that stands; else @addr is dialled, if there is one. */
+void peers_send(struct peers *peers, const struct node_id *to, const struct addr *addr,
+		struct bytes packet);
 struct quic_conn *peers_conn(const struct peers *peers, const struct node_id *id);
+const struct peers_counts *peers_counts(const struct peers *peers);
 extern const struct quic_handler peers_handler;
 
 /* join.c */

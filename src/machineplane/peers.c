@@ -3,8 +3,16 @@
  * QUIC connections as the node's peers.
  *
  * Several connections to one machine can stand at once (both dialled, or one is about to be found
- * dead): the node hears of each that opens and of the last that closes, and the newest open one
- * carries what is sent. Connections for joining are not peers: they are handed to admit.c.
+ * dead): the node hears of each that opens and of the last that ends. Connections for joining are
+ * not peers: they are handed to admit.c.
+ *
+ *   (nothing) --dial, or a packet for a machine that is not connected--> DIALLING --opened--> OPEN
+ *   (nothing) --the other side has dialled----------------------------------------------> OPEN
+ *   DIALLING, OPEN --peers_close()--> CLOSING      each: closed() --> (nothing)
+ *
+ * What is sent while a machine is being dialled waits in the connection, which hands it over only
+ * when the other side has proved to be that machine. How much may wait is bounded, per machine and
+ * in all: beyond that it is lost, and the cores send again what matters.
  */
 #include "machineplane/fabric.h"
 
@@ -15,25 +23,49 @@
 #include "base/mem.h"
 #include "io/clock.h"
 
-/* One connection on magik-machine/1; the user pointer of its quic_conn from its dial or opening. */
-struct link {
-	struct list in_peer; /* of an open one */
-	struct quic_conn *conn;
-	struct peer *peer; /* NULL until it is open */
-	struct addr addr;
-	struct node_id expected; /* who was dialled; none: a bootstrap address */
-	bool dialled;
+enum {
+	/* Two connections that opened within this time were dialled by both sides at once. */
+	TWIN_MS = 1000,
+	/* What waits for one machine: an award of the largest size and a few words besides. */
+	WAIT_BYTES_MAX = MESSAGE_LEN_MAX + 256 * 1024,
+	WAIT_COUNT_MAX = 64,
+	/* For all machines together: most packets are below a kilobyte, some carry a manifest. */
+	WAIT_TOTAL_MAX = 32 * 1024 * 1024,
+	/* Dials under way, some 30 KiB each: more than the samples of a few tenders. */
+	DIALS_MAX = 512,
+	/* A machine has moved, and may have moved again. */
+	DIALS_OF_ONE_MAX = 4,
 };
 
+enum link_state {
+	LINK_DIALLING,
+	LINK_OPEN,
+	LINK_CLOSING, /* closed by us: closed() follows */
+};
+
+/* One connection on magik-machine/1; the user pointer of its quic_conn from its dial or opening. */
+struct link {
+	struct list in_peer;
+	enum link_state state;
+	struct quic_conn *conn;
+	struct peer *peer; /* dialling: whom we expect */
+	struct addr addr;
+	struct mono opened;
+	bool dialled;
+	size_t waiting_bytes, waiting_count; /* dialling: what was sent on it */
+};
+
+/* A machine to which some connection stands or is being made; id none: bootstrap addresses. */
 struct peer {
 	struct node_id id;
-	struct list links; /* the newest last */
+	struct list links; /* in order of dialling and opening */
 };
 
 struct peers {
 	struct fabric *fabric;
-	struct map by_id;    /* node id -> struct peer */
-	struct map dialling; /* address text -> struct link: one dial an address at a time */
+	struct map by_id; /* node id -> struct peer */
+	size_t waiting_bytes;
+	struct peers_counts counts;
 };
 
 static struct bytes id_bytes(const struct node_id *id)
@@ -47,17 +79,71 @@ struct peers *peers_new(struct fabric *fabric)
 
 	peers->fabric = fabric;
 	map_init(&peers->by_id, 1);
-	map_init(&peers->dialling, 1);
 	return peers;
+}
+
+const struct peers_counts *peers_counts(const struct peers *peers)
+{
+	return &peers->counts;
+}
+
+static struct peer *peer_of(struct peers *peers, const struct node_id *id)
+{
+	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+
+	if (peer)
+		return peer;
+	peer = mem_new(struct peer);
+	peer->id = *id;
+	list_init(&peer->links);
+	(void)map_put(&peers->by_id, id_bytes(id), peer);
+	return peer;
+}
+
+static struct link *link_new(struct peer *peer, enum link_state state, const struct addr *addr)
+{
+	struct link *link = mem_new(struct link);
+
+	link->state = state;
+	link->addr = *addr;
+	link->peer = peer;
+	list_append(&peer->links, &link->in_peer);
+	return link;
+}
+
+static void link_stops_waiting(struct peers *peers, struct link *link)
+{
+	if (link->state == LINK_DIALLING)
+		peers->counts.dialling--;
+	peers->waiting_bytes -= link->waiting_bytes;
+	link->waiting_bytes = link->waiting_count = 0;
+}
+
+/* A machine goes with its last connection. */
+static void peer_free_if_empty(struct peers *peers, struct peer *peer)
+{
+	if (!list_is_empty(&peer->links))
+		return;
+	(void)map_remove(&peers->by_id, id_bytes(&peer->id));
+	free(peer);
+}
+
+/* To the end of @to, which may be where it is. */
+static void link_move(struct peers *peers, struct link *link, struct peer *to)
+{
+	struct peer *from = link->peer;
+
+	list_remove(&link->in_peer);
+	list_append(&to->links, &link->in_peer);
+	link->peer = to;
+	peer_free_if_empty(peers, from);
 }
 
 static void link_free(struct peers *peers, struct link *link)
 {
-	struct addr_text text = addr_text(&link->addr);
-
-	if (map_get(&peers->dialling, bytes_str(text.text)) == link)
-		(void)map_remove(&peers->dialling, bytes_str(text.text));
+	link_stops_waiting(peers, link);
 	list_remove(&link->in_peer);
+	peer_free_if_empty(peers, link->peer);
 	free(link);
 }
 
@@ -69,75 +155,174 @@ void peers_free(struct peers *peers)
 		struct peer *peer = entry->value;
 
 		list_for_each_safe (it, &peer->links)
-			link_free(peers, list_entry(it, struct link, in_peer));
+			free(list_entry(it, struct link, in_peer));
 		free(peer);
 	}
-	map_for_each (waiting, &peers->dialling)
-		free(waiting->value);
 	map_deinit(&peers->by_id);
-	map_deinit(&peers->dialling);
 	free(peers);
+}
+
+/*
+ * The connection that carries what is sent. The newest, for an older one may be of an earlier life
+ * of that machine; but of two that were dialled by both sides at once both must take the same, so
+ * that the other one is idle and ends: the one that the lower id has dialled.
+ */
+static struct link *link_in_use(const struct peers *peers, const struct peer *peer)
+{
+	struct link *newest = NULL, *before = NULL;
+	bool we_are_lower;
+
+	list_for_each (it, &peer->links) {
+		struct link *link = list_entry(it, struct link, in_peer);
+
+		if (link->state != LINK_OPEN)
+			continue;
+		before = newest;
+		newest = link;
+	}
+	if (!before || before->dialled == newest->dialled ||
+	    mono_since_us(newest->opened, before->opened) > TWIN_MS * US_PER_MS)
+		return newest;
+	we_are_lower = node_id_compare(node_self(peers->fabric->node), &peer->id) < 0;
+	return newest->dialled == we_are_lower ? newest : before;
 }
 
 struct quic_conn *peers_conn(const struct peers *peers, const struct node_id *id)
 {
-	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	const struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	const struct link *link = peer ? link_in_use(peers, peer) : NULL;
 
-	if (!peer || list_is_empty(&peer->links))
-		return NULL;
-	return list_entry(peer->links.prev, struct link, in_peer)->conn;
+	return link ? link->conn : NULL;
 }
 
-void peers_send(struct peers *peers, const struct node_id *to, struct bytes packet)
-{
-	struct quic_conn *conn = peers_conn(peers, to);
-
-	/* What cannot be sent now is lost: the cores resend what matters. */
-	if (conn)
-		(void)!quic_conn_send(conn, packet);
-}
-
-void peers_close(struct peers *peers, const struct node_id *id)
-{
-	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
-	struct list *last;
-
-	if (!peer)
-		return;
-	last = peer->links.prev;
-	list_for_each_safe (it, &peer->links) {
-		quic_conn_close(list_entry(it, struct link, in_peer)->conn, 0, "not needed");
-		if (it == last)
-			return; /* with the last one the peer is gone */
-	}
-}
-
-void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr)
+/* Begin a connection. QUIC_E_FULL: no more of them can be begun; -errno: there is no way there. */
+static int dial(struct peers *peers, const struct node_id *id, const struct addr *addr,
+		struct link **ret_link)
 {
 	struct fabric *fabric = peers->fabric;
-	struct addr_text text = addr_text(addr);
 	struct link *link;
-	struct quic_dial dial = {
+	struct quic_dial to = {
 		.remote = *addr,
 		.alpn = ALPN_MACHINE,
 		.credential = fabric->quic_credential,
 	};
+	int result;
 
-	if (map_get(&peers->dialling, bytes_str(text.text)))
-		return;
-	link = mem_new(struct link);
-	list_init(&link->in_peer);
-	link->addr = *addr;
-	link->expected = *id;
+	if (peers->counts.dialling == DIALS_MAX)
+		return QUIC_E_FULL;
+	to.user = link = link_new(peer_of(peers, id), LINK_DIALLING, addr);
 	link->dialled = true;
-	dial.user = link;
-	if (quic_dial(quic_socket_endpoint(fabric->socket), clock_mono(), &dial, &link->conn) !=
-	    0) {
-		free(link);
-		node_disconnected(fabric->node, clock_mono(), id, addr);
-		return;
+	peers->counts.dialling++;
+	result = quic_dial(quic_socket_endpoint(fabric->socket), clock_mono(), &to, &link->conn);
+	if (result) {
+		link_free(peers, link);
+		return result;
 	}
-	(void)map_put(&peers->dialling, bytes_str(text.text), link);
+	peers->counts.dialled++;
+	*ret_link = link;
+	return 0;
+}
+
+/* The dial to @addr that is under way. */
+static struct link *find_dial(const struct peer *peer, const struct addr *addr, size_t *ret_count)
+{
+	struct link *found = NULL;
+
+	*ret_count = 0;
+	if (!peer)
+		return NULL;
+	list_for_each (it, &peer->links) {
+		struct link *link = list_entry(it, struct link, in_peer);
+
+		if (link->state != LINK_DIALLING)
+			continue;
+		++*ret_count;
+		if (addr_equal(&link->addr, addr))
+			found = link;
+	}
+	return found;
+}
+
+/* As far as waiting is allowed. */
+static bool send_later(struct peers *peers, struct link *link, struct bytes packet)
+{
+	if (link->waiting_count >= WAIT_COUNT_MAX ||
+	    link->waiting_bytes + packet.len > WAIT_BYTES_MAX ||
+	    peers->waiting_bytes + packet.len > WAIT_TOTAL_MAX ||
+	    quic_conn_send(link->conn, packet) != 0)
+		return false;
+	link->waiting_count++;
+	link->waiting_bytes += packet.len;
+	peers->waiting_bytes += packet.len;
+	return true;
+}
+
+/* The dial to @addr, a new one if need be; NULL when there can be none. */
+static struct link *dial_for(struct peers *peers, const struct node_id *id, const struct addr *addr)
+{
+	const struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	struct node_id whom = *id; /* the caller's may go with what the node is told */
+	struct addr where = *addr;
+	size_t dials;
+	struct link *link = find_dial(peer, addr, &dials);
+	int result;
+
+	if (link || addr_is_none(addr) || dials == DIALS_OF_ONE_MAX)
+		return link;
+	result = dial(peers, id, addr, &link);
+	if (result < 0)
+		node_disconnected(peers->fabric->node, clock_mono(), &whom, &where);
+	return link;
+}
+
+void peers_send(struct peers *peers, const struct node_id *id, const struct addr *addr,
+		struct bytes packet)
+{
+	const struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	struct link *link = peer ? link_in_use(peers, peer) : NULL;
+	bool sent;
+
+	if (link) {
+		sent = quic_conn_send(link->conn, packet) == 0;
+	} else {
+		link = dial_for(peers, id, addr);
+		sent = link && send_later(peers, link, packet);
+	}
+	/* What cannot be sent now is lost: the cores resend what matters. */
+	peers->counts.lost += !sent;
+}
+
+void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr)
+{
+	const struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	struct node_id whom = *id; /* the caller's may go with what the node is told */
+	struct addr where = *addr;
+	size_t dials;
+	struct link *link;
+
+	/* Addresses of a start have no id, and are as many as the overlay takes. */
+	if (find_dial(peer, addr, &dials))
+		return;
+	if (dial(peers, id, addr, &link) != 0)
+		node_disconnected(peers->fabric->node, clock_mono(), &whom, &where);
+}
+
+/* The peer stays until closed() has come for each of them: not from inside this call. */
+void peers_close(struct peers *peers, const struct node_id *id)
+{
+	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+
+	if (!peer)
+		return;
+	list_for_each (it, &peer->links) {
+		struct link *link = list_entry(it, struct link, in_peer);
+
+		if (link->state == LINK_CLOSING)
+			continue;
+		link_stops_waiting(peers, link);
+		link->state = LINK_CLOSING;
+		quic_conn_close(link->conn, 0, "not needed");
+	}
 }
 
 static int verify(void *user, const struct quic_peer *quic_peer, const struct bytes *chain,
@@ -160,7 +345,7 @@ static int verify(void *user, const struct quic_peer *quic_peer, const struct by
 		return outcome;
 	if (query.purpose == TRUST_MESH && node_id_equal(&leaf.key, node_self(fabric->node)))
 		return err_set(err, -EACCES, "that is this machine itself");
-	if (link && !node_id_is_none(&link->expected) && !node_id_equal(&leaf.key, &link->expected))
+	if (link && !node_id_is_none(&link->peer->id) && !node_id_equal(&leaf.key, &link->peer->id))
 		return err_set(err, -EACCES, "another machine answers at that address");
 	return 0;
 }
@@ -173,86 +358,82 @@ static bool peer_leaf(struct fabric *fabric, struct quic_conn *conn, struct cert
 	return quic_conn_peer_chain(conn, &chain) > 0 && cert_parse(chain[0], ret_leaf, NULL) == 0;
 }
 
-static struct peer *peer_of(struct peers *peers, const struct node_id *id)
+/* A dialled one now belongs to the machine that has answered. */
+static void link_open(struct peers *peers, struct quic_conn *conn, struct link *link,
+		      const struct node_id *id)
 {
-	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+	struct addr addr = quic_conn_remote(conn);
+	struct peer *peer = peer_of(peers, id);
 
-	if (peer)
-		return peer;
-	peer = mem_new(struct peer);
-	peer->id = *id;
-	list_init(&peer->links);
-	(void)map_put(&peers->by_id, id_bytes(id), peer);
-	return peer;
+	if (!link) {
+		link = link_new(peer, LINK_OPEN, &addr);
+		quic_conn_set_user(conn, link);
+	} else {
+		link_stops_waiting(peers, link);
+		link_move(peers, link, peer);
+	}
+	link->state = LINK_OPEN;
+	link->conn = conn;
+	link->opened = clock_mono();
 }
 
 static void opened(void *user, struct quic_conn *conn)
 {
 	struct fabric *fabric = user;
-	struct peers *peers = fabric->peers;
 	struct link *link = quic_conn_user(conn);
 	struct node_peer connected = {.addr = quic_conn_remote(conn)};
 	struct cert leaf;
-	bool first;
 
 	if (strcmp(quic_conn_alpn(conn), ALPN_MACHINE) != 0)
+		return;
+	if (link && link->state == LINK_CLOSING)
 		return;
 	if (!peer_leaf(fabric, conn, &leaf)) {
 		quic_conn_close(conn, 1, "no certificate");
 		return;
 	}
-	if (!link) {
-		link = mem_new(struct link);
-		list_init(&link->in_peer);
-		link->addr = connected.addr;
-		quic_conn_set_user(conn, link);
-	}
-	link->conn = conn;
-	link->peer = peer_of(peers, &leaf.key);
-	if (link->dialled)
-		(void)map_remove(&peers->dialling, bytes_str(addr_text(&link->addr).text));
-	first = list_is_empty(&link->peer->links);
-	list_append(&link->peer->links, &link->in_peer);
+	link_open(fabric->peers, conn, link, &leaf.key);
 	connected.id = leaf.key;
 	connected.steward = grant_has(&leaf.grant, ROLE_STEWARD);
-	if (first)
-		log_event(LOG_LEVEL_INFO, "peer-connected", "%s at %s is connected", leaf.name,
-			  addr_text(&connected.addr).text);
+	log_event(LOG_LEVEL_DEBUG, "peer-connected", "%s at %s is connected", leaf.name,
+		  addr_text(&connected.addr).text);
 	node_connected(fabric->node, clock_mono(), &connected);
 }
 
-/* A dial that came to nothing, or a peer that was refused: the endpoint has logged which. It says
- * nothing about a machine to which another connection stands, as when only one side can dial. */
-static void closed_unopened(struct fabric *fabric, struct link *link)
+/* Nothing connects us with that machine any more, as far as anybody was told. A dial that came to
+ * nothing says nothing while another connection stands, as when only one side can dial. */
+static bool is_last(const struct link *link)
 {
-	if (!link)
-		return;
-	if (!peers_conn(fabric->peers, &link->expected))
-		node_disconnected(fabric->node, clock_mono(), &link->expected, &link->addr);
-	link_free(fabric->peers, link);
+	list_for_each (it, &link->peer->links) {
+		const struct link *other = list_entry(it, struct link, in_peer);
+
+		if (other != link && other->state != LINK_DIALLING)
+			return false;
+	}
+	return true;
 }
 
 static void closed(void *user, struct quic_conn *conn, const struct err *why)
 {
 	struct fabric *fabric = user;
 	struct link *link = quic_conn_user(conn);
-	struct peer *peer = link ? link->peer : NULL;
+	bool last;
 	struct node_id id;
 	struct addr addr;
 
 	admit_closed(fabric->admission, conn);
-	if (!peer) {
-		closed_unopened(fabric, link);
+	if (!link)
 		return;
-	}
-	id = peer->id;
+	id = link->peer->id;
 	addr = link->addr;
+	last = is_last(link);
+	if (link->state == LINK_DIALLING)
+		fabric->peers->counts.failed++;
 	link_free(fabric->peers, link);
-	if (!list_is_empty(&peer->links))
+	if (!last)
 		return;
-	free(map_remove(&fabric->peers->by_id, id_bytes(&id)));
-	log_event(LOG_LEVEL_INFO, "peer-disconnected", "%.16s at %s: %s", node_id_text(&id).text,
-		  addr_text(&addr).text, why->text);
+	log_event(why->code == -ESHUTDOWN ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "peer-disconnected",
+		  "%.16s at %s: %s", node_id_text(&id).text, addr_text(&addr).text, why->text);
 	node_disconnected(fabric->node, clock_mono(), &id, &addr);
 }
 
@@ -265,7 +446,7 @@ static void message(void *user, struct quic_conn *conn, struct bytes bytes)
 		admit_serve(fabric, conn, bytes);
 		return;
 	}
-	if (!link || !link->peer)
+	if (!link || link->state != LINK_OPEN)
 		return;
 	node_receive(fabric->node, clock_mono(), &link->peer->id, bytes);
 }

@@ -80,7 +80,6 @@ int conn_new_client(struct quic_endpoint *endpoint, struct mono now, const struc
 		endpoint_forget(endpoint, conn);
 		return err_origin(-ENOMEM);
 	}
-	ngtcp2_conn_set_keep_alive_timeout(conn->ng, settings_keep_alive(endpoint));
 	conn_set_expiry(conn);
 	conn_touch(conn);
 	*ret_conn = conn;
@@ -115,7 +114,6 @@ int conn_new_server(struct quic_endpoint *endpoint, struct mono now, const struc
 		endpoint_forget(endpoint, conn);
 		return err_origin(-ENOMEM);
 	}
-	ngtcp2_conn_set_keep_alive_timeout(conn->ng, settings_keep_alive(endpoint));
 	accept_count(endpoint, conn);
 	*ret_conn = conn;
 	return 0;

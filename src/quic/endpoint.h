@@ -76,8 +76,8 @@ struct quic_config {
 	 * a restart at once: keep it across restarts, never share it. All zero: random. */
 	uint8_t reset_secret[QUIC_RESET_SECRET_LEN];
 	int64_t handshake_timeout_ms; /* 10 s */
-	int64_t idle_timeout_ms;      /* 30 s without a packet from the peer */
-	int64_t keep_alive_ms;        /* 10 s; < 0: never */
+	int64_t idle_timeout_ms;      /* 60 s without a packet from the peer */
+	int64_t keep_alive_ms;        /* 10 s, while a byte stream is open; < 0: never */
 	size_t conns_max;             /* 4096, dialled and accepted */
 	size_t conns_per_ip_max;      /* 1024 accepted */
 	size_t half_open_max;         /* 1024 accepted whose handshake is not complete */

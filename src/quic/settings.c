@@ -57,10 +57,3 @@ void settings_params_server(ngtcp2_transport_params *params, const struct quic_e
 			params->stateless_reset_token, endpoint->config.reset_secret,
 			sizeof(endpoint->config.reset_secret), scid) == 0;
 }
-
-ngtcp2_duration settings_keep_alive(const struct quic_endpoint *endpoint)
-{
-	if (endpoint->config.keep_alive_ms < 0)
-		return UINT64_MAX;
-	return (ngtcp2_duration)endpoint->config.keep_alive_ms * NGTCP2_MILLISECONDS;
-}

@@ -25,4 +25,3 @@ void settings_params_init(ngtcp2_transport_params *params, const struct quic_end
 void settings_params_server(ngtcp2_transport_params *params, const struct quic_endpoint *endpoint,
 			    const ngtcp2_pkt_hd *hd, const ngtcp2_cid *odcid,
 			    const ngtcp2_cid *scid);
-ngtcp2_duration settings_keep_alive(const struct quic_endpoint *endpoint);

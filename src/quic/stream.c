@@ -13,12 +13,25 @@ enum {
 	STREAM_CHUNK_MIN = 2048, /* small writes share a chunk */
 };
 
+/* A quiet connection ends unless its users say something on it now and then. Who waits at a byte
+ * stream, as for the next line of a log, has nothing to say. */
+static void keep_alive_while_open(const struct quic_conn *conn)
+{
+	int64_t ms = conn->endpoint->config.keep_alive_ms;
+	bool wanted = !list_is_empty(&conn->streams) && ms >= 0;
+
+	if (conn->ng)
+		ngtcp2_conn_set_keep_alive_timeout(
+			conn->ng, wanted ? (ngtcp2_duration)ms * NGTCP2_MILLISECONDS : UINT64_MAX);
+}
+
 struct quic_stream *stream_new(struct quic_conn *conn, int64_t stream_id)
 {
 	struct quic_stream *stream = mem_new(struct quic_stream);
 
 	flow_init(&stream->flow, FLOW_BYTES, conn, stream_id);
 	list_append(&conn->streams, &stream->link);
+	keep_alive_while_open(conn);
 	return stream;
 }
 
@@ -32,6 +45,7 @@ void stream_free(struct quic_stream *stream)
 	}
 	list_remove(&stream->flow.writer);
 	list_remove(&stream->link);
+	keep_alive_while_open(stream->flow.conn);
 	free(stream);
 }
 

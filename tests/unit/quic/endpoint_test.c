@@ -338,19 +338,45 @@ static void test_a_peer_that_vanishes_is_noticed(void **state)
 
 	(void)state;
 	world->tap = nothing_passes;
-	assert_true(world_run(world, 60000, world_node0_closed));
+	assert_true(world_run(world, 90000, world_node0_closed));
 	assert_int_equal(world->node[0].why.code, -ETIMEDOUT);
-	assert_in_range(mono_since_us(world->now, start), 20 * US_PER_S, 45 * US_PER_S);
+	assert_in_range(mono_since_us(world->now, start), 55 * US_PER_S, 75 * US_PER_S);
 	world_free(world);
 }
 
-static void test_an_idle_pair_stays_open_by_keep_alive(void **state)
+static void test_a_quiet_stream_keeps_its_connection(void **state)
 {
 	struct world *world = world_pair(13);
+	struct quic_stream *stream;
 
 	(void)state;
+	assert_int_equal(quic_stream_open(world->node[0].conn, NULL, &stream), 0);
+	assert_int_equal(quic_stream_write(stream, bytes_of("x", 1)), 1);
 	assert_false(world_run(world, 10 * 60 * 1000, world_node0_closed));
 	assert_int_equal(world->node[1].closed, 0);
+	world_free(world);
+}
+
+/* Nobody keeps it for its own sake, and nothing is sent for that. */
+static void test_a_quiet_connection_ends(void **state)
+{
+	struct world *world = world_pair(13);
+	struct quic_stream *stream;
+	uint64_t sent;
+
+	(void)state;
+	assert_int_equal(quic_stream_open(world->node[0].conn, NULL, &stream), 0);
+	assert_int_equal(quic_stream_write(stream, bytes_of("x", 1)), 1);
+	assert_false(world_run(world, 100 * 1000, world_node0_closed));
+	quic_stream_reset(stream, 0);
+	assert_false(world_run(world, 5 * 1000, world_node0_closed));
+	sent = stats(&world->node[0])->datagrams_out + stats(&world->node[1])->datagrams_out;
+	assert_false(world_run(world, 50 * 1000, world_node0_closed));
+	assert_int_equal(stats(&world->node[0])->datagrams_out +
+				 stats(&world->node[1])->datagrams_out,
+			 sent);
+	assert_true(world_run(world, 10 * 1000, world_node0_closed));
+	assert_int_equal(world->node[0].why.code, -ETIMEDOUT);
 	world_free(world);
 }
 
@@ -604,7 +630,8 @@ int main(void)
 		cmocka_unit_test(test_half_open_connections_are_capped_and_end),
 		cmocka_unit_test(test_one_address_may_not_take_all_places),
 		cmocka_unit_test(test_a_peer_that_vanishes_is_noticed),
-		cmocka_unit_test(test_an_idle_pair_stays_open_by_keep_alive),
+		cmocka_unit_test(test_a_quiet_stream_keeps_its_connection),
+		cmocka_unit_test(test_a_quiet_connection_ends),
 		cmocka_unit_test(test_a_restarted_peer_is_noticed_at_once),
 		cmocka_unit_test(test_a_thousand_dials_into_nothing_stall_nobody),
 		cmocka_unit_test(test_closing_tells_the_peer_why_even_if_packets_are_lost),
