@@ -16,7 +16,7 @@
 
 enum {
 	CODEC_WORD_MAX = 63,            /* kinds, engines, architectures: an RFC 1123 label */
-	CODEC_ENVELOPE_MAX = 128 << 10, /* a tender at all its limits stays below 70 KiB */
+	CODEC_ENVELOPE_MAX = 160 << 10, /* a tender at all its limits stays below 150 KiB */
 };
 
 /* Memory for the generated structs of one encoding, freed at once. */
@@ -121,6 +121,27 @@ void labels_unpack(struct unpacker *unpacker, Magik__Label *const *from, size_t 
 		   struct label **ret_labels, size_t *ret_count);
 void labels_deinit(struct label *labels, size_t count);
 struct label *labels_copy(const struct label *labels, size_t count);
+void requirements_pack(struct packer *packer, const struct requirements *from,
+		       Magik__Requirements *to);
+void requirements_unpack(struct unpacker *unpacker, const Magik__Requirements *from,
+			 struct requirements *to);
+void taints_pack(struct packer *packer, const struct taint *taints, size_t count,
+		 Magik__Taint ***ret_taints, size_t *ret_count);
+void taints_unpack(struct unpacker *unpacker, Magik__Taint *const *from, size_t count,
+		   struct taint **ret_taints, size_t *ret_count);
+void taints_deinit(struct taint *taints, size_t count);
+struct taint *taints_copy(const struct taint *taints, size_t count);
+void resources_pack(struct packer *packer, const struct resource *resources, size_t count,
+		    Magik__Resource ***ret_resources, size_t *ret_count);
+void resources_unpack(struct unpacker *unpacker, Magik__Resource *const *from, size_t count,
+		      struct resource **ret_resources, size_t *ret_count);
+void resources_deinit(struct resource *resources, size_t count);
+struct resource *resources_copy(const struct resource *resources, size_t count);
+/* Zones behind the last one that is known are left out. */
+void zones_pack(struct packer *packer, const uint64_t zones[MESSAGE_SPREADS_MAX],
+		uint64_t **ret_zones, size_t *ret_count);
+void zones_unpack(struct unpacker *unpacker, const uint64_t *from, size_t count,
+		  uint64_t ret_zones[MESSAGE_SPREADS_MAX]);
 void object_ref_pack(struct packer *packer, const struct object_ref *from, Magik__ObjectRef *to);
 void object_ref_unpack(struct unpacker *unpacker, const Magik__ObjectRef *from,
 		       struct object_ref *to);

@@ -48,6 +48,15 @@ enum {
 		64 << 10,          /* payload of a broadcast: a tender at usual sizes, a disposal */
 	MESSAGE_IHAVE_MAX = 32,    /* broadcasts announced in one message */
 	MESSAGE_REFERRAL_MAX = 64, /* machines that one referral may ask for */
+	MESSAGE_TERMS_MAX = 64,    /* label terms of a tender, all its sets together */
+	MESSAGE_VALUES_MAX = 256,  /* values of these terms together */
+	MESSAGE_SETS_MAX = 16,     /* sets of terms in one list */
+	MESSAGE_WEIGHT_MAX = 100,  /* of a preference, as in Kubernetes */
+	MESSAGE_TOLERATIONS_MAX = 32,
+	MESSAGE_TAINTS_MAX = 16,
+	MESSAGE_SPREADS_MAX = 4,   /* topology keys that a workload is spread over */
+	MESSAGE_RESOURCES_MAX = 8, /* extended resources of a machine or a pod */
+	MESSAGE_PORTS_MAX = 32,    /* ports of the machine that one pod takes */
 	MESSAGE_CHAIN_MAX = 4,     /* certificates of a chain, leaf first, without the root */
 	MESSAGE_CERT_MAX = 4096,   /* one DER certificate; ours are below 1 KiB */
 };
@@ -100,10 +109,86 @@ enum message_type {
 	MESSAGE_TYPE_COUNT,
 };
 
-/* One key=value pair: a label of a machine, or a term that a machine's labels must satisfy. */
+/* One key=value pair: a label, or a term that a machine's labels must satisfy. */
 struct label {
 	char *key;
 	char *value;
+};
+
+enum term_operator {
+	TERM_IN,
+	TERM_NOT_IN, /* holds also without the label */
+	TERM_EXISTS,
+	TERM_ABSENT,
+	TERM_GREATER, /* the label and the one value are integers */
+	TERM_LESS,
+};
+
+/* One comparison of a label, as in Kubernetes. */
+struct label_term {
+	char *key;
+	enum term_operator operator;
+	char **values;
+	size_t value_count;
+};
+
+/* All terms must hold; without terms it holds always. */
+struct term_set {
+	struct label_term *terms;
+	size_t term_count;
+	int32_t weight; /* of a preference; negative: better if it does not hold */
+};
+
+struct term_sets {
+	struct term_set *list;
+	size_t count;
+};
+
+enum taint_effect {
+	TAINT_ANY, /* of a toleration: whatever the effect */
+	TAINT_NO_SCHEDULE,
+	TAINT_PREFER_NO_SCHEDULE,
+	TAINT_NO_EXECUTE,
+};
+
+/* What keeps pods off a machine unless they tolerate it. */
+struct taint {
+	char *key;
+	char *value;
+	enum taint_effect effect;
+};
+
+struct toleration {
+	char *key; /* "": every key, if @exists */
+	char *value;
+	bool exists; /* whatever the value */
+	enum taint_effect effect;
+};
+
+/* Replicas are spread evenly over the values of a label of their machines. */
+struct spread {
+	char *key;
+	uint32_t max_skew;
+	uint32_t min_domains; /* fewer values than these count as if one more were empty */
+	bool required;        /* else a preference */
+};
+
+/* An extended resource, "vendor/thing". */
+struct resource {
+	char *name;
+	int64_t count;
+};
+
+enum port_protocol {
+	PORT_TCP,
+	PORT_UDP,
+	PORT_SCTP,
+};
+
+/* A port of the machine. */
+struct host_port {
+	struct addr addr; /* its IP is 0.0.0.0 for all addresses of the machine */
+	enum port_protocol protocol;
 };
 
 /* Which object a message is about, in Kubernetes' words. */
@@ -118,10 +203,25 @@ struct object_ref {
 struct requirements {
 	int64_t cpu_milli;
 	int64_t memory_bytes;
-	char *engine;       /* "" = the machine's default */
-	char *architecture; /* "" = any; "amd64", "arm64" as Kubernetes spells them */
-	struct label *labels;
+	char *engine;         /* "" = the machine's default */
+	char *architecture;   /* "" = any; "amd64", "arm64" as Kubernetes spells them */
+	struct label *labels; /* all must be there */
 	size_t label_count;
+	struct term_sets selector;  /* of the machine's labels: one of these, if there are any */
+	struct term_sets preferred; /* the same, weighed */
+	/* Of pods of the same namespace that run on the machine: for each set there is one; for
+	 * none there is one; the more of these the better. */
+	struct term_sets with, apart, pods_preferred;
+	struct toleration *tolerations;
+	size_t toleration_count;
+	struct spread *spreads;
+	size_t spread_count;
+	struct resource *resources;
+	size_t resource_count;
+	struct host_port *ports;
+	size_t port_count;
+	struct label *pod_labels; /* what other pods' terms see of this one */
+	size_t pod_label_count;
 };
 
 /*
@@ -155,6 +255,8 @@ struct bid {
 	uint32_t fit;         /* 0..1000: share of the machine left free after one copy */
 	uint32_t images;      /* how many of the tender's images are present */
 	uint32_t reliability; /* 0..1000 */
+	uint32_t penalty;     /* 0..1000: how much of what is preferred does not hold here */
+	uint64_t zones[MESSAGE_SPREADS_MAX]; /* zone_of() the machine, for each of the spreads */
 };
 
 struct assignment {
@@ -515,7 +617,12 @@ _must_use_ int message_decode(struct bytes bytes, struct message *ret_message);
 void message_deinit(struct message *message);
 void message_copy(const struct message *from, struct message *to);
 
+/* A short name for the value of a topology label, 0 for none (NULL): only equality counts. */
+uint64_t zone_of(const char *value);
+
 /* Parts that cores keep. The copy owns its memory. */
+void requirements_copy(const struct requirements *from, struct requirements *to);
+void requirements_deinit(struct requirements *needs);
 void tender_copy(const struct tender *from, struct tender *to);
 void tender_deinit(struct tender *tender);
 void object_ref_copy(const struct object_ref *from, struct object_ref *to);

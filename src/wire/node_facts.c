@@ -32,6 +32,9 @@ static void node_facts_pack(struct packer *packer, const struct node_facts *from
 	to->memory_bytes_used = pack_natural(from->memory_bytes_used);
 	to->pods_max = from->pods_max;
 	to->pods_used = from->pods_used;
+	resources_pack(packer, from->resources, from->resource_count, &to->resources,
+		       &to->n_resources);
+	taints_pack(packer, from->taints, from->taint_count, &to->taints, &to->n_taints);
 	to->schedulable = from->schedulable;
 	to->steward = from->steward;
 	to->admit = from->admit;
@@ -78,6 +81,9 @@ static void node_facts_unpack(struct unpacker *unpacker, const Magik__NodeFacts 
 	to->memory_bytes_used = unpack_natural(unpacker, from->memory_bytes_used);
 	to->pods_max = from->pods_max;
 	to->pods_used = from->pods_used;
+	resources_unpack(unpacker, from->resources, from->n_resources, &to->resources,
+			 &to->resource_count);
+	taints_unpack(unpacker, from->taints, from->n_taints, &to->taints, &to->taint_count);
 	to->schedulable = from->schedulable;
 	to->steward = from->steward;
 	to->admit = from->admit;
@@ -113,6 +119,8 @@ void node_facts_copy(const struct node_facts *from, struct node_facts *to)
 	to->name = string_copy(from->name);
 	to->api_url = string_copy(from->api_url);
 	to->labels = labels_copy(from->labels, from->label_count);
+	to->resources = resources_copy(from->resources, from->resource_count);
+	to->taints = taints_copy(from->taints, from->taint_count);
 	to->architecture = string_copy(from->architecture);
 	to->os_image = string_copy(from->os_image);
 	to->kernel = string_copy(from->kernel);
@@ -127,6 +135,8 @@ void node_facts_deinit(struct node_facts *facts)
 	free(facts->name);
 	free(facts->api_url);
 	labels_deinit(facts->labels, facts->label_count);
+	resources_deinit(facts->resources, facts->resource_count);
+	taints_deinit(facts->taints, facts->taint_count);
 	free(facts->architecture);
 	free(facts->os_image);
 	free(facts->kernel);

@@ -53,6 +53,7 @@ struct presence {
 	uint64_t epoch;
 	struct node_id node;
 	char *node_name;
+	uint64_t zones[MESSAGE_SPREADS_MAX]; /* zone_of() the machine, for each of the spreads */
 	enum pod_phase phase;
 	bool ready;
 	bool terminating; /* told to stop, not gone yet */
@@ -77,6 +78,10 @@ struct node_facts {
 	int64_t cpu_milli_free_max, memory_bytes_free_max; /* allocatable: capacity less reserve */
 	int64_t cpu_milli_used, memory_bytes_used;         /* by awarded pods' requests */
 	uint32_t pods_max, pods_used;
+	struct resource *resources; /* extended ones; all of them can be allocated */
+	size_t resource_count;
+	struct taint *taints;
+	size_t taint_count;
 	bool schedulable;
 	bool steward, admit, worker;
 	char *architecture, *os_image, *kernel, *runtime; /* as Kubernetes' nodeInfo */

@@ -5,31 +5,6 @@
 #include "base/mem.h"
 #include "wire/family.h"
 
-static Magik__Requirements *requirements_pack(struct packer *packer,
-					      const struct requirements *from)
-{
-	Magik__Requirements *to = pack_one(packer, Magik__Requirements, magik__requirements__init);
-
-	to->cpu_milli = pack_natural(from->cpu_milli);
-	to->memory_bytes = pack_natural(from->memory_bytes);
-	to->engine = pack_name(from->engine, CODEC_WORD_MAX);
-	to->architecture = pack_name(from->architecture, CODEC_WORD_MAX);
-	labels_pack(packer, from->labels, from->label_count, &to->labels, &to->n_labels);
-	return to;
-}
-
-static void requirements_unpack(struct unpacker *unpacker, const Magik__Requirements *from,
-				struct requirements *to)
-{
-	if (!unpack_has(unpacker, from))
-		return;
-	to->cpu_milli = unpack_natural(unpacker, from->cpu_milli);
-	to->memory_bytes = unpack_natural(unpacker, from->memory_bytes);
-	to->engine = unpack_name(unpacker, from->engine, CODEC_WORD_MAX);
-	to->architecture = unpack_name(unpacker, from->architecture, CODEC_WORD_MAX);
-	labels_unpack(unpacker, from->labels, from->n_labels, &to->labels, &to->label_count);
-}
-
 static bool slots_ascend(const uint32_t *slots, size_t count)
 {
 	for (size_t i = 1; i < count; i++) {
@@ -68,7 +43,8 @@ void tender_pack(struct packer *packer, const struct tender *from, Magik__Tender
 	to->attempt = from->attempt;
 	to->n_slots = from->slot_count;
 	to->slots = from->slots;
-	to->needs = requirements_pack(packer, &from->needs);
+	to->needs = pack_one(packer, Magik__Requirements, magik__requirements__init);
+	requirements_pack(packer, &from->needs, to->needs);
 	to->priority = from->priority;
 	to->preemptible = from->preemptible;
 	to->manifest_digest = pack_id(&from->manifest_digest);
@@ -112,9 +88,7 @@ void tender_deinit(struct tender *tender)
 {
 	object_ref_deinit(&tender->object);
 	free(tender->slots);
-	free(tender->needs.engine);
-	free(tender->needs.architecture);
-	labels_deinit(tender->needs.labels, tender->needs.label_count);
+	requirements_deinit(&tender->needs);
 	for (size_t i = 0; i < tender->image_count; i++)
 		free(tender->images[i]);
 	free(tender->images);
@@ -127,9 +101,7 @@ void tender_copy(const struct tender *from, struct tender *to)
 	*to = *from;
 	object_ref_copy(&from->object, &to->object);
 	to->slots = array_copy(from->slots, from->slot_count, sizeof(*from->slots));
-	to->needs.engine = string_copy(from->needs.engine);
-	to->needs.architecture = string_copy(from->needs.architecture);
-	to->needs.labels = labels_copy(from->needs.labels, from->needs.label_count);
+	requirements_copy(&from->needs, &to->needs);
 	to->images = array_copy(from->images, from->image_count, sizeof(*from->images));
 	for (size_t i = 0; i < from->image_count; i++)
 		to->images[i] = string_copy(from->images[i]);

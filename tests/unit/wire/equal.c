@@ -30,6 +30,73 @@ static void assert_labels_equal(const struct label *a, const struct label *b, si
 	}
 }
 
+static void assert_sets_equal(const struct term_sets *a, const struct term_sets *b)
+{
+	SAME_NUMBER(count);
+	for (size_t i = 0; i < a->count; i++) {
+		SAME_NUMBER(list[i].weight);
+		SAME_NUMBER(list[i].term_count);
+		for (size_t j = 0; j < a->list[i].term_count; j++) {
+			SAME_TEXT(list[i].terms[j].key);
+			SAME_NUMBER(list[i].terms[j].operator);
+			SAME_NUMBER(list[i].terms[j].value_count);
+			for (size_t k = 0; k < a->list[i].terms[j].value_count; k++)
+				SAME_TEXT(list[i].terms[j].values[k]);
+		}
+	}
+}
+
+static void assert_resources_equal(const struct resource *a, const struct resource *b, size_t count)
+{
+	for (size_t i = 0; i < count; i++, a++, b++) {
+		SAME_TEXT(name);
+		SAME_NUMBER(count);
+	}
+}
+
+static void assert_constraints_equal(const struct requirements *a, const struct requirements *b)
+{
+	SAME_NUMBER(toleration_count);
+	for (size_t i = 0; i < a->toleration_count; i++) {
+		SAME_TEXT(tolerations[i].key);
+		SAME_TEXT(tolerations[i].value);
+		SAME_NUMBER(tolerations[i].exists);
+		SAME_NUMBER(tolerations[i].effect);
+	}
+	SAME_NUMBER(spread_count);
+	for (size_t i = 0; i < a->spread_count; i++) {
+		SAME_TEXT(spreads[i].key);
+		SAME_NUMBER(spreads[i].max_skew);
+		SAME_NUMBER(spreads[i].min_domains);
+		SAME_NUMBER(spreads[i].required);
+	}
+	SAME_NUMBER(port_count);
+	for (size_t i = 0; i < a->port_count; i++) {
+		SAME_ADDR(ports[i].addr);
+		SAME_NUMBER(ports[i].protocol);
+	}
+}
+
+static void assert_requirements_equal(const struct requirements *a, const struct requirements *b)
+{
+	SAME_NUMBER(cpu_milli);
+	SAME_NUMBER(memory_bytes);
+	SAME_TEXT(engine);
+	SAME_TEXT(architecture);
+	SAME_NUMBER(label_count);
+	assert_labels_equal(a->labels, b->labels, a->label_count);
+	assert_sets_equal(&a->selector, &b->selector);
+	assert_sets_equal(&a->preferred, &b->preferred);
+	assert_sets_equal(&a->with, &b->with);
+	assert_sets_equal(&a->apart, &b->apart);
+	assert_sets_equal(&a->pods_preferred, &b->pods_preferred);
+	assert_constraints_equal(a, b);
+	SAME_NUMBER(resource_count);
+	assert_resources_equal(a->resources, b->resources, a->resource_count);
+	SAME_NUMBER(pod_label_count);
+	assert_labels_equal(a->pod_labels, b->pod_labels, a->pod_label_count);
+}
+
 static void assert_tender_equal(const struct tender *a, const struct tender *b)
 {
 	SAME_ID(id);
@@ -38,12 +105,7 @@ static void assert_tender_equal(const struct tender *a, const struct tender *b)
 	SAME_NUMBER(attempt);
 	SAME_NUMBER(slot_count);
 	assert_memory_equal(a->slots, b->slots, a->slot_count * sizeof(*a->slots));
-	SAME_NUMBER(needs.cpu_milli);
-	SAME_NUMBER(needs.memory_bytes);
-	SAME_TEXT(needs.engine);
-	SAME_TEXT(needs.architecture);
-	SAME_NUMBER(needs.label_count);
-	assert_labels_equal(a->needs.labels, b->needs.labels, a->needs.label_count);
+	assert_requirements_equal(&a->needs, &b->needs);
 	SAME_NUMBER(priority);
 	SAME_NUMBER(preemptible);
 	SAME_ID(manifest_digest);
@@ -64,6 +126,8 @@ static void assert_bid_equal(const struct bid *a, const struct bid *b)
 	SAME_NUMBER(fit);
 	SAME_NUMBER(images);
 	SAME_NUMBER(reliability);
+	SAME_NUMBER(penalty);
+	assert_memory_equal(a->zones, b->zones, sizeof(a->zones));
 }
 
 static void assert_award_equal(const struct award *a, const struct award *b)
@@ -408,6 +472,7 @@ void assert_presence_equal(const struct presence *a, const struct presence *b)
 	SAME_NUMBER(epoch);
 	SAME_ID(node);
 	SAME_TEXT(node_name);
+	assert_memory_equal(a->zones, b->zones, sizeof(a->zones));
 	SAME_NUMBER(phase);
 	SAME_NUMBER(ready);
 	SAME_NUMBER(terminating);
@@ -438,6 +503,14 @@ void assert_node_facts_equal(const struct node_facts *a, const struct node_facts
 	SAME_NUMBER(memory_bytes_used);
 	SAME_NUMBER(pods_max);
 	SAME_NUMBER(pods_used);
+	SAME_NUMBER(resource_count);
+	assert_resources_equal(a->resources, b->resources, a->resource_count);
+	SAME_NUMBER(taint_count);
+	for (size_t i = 0; i < a->taint_count; i++) {
+		SAME_TEXT(taints[i].key);
+		SAME_TEXT(taints[i].value);
+		SAME_NUMBER(taints[i].effect);
+	}
 	SAME_NUMBER(schedulable);
 	SAME_NUMBER(steward);
 	SAME_NUMBER(admit);

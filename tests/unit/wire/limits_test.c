@@ -138,7 +138,7 @@ MUTATION(bid_images, message->bid->images = 33)
 MUTATION(bid_reliability, message->bid->reliability = 1001)
 MUTATION(award_winner_none, message->award->winner.len = 0)
 MUTATION(award_manifest_long, message->award->manifest = filled((1 << 20) + 1, ' '))
-MUTATION(award_envelope_long, message->award->tender_envelope = filled((128 << 10) + 1, 1))
+MUTATION(award_envelope_long, message->award->tender_envelope = filled((160 << 10) + 1, 1))
 MUTATION(award_slot_twice, REPEAT(message->award, assignments, 2))
 MUTATION(award_slots_many, REPEAT(message->award, assignments, 65))
 MUTATION(award_pod_none, message->award->assignments[0]->pod_uid.len = 0)
@@ -223,7 +223,46 @@ MUTATION(referral_owner_none, message->referral->owner = NULL)
 MUTATION(referral_owner_nowhere, message->referral->owner->addr = NULL)
 MUTATION(referral_count, message->referral->count = MESSAGE_REFERRAL_MAX + 1)
 MUTATION(referral_share, message->referral->share = MESSAGE_SHARE_MAX + 1)
-MUTATION(referral_tender_long, message->referral->tender = filled((128 << 10) + 1, 1))
+MUTATION(referral_tender_long, message->referral->tender = filled((160 << 10) + 1, 1))
+
+MUTATION(terms_key_none, message->tender->needs->selector[0]->terms[0]->key.len = 0)
+MUTATION(terms_key_long, message->tender->needs->apart[0]->terms[0]->key = filled(318, 1))
+MUTATION(terms_operator, message->tender->needs->with[0]->terms[0]->operator_ = TERM_LESS + 1)
+MUTATION(terms_in_nothing, message->tender->needs->selector[0]->terms[TERM_IN]->n_values = 0)
+MUTATION(terms_exists_value,
+	 message->tender->needs->selector[0]->terms[TERM_EXISTS]->operator_ = TERM_NOT_IN)
+MUTATION(terms_greater_two,
+	 message->tender->needs->selector[0]->terms[TERM_IN]->operator_ = TERM_GREATER)
+MUTATION(terms_value_long,
+	 message->tender->needs->preferred[0]->terms[0]->values[0] = filled(64, 1))
+MUTATION(terms_many, message->tender->needs->preferred[0]->terms[0] =
+			     message->tender->needs->selector[0]->terms[2];
+	 REPEAT(message->tender->needs->preferred[0], terms, MESSAGE_TERMS_MAX + 1))
+MUTATION(terms_many_in_all, REPEAT(message->tender->needs->apart[0], terms, MESSAGE_TERMS_MAX))
+MUTATION(terms_values_many,
+	 REPEAT(message->tender->needs->with[0]->terms[0], values, MESSAGE_VALUES_MAX + 1))
+MUTATION(terms_values_many_in_all,
+	 REPEAT(message->tender->needs->pods_preferred[0]->terms[0], values, MESSAGE_VALUES_MAX))
+MUTATION(sets_many, REPEAT(message->tender->needs, selector, MESSAGE_SETS_MAX + 1))
+MUTATION(sets_weight, message->tender->needs->preferred[0]->weight = MESSAGE_WEIGHT_MAX + 1)
+MUTATION(sets_weight_low, message->tender->needs->pods_preferred[0]->weight = INT32_MIN)
+MUTATION(tolerations_many, REPEAT(message->tender->needs, tolerations, MESSAGE_TOLERATIONS_MAX + 1))
+MUTATION(toleration_effect, message->tender->needs->tolerations[0]->effect = TAINT_NO_EXECUTE + 1)
+MUTATION(toleration_value_long, message->tender->needs->tolerations[0]->value = filled(64, 1))
+MUTATION(spreads_many, REPEAT(message->tender->needs, spreads, MESSAGE_SPREADS_MAX + 1))
+MUTATION(spread_key_none, message->tender->needs->spreads[0]->key.len = 0)
+MUTATION(spread_skew_none, message->tender->needs->spreads[0]->max_skew = 0)
+MUTATION(resources_many, REPEAT(message->tender->needs, resources, MESSAGE_RESOURCES_MAX + 1))
+MUTATION(resource_name_none, message->tender->needs->resources[0]->name.len = 0)
+MUTATION(resource_negative, message->tender->needs->resources[0]->count = -1)
+MUTATION(ports_many, REPEAT(message->tender->needs, ports, MESSAGE_PORTS_MAX + 1))
+MUTATION(port_none, message->tender->needs->ports[0]->port = 0)
+MUTATION(port_high, message->tender->needs->ports[0]->port = 65536)
+MUTATION(port_ip_odd, message->tender->needs->ports[1]->ip = filled(3, 1))
+MUTATION(port_protocol, message->tender->needs->ports[0]->protocol = PORT_SCTP + 1)
+MUTATION(pod_labels_many, REPEAT(message->tender->needs, pod_labels, MESSAGE_LABELS_MAX + 1))
+MUTATION(bid_penalty, message->bid->penalty = 1001)
+MUTATION(bid_zones, REPEAT(message->bid, zones, MESSAGE_SPREADS_MAX + 1))
 
 #define BROKEN(TYPE, mutation)                                           \
 	{                                                                \
@@ -271,7 +310,38 @@ static const struct mutation mutations[] = {
 	BROKEN(TENDER, tender_name_surrogate),
 	BROKEN(TENDER, tender_name_cut),
 	BROKEN(TENDER, tender_name_beyond),
+	BROKEN(TENDER, terms_key_none),
+	BIG(TENDER, terms_key_long),
+	BROKEN(TENDER, terms_operator),
+	BROKEN(TENDER, terms_in_nothing),
+	BROKEN(TENDER, terms_exists_value),
+	BROKEN(TENDER, terms_greater_two),
+	BIG(TENDER, terms_value_long),
+	BIG(TENDER, terms_many),
+	BIG(TENDER, terms_many_in_all),
+	BIG(TENDER, terms_values_many),
+	BIG(TENDER, terms_values_many_in_all),
+	BIG(TENDER, sets_many),
+	BROKEN(TENDER, sets_weight),
+	BROKEN(TENDER, sets_weight_low),
+	BIG(TENDER, tolerations_many),
+	BROKEN(TENDER, toleration_effect),
+	BIG(TENDER, toleration_value_long),
+	BIG(TENDER, spreads_many),
+	BROKEN(TENDER, spread_key_none),
+	BROKEN(TENDER, spread_skew_none),
+	BIG(TENDER, resources_many),
+	BROKEN(TENDER, resource_name_none),
+	BROKEN(TENDER, resource_negative),
+	BIG(TENDER, ports_many),
+	BROKEN(TENDER, port_none),
+	BROKEN(TENDER, port_high),
+	BROKEN(TENDER, port_ip_odd),
+	BROKEN(TENDER, port_protocol),
+	BIG(TENDER, pod_labels_many),
 	BROKEN(BID, bid_copies),
+	BROKEN(BID, bid_penalty),
+	BIG(BID, bid_zones),
 	BROKEN(BID, bid_fit),
 	BROKEN(BID, bid_images),
 	BROKEN(BID, bid_reliability),
@@ -497,6 +567,50 @@ static void expect_round_trip(const struct message *message)
 	pool_free();
 }
 
+/* Every list of a requirement but the labels at its limit; MESSAGE_SETS_MAX sets share the terms.
+ */
+static void needs_at_limits(struct requirements *needs, size_t key_len, size_t value_len)
+{
+	static struct term_set sets[MESSAGE_SETS_MAX];
+	static struct label_term terms[MESSAGE_TERMS_MAX];
+	static char *values[MESSAGE_VALUES_MAX];
+	static struct toleration tolerations[MESSAGE_TOLERATIONS_MAX];
+	static struct spread spreads[MESSAGE_SPREADS_MAX];
+	static struct resource resources[MESSAGE_RESOURCES_MAX];
+	static struct host_port ports[MESSAGE_PORTS_MAX];
+	const size_t per_set = MESSAGE_TERMS_MAX / MESSAGE_SETS_MAX;
+	const size_t per_term = MESSAGE_VALUES_MAX / MESSAGE_TERMS_MAX;
+
+	for (size_t i = 0; i < MESSAGE_VALUES_MAX; i++)
+		values[i] = long_name(value_len);
+	for (size_t i = 0; i < MESSAGE_TERMS_MAX; i++)
+		terms[i] = (struct label_term){long_name(key_len), TERM_IN, &values[i * per_term],
+					       per_term};
+	for (size_t i = 0; i < MESSAGE_SETS_MAX; i++)
+		sets[i] = (struct term_set){&terms[i * per_set], per_set, 100};
+	for (size_t i = 0; i < MESSAGE_TOLERATIONS_MAX; i++)
+		tolerations[i] = (struct toleration){long_name(key_len), long_name(value_len), true,
+						     TAINT_NO_EXECUTE};
+	for (size_t i = 0; i < MESSAGE_SPREADS_MAX; i++)
+		spreads[i] = (struct spread){long_name(key_len), 1, 1, true};
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		resources[i] = (struct resource){long_name(key_len), INT64_MAX};
+	for (size_t i = 0; i < MESSAGE_PORTS_MAX; i++)
+		assert_true(
+			addr_parse(value_len ? "[fd00::2]:65535" : "0.0.0.0:1", &ports[i].addr));
+	needs->preferred = (struct term_sets){sets, MESSAGE_SETS_MAX};
+	needs->tolerations = tolerations;
+	needs->toleration_count = MESSAGE_TOLERATIONS_MAX;
+	needs->spreads = spreads;
+	needs->spread_count = MESSAGE_SPREADS_MAX;
+	needs->resources = resources;
+	needs->resource_count = MESSAGE_RESOURCES_MAX;
+	needs->ports = ports;
+	needs->port_count = MESSAGE_PORTS_MAX;
+	needs->pod_labels = needs->labels;
+	needs->pod_label_count = needs->label_count;
+}
+
 static void a_tender_at_all_its_limits_is_accepted(void **state)
 {
 	static uint32_t slots[MESSAGE_SLOTS_MAX];
@@ -505,6 +619,7 @@ static void a_tender_at_all_its_limits_is_accepted(void **state)
 	static struct node_id excluded[MESSAGE_NODES_MAX];
 	struct message message = {.type = MESSAGE_TENDER};
 	struct tender *tender = &message.tender;
+	struct buf bytes = {0};
 
 	(void)state;
 	for (uint32_t i = 0; i < MESSAGE_SLOTS_MAX; i++)
@@ -524,14 +639,50 @@ static void a_tender_at_all_its_limits_is_accepted(void **state)
 	tender->image_count = MESSAGE_IMAGES_MAX;
 	tender->excluded = excluded;
 	tender->excluded_count = MESSAGE_NODES_MAX;
+	needs_at_limits(&tender->needs, MESSAGE_LABEL_KEY_MAX, MESSAGE_LABEL_VALUE_MAX);
+	message_encode(&message, &bytes);
+	assert_in_range(bytes.len, 100 << 10, 150 << 10); /* so that its envelope fits an award */
+	buf_deinit(&bytes);
 	expect_round_trip(&message);
 
-	/* Short labels cost the most memory for their bytes. */
+	/* Short texts cost the most memory for their bytes. */
 	for (size_t i = 0; i < MESSAGE_LABELS_MAX; i++)
 		labels[i] = (struct label){long_name(1), long_name(0)};
+	tender->needs.label_count = MESSAGE_LABELS_MAX;
 	tender->object.namespace = tender->object.name = NULL;
 	tender->slot_count = tender->image_count = tender->excluded_count = 0;
+	needs_at_limits(&tender->needs, 1, 0);
 	expect_round_trip(&message);
+}
+
+static void a_usual_tender_is_small(void **state)
+{
+	struct message message = {.type = MESSAGE_TENDER};
+	struct label label = {long_name(3), long_name(20)};
+	uint32_t slots[] = {0, 1, 2};
+	struct buf bytes = {0};
+	char *image = long_name(30);
+
+	(void)state;
+	message.tender = (struct tender){
+		.object = {.namespace = long_name(10),
+			   .kind = long_name(10),
+			   .name = long_name(20)},
+		.generation = 1,
+		.slots = slots,
+		.slot_count = ARRAY_LEN(slots),
+		.needs = {.cpu_milli = 100,
+			  .memory_bytes = 1 << 28,
+			  .architecture = long_name(5),
+			  .pod_labels = &label,
+			  .pod_label_count = 1},
+		.images = &image,
+		.image_count = 1,
+	};
+	message_encode(&message, &bytes);
+	assert_in_range(bytes.len, 1, 300);
+	buf_deinit(&bytes);
+	pool_free();
 }
 
 static void lists_of_records_and_members_at_their_limits_are_accepted(void **state)
@@ -680,6 +831,56 @@ static void a_presence_beyond_its_limits_is_refused(void **state)
 	assert_int_equal(presence_outcome(presence_image), MESSAGE_E_TOO_BIG);
 }
 
+typedef void (*facts_fn)(Magik__NodeFacts *facts);
+
+static int facts_outcome(facts_fn mutate)
+{
+	struct node_facts facts = sample_node_facts();
+	struct buf bytes = {0};
+	Magik__NodeFacts *packed;
+	int outcome;
+
+	node_facts_encode(&facts, &bytes);
+	node_facts_deinit(&facts);
+	packed = magik__node_facts__unpack(&pool_allocator, bytes.len, bytes.ptr);
+	mutate(packed);
+	buf_clear(&bytes);
+	buf_reserve(&bytes, magik__node_facts__get_packed_size(packed));
+	bytes.len = magik__node_facts__pack(packed, bytes.ptr);
+	outcome = node_facts_decode(bytes_buf(&bytes), &facts);
+	buf_deinit(&bytes);
+	pool_free();
+	return outcome;
+}
+
+#define FACTS(mutation_name, code)                         \
+	static void mutation_name(Magik__NodeFacts *facts) \
+	{                                                  \
+		code;                                      \
+	}
+
+FACTS(facts_taints, REPEAT(facts, taints, MESSAGE_TAINTS_MAX + 1))
+FACTS(facts_taint_effect, facts->taints[0]->effect = TAINT_ANY)
+FACTS(facts_taint_later, facts->taints[0]->effect = TAINT_NO_EXECUTE + 1)
+FACTS(facts_taint_key, facts->taints[0]->key.len = 0)
+FACTS(facts_resources, REPEAT(facts, resources, MESSAGE_RESOURCES_MAX + 1))
+FACTS(facts_resource, facts->resources[0]->count = INT64_MIN)
+FACTS(facts_labels, REPEAT(facts, labels, MESSAGE_LABELS_MAX + 1))
+PRESENCE(presence_zones, REPEAT(presence, zones, MESSAGE_SPREADS_MAX + 1))
+
+static void machines_and_presences_beyond_their_limits_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(facts_outcome(facts_taints), MESSAGE_E_TOO_BIG);
+	assert_int_equal(facts_outcome(facts_taint_effect), MESSAGE_E_MALFORMED);
+	assert_int_equal(facts_outcome(facts_taint_later), MESSAGE_E_MALFORMED);
+	assert_int_equal(facts_outcome(facts_taint_key), MESSAGE_E_MALFORMED);
+	assert_int_equal(facts_outcome(facts_resources), MESSAGE_E_TOO_BIG);
+	assert_int_equal(facts_outcome(facts_resource), MESSAGE_E_MALFORMED);
+	assert_int_equal(facts_outcome(facts_labels), MESSAGE_E_TOO_BIG);
+	assert_int_equal(presence_outcome(presence_zones), MESSAGE_E_TOO_BIG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -690,6 +891,8 @@ int main(void)
 		cmocka_unit_test(empty_parts_cannot_multiply_in_memory),
 		cmocka_unit_test(a_message_of_any_length_is_bounded),
 		cmocka_unit_test(a_tender_at_all_its_limits_is_accepted),
+		cmocka_unit_test(a_usual_tender_is_small),
+		cmocka_unit_test(machines_and_presences_beyond_their_limits_are_refused),
 		cmocka_unit_test(lists_of_records_and_members_at_their_limits_are_accepted),
 		cmocka_unit_test(lists_of_contacts_and_broadcasts_at_their_limits_are_accepted),
 		cmocka_unit_test(twenty_contacts_fit_into_two_datagrams),

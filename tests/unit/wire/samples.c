@@ -59,6 +59,77 @@ static struct label *sample_labels(size_t count)
 	return labels;
 }
 
+/* One set of one term for each operator. */
+static struct term_sets sample_sets(int32_t weight)
+{
+	struct term_sets sets = {.list = mem_alloc(2, sizeof(*sets.list)), .count = 2};
+	struct term_set *set = &sets.list[0];
+
+	set->weight = weight;
+	set->term_count = TERM_LESS + 1;
+	set->terms = mem_alloc(set->term_count, sizeof(*set->terms));
+	for (size_t i = 0; i < set->term_count; i++) {
+		struct label_term *term = &set->terms[i];
+
+		term->key = mem_strdup("zone");
+		term->operator=(enum term_operator) i;
+		term->value_count = i <= TERM_NOT_IN ? 2 : i <= TERM_ABSENT ? 0 : 1;
+		term->values = mem_alloc(term->value_count, sizeof(*term->values));
+		for (size_t j = 0; j < term->value_count; j++)
+			term->values[j] = mem_strdup(j ? "" : "17");
+	}
+	return sets;
+}
+
+static struct resource *sample_resource(void)
+{
+	struct resource *resource = mem_new(struct resource);
+
+	*resource = (struct resource){mem_strdup("vendor.example/gpu"), 2};
+	return resource;
+}
+
+static void constraints_fill(struct requirements *needs)
+{
+	needs->tolerations = mem_alloc(2, sizeof(*needs->tolerations));
+	needs->toleration_count = 2;
+	needs->tolerations[0] = (struct toleration){mem_strdup("dedicated"), mem_strdup("web"),
+						    false, TAINT_NO_SCHEDULE};
+	needs->tolerations[1] =
+		(struct toleration){mem_strdup(""), mem_strdup(""), true, TAINT_ANY};
+	needs->spreads = mem_new(struct spread);
+	needs->spread_count = 1;
+	needs->spreads[0] = (struct spread){mem_strdup("zone"), 2, 3, true};
+	needs->resources = sample_resource();
+	needs->resource_count = 1;
+	needs->ports = mem_alloc(2, sizeof(*needs->ports));
+	needs->port_count = 2;
+	needs->ports[0] = (struct host_port){sample_addr("0.0.0.0:80"), PORT_UDP};
+	needs->ports[1] = (struct host_port){sample_addr("[fd00::2]:8080"), PORT_SCTP};
+}
+
+static struct requirements sample_requirements(void)
+{
+	struct requirements needs = {
+		.cpu_milli = 250,
+		.memory_bytes = 64 << 20,
+		.engine = mem_strdup("crun"),
+		.architecture = mem_strdup("amd64"),
+		.labels = sample_labels(2),
+		.label_count = 2,
+		.selector = sample_sets(0),
+		.preferred = sample_sets(MESSAGE_WEIGHT_MAX),
+		.with = sample_sets(0),
+		.apart = sample_sets(0),
+		.pods_preferred = sample_sets(-MESSAGE_WEIGHT_MAX),
+		.pod_labels = sample_labels(1),
+		.pod_label_count = 1,
+	};
+
+	constraints_fill(&needs);
+	return needs;
+}
+
 static void tender_fill(struct tender *tender)
 {
 	*tender = (struct tender){
@@ -68,12 +139,7 @@ static void tender_fill(struct tender *tender)
 		.attempt = 4,
 		.slots = mem_alloc(2, sizeof(uint32_t)),
 		.slot_count = 2,
-		.needs = {.cpu_milli = 250,
-			  .memory_bytes = 64 << 20,
-			  .engine = mem_strdup("crun"),
-			  .architecture = mem_strdup("amd64"),
-			  .labels = sample_labels(2),
-			  .label_count = 2},
+		.needs = sample_requirements(),
 		.priority = -5,
 		.preemptible = true,
 		.manifest_digest = sample_digest(6),
@@ -178,7 +244,7 @@ static void market_fill(struct message *message)
 		tender_fill(&message->tender);
 		break;
 	case MESSAGE_BID:
-		message->bid = (struct bid){sample_digest(2), 1, 2, 3, 4, 5, 6};
+		message->bid = (struct bid){sample_digest(2), 1, 2, 3, 4, 5, 6, 7, {0, 9}};
 		break;
 	case MESSAGE_AWARD:
 		award_fill(&message->award);
@@ -380,6 +446,7 @@ struct presence sample_presence(void)
 		.epoch = 1,
 		.node = sample_node_id(8),
 		.node_name = mem_strdup("n2"),
+		.zones = {zone_of("a"), 0, 0, zone_of("")},
 		.phase = POD_GONE,
 		.ready = true,
 		.terminating = true,
@@ -395,6 +462,14 @@ struct presence sample_presence(void)
 
 	presence.containers[0] = sample_container();
 	return presence;
+}
+
+static struct taint *sample_taint(void)
+{
+	struct taint *taint = mem_new(struct taint);
+
+	*taint = (struct taint){mem_strdup("dedicated"), mem_strdup("db"), TAINT_NO_EXECUTE};
+	return taint;
 }
 
 struct node_facts sample_node_facts(void)
@@ -414,6 +489,10 @@ struct node_facts sample_node_facts(void)
 		.memory_bytes_used = 64 << 20,
 		.pods_max = 110,
 		.pods_used = 1,
+		.resources = sample_resource(),
+		.resource_count = 1,
+		.taints = sample_taint(),
+		.taint_count = 1,
 		.schedulable = true,
 		.steward = true,
 		.admit = true,
