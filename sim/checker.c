@@ -39,7 +39,7 @@ enum {
 /* With sides only, a component is a side. */
 static uint8_t component_of(const struct world *world, size_t machine)
 {
-	return world->network.side[machine];
+	return network_side(world, machine);
 }
 
 enum {
@@ -255,7 +255,7 @@ static size_t schedulable_count(const struct world *world)
 }
 
 static void check_spread(struct world *world, const struct sim_workload *workload,
-			 const uint32_t on[SIM_MACHINES_MAX])
+			 const uint32_t *on)
 {
 	size_t machines = schedulable_count(world);
 	uint32_t most = (uint32_t)((workload->replicas + machines - 1) / machines);
@@ -273,7 +273,7 @@ static void check_spread(struct world *world, const struct sim_workload *workloa
 
 static void check_workload_end(struct world *world, const struct sim_workload *workload)
 {
-	uint32_t on[SIM_MACHINES_MAX] = {0};
+	uint32_t *on = mem_alloc(world->machine_count, sizeof(*on));
 	uint32_t running = 0;
 
 	for (size_t i = 0; i < world->pod_count; i++) {
@@ -288,6 +288,7 @@ static void check_workload_end(struct world *world, const struct sim_workload *w
 		world_violate(world, &workload->uid, "at the end %u pods of %s run, %u wanted",
 			      running, workload->name, workload->replicas);
 	check_spread(world, workload, on);
+	free(on);
 }
 
 static void check_machine_end(struct world *world, const struct sim_machine *machine)
@@ -295,9 +296,8 @@ static void check_machine_end(struct world *world, const struct sim_machine *mac
 	struct market_usage usage = market_usage(node_market(machine->node));
 	uint32_t pods = 0;
 
-	for (size_t i = 0; i < world->pod_count; i++)
-		pods += world->pods[i]->machine == machine->index &&
-			world->pods[i]->state != SIM_POD_GONE;
+	list_for_each (it, &machine->pods)
+		pods += list_entry(it, struct sim_pod, on_machine)->state != SIM_POD_GONE;
 	if (usage.holds || usage.tenders)
 		world_violate(world, NULL, "at the end %s has %zu holds and %zu open tenders",
 			      machine->name, usage.holds, usage.tenders);

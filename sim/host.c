@@ -36,6 +36,7 @@ static struct sim_pod *pod_new(struct world *world, struct sim_machine *machine,
 	pod->uid = assignment->pod_uid;
 	pod->object_uid = tender->object.uid;
 	pod->machine = machine->index;
+	list_append(&machine->pods, &pod->on_machine);
 	pod->slot = assignment->slot;
 	pod->presence.pod_uid = pod->uid;
 	pod->presence.pod_name = mem_strdup(assignment->pod_name);
@@ -55,12 +56,12 @@ static struct sim_pod *pod_new(struct world *world, struct sim_machine *machine,
 	return pod;
 }
 
-static void schedule_pod(struct world *world, const struct sim_pod *pod, int64_t in_us)
+static void schedule_pod(struct world *world, struct sim_pod *pod, int64_t in_us)
 {
 	struct sim_event *event = world_event(world, SIM_POD, in_us);
 
-	event->to = pod->machine;
-	event->pod_uid = pod->uid;
+	event->to = (uint32_t)pod->machine;
+	event->pod = pod;
 }
 
 /* The tender inside an award, as the host process opens it. */
@@ -157,10 +158,8 @@ static void pod_runs(struct world *world, struct sim_pod *pod)
 	report(world, pod);
 }
 
-void host_pod_event(struct world *world, const struct sim_event *event)
+void host_pod_event(struct world *world, struct sim_pod *pod)
 {
-	struct sim_pod *pod = pod_find(world, &event->pod_uid);
-
 	switch (pod->state) {
 	case SIM_POD_STARTING:
 		pod_runs(world, pod);
@@ -179,18 +178,18 @@ void host_pod_event(struct world *world, const struct sim_event *event)
 
 void host_power_off(struct world *world, struct sim_machine *machine)
 {
-	for (size_t i = 0; i < world->pod_count; i++)
-		if (world->pods[i]->machine == machine->index)
-			world->pods[i]->state = SIM_POD_GONE;
+	(void)world;
+	list_for_each (it, &machine->pods)
+		list_entry(it, struct sim_pod, on_machine)->state = SIM_POD_GONE;
 	machine->powered = false;
 }
 
 void host_recover(struct world *world, struct sim_machine *machine)
 {
-	for (size_t i = 0; i < world->pod_count; i++) {
-		struct sim_pod *pod = world->pods[i];
+	list_for_each (it, &machine->pods) {
+		struct sim_pod *pod = list_entry(it, struct sim_pod, on_machine);
 
-		if (pod->machine != machine->index || pod->state == SIM_POD_GONE)
+		if (pod->state == SIM_POD_GONE)
 			continue;
 		node_pod_recovered(machine->node, machine_now(world, machine), &pod->presence,
 				   bytes_buf(&pod->manifest));

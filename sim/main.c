@@ -2,10 +2,14 @@
 /*
  * magik-sim: many machines in one process, on a virtual clock and network.
  *
- *	world.c     clock, queue, machines     operator.c  what people and accidents do
- *	network.c   connections and packets    scenario.c  the runs by name
- *	host.c      pods                       checker.c   what must be true
- *	trust.c     envelopes                  report.c    what is printed
+ *	world.c       the clock, and what happens next   machine.c   the machines' lives
+ *	queue.c       all that will happen               host.c      pods
+ *	pool.c        memory of events                   trust.c     envelopes
+ *	network.c     packets and the ways they take     operator.c  what people and accidents do
+ *	connection.c  dials, handshakes, ends            scenario.c  the runs by name
+ *	links.c       who is connected to whom           checker.c   what must be true
+ *	directory.c   machines by id                     report.c    what is printed
+ *	story.c       what happened, in words
  *
  * The same arguments print the same bytes. Exit status 0: all held; 1: something did not, and the
  * story of it is printed with the command that repeats it; 2: the arguments make no sense.

@@ -51,9 +51,8 @@ static struct object_ref workload_ref(struct sim_workload *workload)
 	};
 }
 
-static void put(struct world *world, struct sim_workload *workload)
+static void put(struct world *world, struct sim_machine *machine, struct sim_workload *workload)
 {
-	struct sim_machine *machine = some_steward(world);
 	struct object_ref ref = workload_ref(workload);
 	struct buf json = {0};
 	struct node_put request = {
@@ -93,13 +92,19 @@ static void remember_target(struct world *world, struct sim_workload *workload)
 		world_is_whole(world) ? world->now_us + SIM_GRACE_MS * US_PER_MS : INT64_MAX;
 }
 
-size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli)
+static size_t apply(struct world *world, struct sim_machine *machine, uint32_t replicas,
+		    int64_t cpu_milli)
 {
 	size_t index = world->workload_count++;
-	struct sim_workload *workload = &world->workloads[index];
+	struct sim_workload *workload;
 	uint8_t random[UID_LEN];
 
-	assert(index < SIM_WORKLOADS_MAX);
+	if (index == world->workload_cap) {
+		world->workload_cap = index ? 2 * index : 64;
+		world->workloads = mem_resize(world->workloads, world->workload_cap,
+					      sizeof(*world->workloads));
+	}
+	workload = &world->workloads[index];
 	for (size_t i = 0; i < sizeof(random); i++)
 		random[i] = (uint8_t)world_random(world, 256);
 	*workload = (struct sim_workload){
@@ -110,8 +115,18 @@ size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli)
 		.applied_us = world->now_us,
 	};
 	(void)snprintf(workload->name, sizeof(workload->name), "web-%zu", index);
-	put(world, workload);
+	put(world, machine, workload);
 	return index;
+}
+
+size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli)
+{
+	return apply(world, some_steward(world), replicas, cpu_milli);
+}
+
+size_t world_apply_at(struct world *world, size_t machine, uint32_t replicas, int64_t cpu_milli)
+{
+	return apply(world, &world->machines[machine], replicas, cpu_milli);
 }
 
 void world_scale(struct world *world, size_t index, uint32_t replicas)
@@ -123,7 +138,7 @@ void world_scale(struct world *world, size_t index, uint32_t replicas)
 	remember_target(world, workload);
 	workload->replicas = replicas;
 	workload->generation++;
-	put(world, workload);
+	put(world, some_steward(world), workload);
 }
 
 void world_delete(struct world *world, size_t index)
@@ -149,17 +164,6 @@ void world_delete(struct world *world, size_t index)
 	machine_pump(world, machine);
 }
 
-static void end_daemon(struct world *world, struct sim_machine *machine)
-{
-	/* What was written down a moment ago, as the daemon does every minute. */
-	machine->kept =
-		node_keep_time(machine->node, machine_now(world, machine), world_wall(world));
-	node_free(machine->node);
-	machine->node = NULL;
-	machine->tick_at_us = INT64_MAX;
-	network_process_ended(world, machine->index);
-}
-
 void world_power_off(struct world *world, size_t index)
 {
 	struct sim_machine *machine = &world->machines[index];
@@ -169,7 +173,7 @@ void world_power_off(struct world *world, size_t index)
 	world_tell(world, NULL, "%s loses power", machine->name);
 	host_power_off(world, machine);
 	if (machine->node)
-		end_daemon(world, machine);
+		machine_end(world, machine);
 }
 
 void world_kill_daemon(struct world *world, size_t index)
@@ -179,7 +183,7 @@ void world_kill_daemon(struct world *world, size_t index)
 	if (!machine->node)
 		return;
 	world_tell(world, NULL, "the daemon of %s is killed", machine->name);
-	end_daemon(world, machine);
+	machine_end(world, machine);
 }
 
 void world_power_on(struct world *world, size_t index, bool keep_state)
@@ -189,18 +193,33 @@ void world_power_on(struct world *world, size_t index, bool keep_state)
 	if (machine->node)
 		return;
 	machine->powered = true;
-	if (!keep_state) {
-		map_for_each (entry, &machine->disk) {
-			struct buf *envelope =
-				map_remove(&machine->disk, bytes_of(entry->key, entry->key_len));
-
-			buf_deinit(envelope);
-			free(envelope);
-		}
-		machine->kept = (struct fabric_time_kept){0};
-	}
+	if (!keep_state)
+		machine_disk_clear(machine);
 	checker_joined(world);
 	world_boot(world, index, !keep_state);
+}
+
+/* The machine is another one from now on: a new disk, a new key. */
+void world_reidentify(struct world *world, size_t index)
+{
+	struct sim_machine *machine = &world->machines[index];
+
+	assert(!machine->node);
+	machine_disk_clear(machine);
+	machine_new_id(world, machine);
+}
+
+void world_readdress(struct world *world, size_t index)
+{
+	assert(!world->machines[index].node);
+	world->machines[index].addr.port++; /* network_find_addr() knows */
+}
+
+void world_clock_jump(struct world *world, size_t index, int64_t ms)
+{
+	world_tell(world, NULL, "the system clock of %s jumps by %lld ms",
+		   world->machines[index].name, (long long)ms);
+	world->machines[index].clock_error_ms += ms;
 }
 
 void world_partition(struct world *world, size_t first_of_other_side)
@@ -208,14 +227,16 @@ void world_partition(struct world *world, size_t first_of_other_side)
 	world_tell(world, NULL, "n0..n%zu and n%zu..n%zu are cut apart", first_of_other_side - 1,
 		   first_of_other_side, world->machine_count - 1);
 	for (size_t i = 0; i < world->machine_count; i++)
-		world->network.side[i] = i >= first_of_other_side;
+		world->machines[i].side = i >= first_of_other_side;
 	network_sides_changed(world);
 }
 
 void world_heal(struct world *world)
 {
 	world_tell(world, NULL, "all hear each other again");
-	memset(world->network.side, 0, sizeof(world->network.side));
+	for (size_t i = 0; i < world->machine_count; i++)
+		world->machines[i].side = 0;
+	network_sides_changed(world);
 	checker_joined(world);
 }
 
@@ -223,13 +244,13 @@ void world_mute(struct world *world, size_t from, size_t to, bool mute)
 {
 	world_tell(world, NULL, "%s %s %s", world->machines[to].name,
 		   mute ? "does not hear" : "hears", world->machines[from].name);
-	world->network.mute[from][to] = mute;
+	network_mute(world, from, to, mute);
 }
 
 bool world_is_whole(const struct world *world)
 {
 	for (size_t i = 0; i < world->machine_count; i++)
-		if (world->network.side[i] != world->network.side[0] || !world->machines[i].node)
+		if (world->machines[i].side != world->machines[0].side || !world->machines[i].node)
 			return false;
 	return true;
 }

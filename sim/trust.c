@@ -2,12 +2,13 @@
 /*
  * Envelopes of the simulated world: the shape of identity's, with a keyed hash in place of a
  * signature. Certificates are the machine's id itself; a machine knows those of its own connections
- * and has to ask for others, as in life.
+ * and some more (links.c), and has to ask for others, as in life.
  *
  *	issuer 32 | fabric ms 8 | nonce 16 | payload | mac 8
  */
 #include "world.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
@@ -20,6 +21,7 @@ enum {
 	AT_PAYLOAD = AT_NONCE + NODE_TRUST_NONCE_LEN,
 	MAC_LEN = crypto_shorthash_BYTES,
 	FRESH_MS = 30 * 1000, /* as much as clocks may differ */
+	NONCES_MIN = 16,
 };
 
 static void make_mac(struct bytes over, uint8_t mac[MAC_LEN])
@@ -33,7 +35,8 @@ static void seal(void *self, struct wall now, struct bytes payload, struct buf *
 {
 	struct sim_machine *machine = self;
 	uint8_t head[AT_PAYLOAD], mac[MAC_LEN];
-	uint64_t nonce[2] = {prng_next(&machine->world->prng), prng_next(&machine->world->prng)};
+	uint64_t nonce[2] = {prng_next(&machine->world->prng) | 1,
+			     prng_next(&machine->world->prng)};
 	size_t start = out->len;
 
 	memcpy(head, machine->id.byte, ID_LEN);
@@ -70,11 +73,16 @@ static struct sim_machine *find_leaf(struct world *world, const struct digest *l
 	return network_find(world, &id);
 }
 
+static bool knows_leaf(struct sim_machine *machine, const struct sim_machine *issuer)
+{
+	return machine == issuer || links_has_leaf(&machine->links, issuer->index);
+}
+
 static int open_envelope(void *self, struct wall now, struct bytes envelope,
 			 struct node_signed *ret)
 {
 	struct sim_machine *machine = self;
-	const struct sim_machine *issuer;
+	struct sim_machine *issuer;
 	int r = parse(envelope, ret);
 
 	(void)now;
@@ -83,33 +91,75 @@ static int open_envelope(void *self, struct wall now, struct bytes envelope,
 	issuer = find_leaf(machine->world, &ret->leaf);
 	if (!issuer)
 		return NODE_TRUST_E_REFUSED;
-	return machine->leaves[issuer->index] ? 0 : NODE_TRUST_E_LEAF;
+	return knows_leaf(machine, issuer) ? 0 : NODE_TRUST_E_LEAF;
 }
 
-/* Two maps of nonces take turns: together they reach back over the time that is fresh. */
+/* ---- the replay window ---- */
+
+static uint64_t *nonce_place(const struct sim_nonces *nonces, uint64_t nonce)
+{
+	size_t at = nonce & (nonces->cap - 1);
+
+	while (nonces->nonce[at] && nonces->nonce[at] != nonce)
+		at = (at + 1) & (nonces->cap - 1);
+	return &nonces->nonce[at];
+}
+
+static bool nonces_have(const struct sim_nonces *nonces, uint64_t nonce)
+{
+	return nonces->cap && *nonce_place(nonces, nonce) == nonce;
+}
+
+static void nonces_add(struct sim_nonces *nonces, uint64_t nonce)
+{
+	struct sim_nonces old = *nonces;
+
+	if (2 * (nonces->count + 1) > nonces->cap) {
+		nonces->cap = old.cap ? 2 * old.cap : NONCES_MIN;
+		nonces->nonce = mem_alloc(nonces->cap, sizeof(*nonces->nonce));
+		for (size_t i = 0; i < old.cap; i++)
+			if (old.nonce[i])
+				*nonce_place(nonces, old.nonce[i]) = old.nonce[i];
+		free(old.nonce);
+	}
+	*nonce_place(nonces, nonce) = nonce;
+	nonces->count++;
+}
+
+static void nonces_deinit(struct sim_nonces *nonces)
+{
+	free(nonces->nonce);
+	*nonces = (struct sim_nonces){0};
+}
+
+/* Two sets of nonces take turns: together they reach back over the time that is fresh. */
 static void turn_window(struct sim_machine *machine, struct wall now)
 {
 	if (now.ms - machine->seen_since_ms < 2 * FRESH_MS)
 		return;
-	map_deinit(&machine->seen[1]);
+	nonces_deinit(&machine->seen[1]);
 	machine->seen[1] = machine->seen[0];
-	map_init(&machine->seen[0], 1);
+	machine->seen[0] = (struct sim_nonces){0};
 	machine->seen_since_ms = now.ms;
 }
 
 static int fresh(void *self, struct wall now, const struct node_signed *opened)
 {
 	struct sim_machine *machine = self;
-	struct bytes nonce = bytes_of(opened->nonce, NODE_TRUST_NONCE_LEN);
+	uint64_t nonce;
 
+	/* Random, and never 0. */
+	memcpy(&nonce, opened->nonce, sizeof(nonce));
 	if (opened->signed_at.ms < now.ms - FRESH_MS || opened->signed_at.ms > now.ms + FRESH_MS)
 		return NODE_TRUST_E_STALE;
 	turn_window(machine, now);
-	if (map_get(&machine->seen[0], nonce) || map_get(&machine->seen[1], nonce))
+	if (nonces_have(&machine->seen[0], nonce) || nonces_have(&machine->seen[1], nonce))
 		return NODE_TRUST_E_REPLAY;
-	(void)map_put(&machine->seen[0], nonce, machine);
+	nonces_add(&machine->seen[0], nonce);
 	return 0;
 }
+
+/* ---- certificates ---- */
 
 static bool is_steward(void *self, struct wall at, const struct digest *leaf, const char *namespace)
 {
@@ -117,7 +167,7 @@ static bool is_steward(void *self, struct wall at, const struct digest *leaf, co
 	const struct sim_machine *issuer = find_leaf(machine->world, leaf);
 
 	(void)namespace;
-	return issuer && machine->leaves[issuer->index] && issuer->steward;
+	return issuer && knows_leaf(machine, issuer) && issuer->steward;
 }
 
 static bool leaf_get(void *self, const struct digest *leaf, struct leaf *ret_leaf)
@@ -125,7 +175,7 @@ static bool leaf_get(void *self, const struct digest *leaf, struct leaf *ret_lea
 	struct sim_machine *machine = self;
 	const struct sim_machine *issuer = find_leaf(machine->world, leaf);
 
-	if (!issuer || !machine->leaves[issuer->index])
+	if (!issuer || !knows_leaf(machine, issuer))
 		return false;
 	*ret_leaf = (struct leaf){.cert_count = 1};
 	buf_append(&ret_leaf->certs[0], leaf->byte, ID_LEN);
@@ -145,7 +195,7 @@ static bool leaf_add(void *self, struct wall now, const struct leaf *leaf)
 	issuer = find_leaf(machine->world, &digest);
 	if (!issuer)
 		return false;
-	machine->leaves[issuer->index] = true;
+	links_leaf(&machine->links, issuer->index);
 	return true;
 }
 
@@ -173,17 +223,19 @@ struct digest trust_leaf(const struct sim_machine *machine)
 
 void trust_deinit(struct sim_machine *machine)
 {
-	map_deinit(&machine->seen[0]);
-	map_deinit(&machine->seen[1]);
+	nonces_deinit(&machine->seen[0]);
+	nonces_deinit(&machine->seen[1]);
 }
 
-void trust_reset(struct sim_machine *machine, uint64_t seed)
+void trust_reset(struct sim_machine *machine)
 {
 	trust_deinit(machine);
-	map_init(&machine->seen[0], seed);
-	map_init(&machine->seen[1], seed);
-	memset(machine->leaves, 0, sizeof(machine->leaves));
-	machine->leaves[machine->index] = true;
+	machine->seen_since_ms = 0;
+}
+
+void trust_seal_as(struct sim_machine *machine, struct bytes payload, struct buf *out)
+{
+	seal(machine, world_wall(machine->world), payload, out);
 }
 
 bool trust_peek(struct bytes packet, struct node_id *ret_issuer, struct message *ret_message)

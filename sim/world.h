@@ -12,15 +12,19 @@
  */
 #pragma once
 
+#include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
 #include "node/node.h"
+#include "pool.h"
+#include "queue.h"
 
 enum {
-	SIM_MACHINES_MAX = 256,
-	SIM_WORKLOADS_MAX = 256,
+	SIM_MACHINES_MAX = 1 << 20,
 	SIM_STORY_MAX = 20000,    /* lines kept; older ones are dropped */
 	SIM_GRACE_MS = 30 * 1000, /* agreement after a heal */
+	SIM_REGIONS_MAX = 8,
+	SIM_CONTACTS_MAX = 16, /* addresses that a machine finds on its disk when it starts */
 };
 
 /* Faults built in on purpose, so that the checkers can be seen to work. */
@@ -33,9 +37,10 @@ enum sim_bug {
 
 enum sim_kind {
 	SIM_PACKET,
-	SIM_DIAL,
-	SIM_IDLE, /* is a connection still worth anything? */
-	SIM_TICK,
+	SIM_DIALLED,  /* the answer of a dial is here, or its time is over */
+	SIM_ACCEPTED, /* the end of a handshake reaches who was dialled */
+	SIM_RESET,    /* word of a process that knows nothing of a connection */
+	SIM_IDLE,     /* are a machine's connections still worth anything? */
 	SIM_PERSISTED,
 	SIM_POD, /* the next step in the life of a pod */
 	SIM_ACTION,
@@ -43,23 +48,36 @@ enum sim_kind {
 };
 
 struct world;
+struct sim_dial;
+struct sim_pod;
 
-/* Something that will happen. Owned by the queue. */
-struct sim_event {
-	int64_t at_us;
-	uint64_t order; /* ties are broken by the order of scheduling */
-	enum sim_kind kind;
-	size_t from, to;
-	uint64_t process;    /* of machine @to: a restarted one has none of its past */
-	uint64_t connection; /* PACKET, IDLE */
-	struct buf bytes;    /* PACKET */
-	struct addr addr;    /* DIAL */
-	struct node_id id;   /* DIAL: whom it expects, or none */
+/* What was written to a disk. */
+struct sim_persisted {
 	struct record_key key;
 	struct record_version version;
-	struct uid pod_uid;
-	void (*action)(struct world *world, uint64_t argument);
-	uint64_t argument;
+};
+
+/*
+ * Something that will happen. Owned by the queue; lies in the world's pool, the bytes of a packet
+ * behind it.
+ */
+struct sim_event {
+	enum sim_kind kind;
+	uint32_t from, to;
+	uint32_t process;       /* of machine @to: a restarted one has none of its past */
+	uint32_t connection;    /* PACKET, ACCEPTED, RESET */
+	uint32_t len;           /* PACKET */
+	uint32_t tries;         /* PACKET: how often its way was found to be cut */
+	struct sim_event *next; /* PACKET: that waits for a dial, too */
+	union {
+		struct sim_dial *dial;           /* DIALLED */
+		struct sim_persisted *persisted; /* PERSISTED */
+		struct sim_pod *pod;             /* POD */
+		struct {                         /* ACTION */
+			void (*action)(struct world *world, uint64_t argument);
+			uint64_t argument;
+		};
+	};
 };
 
 enum sim_pod_state {
@@ -73,35 +91,80 @@ struct sim_pod {
 	struct uid uid;
 	struct uid object_uid;
 	size_t machine;
+	struct list on_machine;    /* sim_machine.pods */
+	struct sim_pod *slot_next; /* checker.c: pods of the same slot */
 	uint32_t slot;
 	enum sim_pod_state state;
 	struct presence presence; /* what the host says about it */
 	struct buf manifest;
 };
 
+/*
+ * What a machine has with another one: a connection, its certificate, or both. Kept in a small
+ * open-addressing table at each machine, so that memory grows with the number of connections and
+ * not with the square of the machines.
+ */
+struct sim_link {
+	uint32_t peer_plus_1; /* index of the other machine; 0: a free place */
+	uint32_t connection;  /* 0: none */
+	bool opening;         /* we dialled, and the other end does not know yet */
+	uint32_t leaf_used;   /* when the certificate was last needed, in leaf_clock; 0: unknown */
+};
+
+struct sim_links {
+	struct sim_link *link;
+	uint32_t cap; /* a power of two, or 0 */
+	uint32_t count, leaves;
+	uint32_t leaf_clock;
+};
+
+/* Nonces of one window of time. */
+struct sim_nonces {
+	uint64_t *nonce; /* open addressing; 0: a free place */
+	size_t cap, count;
+};
+
+struct sim_machine;
+
+/* A machine whose packets are changed on their way out: returns false to drop @packet. */
+typedef bool sim_tamper_fn(struct world *world, struct sim_machine *from, struct sim_machine *to,
+			   struct buf *packet, void *argument);
+
 struct sim_machine {
-	size_t index;
-	struct node *node; /* NULL: the daemon does not run */
-	bool powered;      /* the host runs, and the pods on it */
+	/* What every event looks at comes first. */
+	struct node *node;        /* NULL: the daemon does not run */
+	int64_t skew_us;          /* its monotonic clock less the world's */
+	int64_t tick_at_us;       /* a tick is queued for then; INT64_MAX: none */
+	int64_t stalled_until_us; /* it is starved of its processor: nothing is handled before */
+	struct sim_links links;
+	uint32_t index;
+	uint32_t process;
+	uint8_t side;   /* machines of different sides do not hear each other */
+	uint8_t region; /* where it stands: network.c */
+	bool powered;   /* the host runs, and the pods on it */
+	bool steward;
+	bool schedulable;
+	bool idle_queued; /* a SIM_IDLE is queued for it */
+	int64_t ticked_at_us;
+	uint32_t ticks; /* at that moment: many are a loop that never ends */
 	struct node_id id;
 	struct addr addr;
 	char name[16];
-	bool steward;
-	bool schedulable;
-	int64_t cpu_milli, memory_bytes;
-	int64_t skew_us; /* its monotonic clock less the world's */
-	uint64_t process;
-	struct fabric_time_kept kept;
-	int64_t ticked_at_us;
-	uint32_t ticks;     /* at that moment: many are a loop that never ends */
-	int64_t tick_at_us; /* a tick is queued for then; INT64_MAX: none */
-	struct map disk;    /* record key -> struct buf */
-	uint64_t connections[SIM_MACHINES_MAX]; /* to each machine: 0 = none */
-	/* trust.c */
-	bool leaves[SIM_MACHINES_MAX];
-	struct map seen[2]; /* nonces of this and of the last window */
-	int64_t seen_since_ms;
 	struct world *world;
+	int64_t cpu_milli, memory_bytes;
+	struct fabric_time_kept kept;
+	int64_t clock_error_ms; /* its system's clock less true time */
+	int64_t ended_us;       /* when its last process ended */
+	struct map disk;        /* record key -> struct buf */
+	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
+	struct sim_dial *dials; /* under way */
+	struct addr contacts[SIM_CONTACTS_MAX]; /* remembered on disk */
+	size_t contact_count;
+	sim_tamper_fn *tamper; /* NULL: an honest machine */
+	void *tamper_argument;
+	/* trust.c */
+	struct sim_nonces seen[2]; /* of this and of the last window */
+	int64_t seen_since_ms;
 	/* checker.c */
 	uint64_t tenders_seen;
 	int64_t tender_seen_us;
@@ -122,6 +185,8 @@ struct sim_workload {
 	bool deleted;
 	struct sim_target old[8]; /* earlier targets, newest last */
 	size_t old_count;
+	struct sim_pod **slots; /* checker.c: the newest pod of each */
+	size_t slot_count;
 	int64_t applied_us;
 	int64_t placed_us; /* all replicas ran for the first time; 0 = not yet */
 };
@@ -132,17 +197,27 @@ struct sim_story_line {
 	char *text;
 };
 
+enum sim_profile {
+	SIM_PROFILE_LAN, /* one room: 0.1 to 0.5 ms */
+	SIM_PROFILE_WAN, /* regions of the world */
+};
+
 struct sim_network {
-	int64_t latency_us, jitter_us;
-	uint32_t loss;                  /* per thousand: sent again by QUIC, so it comes late */
-	uint32_t vanish;                /* per thousand: never comes (a full queue, a bug below) */
-	uint32_t duplication;           /* per thousand */
-	uint8_t side[SIM_MACHINES_MAX]; /* machines of different sides do not hear each other */
-	bool mute[SIM_MACHINES_MAX][SIM_MACHINES_MAX]; /* from, to: nothing arrives that way */
+	int64_t latency_us, jitter_us; /* inside a region, one way */
+	enum sim_profile profile;
+	uint32_t loss;        /* per thousand: sent again by QUIC, so it comes late */
+	uint32_t vanish;      /* per thousand: never comes (a full queue, a bug below) */
+	uint32_t duplication; /* per thousand */
+	bool is_cut;          /* there are two sides */
+	int64_t cut_us;       /* when sides last changed */
+	struct map mute;      /* pair of indices -> struct sim_mute: nothing arrives that way */
 };
 
 struct sim_totals {
-	uint64_t events, packets, bytes;
+	uint64_t events, packets, bytes; /* of messages */
+	/* What QUIC adds, by the measured constants of network.c. */
+	uint64_t handshakes, handshake_bytes, datagrams, overhead_bytes, ack_bytes;
+	uint64_t dials, dials_failed, resets;
 	uint64_t pods_started, pods_stopped;
 	uint64_t self_stops; /* of winners that were not confirmed */
 };
@@ -153,18 +228,21 @@ struct world {
 	enum sim_bug bug;
 	int64_t now_us;
 	uint64_t order;
-	struct sim_event **queue; /* a binary heap by (at_us, order) */
-	size_t queue_count, queue_cap;
-	uint64_t connection_last;
+	struct queue *queue; /* of events; ticks are in the entries themselves: world.c */
+	struct pool pool;    /* events */
+	uint32_t connection_last;
 	size_t machine_count;
-	struct sim_machine machines[SIM_MACHINES_MAX];
-	struct map machines_by_id;
+	struct sim_machine *machines;
+	struct directory *directory; /* id -> machine */
 	struct sim_network network;
-	struct sim_workload workloads[SIM_WORKLOADS_MAX];
-	size_t workload_count;
+	struct sim_workload *workloads; /* moves when it grows */
+	size_t workload_count, workload_cap;
 	struct sim_pod **pods; /* all that ever were, oldest first */
 	size_t pod_count, pod_cap;
 	struct map pods_by_uid;
+	size_t pool_size;   /* kept connections of a machine; 0: the default */
+	bool records_stay;  /* node.h */
+	bool tells_packets; /* signed messages are told of in the story */
 	int64_t pod_start_ms_min, pod_start_ms_max, pod_stop_ms;
 	uint32_t pod_failures; /* per thousand starts */
 	int64_t last_join_us;  /* machines met that did not hear each other before */
@@ -181,58 +259,138 @@ struct world *world_new(size_t machines, size_t stewards, uint64_t seed);
 void world_free(struct world *world);
 uint64_t world_random(struct world *world, uint64_t below);
 
-/* Start the machine's daemon; @join: it gets the fabric's time with a token. */
-void world_boot(struct world *world, size_t machine, bool join);
+/* @bytes of room for a packet lie behind the event. */
+struct sim_event *world_event_new(struct world *world, enum sim_kind kind, size_t bytes);
+void world_event_free(struct world *world, struct sim_event *event);
+void world_schedule(struct world *world, struct sim_event *event, int64_t in_us);
+static inline struct bytes sim_event_bytes(const struct sim_event *event)
+{
+	return bytes_of(event + 1, event->len);
+}
 
-/* Boot all machines, some milliseconds apart, and give the first few as bootstrap addresses. */
-void world_boot_all(struct world *world);
-
+/* A new event, scheduled. */
 struct sim_event *world_event(struct world *world, enum sim_kind kind, int64_t in_us);
+void world_schedule_tick(struct world *world, const struct sim_machine *machine, int64_t in_us);
 void world_action(struct world *world, int64_t at_ms,
 		  void (*action)(struct world *world, uint64_t argument), uint64_t argument);
 
 /* Let time pass until @until_ms of the world, or a violation. */
 void world_run(struct world *world, int64_t until_ms);
 
+/* The machine handles nothing for @us; then all that came meanwhile at once. */
+void world_stall(struct world *world, size_t machine, int64_t us);
+
+/* ---- machine.c ---- */
+void machine_init(struct world *world, size_t index, bool steward);
+void machine_new_id(struct world *world, struct sim_machine *machine);
+void machine_deinit(struct sim_machine *machine);
+
+/* Start the machine's daemon; @join: it gets the fabric's time with a token. */
+void world_boot(struct world *world, size_t machine, bool join);
+
+/* Boot all machines, some milliseconds apart, and give the first few as bootstrap addresses. */
+void world_boot_all(struct world *world);
+
 /* Carry out the effects of a machine's node, and see to its next tick. */
 void machine_pump(struct world *world, struct sim_machine *machine);
+void machine_tick(struct world *world, struct sim_machine *machine);
+void machine_persisted(struct world *world, struct sim_machine *machine,
+		       const struct sim_persisted *persisted);
+void machine_disk_clear(struct sim_machine *machine);
+void machine_end(struct world *world, struct sim_machine *machine); /* of its daemon */
 struct mono machine_now(const struct world *world, const struct sim_machine *machine);
 struct wall world_wall(const struct world *world);
+struct wall machine_system(const struct world *world, const struct sim_machine *machine);
 
+/* ---- story.c ---- */
 void world_tell(struct world *world, const struct uid *uid, const char *format, ...) _printf_(3, 4);
 void world_violate(struct world *world, const struct uid *uid, const char *format, ...)
 	_printf_(3, 4);
 
+/* ---- directory.c: machines by id ---- */
+struct directory *directory_new(size_t machines);
+void directory_free(struct directory *directory);
+void directory_put(struct directory *directory, const struct node_id *id, uint32_t machine);
+/* It knows the beginning of an id only: the caller compares the rest. False: nobody. */
+bool directory_find(const struct directory *directory, const struct node_id *id,
+		    uint32_t *ret_machine);
+
 /* ---- operator.c: what people and accidents do ---- */
 size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli);
+/* Given to exactly this machine. */
+size_t world_apply_at(struct world *world, size_t machine, uint32_t replicas, int64_t cpu_milli);
 void world_scale(struct world *world, size_t workload, uint32_t replicas);
 void world_delete(struct world *world, size_t workload);
 void world_power_off(struct world *world, size_t machine);   /* the pods die with it */
 void world_kill_daemon(struct world *world, size_t machine); /* the pods live on */
 void world_power_on(struct world *world, size_t machine, bool keep_state);
+void world_reidentify(struct world *world, size_t machine); /* while off: a new key */
+void world_readdress(struct world *world, size_t machine);  /* while off: another address */
+void world_clock_jump(struct world *world, size_t machine, int64_t ms); /* of its system's clock */
 void world_partition(struct world *world, size_t first_of_other_side);
 void world_heal(struct world *world);
 void world_mute(struct world *world, size_t from, size_t to, bool mute);
 bool world_is_whole(const struct world *world);
 
 /* ---- network.c ---- */
-void network_send(struct world *world, size_t from, const struct node_id *to, struct bytes packet);
-void network_dial(struct world *world, size_t from, const struct node_id *to,
-		  const struct addr *addr);
-void network_close(struct world *world, size_t from, const struct node_id *to);
-void network_packet(struct world *world, struct sim_event *event);
-void network_dialled(struct world *world, const struct sim_event *event);
-void network_idle(struct world *world, const struct sim_event *event);
-void network_process_ended(struct world *world, size_t machine);
-void network_sides_changed(struct world *world);
+void network_profile(struct world *world, enum sim_profile profile);
+/* On the connection, or after dialling @addr (may be none). */
+void network_send(struct world *world, struct sim_machine *from, const struct node_id *to,
+		  const struct addr *addr, struct bytes packet);
+/* Returns true when the event has been used up. */
+bool network_packet(struct world *world, struct sim_event *event);
+struct sim_event *network_packet_new(struct world *world, const struct sim_machine *from,
+				     struct bytes packet);
+void network_transmit(struct world *world, struct sim_event *packet, struct sim_machine *to,
+		      uint32_t connection); /* takes the packet */
+/* A packet that @from never made: it travels as if, on the connection that stands. */
+void network_inject(struct world *world, size_t from, size_t to, struct bytes packet,
+		    int64_t in_us);
 bool network_reaches(const struct world *world, size_t from, size_t to);
+/* Do both hear each other? If not: since when. */
+bool network_talks(const struct world *world, size_t a, size_t b, int64_t *ret_since_us);
+bool network_is_mute(const struct world *world, size_t from, size_t to);
+void network_mute(struct world *world, size_t from, size_t to, bool mute);
+uint8_t network_side(const struct world *world, size_t machine);
+int64_t network_latency(struct world *world, const struct sim_machine *from,
+			const struct sim_machine *to);
 struct sim_machine *network_find(struct world *world, const struct node_id *id);
+struct sim_machine *network_find_addr(struct world *world, const struct addr *addr);
+
+/* ---- links.c ---- */
+struct sim_link *links_find(const struct sim_links *links, uint32_t peer);
+struct sim_link *links_get(struct sim_links *links, uint32_t peer); /* made when there is none */
+void links_deinit(struct sim_links *links);
+void links_disconnect(struct sim_links *links, uint32_t peer);
+void links_leaf(struct sim_links *links, uint32_t peer);     /* the certificate of @peer is known */
+bool links_has_leaf(struct sim_links *links, uint32_t peer); /* and is needed now */
+
+/* ---- connection.c ---- */
+
+void network_dial(struct world *world, struct sim_machine *from, const struct node_id *to,
+		  const struct addr *addr);
+/* A packet for a machine that is not connected: dial, and send it then. */
+void network_dial_with(struct world *world, struct sim_machine *from, const struct node_id *to,
+		       const struct addr *addr, struct bytes packet);
+void network_dialled(struct world *world, struct sim_event *event);
+void network_accepted(struct world *world, const struct sim_event *event);
+/* Does the receiver of a packet know the connection that it comes on? */
+bool network_arrives(struct world *world, const struct sim_event *packet);
+void network_dials_drop(struct world *world, struct sim_machine *machine);
+void network_reset(struct world *world, const struct sim_event *event);
+void network_close(struct world *world, struct sim_machine *from, const struct node_id *to);
+void network_idle(struct world *world, struct sim_machine *machine);
+void network_process_ended(struct world *world, struct sim_machine *machine);
+void network_sides_changed(struct world *world);
+void network_watch(struct world *world, struct sim_machine *machine);
+/* Two machines have been connected for a while: both are told now. */
+void network_join(struct world *world, struct sim_machine *a, struct sim_machine *b);
 
 /* ---- host.c ---- */
 void host_start(struct world *world, struct sim_machine *machine, const struct award *award);
 void host_stop(struct world *world, struct sim_machine *machine, const struct uid *pod_uid,
 	       const char *text);
-void host_pod_event(struct world *world, const struct sim_event *event);
+void host_pod_event(struct world *world, struct sim_pod *pod);
 void host_power_off(struct world *world, struct sim_machine *machine);
 void host_recover(struct world *world, struct sim_machine *machine);
 bool host_is_alive(const struct sim_pod *pod); /* starting or running, and not told to stop */
@@ -241,10 +399,12 @@ void host_free(struct world *world);
 /* ---- trust.c ---- */
 struct node_trust trust_of(struct sim_machine *machine);
 struct digest trust_leaf(const struct sim_machine *machine);
-void trust_reset(struct sim_machine *machine, uint64_t seed);
+void trust_reset(struct sim_machine *machine);
 void trust_deinit(struct sim_machine *machine);
 /* What a signed packet says, for the story and for broken hosts. False: not a signed message. */
 bool trust_peek(struct bytes packet, struct node_id *ret_issuer, struct message *ret_message);
+/* An envelope of @payload under the machine's own key, as byzantine ones make them. */
+void trust_seal_as(struct sim_machine *machine, struct bytes payload, struct buf *out);
 
 /* ---- checker.c ---- */
 void checker_machine(struct world *world, struct sim_machine *machine);

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The machines' lives: start, ticks, what their nodes want done, disk, end. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "world.h"
+
+enum {
+	BOOTSTRAP_COUNT = 3,
+	BOOT_SPACING_US = 20 * 1000,
+	PERSIST_US = 2000, /* a disk that syncs */
+	TICKS_MAX = 1000,  /* of one machine at one moment; a few are usual */
+	FORGETFUL_US = 5 * US_PER_S,
+	CLOCK_ERROR_MS = 3000, /* the system's clock is off by up to this */
+};
+
+/* Some day in 2027; nothing depends on which. */
+static const int64_t epoch_ms = 1800000000000;
+
+struct wall world_wall(const struct world *world)
+{
+	return (struct wall){epoch_ms + world->now_us / US_PER_MS};
+}
+
+struct wall machine_system(const struct world *world, const struct sim_machine *machine)
+{
+	return (struct wall){world_wall(world).ms + machine->clock_error_ms};
+}
+
+struct mono machine_now(const struct world *world, const struct sim_machine *machine)
+{
+	return (struct mono){world->now_us + machine->skew_us};
+}
+
+void machine_new_id(struct world *world, struct sim_machine *machine)
+{
+	for (size_t i = 0; i < ID_LEN; i += sizeof(uint64_t))
+		memcpy(machine->id.byte + i, &(uint64_t){prng_next(&world->prng)},
+		       sizeof(uint64_t));
+	directory_put(world->directory, &machine->id, machine->index);
+}
+
+void machine_init(struct world *world, size_t index, bool steward)
+{
+	struct sim_machine *machine = &world->machines[index];
+
+	machine->index = (uint32_t)index;
+	machine->world = world;
+	machine->steward = steward;
+	machine->schedulable = true;
+	machine->powered = true;
+	machine->cpu_milli = 4000;
+	machine->memory_bytes = 8LL << 30;
+	machine->tick_at_us = INT64_MAX;
+	machine->skew_us = (int64_t)world_random(world, 1000000) * US_PER_S;
+	machine->clock_error_ms = (int64_t)world_random(world, 2 * CLOCK_ERROR_MS) - CLOCK_ERROR_MS;
+	machine->addr = (struct addr){
+		.ip = {10, (uint8_t)(index >> 16), (uint8_t)(index >> 8), (uint8_t)index},
+		.port = 7946,
+		.is_v4 = true};
+	(void)snprintf(machine->name, sizeof(machine->name), "n%zu", index);
+	map_init(&machine->disk, 1);
+	list_init(&machine->pods);
+	machine_new_id(world, machine);
+	trust_reset(machine);
+}
+
+void machine_disk_clear(struct sim_machine *machine)
+{
+	map_for_each (entry, &machine->disk) {
+		buf_deinit(entry->value);
+		free(entry->value);
+	}
+	map_deinit(&machine->disk);
+	map_init(&machine->disk, 1);
+	machine->contact_count = 0;
+	machine->kept = (struct fabric_time_kept){0};
+}
+
+void machine_deinit(struct sim_machine *machine)
+{
+	node_free(machine->node);
+	machine_disk_clear(machine);
+	network_dials_drop(machine->world, machine);
+	trust_deinit(machine);
+	links_deinit(&machine->links);
+}
+
+/* ---- start and end ---- */
+
+static void offer_machine(struct world *world, struct sim_machine *machine)
+{
+	static const char *const engines[] = {"crun"};
+	struct node_facts facts = {
+		.id = machine->id,
+		.name = machine->name,
+		.addr = machine->addr,
+		.cpu_milli = machine->cpu_milli,
+		.memory_bytes = machine->memory_bytes,
+		.cpu_milli_free_max = machine->cpu_milli,
+		.memory_bytes_free_max = machine->memory_bytes,
+		.pods_max = 110,
+		.schedulable = machine->schedulable,
+		.steward = machine->steward,
+		.worker = true,
+	};
+	struct market_machine offer = {
+		.cpu_milli = machine->cpu_milli,
+		.memory_bytes = machine->memory_bytes,
+		.pods_max = 110,
+		.schedulable = machine->schedulable,
+		.engines = engines,
+		.engine_count = 1,
+		.architecture = "amd64",
+		.reliability = 1000,
+	};
+
+	node_set_machine(machine->node, machine_now(world, machine), &facts, &offer);
+}
+
+static void restore_disk(struct world *world, struct sim_machine *machine)
+{
+	map_for_each (entry, &machine->disk) {
+		int r = node_restore(machine->node, machine_now(world, machine),
+				     bytes_buf(entry->value));
+
+		/* A version that something newer on the same disk replaced is not news. */
+		if (r < 0)
+			world_violate(world, NULL, "%s cannot read its own disk: %d", machine->name,
+				      r);
+	}
+}
+
+static void give_addresses(struct world *world, struct sim_machine *machine)
+{
+	struct mono now = machine_now(world, machine);
+
+	for (size_t i = 0; i < BOOTSTRAP_COUNT && i < world->machine_count; i++)
+		if (i != machine->index)
+			node_bootstrap(machine->node, now, &world->machines[i].addr);
+	for (size_t i = 0; i < machine->contact_count; i++)
+		node_bootstrap(machine->node, now, &machine->contacts[i]);
+}
+
+static void start_node(struct world *world, struct sim_machine *machine, bool join)
+{
+	struct node_config config = {
+		.self = {.id = machine->id,
+			 .addr = machine->addr,
+			 .name = machine->name,
+			 .incarnation = (uint64_t)world_wall(world).ms,
+			 .steward = machine->steward},
+		.leaf = trust_leaf(machine),
+		.steward = machine->steward,
+		.seed = world_random(world, UINT64_MAX),
+		.system = machine_system(world, machine),
+		.kept = machine->kept,
+		.fabric = join ? world_wall(world) : (struct wall){0},
+		.trust = trust_of(machine),
+		.pool = world->pool_size,
+		.records_stay = world->records_stay,
+	};
+
+	assert(!machine->node && machine->powered);
+	machine->process++;
+	trust_reset(machine);
+	machine->node = node_new(&config, machine_now(world, machine));
+	restore_disk(world, machine);
+	offer_machine(world, machine);
+	host_recover(world, machine);
+}
+
+void world_boot(struct world *world, size_t index, bool join)
+{
+	struct sim_machine *machine = &world->machines[index];
+
+	start_node(world, machine, join);
+	world_tell(world, NULL, "%s boots", machine->name);
+	give_addresses(world, machine);
+	machine_pump(world, machine);
+}
+
+static void boot_action(struct world *world, uint64_t machine)
+{
+	world_boot(world, machine, true);
+}
+
+void world_boot_all(struct world *world)
+{
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct sim_event *event =
+			world_event(world, SIM_ACTION, (int64_t)i * BOOT_SPACING_US);
+
+		event->action = boot_action;
+		event->argument = i;
+	}
+}
+
+/* Whom it knew, as the daemon writes it down from time to time. */
+static void remember_contacts(struct sim_machine *machine)
+{
+	struct overlay_peer peer;
+	size_t position = 0;
+
+	machine->contact_count = 0;
+	while (machine->contact_count < SIM_CONTACTS_MAX &&
+	       overlay_next_peer(node_overlay(machine->node), &position, &peer))
+		if (peer.state != MEMBER_LEFT && !addr_is_none(&peer.member->addr))
+			machine->contacts[machine->contact_count++] = peer.member->addr;
+}
+
+void machine_end(struct world *world, struct sim_machine *machine)
+{
+	/* What was written down a moment ago, as the daemon does every minute. */
+	machine->kept = node_keep_time(machine->node, machine_now(world, machine),
+				       machine_system(world, machine));
+	remember_contacts(machine);
+	node_free(machine->node);
+	machine->node = NULL;
+	machine->tick_at_us = INT64_MAX;
+	machine->stalled_until_us = 0;
+	machine->ended_us = world->now_us;
+	network_process_ended(world, machine);
+}
+
+/* ---- disk ---- */
+
+static struct bytes key_bytes(const struct record_key *key, uint8_t *space)
+{
+	space[0] = (uint8_t)key->kind;
+	memcpy(space + 1, key->uid.byte, UID_LEN);
+	memcpy(space + 1 + UID_LEN, key->sub.byte, UID_LEN);
+	return bytes_of(space, 1 + 2 * UID_LEN);
+}
+
+static void disk_forget(struct sim_machine *machine, const struct record_key *key)
+{
+	uint8_t space[1 + 2 * UID_LEN];
+	struct buf *old = map_remove(&machine->disk, key_bytes(key, space));
+
+	if (!old)
+		return;
+	buf_deinit(old);
+	free(old);
+}
+
+static void disk_write(struct world *world, struct sim_machine *machine,
+		       const struct node_effect *effect)
+{
+	uint8_t space[1 + 2 * UID_LEN];
+	struct buf *envelope = mem_new(struct buf);
+	struct sim_event *event = world_event(world, SIM_PERSISTED, PERSIST_US);
+
+	disk_forget(machine, &effect->key);
+	buf_append_bytes(envelope, effect->packet);
+	(void)map_put(&machine->disk, key_bytes(&effect->key, space), envelope);
+	event->to = machine->index;
+	event->process = machine->process;
+	event->persisted = mem_new(struct sim_persisted);
+	event->persisted->key = effect->key;
+	event->persisted->version = effect->version;
+}
+
+void machine_persisted(struct world *world, struct sim_machine *machine,
+		       const struct sim_persisted *persisted)
+{
+	node_persisted(machine->node, machine_now(world, machine), &persisted->key,
+		       &persisted->version, true);
+	machine_pump(world, machine);
+}
+
+/* ---- effects ---- */
+
+static const char *peer_state_name(enum member_state state)
+{
+	return state == MEMBER_ALIVE ? "sees" : state == MEMBER_SUSPECT ? "suspects" : "has lost";
+}
+
+static void tell_peer(struct world *world, const struct sim_machine *machine,
+		      const struct node_effect *effect)
+{
+	const struct sim_machine *other = network_find(world, &effect->to);
+
+	if (other && effect->peer_state != MEMBER_ALIVE)
+		world_tell(world, NULL, "%s %s %s", machine->name,
+			   peer_state_name(effect->peer_state), other->name);
+}
+
+static void carry_out(struct world *world, struct sim_machine *machine,
+		      const struct node_effect *effect)
+{
+	switch (effect->type) {
+	case NODE_SEND:
+		network_send(world, machine, &effect->to, &effect->addr, effect->packet);
+		break;
+	case NODE_CLOSE:
+		network_close(world, machine, &effect->to);
+		break;
+	case NODE_DIAL:
+		network_dial(world, machine, &effect->to, &effect->addr);
+		break;
+	case NODE_PERSIST:
+		disk_write(world, machine, effect);
+		break;
+	case NODE_FORGET:
+		disk_forget(machine, &effect->key);
+		break;
+	case NODE_START:
+		host_start(world, machine, effect->award);
+		break;
+	case NODE_STOP:
+		host_stop(world, machine, &effect->pod_uid, effect->text);
+		break;
+	case NODE_PEER:
+		tell_peer(world, machine, effect);
+		break;
+	case NODE_REFUSED:
+	case NODE_PUT_DONE:
+	case NODE_CHANGED:
+	case NODE_STEPPED:
+		break;
+	}
+}
+
+static void schedule_tick(struct world *world, struct sim_machine *machine)
+{
+	struct mono deadline = node_deadline(machine->node);
+	int64_t at_us;
+
+	/* A machine with this fault never looks at its clock again. */
+	if (world->bug == SIM_BUG_HOLD_LEAK && machine->index % 2 && world->now_us > FORGETFUL_US)
+		return;
+	if (deadline.us == MONO_NEVER.us)
+		return;
+	at_us = deadline.us - machine->skew_us;
+	if (at_us < world->now_us)
+		at_us = world->now_us;
+	if (at_us >= machine->tick_at_us)
+		return;
+	machine->tick_at_us = at_us;
+	world_schedule_tick(world, machine, at_us - world->now_us);
+}
+
+void machine_pump(struct world *world, struct sim_machine *machine)
+{
+	const struct node_effect *effect;
+
+	while ((effect = node_next_effect(machine->node)) != NULL)
+		carry_out(world, machine, effect);
+	schedule_tick(world, machine);
+	checker_machine(world, machine);
+}
+
+void machine_tick(struct world *world, struct sim_machine *machine)
+{
+	/* One that an earlier deadline has overtaken, or of a process that is gone. */
+	if (world->now_us != machine->tick_at_us)
+		return;
+	world->totals.events++;
+	machine->tick_at_us = INT64_MAX;
+	machine->ticks = machine->ticked_at_us == world->now_us ? machine->ticks + 1 : 1;
+	machine->ticked_at_us = world->now_us;
+	if (machine->ticks > TICKS_MAX)
+		world_violate(world, NULL, "%s wants to be called at a moment that has passed",
+			      machine->name);
+	/* The deadline may have moved since. */
+	if (mono_reached(machine_now(world, machine), node_deadline(machine->node)))
+		node_tick(machine->node, machine_now(world, machine));
+	machine_pump(world, machine);
+}
