@@ -36,6 +36,16 @@ static void print_machines(const json_t *status)
 	}
 }
 
+static void print_connections(const json_t *overlay)
+{
+	if (overlay)
+		(void)printf("%-10s %" JSON_INTEGER_FORMAT
+			     " to other machines; at most %" JSON_INTEGER_FORMAT " are kept\n",
+			     "connected",
+			     json_integer_value(json_object_get(overlay, "connections")),
+			     json_integer_value(json_object_get(overlay, "pool")));
+}
+
 static void print_status(const json_t *status)
 {
 	print_text(status, "machine", "node");
@@ -46,6 +56,11 @@ static void print_status(const json_t *status)
 	if (json_is_integer(json_object_get(status, "pods")))
 		(void)printf("%-10s %" JSON_INTEGER_FORMAT "\n", "pods",
 			     json_integer_value(json_object_get(status, "pods")));
+	print_connections(json_object_get(status, "overlay"));
+	if (strncmp(control_text(status, "runtime"), "null:", strlen("null:")) == 0)
+		(void)printf("%-10s pods are not started: null engine\n", "runtime");
+	else
+		print_text(status, "runtime", "runtime");
 	print_machines(status);
 	if (json_is_true(json_object_get(status, "root_here")))
 		(void)printf(

@@ -167,9 +167,29 @@ static void backend_events(void *self, const char *namespace, api_event_fn *each
 	events_each(((struct backend *)self)->fabric->events, namespace, each, arg);
 }
 
+/* What this machine has sent to others, by type of message. */
+static void traffic_counters(struct fabric *fabric, api_counter_fn *each, void *arg)
+{
+	for (enum message_type i = MESSAGE_NONE + 1; i < MESSAGE_TYPE_COUNT; i++) {
+		struct node_traffic traffic = node_traffic(fabric->node, i);
+		const char *type = message_type_name(i);
+		struct buf name = {0};
+
+		buf_append_format(&name, "magik_sent_%s_total", type);
+		each(arg, buf_cstr(&name), "messages of this type sent", "counter",
+		     traffic.messages);
+		buf_clear(&name);
+		buf_append_format(&name, "magik_sent_%s_bytes_total", type);
+		each(arg, buf_cstr(&name), "bytes of messages of this type sent", "counter",
+		     traffic.bytes);
+		buf_deinit(&name);
+	}
+}
+
 static void quic_counters(struct fabric *fabric, api_counter_fn *each, void *arg)
 {
 	const struct quic_stats *stats = quic_endpoint_stats(quic_socket_endpoint(fabric->socket));
+	const struct peers_counts *counts = peers_counts(fabric->peers);
 	const struct {
 		const char *name, *help, *type;
 		uint64_t value;
@@ -177,6 +197,21 @@ static void quic_counters(struct fabric *fabric, api_counter_fn *each, void *arg
 		{"magik_quic_bytes_in_total", "bytes received", "counter", stats->bytes_in},
 		{"magik_quic_bytes_out_total", "bytes sent", "counter", stats->bytes_out},
 		{"magik_quic_connections", "connections now", "gauge", stats->conns},
+		{"magik_quic_datagrams_in_total", "datagrams received", "counter",
+		 stats->datagrams_in},
+		{"magik_quic_datagrams_out_total", "datagrams sent", "counter",
+		 stats->datagrams_out},
+		{"magik_quic_dials_total", "connections begun here", "counter", counts->dialled},
+		{"magik_quic_dials_failed_total", "connections that did not open", "counter",
+		 counts->failed},
+		{"magik_quic_half_open", "handshakes under way that others began", "gauge",
+		 stats->half_open},
+		{"magik_quic_over_limit_total", "connections over a limit", "counter",
+		 stats->over_limit},
+		{"magik_quic_packets_lost_total", "packets that could not be sent", "counter",
+		 counts->lost},
+		{"magik_quic_retries_total", "addresses that had to be proved", "counter",
+		 stats->retries_sent},
 		{"magik_quic_handshakes_accepted_total", "handshakes", "counter",
 		 stats->handshakes_accepted},
 		{"magik_quic_handshakes_dialled_total", "handshakes", "counter",
@@ -212,6 +247,7 @@ static void backend_counters(void *self, api_counter_fn *each, void *arg)
 	     records_count(records, RECORD_OBJECT));
 	each(arg, "magik_pods", "pods known here", "gauge",
 	     records_count(records, RECORD_PRESENCE));
+	traffic_counters(fabric, each, arg);
 	quic_counters(fabric, each, arg);
 }
 

@@ -2,9 +2,9 @@
 /*
  * Control: R/control.sock, where the magik command asks the running daemon.
  *
- * Only root can open it. One request per connection: a line of JSON {"verb":"status"}; the answer
- * is one line with "done":true, or {"error":...,"done":true}. The socket is made before root is
- * given up.
+ * Only root can open it. One request per connection: a line of JSON {"verb":"status"}, or
+ * {"verb":"counters"} for what /metrics has; the answer is one line with "done":true, or
+ * {"error":...,"done":true}. The socket is made before root is given up.
  */
 #include "machineplane/fabric.h"
 
@@ -52,21 +52,30 @@ static void client_free(struct client *client)
 	free(client);
 }
 
-bool control_asks_status(struct bytes line)
+enum control_verb control_verb_of(struct bytes line)
 {
+	static const char *const names[] = {
+		[CONTROL_STATUS] = "status", [CONTROL_COUNTERS] = "counters"};
 	json_t *request = json_loadb((const char *)line.ptr, line.len, 0, NULL);
 	const char *verb = json_string_value(json_object_get(request, "verb"));
-	bool asks = verb && strcmp(verb, "status") == 0;
+	enum control_verb found = CONTROL_UNKNOWN;
 
+	for (size_t i = CONTROL_UNKNOWN + 1; verb && i < ARRAY_LEN(names); i++)
+		if (strcmp(verb, names[i]) == 0)
+			found = (enum control_verb)i;
 	json_decref(request);
-	return asks;
+	return found;
 }
 
 static void answer(struct client *client)
 {
-	if (!control_asks_status(bytes_buf(&client->in)))
+	struct fabric *fabric = client->control->fabric;
+	enum control_verb verb = control_verb_of(bytes_buf(&client->in));
+
+	if (verb == CONTROL_UNKNOWN)
 		buf_append_str(&client->out, "{\"error\":\"unknown verb\",\"done\":true}");
-	else if (!document_status(client->control->fabric, &client->out))
+	else if (verb == CONTROL_COUNTERS ? !document_counters(fabric, &client->out)
+					  : !document_status(fabric, &client->out))
 		buf_append_str(&client->out, "{\"error\":\"this machine is not a member of a "
 					     "fabric yet\",\"done\":true}");
 	buf_append_str(&client->out, "\n");

@@ -256,6 +256,18 @@ static json_t *machines_json(struct fabric *fabric)
 	return list;
 }
 
+/* How this machine is connected with the others. */
+static json_t *overlay_json(const struct fabric *fabric)
+{
+	const struct overlay *overlay = node_overlay(fabric->node);
+	const struct quic_stats *stats = quic_endpoint_stats(quic_socket_endpoint(fabric->socket));
+
+	return json_pack("{s:i,s:i,s:b,s:I,s:i}", "pool", (int)fabric->settings.options.pool,
+			 "connections", (int)stats->conns, "whole", (int)overlay_is_whole(overlay),
+			 "size", (json_int_t)overlay_size(overlay), "alive",
+			 (int)overlay_alive_count(overlay));
+}
+
 static struct addr_text rest_address(const struct fabric *fabric)
 {
 	struct addr addr;
@@ -264,6 +276,27 @@ static struct addr_text rest_address(const struct fabric *fabric)
 		addr = fabric->address;
 	addr.port = fabric->api ? api_port(fabric->api) : 0;
 	return addr_text(&addr);
+}
+
+static void add_counter(void *arg, const char *name, const char *help, const char *type,
+			uint64_t value)
+{
+	(void)help;
+	(void)type;
+	(void)json_object_set_new(arg, name, json_integer((json_int_t)value));
+}
+
+bool document_counters(struct fabric *fabric, struct buf *json)
+{
+	const struct api_backend *backend;
+	json_t *counters;
+
+	if (!fabric->node)
+		return false;
+	backend = backend_api(fabric->backend);
+	counters = json_object();
+	backend->ops->counters(backend->self, add_counter, counters);
+	return append_json(json_pack("{s:o,s:b}", "counters", counters, "done", 1), json);
 }
 
 bool document_status(struct fabric *fabric, struct buf *json)
@@ -275,8 +308,8 @@ bool document_status(struct fabric *fabric, struct buf *json)
 		return false;
 	grant_format(&fabric->credentials.machine.grant, &roles);
 	status =
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:b,s:o,s:o,s:i,s:b,s:b}", "node",
-			  fabric->settings.options.node_name, "identity",
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:b,s:o,s:o,s:i,s:b,s:s,s:o,s:b}",
+			  "node", fabric->settings.options.node_name, "identity",
 			  node_id_text(node_self(fabric->node)).text, "fabric",
 			  fabric->trust.fabric, "version", MAGIK_VERSION, "roles", buf_cstr(&roles),
 			  "admits", (int)credentials_is_admitter(&fabric->credentials), "rest",
@@ -285,7 +318,8 @@ bool document_status(struct fabric *fabric, struct buf *json)
 			  "fabric_time_settled", (int)node_fabric_time_is_settled(fabric->node),
 			  "addresses", addresses_json(fabric), "machines", machines_json(fabric),
 			  "pods", (int)market_usage(node_market(fabric->node)).pods, "root_here",
-			  (int)fabric->settings.roots, "done", 1);
+			  (int)fabric->settings.roots, "runtime", host_runtime(fabric->host),
+			  "overlay", overlay_json(fabric), "done", 1);
 	buf_deinit(&roles);
 	return append_json(status, json);
 }

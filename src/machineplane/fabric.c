@@ -296,6 +296,7 @@ static void make_node(struct fabric *fabric)
 		.kept = store_time(fabric->store),
 		.fabric = fabric->settings.made ? system : fabric->joined,
 		.trust = fabric_node_trust(fabric),
+		.pool = options->pool,
 	};
 
 	/* Above that of the life before, also when the system's clock was set back. */

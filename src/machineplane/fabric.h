@@ -164,6 +164,7 @@ struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err
 void host_state_free(struct host_state *host);
 void host_member(struct host_state *host);
 void host_start(struct host_state *host, const struct award *award, struct bytes envelope);
+const char *host_runtime(const struct host_state *host); /* "crun://1.8.1" */
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
 	       const char *reason);
 void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
@@ -184,6 +185,7 @@ void backend_fail_pending(struct backend *backend);
 bool document_write(struct fabric *fabric, enum api_document which, const char *id,
 		    struct buf *json);
 bool document_status(struct fabric *fabric, struct buf *json);
+bool document_counters(struct fabric *fabric, struct buf *json);
 
 /* events.c */
 struct events *events_new(struct fabric *fabric);
@@ -196,7 +198,12 @@ struct control *control_new(struct fabric *fabric, struct err *err);
 void control_free(struct control *control);
 
 /* What a line from R/control.sock asks; foreign text. */
-bool control_asks_status(struct bytes line);
+enum control_verb {
+	CONTROL_UNKNOWN,
+	CONTROL_STATUS,
+	CONTROL_COUNTERS,
+};
+enum control_verb control_verb_of(struct bytes line);
 
 /* logs.c */
 /* The lines of other machines: foreign text. */

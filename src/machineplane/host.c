@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "machineplane/host.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,10 +77,38 @@ static char *find_agent(const struct host_config *config)
 	return mem_strdup(candidate.text);
 }
 
+static bool wants_null(const struct host_config *config)
+{
+	return config->runtime && strcmp(config->runtime, "null") == 0;
+}
+
+/* Whoever pretends must not stand in for an engine whose pods still run. */
+static int choose_null(struct host *host, struct err *err)
+{
+	struct path pods = path_format("%s/pods", host->config->run_dir);
+	DIR *dir = opendir(pods.text);
+	const struct dirent *entry;
+	bool has_pods = false;
+
+	while (dir && !has_pods && (entry = readdir(dir)) != NULL)
+		has_pods = entry->d_name[0] != '.';
+	if (dir)
+		(void)closedir(dir);
+	if (has_pods)
+		return err_set(err, -EBUSY, "%s has pods of another engine: --drain them first",
+			       pods.text);
+	log_event(LOG_LEVEL_WARN, "engine-null",
+		  "pods given to this machine are not started, only said to run");
+	host->engine = engine_null_new(host->config->null_delay_ms);
+	return 0;
+}
+
 static int choose_engine(struct host *host, struct err *err)
 {
 	const char *wanted = host->config->runtime;
 
+	if (wants_null(host->config))
+		return choose_null(host, err);
 	if (wanted && strcmp(wanted, "crun") != 0 && strcmp(wanted, "krun") != 0)
 		return err_set(err, -EINVAL, "runtime %.40s is not available", wanted);
 	if (wanted && strcmp(wanted, "krun") == 0)
@@ -188,7 +217,8 @@ static void on_signal(void *user, int signum)
 {
 	struct host *host = user;
 
-	log_event(LOG_LEVEL_INFO, "ending", "signal %d: ending; pods stay", signum);
+	log_event(LOG_LEVEL_INFO, "ending", "signal %d: ending%s", signum,
+		  wants_null(host->config) ? "" : "; pods stay");
 	host_end(host);
 }
 
@@ -297,9 +327,11 @@ int host_run(const struct host_config *config, struct err *err)
 	/* conmon and agents detach themselves; so they end as our children, and leave no zombies.
 	 */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	/* Jobs mostly wait for other processes: more of them than cores. */
-	(void)setenv("UV_THREADPOOL_SIZE", "16", 0);
-	r = host_mounts_enter(config->run_dir, err);
+	if (!wants_null(config)) {
+		/* Jobs mostly wait for other processes: more of them than cores. */
+		(void)setenv("UV_THREADPOOL_SIZE", "16", 0);
+		r = host_mounts_enter(config->run_dir, err);
+	}
 	if (r == 0)
 		r = serve(config, err);
 	(void)close(lock);

@@ -44,7 +44,8 @@ struct host_config {
 	const char *state_dir; /* survives a reboot; absolute */
 	const char *run_dir;   /* dies with the host; absolute */
 	const char *node_name;
-	const char *runtime;     /* --runtime, or NULL: the best that works here */
+	const char *runtime;     /* --runtime, or NULL: the best that works here, never null */
+	int64_t null_delay_ms;   /* of --runtime null */
 	const char *workplane;   /* path of the agent, or NULL: beside this binary */
 	const char *policy_file; /* local policy (JSON), or NULL: the strict default */
 	const char *resolv_conf; /* what pods get, or NULL: /etc/resolv.conf */

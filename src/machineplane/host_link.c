@@ -455,6 +455,13 @@ void host_start(struct host_state *host, const struct award *award, struct bytes
 	free(chain.data);
 }
 
+const char *host_runtime(const struct host_state *host)
+{
+	const char *runtime = host->hello ? host->hello->facts->runtime_version : NULL;
+
+	return runtime ? runtime : "";
+}
+
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
 	       const char *reason)
 {

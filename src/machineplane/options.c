@@ -128,9 +128,41 @@ static int set_join(struct options *options, const char *value, struct err *err)
 
 static int set_runtime(struct options *options, const char *value, struct err *err)
 {
-	if (strcmp(value, "crun") != 0 && strcmp(value, "krun") != 0 && strcmp(value, "wasm") != 0)
-		return bad(err, "must be crun, krun or wasm");
-	return set_text(&options->runtime, value);
+	static const char *const engines[] = {"crun", "krun", "wasm", "null"};
+
+	for (size_t i = 0; i < ARRAY_LEN(engines); i++)
+		if (strcmp(value, engines[i]) == 0)
+			return set_text(&options->runtime, value);
+	return bad(err, "must be crun, krun, wasm or null");
+}
+
+static int set_number(int64_t *field, const char *value, int64_t min, int64_t max, struct err *err)
+{
+	char *end;
+	long long number;
+
+	errno = 0;
+	number = strtoll(value, &end, 10);
+	if (!isdigit((unsigned char)*value) || *end || errno || number < min || number > max)
+		return err_set(err, -EINVAL, "must be a number from %lld to %lld", (long long)min,
+			       (long long)max);
+	*field = number;
+	return 0;
+}
+
+static int set_null_delay(struct options *options, const char *value, struct err *err)
+{
+	return set_number(&options->null_delay_ms, value, 0, OPTIONS_NULL_DELAY_MAX_MS, err);
+}
+
+static int set_pool(struct options *options, const char *value, struct err *err)
+{
+	int64_t pool = 0;
+	int result = set_number(&pool, value, OVERLAY_POOL_MIN, OPTIONS_POOL_MAX, err);
+
+	if (result == 0)
+		options->pool = (size_t)pool;
+	return result;
 }
 
 static int set_label(struct options *options, const char *value, struct err *err)
@@ -228,7 +260,14 @@ static const struct option_row rows[] = {
 	{"label", false, set_label, "KEY=VALUE", "a label of this machine; repeatable"},
 	{"reserve", false, set_reserve, "cpu=Q,memory=Q", "keep this much away from pods"},
 	{"no-schedule", true, set_no_schedule, NULL, "run no pods here"},
-	{"runtime", false, set_runtime, "ENGINE", "default engine of pods: crun, krun or wasm"},
+	{"pool", false, set_pool, "N",
+	 "connections kept to other machines (default 128); in a fabric that is no larger everyone "
+	 "is connected to everyone"},
+	{"runtime", false, set_runtime, "ENGINE",
+	 "default engine of pods: crun, krun or wasm; null starts nothing and says that pods run, "
+	 "for measurements"},
+	{"null-delay-ms", false, set_null_delay, "MS",
+	 "with --runtime null: after how long (default 5)"},
 	{"drain", true, set_drain, NULL, "stop every pod of this machine, then exit"},
 	{"ephemeral-keys", true, set_ephemeral, NULL, "begin with a new identity at each start"},
 	{"policy-file", false, set_policy, "FILE", "what this machine lets pods do (JSON)"},
@@ -418,7 +457,9 @@ static void make_absolute(char **path)
 
 static void set_defaults(struct options *options)
 {
-	*options = (struct options){.rest_port = OPTIONS_REST_PORT};
+	*options = (struct options){.rest_port = OPTIONS_REST_PORT,
+				    .null_delay_ms = OPTIONS_NULL_DELAY_MS,
+				    .pool = OVERLAY_POOL_DEFAULT};
 	options->state_dir = mem_strdup("/var/lib/magik");
 	options->run_dir = mem_strdup("/run/magik");
 	options->rest_host = mem_strdup("0.0.0.0");

@@ -16,12 +16,16 @@
 #include "base/addr.h"
 #include "base/attr.h"
 #include "base/err.h"
+#include "overlay/overlay.h"
 #include "wire/message.h"
 
 enum {
 	OPTIONS_BOOTSTRAP_MAX = 16,
 	OPTIONS_FILE_MAX = 64 * 1024,
 	OPTIONS_REST_PORT = 3000, /* the port the documents name */
+	OPTIONS_POOL_MAX = OVERLAY_MEMBERS_MAX,
+	OPTIONS_NULL_DELAY_MS = 5,               /* what a container takes to start, roughly */
+	OPTIONS_NULL_DELAY_MAX_MS = 3600 * 1000, /* more than any test waits */
 };
 
 struct options {
@@ -35,7 +39,9 @@ struct options {
 	struct addr_peer bootstrap[OPTIONS_BOOTSTRAP_MAX];
 	size_t bootstrap_count;
 	char *join;    /* token text, NULL: none */
-	char *runtime; /* NULL: the best that works */
+	char *runtime; /* NULL: the best that works; "null" only when asked for */
+	int64_t null_delay_ms;
+	size_t pool; /* connections kept to others */
 	struct label labels[MESSAGE_LABELS_MAX];
 	size_t label_count;
 	int64_t reserve_cpu_milli, reserve_memory_bytes;

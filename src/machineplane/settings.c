@@ -20,13 +20,14 @@ void settings_encode(const struct settings *settings, struct buf *out)
 	for (size_t i = 0; i < options->label_count; i++)
 		(void)json_object_set_new(labels, options->labels[i].key,
 					  json_string(options->labels[i].value));
-	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:o,s:o}", "node",
-			 options->node_name, "state", options->state_dir, "run", options->run_dir,
-			 "rest-host", options->rest_host, "rest-port", (int)options->rest_port,
-			 "insecure", (int)options->rest_insecure, "mesh-host", options->mesh_host,
-			 "mesh-port", (int)options->mesh_port, "join", options->join, "no-schedule",
-			 (int)options->no_schedule, "log-json", (int)options->log_json, "made",
-			 (int)settings->made, "roots", (int)settings->roots, "bootstrap", bootstrap,
+	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:i,s:o,s:o}",
+			 "node", options->node_name, "state", options->state_dir, "run",
+			 options->run_dir, "rest-host", options->rest_host, "rest-port",
+			 (int)options->rest_port, "insecure", (int)options->rest_insecure,
+			 "mesh-host", options->mesh_host, "mesh-port", (int)options->mesh_port,
+			 "join", options->join, "no-schedule", (int)options->no_schedule,
+			 "log-json", (int)options->log_json, "made", (int)settings->made, "roots",
+			 (int)settings->roots, "pool", (int)options->pool, "bootstrap", bootstrap,
 			 "labels", labels);
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text)
@@ -58,15 +59,16 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 {
 	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels;
 	const char *node, *state, *run, *rest_host, *mesh_host;
-	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots;
+	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots, pool;
 	struct options *options = &ret_settings->options;
 
 	if (!json ||
-	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:o,s:o}", "node",
-			&node, "state", &state, "run", &run, "rest-host", &rest_host, "rest-port",
-			&rest_port, "insecure", &insecure, "mesh-host", &mesh_host, "mesh-port",
-			&mesh_port, "no-schedule", &no_schedule, "log-json", &log_json, "made",
-			&made, "roots", &roots, "bootstrap", &bootstrap, "labels", &labels) != 0) {
+	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:i,s:o,s:o}",
+			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
+			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
+			"mesh-port", &mesh_port, "no-schedule", &no_schedule, "log-json", &log_json,
+			"made", &made, "roots", &roots, "pool", &pool, "bootstrap", &bootstrap,
+			"labels", &labels) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}
@@ -83,6 +85,7 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 		.join = mem_strdup(json_string_value(json_object_get(json, "join"))),
 		.no_schedule = no_schedule,
 		.log_json = log_json,
+		.pool = (size_t)pool,
 	};
 	decode_lists(bootstrap, labels, options);
 	json_decref(json);

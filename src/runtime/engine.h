@@ -60,6 +60,9 @@ struct engine_ops {
 	int (*probe)(struct engine *engine, struct err *err);
 	/* "1.8.1"; valid while the engine is. */
 	const char *(*version)(const struct engine *engine);
+	/* NULL for an engine that runs containers. Otherwise nothing is ever started: pods are said
+	 * to run after so many milliseconds, and nothing below is called for them. */
+	int64_t (*pretend_ms)(const struct engine *engine);
 	/* Create everything but let no instruction of the image run. On failure nothing is left. */
 	int (*prepare)(struct engine *engine, const struct engine_container *container,
 		       struct err *err);
@@ -91,3 +94,6 @@ struct engine {
  */
 _must_use_ struct engine *engine_crun_new(const char *run_dir, const char *crun,
 					  const char *conmon);
+
+/* Runs nothing, and says that a pod runs @delay_ms after it was asked for. For measurements. */
+_must_use_ struct engine *engine_null_new(int64_t delay_ms);

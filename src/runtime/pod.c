@@ -22,7 +22,7 @@ static const unsigned allowed[STAGE_COUNT] = {
 	[STAGE_TEARDOWN] = 0,
 };
 
-static void pod_set_stage(struct pod *pod, enum pod_stage stage)
+void pod_set_stage(struct pod *pod, enum pod_stage stage)
 {
 	assert(allowed[pod->stage] & 1u << stage);
 	pod->stage = stage;
@@ -59,6 +59,7 @@ void pod_free(struct pod *pod)
 		container_deinit(&pod->containers[i]);
 	process_watch_free(pod->infra_watch);
 	loop_timer_free(pod->grace_timer);
+	loop_timer_free(pod->null_timer);
 	list_remove(&pod->link);
 	pod->pods->count--;
 	buf_deinit(&pod->manifest);
@@ -150,7 +151,7 @@ void pod_presence(const struct pod *pod, struct presence *ret_presence)
 	}
 }
 
-static void pod_tell(const struct pod *pod, bool gone)
+void pod_tell(const struct pod *pod, bool gone)
 {
 	struct presence presence;
 
@@ -342,8 +343,13 @@ static void setup_done(void *arg)
 
 void pod_begin(struct pod *pod)
 {
-	struct sandbox_job *job = mem_new(struct sandbox_job);
+	struct sandbox_job *job;
 
+	if (pod_is_null(pod)) {
+		pod_null_begin(pod);
+		return;
+	}
+	job = mem_new(struct sandbox_job);
 	pod_save(pod);
 	pod_tell(pod, false);
 	job->pod = pod;
@@ -362,6 +368,10 @@ void pod_stop(struct pod *pod, int64_t grace_s)
 {
 	if (pod->stage == STAGE_TEARDOWN)
 		return;
+	if (pod_is_null(pod)) {
+		pod_null_stop(pod);
+		return;
+	}
 	if (grace_s < 0 || grace_s > POD_GRACE_S_MAX)
 		grace_s = pod->spec->grace_s;
 	/* A second request may only hurry. */

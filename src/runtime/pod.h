@@ -87,6 +87,7 @@ struct pod {
 	int64_t grace_s;
 	struct loop_timer *grace_timer;
 	bool grace_over;
+	struct loop_timer *null_timer; /* of an engine that pretends: until it is said to run */
 };
 
 struct log_watch {
@@ -118,9 +119,17 @@ void pod_advance(struct pod *pod);
 void pod_watch_infra(struct pod *pod);
 /* Give up: remove everything. @reason NULL: it was asked for. */
 void pod_teardown(struct pod *pod, const char *reason, const char *message);
+void pod_set_stage(struct pod *pod, enum pod_stage stage);
+/* Report it as it is now; or that nothing is left. */
+void pod_tell(const struct pod *pod, bool gone);
 void pod_presence(const struct pod *pod, struct presence *ret_presence);
 void pod_job(struct pod *pod, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 void pod_job_done(struct pod *pod);
+
+/* pod_null.c: of an engine that pretends */
+bool pod_is_null(const struct pod *pod);
+void pod_null_begin(struct pod *pod);
+void pod_null_stop(struct pod *pod);
 
 /* container.c */
 void container_init(struct container *container, struct pod *pod, size_t index);

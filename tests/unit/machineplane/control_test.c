@@ -105,11 +105,25 @@ static void the_status_says_who_and_where(void **state)
 	assert_true(json_is_true(json_object_get(json, "root_here")));
 	assert_true(json_is_true(json_object_get(json, "fabric_time_settled")));
 	assert_int_equal(json_integer_value(json_object_get(json, "pods")), 0);
+	assert_true(json_is_true(json_object_get(json_object_get(json, "overlay"), "whole")));
 	assert_int_equal(json_array_size(machines), 1);
 	assert_string_equal(text(json_array_get(machines, 0), "state"), "alive");
 	assert_string_equal(
 		json_string_value(json_array_get(json_object_get(json, "addresses"), 0)),
 		process_address(machine));
+	json_decref(json);
+}
+
+static void the_counters_are_those_of_the_metrics(void **state)
+{
+	json_t *json = ask("{\"verb\":\"counters\"}\n");
+	const json_t *counters = json_object_get(json, "counters");
+
+	assert_int_equal(json_integer_value(json_object_get(counters, "magik_members")), 1);
+	assert_true(json_is_integer(json_object_get(counters, "magik_sent_tender_total")));
+	assert_true(json_is_integer(json_object_get(counters, "magik_sent_tender_bytes_total")));
+	assert_true(
+		json_is_integer(json_object_get(counters, "magik_quic_handshakes_dialled_total")));
 	json_decref(json);
 }
 
@@ -163,6 +177,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_status_says_who_and_where),
+		cmocka_unit_test(the_counters_are_those_of_the_metrics),
 		cmocka_unit_test(what_is_no_question_gets_an_error),
 		cmocka_unit_test(a_line_without_end_is_cut_off),
 		cmocka_unit_test(who_says_nothing_stops_nobody),

@@ -55,6 +55,8 @@ static void without_options_a_machine_has_defaults(void **state)
 	assert_true(options.node_name[0] != 0);
 	assert_null(options.join);
 	assert_null(options.runtime);
+	assert_int_equal(options.pool, OVERLAY_POOL_DEFAULT);
+	assert_int_equal(options.null_delay_ms, OPTIONS_NULL_DELAY_MS);
 	assert_false(options.rest_insecure || options.no_schedule || options.drain);
 }
 
@@ -67,7 +69,8 @@ static void every_option_can_stand_on_the_command_line(void **state)
 			      "127.0.0.1", "--mesh-port", "7000", "--label", "disk=ssd", "--label",
 			      "example.org/zone=a", "--reserve", "cpu=500m,memory=1Gi",
 			      "--no-schedule", "--runtime", "crun", "--drain", "--ephemeral-keys",
-			      "--policy-file", "/p", "--workplane", "/w", "--log-format", "json"),
+			      "--pool", "16", "--null-delay-ms", "0", "--policy-file", "/p",
+			      "--workplane", "/w", "--log-format", "json"),
 			 0);
 	assert_string_equal(options.node_name, "m1");
 	assert_string_equal(options.state_dir, "/s");
@@ -90,6 +93,14 @@ static void every_option_can_stand_on_the_command_line(void **state)
 	assert_string_equal(options.policy_file, "/p");
 	assert_string_equal(options.workplane, "/w");
 	assert_true(options.log_json);
+	assert_int_equal(options.pool, 16);
+	assert_int_equal(options.null_delay_ms, 0);
+}
+
+static void the_null_engine_has_to_be_asked_for(void **state)
+{
+	assert_int_equal(READ("--runtime", "null"), 0);
+	assert_string_equal(options.runtime, "null");
 }
 
 static void the_documents_spellings_work_too(void **state)
@@ -129,6 +140,12 @@ static void a_bad_value_is_refused_with_a_sentence(void **state)
 	refused("--reserve", "disk=1Gi", "quantity");
 	refused("--reserve", "cpu=-1", "quantity");
 	refused("--runtime", "docker", "crun");
+	refused("--pool", "7", "from 8 to 1024");
+	refused("--pool", "1025", "from 8 to 1024");
+	refused("--pool", "", "number");
+	refused("--pool", "1e3", "number");
+	refused("--null-delay-ms", "-1", "number");
+	refused("--null-delay-ms", "99999999999999999999", "number");
 	refused("--log-format", "xml", "json");
 }
 
@@ -251,6 +268,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(without_options_a_machine_has_defaults, clean),
 		cmocka_unit_test_teardown(every_option_can_stand_on_the_command_line, clean),
+		cmocka_unit_test_teardown(the_null_engine_has_to_be_asked_for, clean),
 		cmocka_unit_test_teardown(the_documents_spellings_work_too, clean),
 		cmocka_unit_test_teardown(a_bad_value_is_refused_with_a_sentence, clean),
 		cmocka_unit_test_teardown(an_unknown_option_is_refused_wherever_it_stands, clean),

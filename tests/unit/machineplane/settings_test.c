@@ -22,6 +22,7 @@ static struct settings sample(void)
 	options->rest_insecure = true;
 	options->mesh_host = mem_strdup("10.0.0.1");
 	options->mesh_port = 7000;
+	options->pool = 16;
 	options->no_schedule = true;
 	options->log_json = true;
 	options->labels[options->label_count++] =
@@ -54,6 +55,7 @@ static void settings_come_back_as_they_were(void **state)
 	assert_string_equal(back.options.run_dir, "/r");
 	assert_string_equal(back.options.rest_host, "::1");
 	assert_int_equal(back.options.rest_port, 65535);
+	assert_int_equal(back.options.pool, 16);
 	assert_true(back.options.rest_insecure);
 	assert_string_equal(back.options.mesh_host, "10.0.0.1");
 	assert_int_equal(back.options.mesh_port, 7000);
