@@ -71,6 +71,7 @@ static int open_envelope(void *self, struct wall now, struct bytes bytes, struct
 		break;
 	case ENVELOPE_E_UNKNOWN_ISSUER:
 		ret->leaf = envelope.issuer;
+		ret->payload = envelope.payload;
 		return NODE_TRUST_E_LEAF;
 	case ENVELOPE_E_BAD_SIGNATURE:
 		return NODE_TRUST_E_SIGNATURE;

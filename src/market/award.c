@@ -185,7 +185,7 @@ int award_receive(struct market *market, const struct node_id *from, const struc
 	if (!node_id_equal(&award->winner, &market->config.self))
 		return MARKET_E_NOT_OWNER;
 	if (!hold) {
-		winner_refuse(market, from, &award->tender_id);
+		winner_refuse(market, from, &facts->addr, &award->tender_id);
 		return MARKET_E_NO_BID;
 	}
 	if (hold->state != HOLD_HELD)

@@ -39,7 +39,8 @@ struct effect_item *effects_add(struct effects *effects, enum market_effect_type
 	return item;
 }
 
-void effects_send(struct effects *effects, const struct node_id *to, struct message *message)
+void effects_send(struct effects *effects, const struct node_id *to, const struct addr *addr,
+		  struct message *message)
 {
 	struct effect_item *item = effects_add(effects, MARKET_SEND);
 
@@ -47,6 +48,8 @@ void effects_send(struct effects *effects, const struct node_id *to, struct mess
 	*message = (struct message){0};
 	item->effect.message = &item->message;
 	item->effect.to = *to;
+	if (addr)
+		item->effect.addr = *addr;
 }
 
 void effect_set_text(struct effect_item *item, const char *text)

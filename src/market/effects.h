@@ -28,8 +28,9 @@ void effects_deinit(struct effects *effects);
 /* Queue an effect; the caller fills in plain values. Valid until it is handed out. */
 struct effect_item *effects_add(struct effects *effects, enum market_effect_type type);
 
-/* Queue @message for @to and take over what it owns. */
-void effects_send(struct effects *effects, const struct node_id *to, struct message *message);
+/* Queue @message for @to, who may be at @addr (NULL: unknown), and take over what it owns. */
+void effects_send(struct effects *effects, const struct node_id *to, const struct addr *addr,
+		  struct message *message);
 
 /* Give an effect its own copy of what it points to. */
 void effect_set_text(struct effect_item *item, const char *text);

@@ -23,6 +23,7 @@ struct market *market_new(const struct market_config *config)
 	effects_init(&market->effects);
 	ledger_init(&market->ledger);
 	traces_init(&market->traces);
+	list_init(&market->notices);
 	map_init(&market->rounds, prng_next(&market->prng));
 	map_init(&market->holds, prng_next(&market->prng));
 	map_init(&market->bound, prng_next(&market->prng));
@@ -64,6 +65,7 @@ void market_free(struct market *market)
 	map_deinit(&market->residents);
 	map_deinit(&market->quotas);
 	traces_deinit(&market->traces);
+	notices_deinit(market);
 	ledger_deinit(&market->ledger);
 	effects_deinit(&market->effects);
 	machine_clear(&market->machine);
@@ -168,11 +170,12 @@ int market_receive(struct market *market, struct mono now, const struct node_id 
 	advance(market, now);
 	switch ((int)message->type) {
 	case MESSAGE_BID:
-		return owner_bid(market, from, &message->bid, facts->rtt_us);
+		return owner_bid(market, from, &message->bid, facts);
 	case MESSAGE_AWARD_REPLY:
 		return reply_receive(market, from, &message->award_reply);
 	case MESSAGE_EVENT:
-		return reply_event(market, from, &message->event);
+		return message->event.seen ? notice_seen(market, from, &message->event)
+					   : reply_event(market, from, &message->event);
 	default:
 		return receive_for_winner(market, from, message, facts);
 	}
@@ -213,6 +216,7 @@ void market_tick(struct market *market, struct mono now)
 	market->deadline = MONO_NEVER;
 	owner_tick(market);
 	winner_tick(market);
+	notice_tick(market);
 	if (ledger_expire(&market->ledger, now))
 		market_freed(market);
 	market_due(market, ledger_deadline(&market->ledger));

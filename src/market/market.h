@@ -10,13 +10,19 @@
  * Owner side, per tender:
  *
  *   COLLECTING --decided--> AWARDING --every slot accepted--> DEPLOYING --all events--> CLOSED
- *        |                     |  ^ next best bid                 |  deploy timeout
- *        '--- no bids ---------+--'--- slots left over ----------> CLOSED (unplaced slots named)
+ *    |  ^   |                  |  ^ next best bid                 |  deploy timeout
+ *    '--'   '--- no bids ------+--'--- slots left over ----------> CLOSED (unplaced slots named)
+ *  next stage
  *
- * Decided: all asked have answered, or >= 2 bids per slot and 3 smoothed RTTs have passed, or
- * MARKET_WINDOW_MS. Winners: score descending, machine id ascending; machines without a replica
- * first, then copies, evenly. Losers are released at once, but for as many as there are slots: they
- * stand by until the awards are answered.
+ * Who is asked, in stages, until every slot has a bid (enum market_stage). A stage ends when all
+ * asked have answered, or there are >= 2 bids per slot and it is not worth waiting for more, or
+ * its window is over. What can be awarded is awarded at its end, so that no bid is held for the
+ * sake of other slots; the rest is asked for in the next stage. In the early stages a machine gets
+ * one slot; copies are given when everybody who might take a slot has been asked, or many were.
+ *
+ * Winners: score descending, machine id ascending; machines without a replica first, then copies,
+ * evenly. Losers are released at once, but for as many as there are slots: they stand by until the
+ * awards are answered.
  *
  * Winner side, per tender: HELD --award--> AWARDED --confirm--> RUNNING, HELD --release, or hold
  * over--> none; AWARDED --no confirmation by MARKET_HOLD_MS + MARKET_CONFIRM_MS after the bid-->
@@ -41,19 +47,30 @@
 #include "wire/presence.h"
 
 enum {
-	MARKET_WINDOW_MS = 250, /* the bid window, an upper bound */
-	MARKET_HOLD_MS = 2000,  /* what a bid promises to hold */
+	MARKET_WINDOW_MS = 250,     /* the bid window of one stage, an upper bound */
+	MARKET_WINDOW_MIN_MS = 15,  /* a lower bound: handshakes, a machine that is busy */
+	MARKET_BROADCAST_MS = 1500, /* the window after a broadcast: some ten hops more */
+	MARKET_LOOKUP_MS = 3000,    /* a stage that nobody began is passed over after this */
+	MARKET_SAMPLE_PER_SLOT = 4, /* machines asked; Sparrow: two suffice, half may not fit */
+	MARKET_WIDE_PER_SLOT = 16,
+	MARKET_BIDS_PER_SLOT = 4, /* what a broadcast to some is to bring */
+	MARKET_HOLD_MS = 2000,    /* what a bid promises to hold */
 	MARKET_CONFIRM_MS = 1000,
 	MARKET_REASSIGN_MS = 2000,
 	MARKET_DEPLOY_MS =
 		300 * 1000, /* then the owner forgets the tender: presence records tell the rest */
-	MARKET_RESEND_MS = 200,    /* an unanswered award, reply or confirm is sent again */
-	MARKET_OVERBOOK = 2,       /* weak holds may promise this many times what is free */
-	MARKET_TENDERS_MAX = 4096, /* open tenders of one owner */
-	MARKET_HOLDS_MAX = 16384,  /* holds of one machine */
+	MARKET_RESEND_MS = 200,        /* an unanswered award, reply or confirm is sent again */
+	MARKET_EVENT_RESEND_MS = 1000, /* an event its owner has not seen; doubling */
+	MARKET_EVENT_TRIES = 6,        /* half a minute: then its owner is not there */
+	MARKET_NOTICES_MAX = 256,      /* such events at a time; the oldest go first */
+	MARKET_OVERBOOK = 2,           /* weak holds may promise this many times what is free */
+	MARKET_TENDERS_MAX = 4096,     /* open tenders of one owner */
+	MARKET_HOLDS_MAX = 16384,      /* holds of one machine */
 	MARKET_HOLDS_PER_OWNER_MAX = 2048,
-	MARKET_TRACES_MAX = 256, /* finished tenders kept for /debug/tenders */
-	MARKET_TRACE_STEPS_MAX = 512,
+	MARKET_TRACES_MAX = 256,        /* finished tenders kept for /debug/tenders */
+	MARKET_TRACE_STEPS_MAX = 64,    /* of one tender; the first and the last are kept */
+	MARKET_TRACE_BIDS_MAX = 16,     /* of them bids: the first */
+	MARKET_TRACES_STEPS_MAX = 1024, /* of all finished tenders: 56 KiB */
 };
 
 enum market_result {
@@ -70,13 +87,33 @@ enum market_result {
 	MARKET_E_EXCLUDED,  /* not eligible: no bid, or a bid of zero copies, was sent */
 };
 
+/*
+ * Whom a tender is shown to, one after the other while slots are open. A broadcast costs as many
+ * messages as there are machines: it comes last, and the caller may refuse it.
+ */
+enum market_stage {
+	MARKET_PROVIDERS,      /* who announced the rarest thing that the tender needs */
+	MARKET_SAMPLE,         /* MARKET_SAMPLE_PER_SLOT random machines per open slot */
+	MARKET_WIDE,           /* MARKET_WIDE_PER_SLOT */
+	MARKET_BROADCAST_SOME, /* everybody, but only a share shall bid */
+	MARKET_BROADCAST_ALL,
+};
+
+/* How far a stage reached. */
+struct market_reach {
+	size_t count;   /* machines asked, ourselves included; 0: the stage is passed over */
+	bool everyone;  /* there is nobody else to ask */
+	bool complete;  /* all who have what the tender needs were asked: copies may be given */
+	int64_t rtt_us; /* the round-trip time that most of them keep within; 0 = unknown */
+};
+
 enum market_effect_type {
-	MARKET_ASK,    /* deliver the tender's @envelope to all live members, ourselves included;
-			* then call market_asked() */
-	MARKET_SEND,   /* sign and send @message to @to (maybe ourselves) */
-	MARKET_START,  /* the award in @message (signed: @envelope) binds this machine: start its
-			* pods. With preemption it comes when the victims are gone */
-	MARKET_STOP,   /* stop pod @pod_uid, @text says why */
+	MARKET_ASK,   /* show the tender's @envelope to @wanted machines by way of @stage; then call
+		       * market_asked(), at once or within MARKET_LOOKUP_MS */
+	MARKET_SEND,  /* sign and send @message to @to (maybe ourselves), who may be at @addr */
+	MARKET_START, /* the award in @message (signed: @envelope) binds this machine: start its
+		       * pods. With preemption it comes when the victims are gone */
+	MARKET_STOP,  /* stop pod @pod_uid with the grace of its manifest, @text says why */
 	MARKET_PLACED, /* owner: @to has accepted @slot as @pod_uid */
 	MARKET_FAILED, /* owner: @slot failed on @to, or @to was silent, and no bid is left */
 	MARKET_CLOSED, /* owner: every slot is accepted or given up; @slots remain unplaced. Once
@@ -87,9 +124,13 @@ enum market_effect_type {
 struct market_effect {
 	enum market_effect_type type;
 	struct node_id to;
+	struct addr addr; /* SEND, START, PLACED: where @to said it is; or none */
 	struct digest tender_id;
 	struct uid object_uid;
 	uint64_t generation;
+	enum market_stage stage; /* ASK */
+	size_t wanted;
+	size_t open; /* slots */
 	struct bytes envelope;
 	const struct message *message; /* owned by the market */
 	uint32_t slot;
@@ -123,6 +164,8 @@ struct market_facts {
 	bool deleted;          /* a tombstone for the workload is known */
 	struct bytes envelope; /* TENDER, AWARD: the signed bytes the message came in */
 	int64_t rtt_us;        /* to the sender; 0 = unknown */
+	struct addr addr;      /* where the issuer said it is; none = unknown */
+	bool referred;         /* TENDER: it came by way of others, so silence declines it */
 };
 
 struct market_request {
@@ -148,9 +191,15 @@ void market_set_images(struct market *market, const char *const *images, size_t 
 _must_use_ int market_open(struct market *market, struct mono now,
 			   const struct market_request *request);
 
-/* Owner: the tender went to @count machines, ourselves included. */
+/* Owner: the tender was shown so far in @stage. */
 void market_asked(struct market *market, struct mono now, const struct digest *tender_id,
-		  size_t count);
+		  enum market_stage stage, const struct market_reach *reach);
+
+/* Owner: an open tender of ours, or NULL. */
+const struct tender *market_tender(const struct market *market, const struct digest *tender_id);
+
+/* Would this machine bid on @tender, as far as the tender says? It need not be verified. */
+bool market_would_bid(const struct market *market, const struct tender *tender);
 
 /* Owner: give up a tender or its remaining slots (object deleted or changed). */
 void market_abandon(struct market *market, struct mono now, const struct uid *object_uid);
@@ -194,7 +243,7 @@ uint32_t market_resident(const struct market *market, const struct uid *object_u
 /* The story of recent tenders of this owner, newest first, for /debug/tenders and the demo's
  * timeline. */
 enum trace_stage {
-	TRACE_OPENED, /* tender sent; @count machines asked */
+	TRACE_OPENED, /* tender sent; @count machines asked in stage @slot */
 	TRACE_BID,    /* a bid of @count copies arrived from @node */
 	TRACE_DECIDED,
 	TRACE_AWARDED, /* award sent to @node for @slot */

@@ -14,11 +14,6 @@
 #include "market/score.h"
 #include "market/state.h"
 
-enum {
-	BIDS_PER_SLOT = 2, /* so many, and 3 smoothed round trips have passed: decide */
-	RTTS_TO_DECIDE = 3,
-};
-
 static const uint32_t round_allowed[] = {
 	[ROUND_COLLECTING] = LIFECYCLE(ROUND_AWARDING) | LIFECYCLE(ROUND_CLOSED),
 	[ROUND_AWARDING] = LIFECYCLE(ROUND_DEPLOYING) | LIFECYCLE(ROUND_CLOSED),
@@ -70,7 +65,7 @@ static bool has_offer(const struct round *round, enum offer_state state)
 	return false;
 }
 
-static void round_move(struct round *round, enum round_state to)
+void round_move(struct round *round, enum round_state to)
 {
 	round->state = lifecycle_move(round_allowed, round->state, to);
 	if (to != ROUND_DEPLOYING && to != ROUND_CLOSED)
@@ -83,6 +78,13 @@ static void round_move(struct round *round, enum round_state to)
 struct round *round_find(const struct market *market, const struct digest *tender_id)
 {
 	return map_get(&market->rounds, bytes_of(tender_id->byte, ID_LEN));
+}
+
+const struct tender *market_tender(const struct market *market, const struct digest *tender_id)
+{
+	const struct round *round = round_find(market, tender_id);
+
+	return round && round->state == ROUND_COLLECTING ? &round->tender : NULL;
 }
 
 struct offer *round_offer(const struct round *round, const struct node_id *node)
@@ -110,7 +112,7 @@ void round_release(struct market *market, struct round *round, struct offer *off
 	offer_move(offer, OFFER_OVER);
 	/* A machine that declined holds nothing. */
 	if (offer->bid.copies > 0)
-		effects_send(&market->effects, &offer->node, &message);
+		effects_send(&market->effects, &offer->node, &offer->addr, &message);
 }
 
 static void round_free(struct market *market, struct round *round)
@@ -162,7 +164,6 @@ static struct round *round_new(struct market *market, const struct market_reques
 
 int market_open(struct market *market, struct mono now, const struct market_request *request)
 {
-	struct effect_item *item;
 	struct round *round;
 
 	assert(now.us >= market->now.us);
@@ -173,95 +174,15 @@ int market_open(struct market *market, struct mono now, const struct market_requ
 	if (market->rounds.count >= MARKET_TENDERS_MAX)
 		return MARKET_E_FULL;
 	round = round_new(market, request);
-	item = effects_add(&market->effects, MARKET_ASK);
-	item->effect.tender_id = round->tender.id;
-	item->effect.object_uid = round->tender.object.uid;
-	item->effect.generation = round->tender.generation;
-	effect_set_envelope(item, bytes_buf(&round->envelope));
-	market_due(market, mono_add_ms(now, MARKET_WINDOW_MS));
+	stage_begin(market, round, MARKET_PROVIDERS);
 	return 0;
-}
-
-/* ---- deciding when to decide ---- */
-
-/* Bids that would each give a slot a machine of its own. A machine that runs a replica already does
- * not count (OUR rule): a round must not end early on bids that would double it up. */
-static size_t distinct_bids(const struct round *round)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < round->offer_count; i++)
-		if (round->offers[i].bid.copies > 0 && round->offers[i].bid.resident == 0)
-			count++;
-	return count;
-}
-
-static void decide(struct market *market, struct round *round)
-{
-	round_trace(market, round,
-		    &(struct trace_step){.stage = TRACE_DECIDED,
-					 .count = (uint32_t)round->offer_count});
-	round->deploy_by = mono_add_ms(market->now, MARKET_DEPLOY_MS);
-	round_move(round, ROUND_AWARDING);
-	placing_award(market, round);
-	placing_keep_spares(market, round);
-	round_settle(market, round);
-}
-
-/* When 3 smoothed round-trip times have passed since the tender went out. */
-static struct mono early_end(const struct round *round)
-{
-	int64_t sum_us = 0;
-	int64_t measured = 0;
-
-	for (size_t i = 0; i < round->offer_count; i++) {
-		if (round->offers[i].rtt_us <= 0)
-			continue;
-		sum_us += round->offers[i].rtt_us;
-		measured++;
-	}
-	if (measured == 0)
-		return MONO_NEVER;
-	return mono_add_us(round->opened_at, RTTS_TO_DECIDE * sum_us / measured);
-}
-
-static void consider(struct market *market, struct round *round)
-{
-	struct mono window = mono_add_ms(round->opened_at, MARKET_WINDOW_MS);
-	struct mono early = MONO_NEVER;
-
-	if (round->asked > 0 && round->offer_count >= round->asked) {
-		decide(market, round);
-		return;
-	}
-	if (distinct_bids(round) >= BIDS_PER_SLOT * round->tender.slot_count)
-		early = early_end(round);
-	if (mono_reached(market->now, mono_min(window, early)))
-		decide(market, round);
-	else
-		market_due(market, mono_min(window, early));
-}
-
-void market_asked(struct market *market, struct mono now, const struct digest *tender_id,
-		  size_t count)
-{
-	struct round *round = round_find(market, tender_id);
-
-	assert(now.us >= market->now.us);
-	market->now = now;
-	if (!round || round->state != ROUND_COLLECTING)
-		return;
-	round->asked = count;
-	round->opened_at = now;
-	round_trace(market, round,
-		    &(struct trace_step){.stage = TRACE_OPENED, .count = (uint32_t)count});
-	consider(market, round);
 }
 
 /* ---- bids ---- */
 
-static void offer_add(struct market *market, struct round *round, const struct node_id *node,
-		      const struct bid *bid, int64_t rtt_us)
+static struct offer *offer_add(struct market *market, struct round *round,
+			       const struct node_id *node, const struct bid *bid,
+			       const struct market_facts *facts)
 {
 	size_t slots = round->tender.slot_count;
 	struct offer *offer;
@@ -274,20 +195,23 @@ static void offer_add(struct market *market, struct round *round, const struct n
 	*offer = (struct offer){
 		.node = *node,
 		.bid = *bid,
+		.addr = facts->addr,
 		.at = market->now,
-		.rtt_us = rtt_us,
-		.score = score_bid(bid, round->tender.image_count, rtt_us),
+		.rtt_us = facts->rtt_us,
+		.score = score_bid(bid, round->tender.image_count, facts->rtt_us),
 	};
 	if (bid->copies > slots)
 		offer->bid.copies = (uint32_t)slots;
+	return offer;
 }
 
-static void release_bidder(struct market *market, const struct node_id *to, const struct bid *bid)
+static void release_bidder(struct market *market, const struct node_id *to, const struct addr *addr,
+			   const struct bid *bid)
 {
 	struct message message = {.type = MESSAGE_RELEASE, .release.tender_id = bid->tender_id};
 
 	if (bid->copies > 0)
-		effects_send(&market->effects, to, &message);
+		effects_send(&market->effects, to, addr, &message);
 }
 
 static bool is_excluded(const struct round *round, const struct node_id *node)
@@ -300,31 +224,32 @@ static bool is_excluded(const struct round *round, const struct node_id *node)
 
 /* A bid that cannot count any more is released, so that its machine has the room back at once. */
 static int refuse_bid(struct market *market, const struct node_id *from, const struct bid *bid,
-		      int outcome)
+		      const struct market_facts *facts, int outcome)
 {
-	release_bidder(market, from, bid);
+	release_bidder(market, from, &facts->addr, bid);
 	return outcome;
 }
 
 int owner_bid(struct market *market, const struct node_id *from, const struct bid *bid,
-	      int64_t rtt_us)
+	      const struct market_facts *facts)
 {
 	struct round *round = round_find(market, &bid->tender_id);
+	struct offer *offer;
 
 	if (!round)
 		return MARKET_E_UNKNOWN;
 	if (round_offer(round, from))
 		return MARKET_E_DUPLICATE;
 	if (round->state != ROUND_COLLECTING)
-		return refuse_bid(market, from, bid, MARKET_E_LATE);
+		return refuse_bid(market, from, bid, facts, MARKET_E_LATE);
 	if (bid->copies > 0 && is_excluded(round, from))
-		return refuse_bid(market, from, bid, MARKET_E_EXCLUDED);
+		return refuse_bid(market, from, bid, facts, MARKET_E_EXCLUDED);
 	if (round->offer_count == MARKET_OFFERS_MAX)
-		return refuse_bid(market, from, bid, MARKET_E_FULL);
-	offer_add(market, round, from, bid, rtt_us);
+		return refuse_bid(market, from, bid, facts, MARKET_E_FULL);
+	offer = offer_add(market, round, from, bid, facts);
 	round_trace(market, round,
 		    &(struct trace_step){.stage = TRACE_BID, .node = *from, .count = bid->copies});
-	consider(market, round);
+	stage_count(market, round, offer);
 	return 0;
 }
 
@@ -374,6 +299,9 @@ void round_settle(struct market *market, struct round *round)
 				round_release(market, round, &round->offers[i]);
 		tell_closed(market, round);
 		round_move(round, ROUND_DEPLOYING);
+		/* Nothing is awarded any more. */
+		buf_deinit(&round->envelope);
+		buf_deinit(&round->manifest);
 		market_due(market, round->deploy_by);
 	}
 	if (round->state == ROUND_DEPLOYING && !has_place(round, PLACE_ACCEPTED))
@@ -437,9 +365,9 @@ void owner_peer_lost(struct market *market, const struct node_id *node)
 		if (offer) {
 			lose_offer(market, round, offer);
 			round_settle(market, round);
-		} else if (round->state == ROUND_COLLECTING && round->asked > 1) {
-			round->asked--;
-			consider(market, round);
+		} else if (round->state == ROUND_COLLECTING && round->reach.count > 1) {
+			round->reach.count--;
+			stage_consider(market, round);
 		}
 	}
 }
@@ -485,8 +413,8 @@ void owner_tick(struct market *market)
 		struct round *round = entry->value;
 
 		if (round->state == ROUND_COLLECTING)
-			consider(market, round);
-		if (round->state == ROUND_AWARDING)
+			stage_consider(market, round);
+		if (round->state == ROUND_COLLECTING || round->state == ROUND_AWARDING)
 			tick_awarding(market, round);
 		if (round->state == ROUND_DEPLOYING)
 			tick_deploying(market, round);

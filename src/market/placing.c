@@ -30,7 +30,8 @@ struct field {
 	size_t count;
 };
 
-static struct field field_of(const struct market *market, const struct round *round)
+static struct field field_of(const struct market *market, const struct round *round,
+			     uint32_t copies_max)
 {
 	struct field field = {
 		.candidates = mem_alloc(round->offer_count, sizeof(*field.candidates)),
@@ -46,7 +47,7 @@ static struct field field_of(const struct market *market, const struct round *ro
 		field.candidates[field.count++] = (struct decide_candidate){
 			.node = offer->node,
 			.score = offer->score,
-			.copies = offer->bid.copies,
+			.copies = offer->bid.copies < copies_max ? offer->bid.copies : copies_max,
 			.resident = offer->bid.resident,
 		};
 	}
@@ -60,10 +61,10 @@ static void field_deinit(struct field *field)
 }
 
 /* The winning offers for @count slots: ret_offers[i] is an index, or DECIDE_NONE. */
-static void choose(const struct market *market, const struct round *round, size_t count,
-		   size_t *ret_offers)
+static void choose(const struct market *market, const struct round *round, uint32_t copies_max,
+		   size_t count, size_t *ret_offers)
 {
-	struct field field = field_of(market, round);
+	struct field field = field_of(market, round, copies_max);
 
 	(void)decide_winners(field.candidates, field.count, count, ret_offers);
 	for (size_t i = 0; i < count; i++)
@@ -141,7 +142,7 @@ void placing_send_award(struct market *market, struct round *round, struct offer
 {
 	struct message message = {.type = MESSAGE_AWARD, .award = compose_award(round, offer)};
 
-	effects_send(&market->effects, &offer->node, &message);
+	effects_send(&market->effects, &offer->node, &offer->addr, &message);
 	offer->resend_at = mono_add_ms(market->now, MARKET_RESEND_MS);
 	market_due(market, offer->resend_at);
 	market_due(market, mono_add_ms(offer->at, MARKET_HOLD_MS + MARKET_REASSIGN_MS));
@@ -157,19 +158,18 @@ static size_t open_places(const struct round *round, struct place **ret_places)
 	return count;
 }
 
-/* Award every open place to the best standing bid; a place for which there is none is lost. */
-void placing_award(struct market *market, struct round *round)
+void placing_award(struct market *market, struct round *round, enum placing_rule rule)
 {
 	struct place *places[MESSAGE_SLOTS_MAX];
 	size_t winners[MESSAGE_SLOTS_MAX];
 	size_t count = open_places(round, places);
 
-	choose(market, round, count, winners);
+	choose(market, round, rule == PLACING_DISTINCT ? 1 : MESSAGE_SLOTS_MAX, count, winners);
 	for (size_t i = 0; i < count; i++) {
-		if (winners[i] == DECIDE_NONE)
-			place_move(places[i], PLACE_LOST);
-		else
+		if (winners[i] != DECIDE_NONE)
 			assign(market, round, places[i], &round->offers[winners[i]]);
+		else if (rule == PLACING_FINAL)
+			place_move(places[i], PLACE_LOST);
 	}
 	for (size_t i = 0; i < round->offer_count; i++) {
 		struct offer *offer = &round->offers[i];
@@ -181,6 +181,18 @@ void placing_award(struct market *market, struct round *round)
 	}
 }
 
+/* There may be hundreds, and nobody asks after them. */
+static void forget_released(struct round *round)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < round->offer_count; i++)
+		if (round->offers[i].state != OFFER_OVER || round->offers[i].pod_count > 0)
+			round->offers[kept++] = round->offers[i];
+	round->offer_count = kept;
+	round->offers = mem_resize(round->offers, kept, sizeof(*round->offers));
+}
+
 /* Keep the next best bids in case of refusals, release all others. */
 void placing_keep_spares(struct market *market, struct round *round)
 {
@@ -188,7 +200,7 @@ void placing_keep_spares(struct market *market, struct round *round)
 	size_t slots = round->tender.slot_count;
 	bool *is_spare = mem_alloc(round->offer_count, sizeof(*is_spare));
 
-	choose(market, round, slots, spares);
+	choose(market, round, MESSAGE_SLOTS_MAX, slots, spares);
 	for (size_t i = 0; i < slots; i++)
 		if (spares[i] != DECIDE_NONE)
 			is_spare[spares[i]] = true;
@@ -196,4 +208,5 @@ void placing_keep_spares(struct market *market, struct round *round)
 		if (round->offers[i].state == OFFER_STANDING && !is_spare[i])
 			round_release(market, round, &round->offers[i]);
 	free(is_spare);
+	forget_released(round);
 }

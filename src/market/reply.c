@@ -59,7 +59,7 @@ void reply_cancel(struct market *market, struct round *round, struct offer *offe
 	cancel->pods = mem_alloc(offer->pod_count, sizeof(*cancel->pods));
 	memcpy(cancel->pods, offer->pods, offer->pod_count * sizeof(*cancel->pods));
 	cancel->pod_count = offer->pod_count;
-	effects_send(&market->effects, &offer->node, &message);
+	effects_send(&market->effects, &offer->node, &offer->addr, &message);
 	if (offer->state != OFFER_OVER)
 		offer_move(offer, OFFER_OVER);
 }
@@ -77,6 +77,13 @@ void reply_silent(struct market *market, struct round *round, struct offer *offe
 			reply_lost(market, round, &round->places[i], "the winner did not answer");
 }
 
+/* While more machines are being asked, what is left stays open for them. */
+static void award_again(struct market *market, struct round *round)
+{
+	placing_award(market, round,
+		      round->state == ROUND_COLLECTING ? PLACING_DISTINCT : PLACING_FINAL);
+}
+
 /* ---- answers to awards ---- */
 
 static void send_confirm(struct market *market, const struct round *round,
@@ -87,10 +94,11 @@ static void send_confirm(struct market *market, const struct round *round,
 		.award_confirm.tender_id = round->tender.id,
 	};
 
-	effects_send(&market->effects, &offer->node, &message);
+	effects_send(&market->effects, &offer->node, &offer->addr, &message);
 }
 
-static void tell_placed(struct market *market, struct round *round, const struct place *place)
+static void tell_placed(struct market *market, struct round *round, const struct place *place,
+			const struct addr *addr)
 {
 	struct effect_item *item = effects_add(&market->effects, MARKET_PLACED);
 
@@ -100,6 +108,7 @@ static void tell_placed(struct market *market, struct round *round, const struct
 	item->effect.slot = place->slot;
 	item->effect.pod_uid = place->pod_uid;
 	item->effect.to = place->node;
+	item->effect.addr = *addr;
 	round_trace(market, round,
 		    &(struct trace_step){
 			    .stage = TRACE_ACCEPTED, .node = place->node, .slot = place->slot});
@@ -115,7 +124,7 @@ static void accept(struct market *market, struct round *round, struct offer *off
 		if (place->state != PLACE_AWARDED || !node_id_equal(&place->node, &offer->node))
 			continue;
 		place_move(place, PLACE_ACCEPTED);
-		tell_placed(market, round, place);
+		tell_placed(market, round, place, &offer->addr);
 	}
 }
 
@@ -169,7 +178,7 @@ static int receive_refused(struct market *market, struct round *round, struct of
 	if (offer->state == OFFER_AWARDED) {
 		take_back(round, offer, tries_next(reply->answer) ? PLACE_OPEN : PLACE_LOST);
 		offer_move(offer, OFFER_OVER);
-		placing_award(market, round);
+		award_again(market, round);
 		return 0;
 	}
 	/* It had accepted, then gave up because no confirmation reached it. */
@@ -197,9 +206,10 @@ int reply_receive(struct market *market, const struct node_id *from,
 
 	if (!round)
 		return MARKET_E_UNKNOWN;
-	if (reply->answer == AWARD_REFUSED_NO_BID && round->state == ROUND_COLLECTING)
-		return give_way(market, round, from);
 	offer = round_offer(round, from);
+	if (reply->answer == AWARD_REFUSED_NO_BID && round->state == ROUND_COLLECTING &&
+	    (!offer || offer->state == OFFER_STANDING))
+		return give_way(market, round, from);
 	if (!offer)
 		return MARKET_E_NOT_OWNER;
 	r = reply->answer == AWARD_ACCEPTED ? receive_accepted(market, round, offer)
@@ -247,9 +257,10 @@ static int event_ended(struct market *market, struct round *round, struct place 
 	round_trace(market, round,
 		    &(struct trace_step){
 			    .stage = TRACE_FAILED, .node = place->node, .slot = place->slot});
-	if (round->state == ROUND_AWARDING && event->kind == EVENT_FAILED) {
+	if ((round->state == ROUND_COLLECTING || round->state == ROUND_AWARDING) &&
+	    event->kind == EVENT_FAILED) {
 		place_move(place, PLACE_OPEN);
-		placing_award(market, round);
+		award_again(market, round);
 		if (place->state == PLACE_LOST)
 			tell_failed(market, round, place, event->text);
 		return 0;
@@ -268,6 +279,16 @@ static void retire_offer(struct round *round, struct offer *offer)
 		offer_move(offer, OFFER_OVER);
 }
 
+/* Whatever became of its tender: the machine need not say it again. */
+static void send_seen(struct market *market, const struct node_id *to, const struct event *event)
+{
+	struct message message = {.type = MESSAGE_EVENT, .event = *event};
+
+	message.event.text = mem_strdup("");
+	message.event.seen = true;
+	effects_send(&market->effects, to, NULL, &message);
+}
+
 int reply_event(struct market *market, const struct node_id *from, const struct event *event)
 {
 	struct round *round = round_find(market, &event->tender_id);
@@ -275,6 +296,7 @@ int reply_event(struct market *market, const struct node_id *from, const struct 
 	struct place *place;
 	int r;
 
+	send_seen(market, from, event);
 	if (!round)
 		return MARKET_E_UNKNOWN;
 	offer = round_offer(round, from);

@@ -61,7 +61,7 @@ static void send_event(struct market *market, const struct resident *resident, e
 		.kind = kind,
 		.text = mem_strdup(text ? text : ""),
 	};
-	effects_send(&market->effects, &resident->hold->owner, &message);
+	notice_event(market, resident->hold, &message);
 }
 
 void resident_start(struct market *market, struct hold *hold)
@@ -80,6 +80,7 @@ void resident_start(struct market *market, struct hold *hold)
 	item->message = *hold->award;
 	item->effect.message = &item->message;
 	item->effect.to = hold->owner;
+	item->effect.addr = hold->owner_addr;
 	item->effect.tender_id = hold->tender_id;
 	item->effect.object_uid = hold->object_uid;
 	effect_set_envelope(item, bytes_buf(&hold->award_envelope));

@@ -17,8 +17,7 @@ enum {
 	/* After a tender is decided or a bid is over, both are remembered this long after the bid,
 	 * so that late and repeated messages get the same answer as before. */
 	MARKET_MEMORY_MS = MARKET_HOLD_MS + MARKET_REASSIGN_MS + 1000,
-	MARKET_OFFERS_MAX = 1024,      /* bids kept per tender: the members of a whole fabric now,
-					* four per slot when machines are sampled */
+	MARKET_OFFERS_MAX = 2048, /* bids kept per tender: all stages at 64 slots, rounded up */
 	MARKET_POD_NAME_BASE_MAX = 57, /* base, dash, 5 characters: a DNS label of 63 */
 };
 
@@ -49,6 +48,7 @@ enum offer_state {
 /* One machine's bid, and what became of it. A machine gets at most one award of a tender. */
 struct offer {
 	struct node_id node;
+	struct addr addr;
 	struct bid bid;
 	struct mono at; /* arrival: never before the bidder's own time of bidding */
 	int64_t rtt_us;
@@ -96,9 +96,15 @@ struct round {
 	char *pod_name_base, *pod_name;
 	uint64_t epoch;
 	enum round_state state;
-	struct mono opened_at; /* COLLECTING: since when the window runs */
-	struct mono deploy_by, forget_at;
-	size_t asked; /* 0: not said yet */
+	/* COLLECTING */
+	enum market_stage stage;
+	struct mono stage_at;      /* since when its window runs */
+	bool asked;                /* the caller has said how far it reached */
+	struct market_reach reach; /* then */
+	size_t answers;            /* to this stage */
+	size_t distinct;           /* bids that give a slot a machine of its own, standing */
+	struct mono enough_at;     /* when these were enough; else MONO_NEVER */
+	struct mono opened_at, deploy_by, forget_at;
 	struct offer *offers;
 	size_t offer_count;
 	struct place *places;
@@ -125,6 +131,7 @@ enum hold_state {
 struct hold {
 	struct digest tender_id;
 	struct node_id owner;
+	struct addr owner_addr;
 	struct uid object_uid;
 	enum hold_state state;
 	struct bid bid;
@@ -185,6 +192,8 @@ struct market {
 	struct map residents; /* pod uid -> struct resident */
 	struct map quotas;    /* owner -> struct quota */
 	struct traces traces;
+	struct list notices; /* events that their owners have not seen: notice.c */
+	size_t notice_count;
 	size_t holds_held;
 	size_t rounds_open;
 };
@@ -195,12 +204,13 @@ void market_freed(struct market *market);
 
 /* owner.c */
 int owner_bid(struct market *market, const struct node_id *from, const struct bid *bid,
-	      int64_t rtt_us);
+	      const struct market_facts *facts);
 void owner_tick(struct market *market);
 void owner_peer_lost(struct market *market, const struct node_id *node);
 void owner_deinit(struct market *market);
 struct round *round_find(const struct market *market, const struct digest *tender_id);
 struct offer *round_offer(const struct round *round, const struct node_id *node);
+void round_move(struct round *round, enum round_state to);
 void round_trace(struct market *market, struct round *round, const struct trace_step *step);
 void offer_move(struct offer *offer, enum offer_state to);
 void place_move(struct place *place, enum place_state to);
@@ -209,8 +219,18 @@ void round_settle(struct market *market, struct round *round);
 /* Give up what has not been accepted yet. */
 void round_abandon(struct market *market, struct round *round);
 
+/* stage.c: who is asked, and when to decide */
+void stage_begin(struct market *market, struct round *round, enum market_stage stage);
+void stage_consider(struct market *market, struct round *round);
+void stage_count(struct market *market, struct round *round, const struct offer *offer);
+
 /* placing.c: from bids to awards */
-void placing_award(struct market *market, struct round *round);
+enum placing_rule {
+	PLACING_DISTINCT, /* one slot per machine; what is left stays open */
+	PLACING_COPIES,   /* what is left stays open */
+	PLACING_FINAL,    /* what is left is lost */
+};
+void placing_award(struct market *market, struct round *round, enum placing_rule rule);
 void placing_send_award(struct market *market, struct round *round, struct offer *offer);
 void placing_keep_spares(struct market *market, struct round *round);
 
@@ -238,13 +258,19 @@ void hold_move(struct market *market, struct hold *hold, enum hold_state to);
 void hold_drop_award(struct hold *hold);
 void hold_over(struct market *market, struct hold *hold, enum award_answer answer);
 /* Tell an owner that another one places the slots of this tender, or that there was no bid. */
-void winner_refuse(struct market *market, const struct node_id *owner,
+void winner_refuse(struct market *market, const struct node_id *owner, const struct addr *addr,
 		   const struct digest *tender_id);
 void hold_reply(struct market *market, struct hold *hold, enum award_answer answer);
 
 /* award.c */
 int award_receive(struct market *market, const struct node_id *from, const struct award *award,
 		  const struct market_facts *facts);
+
+/* notice.c: events until they are seen */
+void notice_event(struct market *market, const struct hold *hold, struct message *event);
+int notice_seen(struct market *market, const struct node_id *from, const struct event *seen);
+void notice_tick(struct market *market);
+void notices_deinit(struct market *market);
 
 /* eligible.c */
 bool eligible(const struct market *market, const struct tender *tender);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -62,8 +63,18 @@ static void append(struct trace *trace, const struct trace_step *step)
 
 void trace_add(struct trace_entry *entry, const struct trace_step *step)
 {
-	if (entry->trace.step_count < MARKET_TRACE_STEPS_MAX)
-		append(&entry->trace, step);
+	struct trace *trace = &entry->trace;
+	struct trace_step *middle;
+
+	if (step->stage == TRACE_BID && entry->bids++ >= MARKET_TRACE_BIDS_MAX)
+		return;
+	if (trace->step_count < MARKET_TRACE_STEPS_MAX) {
+		append(trace, step);
+		return;
+	}
+	middle = &trace->steps[MARKET_TRACE_STEPS_MAX / 2];
+	memmove(middle, middle + 1, (MARKET_TRACE_STEPS_MAX / 2 - 1) * sizeof(*middle));
+	trace->steps[MARKET_TRACE_STEPS_MAX - 1] = *step;
 }
 
 static void drop_oldest_finished(struct traces *traces)
@@ -73,8 +84,9 @@ static void drop_oldest_finished(struct traces *traces)
 
 		if (entry->trace.open)
 			continue;
-		entry_free(entry);
 		traces->finished--;
+		traces->finished_steps -= entry->trace.step_count;
+		entry_free(entry);
 		return;
 	}
 }
@@ -82,8 +94,11 @@ static void drop_oldest_finished(struct traces *traces)
 void traces_close(struct traces *traces, struct trace_entry *entry, struct mono now)
 {
 	assert(entry->trace.open);
-	append(&entry->trace, &(struct trace_step){.stage = TRACE_CLOSED, .at = now});
+	trace_add(entry, &(struct trace_step){.stage = TRACE_CLOSED, .at = now});
 	entry->trace.open = false;
-	if (++traces->finished > MARKET_TRACES_MAX)
+	traces->finished++;
+	traces->finished_steps += entry->trace.step_count;
+	while (traces->finished > MARKET_TRACES_MAX ||
+	       traces->finished_steps > MARKET_TRACES_STEPS_MAX)
 		drop_oldest_finished(traces);
 }

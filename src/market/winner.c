@@ -155,19 +155,37 @@ uint32_t market_resident(const struct market *market, const struct uid *object_u
 	return count;
 }
 
-static void send_bid(struct market *market, const struct node_id *owner, const struct bid *bid)
+static void send_bid(struct market *market, const struct node_id *owner, const struct addr *addr,
+		     const struct bid *bid)
 {
 	struct message message = {.type = MESSAGE_BID, .bid = *bid};
 
-	effects_send(&market->effects, owner, &message);
+	effects_send(&market->effects, owner, addr, &message);
 }
 
-/* Zero copies: the owner need not wait for this machine. */
-static void decline(struct market *market, const struct node_id *owner, const struct tender *tender)
+/* Zero copies: the owner need not wait for this machine. A referral is declined by silence. */
+static void decline(struct market *market, const struct node_id *owner, const struct tender *tender,
+		    const struct market_facts *facts)
 {
 	struct bid bid = {.tender_id = tender->id};
 
-	send_bid(market, owner, &bid);
+	if (!facts->referred)
+		send_bid(market, owner, &facts->addr, &bid);
+}
+
+/* Room for a copy: what is free, and if that is too little, what preemption would free. */
+static struct amount winner_room(const struct market *market, const struct tender *tender,
+				 struct amount need)
+{
+	struct amount room = ledger_free(&market->ledger), more;
+
+	if (ledger_copies(room, need, 1) > 0)
+		return room;
+	more = resident_preemptible(market, tender->priority);
+	room.cpu_milli += more.cpu_milli;
+	room.memory_bytes += more.memory_bytes;
+	room.pods += more.pods;
+	return room;
 }
 
 /* What this machine offers, or zero copies. Room that only preemption can make counts as room for
@@ -188,16 +206,20 @@ static struct bid compose_bid(struct market *market, const struct tender *tender
 	};
 
 	if (bid.copies == 0) {
-		struct amount more = resident_preemptible(market, tender->priority);
-
-		room.cpu_milli += more.cpu_milli;
-		room.memory_bytes += more.memory_bytes;
-		room.pods += more.pods;
+		room = winner_room(market, tender, need);
 		bid.copies = ledger_copies(room, need, 1);
 		bid.fit = 0;
 	}
 	*ret_room = room;
 	return bid;
+}
+
+bool market_would_bid(const struct market *market, const struct tender *tender)
+{
+	struct amount need = amount_of(&tender->needs);
+
+	return tender->slot_count > 0 && eligible(market, tender) &&
+	       ledger_copies(winner_room(market, tender, need), need, 1) > 0;
 }
 
 static struct hold *hold_new(struct market *market, const struct node_id *owner,
@@ -230,11 +252,11 @@ static struct hold *hold_new(struct market *market, const struct node_id *owner,
 static int repeat_bid(struct market *market, const struct hold *hold)
 {
 	if (hold->state == HOLD_HELD)
-		send_bid(market, &hold->owner, &hold->bid);
+		send_bid(market, &hold->owner, &hold->owner_addr, &hold->bid);
 	return MARKET_E_DUPLICATE;
 }
 
-void winner_refuse(struct market *market, const struct node_id *owner,
+void winner_refuse(struct market *market, const struct node_id *owner, const struct addr *addr,
 		   const struct digest *tender_id)
 {
 	struct message message = {
@@ -243,7 +265,7 @@ void winner_refuse(struct market *market, const struct node_id *owner,
 	};
 
 	message.award_reply.text = mem_strdup("");
-	effects_send(&market->effects, owner, &message);
+	effects_send(&market->effects, owner, addr, &message);
 }
 
 int winner_tender(struct market *market, const struct node_id *from, const struct tender *tender,
@@ -260,26 +282,27 @@ int winner_tender(struct market *market, const struct node_id *from, const struc
 	if (facts->deleted)
 		return MARKET_E_DELETED;
 	if (map_get(&market->bound, bytes_of(tender->id.byte, ID_LEN))) {
-		winner_refuse(market, from, &tender->id);
+		winner_refuse(market, from, &facts->addr, &tender->id);
 		return MARKET_E_DUPLICATE;
 	}
 	if (!eligible(market, tender)) {
-		decline(market, from, tender);
+		decline(market, from, tender, facts);
 		return MARKET_E_EXCLUDED;
 	}
 	bid = compose_bid(market, tender, &room);
 	if (bid.copies == 0 || !ledger_hold(&market->ledger, room, amount_of(&tender->needs))) {
-		decline(market, from, tender);
+		decline(market, from, tender, facts);
 		return MARKET_E_EXCLUDED;
 	}
 	if (!quota_charge(market, from)) {
 		ledger_unhold(&market->ledger, amount_of(&tender->needs));
-		decline(market, from, tender);
+		decline(market, from, tender, facts);
 		return MARKET_E_FULL;
 	}
 	hold = hold_new(market, from, tender, facts->envelope);
 	hold->bid = bid;
-	send_bid(market, from, &bid);
+	hold->owner_addr = facts->addr;
+	send_bid(market, from, &facts->addr, &bid);
 	return 0;
 }
 
@@ -291,7 +314,7 @@ void hold_reply(struct market *market, struct hold *hold, enum award_answer answ
 	};
 
 	message.award_reply.text = mem_strdup("");
-	effects_send(&market->effects, &hold->owner, &message);
+	effects_send(&market->effects, &hold->owner, &hold->owner_addr, &message);
 	if (hold->state != HOLD_AWARDED)
 		return;
 	hold->resend_at = mono_add_ms(market->now, MARKET_RESEND_MS);

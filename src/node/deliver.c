@@ -28,30 +28,73 @@ static size_t parked_of(const struct node *node, const struct node_id *from)
 	return count;
 }
 
-/* Keep an envelope until its issuer's certificate comes; ask the peer that sent it. */
-static void park(struct node *node, struct mono now, const struct node_id *from,
-		 struct bytes envelope, const struct digest *leaf)
+static void send_leaf_want(struct node *node, const struct node_id *to, const struct digest *leaf)
 {
 	struct message want = {.type = MESSAGE_LEAF_WANT, .leaf_want = {.leaf = *leaf}};
 	struct buf encoded = {0};
+
+	message_encode(&want, &encoded);
+	node_send_packet(node, &(struct node_destination){*to}, MESSAGE_LEAF_WANT,
+			 bytes_buf(&encoded));
+	buf_deinit(&encoded);
+}
+
+/* Keep an envelope until its issuer's certificate comes; NULL when there is no room. */
+static struct parked *parked_add(struct node *node, struct mono now, const struct node_id *from,
+				 struct bytes envelope)
+{
 	struct parked *parked;
 
 	if (node->parked_count >= NODE_PARKED_MAX ||
 	    parked_of(node, from) >= NODE_PARKED_PER_PEER_MAX) {
 		node_count(node, NODE_COUNT_LEAF_MISSING);
-		return;
+		return NULL;
 	}
 	parked = mem_new(struct parked);
 	parked->from = *from;
-	parked->leaf = *leaf;
+	parked->leaf = node->missing_leaf;
 	parked->deadline = mono_add_ms(now, NODE_PARKED_MS);
 	buf_append_bytes(&parked->envelope, envelope);
 	list_append(&node->parked, &parked->link);
 	node->parked_count++;
-	message_encode(&want, &encoded);
-	node_send_packet(node, &(struct node_destination){*from}, MESSAGE_LEAF_WANT,
-			 bytes_buf(&encoded));
-	buf_deinit(&encoded);
+	return parked;
+}
+
+/* The peer that sent it is asked for the certificate. */
+static void park(struct node *node, struct mono now, const struct node_id *from,
+		 struct bytes envelope)
+{
+	if (parked_add(node, now, from, envelope))
+		send_leaf_want(node, from, &node->missing_leaf);
+}
+
+static bool is_dialling(const struct node *node, const struct node_id *owner)
+{
+	list_for_each (it, &node->parked)
+		if (node_id_equal(&list_entry(it, struct parked, link)->owner.id, owner))
+			return true;
+	return false;
+}
+
+/* The owner is dialled: its certificate comes with the connection over which we bid. */
+void node_park_referred(struct node *node, struct mono now, const struct node_id *from,
+			struct bytes envelope, const struct contact *owner)
+{
+	bool dialling = is_dialling(node, &owner->id);
+	struct parked *parked = parked_add(node, now, from, envelope);
+	struct overlay_peer peer;
+	struct queued_effect *queued;
+
+	if (!parked)
+		return;
+	parked->owner = *owner;
+	if (overlay_find_peer(node->overlay, &owner->id, &peer) && peer.connected) {
+		send_leaf_want(node, &owner->id, &node->missing_leaf);
+	} else if (!dialling) {
+		queued = node_queue(node, NODE_DIAL);
+		queued->effect.to = owner->id;
+		queued->effect.addr = owner->addr;
+	}
 }
 
 void node_parked_expire(struct node *node, struct mono now)
@@ -91,6 +134,30 @@ static void leaf_wanted(struct node *node, const struct node_id *from, const str
 static int deliver_envelope(struct node *node, struct mono now, const struct node_id *from,
 			    struct bytes envelope);
 
+static int deliver_parked(struct node *node, struct mono now, const struct parked *parked)
+{
+	struct bytes envelope = bytes_buf(&parked->envelope);
+
+	if (node_id_is_none(&parked->owner.id))
+		return deliver_envelope(node, now, &parked->from, envelope);
+	return node_referred(node, now, &parked->owner, envelope);
+}
+
+/* A connection stands: what its other end has issued can be judged now, as a rule. */
+void node_parked_connected(struct node *node, struct mono now, const struct node_id *id)
+{
+	list_for_each_safe (it, &node->parked) {
+		struct parked *parked = list_entry(it, struct parked, link);
+
+		if (!node_id_equal(&parked->owner.id, id))
+			continue;
+		if (deliver_parked(node, now, parked) == NODE_TRUST_E_LEAF)
+			send_leaf_want(node, id, &parked->leaf);
+		else
+			parked_free(node, parked);
+	}
+}
+
 static void leaf_arrived(struct node *node, struct mono now, const struct node_id *from,
 			 const struct leaf *leaf)
 {
@@ -112,8 +179,7 @@ static void leaf_arrived(struct node *node, struct mono now, const struct node_i
 
 		list_remove(it);
 		list_append(&node->parked, it);
-		if (deliver_envelope(node, now, &parked->from, bytes_buf(&parked->envelope)) !=
-		    NODE_TRUST_E_LEAF)
+		if (deliver_parked(node, now, parked) != NODE_TRUST_E_LEAF)
 			parked_free(node, parked);
 	}
 }
@@ -204,12 +270,14 @@ static bool tender_is_named(const struct tender *tender)
 	return digest_equal(&id, &tender->id);
 }
 
+/* @referred: where its owner is, when it came by way of others; else NULL. */
 static void deliver_market(struct node *node, struct mono now, const struct node_signed *opened,
-			   const struct message *message, struct bytes envelope)
+			   const struct message *message, struct bytes envelope,
+			   const struct addr *referred)
 {
 	const struct object_ref *object = subject(message);
 	struct message inner = {0};
-	struct market_facts facts = {.envelope = envelope};
+	struct market_facts facts = {.envelope = envelope, .referred = referred != NULL};
 	struct overlay_peer peer;
 	int outcome;
 
@@ -229,8 +297,12 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 		facts.steward = node_signer_is_steward(node, opened, object->namespace);
 		facts.deleted = node_is_deleted(node, &object->uid, object->namespace);
 	}
-	if (overlay_find_peer(node->overlay, &opened->issuer, &peer))
+	if (overlay_find_peer(node->overlay, &opened->issuer, &peer)) {
 		facts.rtt_us = peer.rtt_us;
+		facts.addr = peer.member->addr;
+	}
+	if (referred)
+		facts.addr = *referred;
 	if (message->type == MESSAGE_TENDER)
 		node_count(node, NODE_COUNT_TENDERS_SEEN);
 	outcome = market_receive(node->market, now, &opened->issuer, message, &facts);
@@ -241,6 +313,18 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	(void)node_drain_market(node, now);
 	node->award_envelope = (struct bytes){0};
 	message_deinit(&inner);
+}
+
+void node_deliver_referred(struct node *node, struct mono now, const struct node_signed *opened,
+			   struct bytes envelope, const struct addr *owner_addr)
+{
+	struct message message;
+
+	if (message_decode(opened->payload, &message) != 0)
+		return;
+	if (message.type == MESSAGE_TENDER)
+		deliver_market(node, now, opened, &message, envelope, owner_addr);
+	message_deinit(&message);
 }
 
 /* A steward of one namespace stops the placing of nothing in another. */
@@ -340,7 +424,7 @@ static void deliver_signed(struct node *node, struct mono now, const struct node
 	else if (message.type == MESSAGE_DISPOSAL)
 		deliver_disposal(node, now, opened, &message.disposal);
 	else
-		deliver_market(node, now, opened, &message, envelope);
+		deliver_market(node, now, opened, &message, envelope, NULL);
 	message_deinit(&message);
 }
 
@@ -406,11 +490,15 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		leaf_wanted(node, from, &message.leaf_want.leaf);
 	} else if (message.type == MESSAGE_LEAF) {
 		leaf_arrived(node, now, from, &message.leaf);
+	} else if (message.type == MESSAGE_REFERRAL) {
+		node_referral(node, now, from, &message.referral);
 	} else if (message.type == MESSAGE_HELLO || message.type == MESSAGE_MEMBERS ||
 		   message.type == MESSAGE_PING || message.type == MESSAGE_PONG) {
 		hear_time(node, now, from, &message);
 		overlay_receive(node->overlay, now, from, &message, node_fabric_time(node, now));
 	} else {
+		if (message.type == MESSAGE_RECORD_ACK && node->config.records_stay)
+			node_presence_seen(node, from, &message.record_ack);
 		records_receive_message(node->records, now, from, &message);
 	}
 	message_deinit(&message);
@@ -429,7 +517,7 @@ void node_deliver(struct node *node, struct mono now, const struct node_id *from
 		node_refuse(node, from, "malformed packet");
 	} else if (packet.is_envelope) {
 		if (deliver_envelope(node, now, from, packet.body) == NODE_TRUST_E_LEAF)
-			park(node, now, from, packet.body, &node->missing_leaf);
+			park(node, now, from, packet.body);
 	} else {
 		deliver_plain(node, now, from, packet.body);
 	}

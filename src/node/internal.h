@@ -4,6 +4,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/prng.h"
 #include "identity/fabric_time.h"
 #include "market/controller.h"
 #include "node/node.h"
@@ -34,13 +35,20 @@ struct workload {
 	bool dirty; /* to be shown to the controller */
 };
 
+/* Whom to send to; @addr is needed when no connection stands. */
+struct node_destination {
+	struct node_id id;
+	struct addr addr;
+};
+
 /* A pod of this machine, from its award until nothing of it is left. */
 struct local_pod {
 	struct presence presence;
 	struct buf written; /* the presence as last published */
 	bool deployed;      /* the market has been told */
 	bool stopping;
-	uint32_t stop_grace_s; /* while it is stopping */
+	uint32_t stop_grace_s;         /* while it is stopping */
+	struct node_destination owner; /* who awarded it; none after a restart */
 };
 
 /* An envelope whose issuer's certificate has been asked for. */
@@ -49,13 +57,19 @@ struct parked {
 	struct node_id from;
 	struct digest leaf;
 	struct buf envelope;
+	struct contact owner; /* a tender that @from handed on: who is to be dialled; else none */
 	struct mono deadline;
 };
 
-/* Whom to send to; @addr is needed when no connection stands. */
-struct node_destination {
-	struct node_id id;
-	struct addr addr;
+/* So many things in a second, and so many at once. */
+struct node_rate {
+	int64_t per_second, burst;
+};
+
+struct node_bucket {
+	bool used;
+	struct mono at;
+	int64_t milli;
 };
 
 /* A packet to ourselves. */
@@ -66,6 +80,7 @@ struct loopback {
 
 struct node {
 	struct node_config config;
+	struct prng prng; /* whom to ask */
 	char *name;
 	struct fabric_time time;
 	struct overlay *overlay;
@@ -75,10 +90,14 @@ struct node {
 	struct map workloads; /* object uid -> struct workload */
 	struct map pods;      /* pod uid -> struct local_pod */
 	struct map rooms;     /* node id -> struct room (capacity.c) */
+	struct map hand_ons;  /* node id -> its bucket (rate.c): machines it had us refer to */
+	struct map referred;  /* the same: tenders it handed to us */
 	struct map stewards;  /* node id -> itself, of connected peers that proved to be stewards */
 	struct list effects;  /* struct queued_effect */
 	struct list loopback; /* struct loopback */
 	struct list parked;   /* struct parked */
+	struct list letters;  /* presences on their way, where records stay: stay.c */
+	size_t letter_count;
 	size_t parked_count;
 	struct digest missing_leaf;    /* of the envelope just opened */
 	struct queued_effect *current; /* handed out by node_next_effect() */
@@ -87,7 +106,7 @@ struct node {
 	bool facts_known;
 	struct buf facts_written;
 	struct mono facts_due;
-	struct mono started, disown_due;
+	struct mono started, disown_due, letters_due;
 	bool workloads_dirty;
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
@@ -120,6 +139,26 @@ void node_deliver(struct node *node, struct mono now, const struct node_id *from
 void node_parked_expire(struct node *node, struct mono now);
 struct mono node_parked_deadline(const struct node *node);
 
+void node_deliver_referred(struct node *node, struct mono now, const struct node_signed *opened,
+			   struct bytes envelope, const struct addr *owner_addr);
+void node_park_referred(struct node *node, struct mono now, const struct node_id *from,
+			struct bytes envelope, const struct contact *owner);
+void node_parked_connected(struct node *node, struct mono now, const struct node_id *id);
+
+/* ask.c */
+void node_ask(struct node *node, struct mono now, const struct market_effect *effect);
+void node_referral(struct node *node, struct mono now, const struct node_id *from,
+		   const struct referral *referral);
+int node_referred(struct node *node, struct mono now, const struct contact *owner,
+		  struct bytes envelope);
+
+/* rate.c */
+_must_use_ bool node_bucket_take(struct node_bucket *bucket, struct mono now,
+				 const struct node_rate *rate, int64_t cost);
+_must_use_ bool node_rate_take(struct map *spenders, struct mono now, const struct node_id *id,
+			       const struct node_rate *rate, int64_t cost);
+void node_rates_deinit(struct map *spenders);
+
 /* place.c */
 bool node_drain_controller(struct node *node, struct mono now);
 bool node_drain_market(struct node *node, struct mono now);
@@ -143,15 +182,24 @@ void node_disown_check(struct node *node, const struct record *record);
 struct workload *workload_read(const struct record *record);
 void workload_free(struct workload *workload);
 
+/* stay.c: records that stay where they were written */
+void node_presence_tell(struct node *node, struct mono now, const struct node_destination *owner,
+			const struct record *presence, struct bytes envelope);
+void node_presence_seen(struct node *node, const struct node_id *from,
+			const struct record_ack *ack);
+void node_presences_tick(struct node *node, struct mono now);
+void node_stay_deinit(struct node *node);
+
 /* object.c */
 bool node_drain_records(struct node *node, struct mono now);
 void node_stewards_update(struct node *node, struct mono now);
 int node_put_record(struct node *node, struct mono now, struct record *record,
 		    uint64_t expected_hlc, uint64_t *ret_token);
+int node_put_presence(struct node *node, struct mono now, struct record *record,
+		      const struct node_destination *owner);
 
 /* pod.c */
-void node_pods_start(struct node *node, struct mono now, const struct message *award,
-		     struct bytes envelope);
+void node_pods_start(struct node *node, struct mono now, const struct market_effect *start);
 void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_s,
 		   const char *text);
 void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,

@@ -12,6 +12,10 @@
 
 #include "base/mem.h"
 
+enum {
+	NODE_SEED = 0x6e6f6465, /* the cores are seeded with the same number */
+};
+
 static const char *const counter_names[NODE_COUNTER_COUNT] = {
 	[NODE_COUNT_PACKETS_MALFORMED] = "packets_malformed",
 	[NODE_COUNT_PACKETS_UNKNOWN] = "packets_unknown",
@@ -28,6 +32,7 @@ static const char *const counter_names[NODE_COUNTER_COUNT] = {
 	[NODE_COUNT_NOT_OWNER] = "refused_not_owner",
 	[NODE_COUNT_DELETED] = "refused_deleted",
 	[NODE_COUNT_RECORD_REFUSED] = "refused_record",
+	[NODE_COUNT_RATE] = "refused_rate",
 	[NODE_COUNT_TENDERS_SEEN] = "tenders_seen",
 	[NODE_COUNT_TENDERS_OPENED] = "tenders_opened",
 	[NODE_COUNT_BIDS_SENT] = "bids_sent",
@@ -43,8 +48,10 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	struct node *node = mem_new(struct node);
 	struct overlay_config overlay = {
 		.self = config->self, .leaf = config->leaf, .seed = config->seed};
-	struct records_config records = {
-		.self = config->self.id, .keeper = config->steward, .seed = config->seed};
+	struct records_config records = {.self = config->self.id,
+					 .keeper = config->steward,
+					 .alone = config->records_stay,
+					 .seed = config->seed};
 	struct market_config market = {.self = config->self.id, .seed = config->seed};
 
 	node->config = *config;
@@ -54,6 +61,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->facts_due = MONO_NEVER;
 	node->started = now;
 	node->disown_due = MONO_NEVER;
+	node->letters_due = MONO_NEVER;
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
 		fabric_time_set(&node->time, now, config->fabric);
@@ -65,9 +73,13 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->pods, config->seed);
 	map_init(&node->stewards, config->seed);
 	map_init(&node->rooms, config->seed);
+	map_init(&node->hand_ons, config->seed);
+	map_init(&node->referred, config->seed);
+	node->prng = prng_seeded(config->seed ^ NODE_SEED);
 	list_init(&node->effects);
 	list_init(&node->loopback);
 	list_init(&node->parked);
+	list_init(&node->letters);
 	node_stewards_update(node, now);
 	node_pump(node, now);
 	return node;
@@ -109,6 +121,9 @@ void node_free(struct node *node)
 		free(entry->value);
 	map_deinit(&node->stewards);
 	node_capacity_deinit(node);
+	node_stay_deinit(node);
+	node_rates_deinit(&node->hand_ons);
+	node_rates_deinit(&node->referred);
 	controller_free(node->controller);
 	market_free(node->market);
 	records_free(node->records);
@@ -356,6 +371,7 @@ void node_connected(struct node *node, struct mono now, const struct node_peer *
 		free(map_remove(&node->stewards, key));
 	}
 	overlay_connected(node->overlay, now, &peer->id, &peer->addr, node_fabric_time(node, now));
+	node_parked_connected(node, now, &peer->id);
 	node_stewards_update(node, now);
 	node_pump(node, now);
 }
@@ -403,6 +419,7 @@ void node_tick(struct node *node, struct mono now)
 	records_tick(node->records, now, fabric);
 	market_tick(node->market, now);
 	node_workloads_due(node, now);
+	node_presences_tick(node, now);
 	node_parked_expire(node, now);
 	if (mono_reached(now, node->facts_due))
 		node_facts_publish(node, now);
@@ -420,6 +437,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, controller_deadline(node->controller));
 	deadline = mono_min(deadline, node_parked_deadline(node));
 	deadline = mono_min(deadline, node->disown_due);
+	deadline = mono_min(deadline, node->letters_due);
 	return mono_min(deadline, node->facts_due);
 }
 

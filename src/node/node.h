@@ -26,8 +26,9 @@ enum {
 	NODE_PARKED_PER_PEER_MAX = 32,    /* of them from one peer: nobody takes all places */
 	NODE_PARKED_MS = 3000,            /* then they are dropped and counted */
 	NODE_RECORD_CLOCK_MS = 60 * 1000, /* a record's clock and its envelope's: twice 30 s */
-	NODE_DISOWN_MS = 5000, /* from the start: until then its host names what survived */
-	NODE_FACTS_MS = 1000,  /* changed usage figures of our facts are published this often */
+	NODE_DISOWN_MS = 5000,     /* from the start: until then its host names what survived */
+	NODE_RATE_PEERS_MAX = 512, /* peers that may spend tokens of one kind at a time */
+	NODE_FACTS_MS = 1000,      /* changed usage figures of our facts are published this often */
 };
 
 /* A grace in seconds that means what the pod's manifest says. */
@@ -94,6 +95,7 @@ enum node_counter {
 	NODE_COUNT_NOT_OWNER,
 	NODE_COUNT_DELETED,
 	NODE_COUNT_RECORD_REFUSED,
+	NODE_COUNT_RATE, /* more than its sender may send */
 	NODE_COUNT_TENDERS_SEEN,
 	NODE_COUNT_TENDERS_OPENED,
 	NODE_COUNT_BIDS_SENT,

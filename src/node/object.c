@@ -17,6 +17,11 @@ void node_stewards_update(struct node *node, struct mono now)
 
 	if (node->config.steward)
 		ids[count++] = node->config.self.id;
+	if (node->config.records_stay) {
+		records_set_stewards(node->records, now, ids, count);
+		free(ids);
+		return;
+	}
 	map_for_each (entry, &node->stewards) {
 		const struct node_id *id = entry->value;
 
@@ -30,21 +35,41 @@ void node_stewards_update(struct node *node, struct mono now)
 }
 
 /* Stamp, sign and store @record; it is complete but for its clock and digest. */
-int node_put_record(struct node *node, struct mono now, struct record *record,
-		    uint64_t expected_hlc, uint64_t *ret_token)
+static int put_record(struct node *node, struct mono now, struct record *record,
+		      uint64_t expected_hlc, uint64_t *ret_token, struct buf *ret_envelope)
 {
 	struct wall fabric = node_fabric_time(node, now);
 	struct message message = {.type = MESSAGE_RECORD};
-	struct buf envelope = {0};
-	int outcome;
 
 	record->version.hlc = records_clock_next(node->records, fabric);
 	record->version.digest = sha256(bytes_buf(&record->value));
 	record->written_ms = fabric.ms;
 	message.record = *record; /* borrowed: not deinitialised */
-	node_seal(node, now, &message, &envelope);
-	outcome = records_put(node->records, now, fabric, record, bytes_buf(&envelope),
-			      expected_hlc, ret_token);
+	node_seal(node, now, &message, ret_envelope);
+	return records_put(node->records, now, fabric, record, bytes_buf(ret_envelope),
+			   expected_hlc, ret_token);
+}
+
+int node_put_record(struct node *node, struct mono now, struct record *record,
+		    uint64_t expected_hlc, uint64_t *ret_token)
+{
+	struct buf envelope = {0};
+	int outcome = put_record(node, now, record, expected_hlc, ret_token, &envelope);
+
+	buf_deinit(&envelope);
+	return outcome;
+}
+
+/* Where records stay, the pod's owner has no other way to learn of it. */
+int node_put_presence(struct node *node, struct mono now, struct record *record,
+		      const struct node_destination *owner)
+{
+	struct buf envelope = {0};
+	uint64_t token;
+	int outcome = put_record(node, now, record, UINT64_MAX, &token, &envelope);
+
+	if (outcome == 0 && node->config.records_stay)
+		node_presence_tell(node, now, owner, record, bytes_buf(&envelope));
 	buf_deinit(&envelope);
 	return outcome;
 }

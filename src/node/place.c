@@ -72,8 +72,9 @@ static bool machine_alive(const struct node *node, const struct node_id *id)
 
 	if (node_id_equal(id, &node->config.self.id))
 		return true;
-	return overlay_find_peer(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
-	       peer.state != MEMBER_LEFT;
+	if (!overlay_find_peer(node->overlay, id, &peer))
+		return node->config.records_stay; /* nobody said that it is lost */
+	return peer.state != MEMBER_DEAD && peer.state != MEMBER_LEFT;
 }
 
 /* All presences of a workload, decoded; the caller frees them with pods_free(). */
@@ -245,25 +246,22 @@ static void market_send(struct node *node, struct mono now, const struct market_
 		node_count(node, NODE_COUNT_BIDS_SENT);
 	else if (message->type == MESSAGE_AWARD)
 		node_count(node, NODE_COUNT_AWARDS_SENT);
-	node_send_signed(node, now, &(struct node_destination){effect->to}, message);
+	node_send_signed(node, now, &(struct node_destination){effect->to, effect->addr}, message);
 }
 
 static void market_effect_apply(struct node *node, struct mono now,
 				const struct market_effect *effect)
 {
-	struct digest tender_id = effect->tender_id;
-
 	switch (effect->type) {
 	case MARKET_ASK:
-		market_asked(node->market, now, &tender_id,
-			     node_broadcast(node, MESSAGE_TENDER, effect->envelope));
+		node_ask(node, now, effect);
 		return;
 	case MARKET_SEND:
 		market_send(node, now, effect);
 		return;
 	case MARKET_START:
 		node_count(node, NODE_COUNT_AWARDS_ACCEPTED);
-		node_pods_start(node, now, effect->message, effect->envelope);
+		node_pods_start(node, now, effect);
 		return;
 	case MARKET_STOP:
 		node_pod_stop(node, &effect->pod_uid, 0, effect->text);

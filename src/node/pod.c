@@ -43,7 +43,6 @@ static void presence_publish(struct node *node, struct mono now, struct local_po
 			.sub = pod->presence.pod_uid},
 		.gone = pod->presence.phase == POD_GONE,
 	};
-	uint64_t token;
 
 	presence_encode(&pod->presence, &record.value);
 	if (bytes_equal(bytes_buf(&record.value), bytes_buf(&pod->written))) {
@@ -54,7 +53,7 @@ static void presence_publish(struct node *node, struct mono now, struct local_po
 	buf_append_bytes(&pod->written, bytes_buf(&record.value));
 	record.version.generation = pod->presence.generation;
 	object_ref_copy(&pod->presence.object, &record.object);
-	if (node_put_record(node, now, &record, UINT64_MAX, &token) != 0)
+	if (node_put_presence(node, now, &record, &pod->owner) != 0)
 		buf_clear(&pod->written); /* no room: the next status tries again */
 	record_deinit(&record);
 }
@@ -82,12 +81,13 @@ static struct local_pod *local_pod_new(struct node *node, const struct presence 
 }
 
 /* The award binds us: its pods exist from now on, and the host is to start them. */
-void node_pods_start(struct node *node, struct mono now, const struct message *award,
-		     struct bytes envelope)
+void node_pods_start(struct node *node, struct mono now, const struct market_effect *start)
 {
+	const struct message *award = start->message;
 	struct node_signed opened;
 	struct message tender;
 	struct queued_effect *queued;
+	struct local_pod *pod;
 
 	if (node->config.trust.ops->open(node->config.trust.self, node_fabric_time(node, now),
 					 bytes_buf(&award->award.tender_envelope), &opened) != 0 ||
@@ -111,11 +111,13 @@ void node_pods_start(struct node *node, struct mono now, const struct message *a
 			.created_ms = node_fabric_time(node, now).ms,
 		};
 
-		presence_publish(node, now, local_pod_new(node, &presence));
+		pod = local_pod_new(node, &presence);
+		pod->owner = (struct node_destination){start->to, start->addr};
+		presence_publish(node, now, pod);
 	}
 	queued = node_queue(node, NODE_START);
 	message_copy(award, &queued->award);
-	buf_append_bytes(&queued->packet, envelope);
+	buf_append_bytes(&queued->packet, start->envelope);
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	message_deinit(&tender);
 }
@@ -321,7 +323,7 @@ void node_facts_publish(struct node *node, struct mono now)
 	uint64_t token;
 
 	node->facts_due = MONO_NEVER;
-	if (!node->facts_known)
+	if (!node->facts_known || node->config.records_stay)
 		return;
 	node->facts.cpu_milli_used = usage.cpu_milli;
 	node->facts.memory_bytes_used = usage.memory_bytes;

@@ -43,7 +43,7 @@ struct node_trust_ops {
 	 * Open @envelope: signature and issuer, whose certificate is judged at the time that the
 	 * envelope names: what is not of @now is refused by fresh(), and a stored record counts
 	 * as long as it was valid when it was written. On NODE_TRUST_E_LEAF ret->leaf is the
-	 * missing one.
+	 * missing one, and ret->payload what the envelope says, verified by nobody.
 	 */
 	int (*open)(void *self, struct wall now, struct bytes envelope, struct node_signed *ret);
 

@@ -92,6 +92,8 @@ static void put_send(struct records *records, struct put *put)
  * it what got lost. */
 static void put_send_to_readers(struct records *records, const struct put *put)
 {
+	if (records->config.alone)
+		return;
 	map_for_each (entry, &records->writers) {
 		const struct writer *reader = entry->value;
 

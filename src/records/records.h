@@ -57,6 +57,8 @@ struct record_writer {
 struct records_config {
 	struct node_id self;
 	bool keeper; /* this machine is a steward: it keeps records */
+	bool alone;  /* nothing is copied to others, and what they send about themselves is kept as
+		      * long as they are not lost (node.h: records_stay) */
 	uint64_t seed;
 };
 
@@ -152,7 +154,7 @@ _must_use_ int records_restore(struct records *records, const struct record *rec
 void records_persisted(struct records *records, struct mono now, const struct record_key *key,
 		       const struct record_version *version, bool stored);
 
-/* Start anti-entropy with a keeper that has just connected. */
+/* A machine is there; start anti-entropy with it if it keeps records. */
 void records_peer_up(struct records *records, struct mono now, const struct node_id *peer);
 
 /* Forget presences and facts of a machine that was lost; they come back when it does. */

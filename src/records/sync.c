@@ -36,7 +36,8 @@ void sync_start(struct records *records, const struct node_id *with)
 {
 	struct sync_summary *summary;
 
-	if (is_self(records, with) || (!records->config.keeper && !sync_is_steward(records, with)))
+	if (is_self(records, with) || records->config.alone ||
+	    (!records->config.keeper && !sync_is_steward(records, with)))
 		return;
 	summary = &effect_send(records, with, MESSAGE_SYNC_SUMMARY)->sync_summary;
 	summary->bucket_count = SYNC_BUCKETS;

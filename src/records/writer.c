@@ -82,6 +82,8 @@ static void writer_forget_items(struct records *records, struct writer *writer)
 
 void writer_sweep(struct records *records)
 {
+	if (records->config.alone)
+		return;
 	map_for_each (entry, &records->writers) {
 		struct writer *writer = entry->value;
 		int64_t known_us = mono_since_us(records->now, writer->since);

@@ -10,6 +10,7 @@ void event_pack(struct packer *packer, const struct event *from, Magik__Event *t
 	to->pod_uid = pack_bytes(from->pod_uid.byte, UID_LEN);
 	to->kind = (uint32_t)from->kind;
 	to->text = pack_prose(packer, from->text);
+	to->seen = from->seen;
 }
 
 void event_unpack(struct unpacker *unpacker, const Magik__Event *from, struct event *to)
@@ -19,6 +20,7 @@ void event_unpack(struct unpacker *unpacker, const Magik__Event *from, struct ev
 	to->pod_uid = unpack_uid(unpacker, from->pod_uid);
 	to->kind = (enum event_kind)unpack_u32(unpacker, from->kind, EVENT_CANCELLED);
 	to->text = unpack_prose(unpacker, from->text);
+	to->seen = from->seen;
 }
 
 void event_deinit(struct event *event)

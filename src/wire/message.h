@@ -325,6 +325,7 @@ struct event {
 	struct uid pod_uid;
 	enum event_kind kind;
 	char *text;
+	bool seen; /* the owner returns the event: it need not be sent again */
 };
 
 /* A workload, or with @pod_uid one pod of it, is to stop everywhere. Broadcast, and kept as a

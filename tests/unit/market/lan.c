@@ -246,7 +246,8 @@ static void ask_all(struct lan *lan, size_t from, const struct market_effect *ef
 		asked++;
 	}
 	message_deinit(&message);
-	market_asked(lan->markets[from], lan->now, &id, asked);
+	market_asked(lan->markets[from], lan->now, &id, effect->stage,
+		     &(struct market_reach){.count = asked, .everyone = true});
 }
 
 /* ---- hosts ---- */

@@ -61,7 +61,8 @@ static void test_a_placement_reads_like_this(void **state)
 		     "[   4] n0 closed, 0 unplaced\n"
 		     "[   5] n0 -> n1 award_confirm\n"
 		     "[   5] n0 -> n2 release\n"
-		     "[  24] n1 -> n0 event\n");
+		     "[  24] n1 -> n0 event\n"
+		     "[  25] n0 -> n1 event\n");
 	end();
 }
 
