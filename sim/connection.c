@@ -18,7 +18,10 @@
 enum {
 	IDLE_US = 60 * 1000 * 1000,         /* quic/endpoint.c: a silent connection is given up */
 	DIAL_TIMEOUT_US = 10 * 1000 * 1000, /* quic/endpoint.c: an unanswered handshake */
-	DIAL_QUEUE_BYTES_MAX = 256 * 1024,  /* that wait for one dial; what comes later is lost */
+	/* machineplane/peers.c: what waits for one dial, and dials of one machine under way. */
+	WAIT_BYTES_MAX = MESSAGE_LEN_MAX + 256 * 1024,
+	WAIT_COUNT_MAX = 64,
+	DIALS_MAX = 512,
 	/* Bytes of UDP payload and datagrams of a handshake, both ways; measured: network.c. */
 	HANDSHAKE_BYTES = 2562 + 1610,
 	HANDSHAKE_DATAGRAMS = 7,
@@ -35,10 +38,11 @@ struct sim_dial {
 	struct node_id id; /* whom it expects, or none */
 	struct addr addr;
 	struct sim_event *first, *last; /* packets */
-	size_t bytes;
+	size_t bytes, count;
+	bool cancelled;
 };
 
-static void dial_free(struct world *world, struct sim_dial *dial)
+static void packets_drop(struct world *world, struct sim_dial *dial)
 {
 	while (dial->first) {
 		struct sim_event *packet = dial->first;
@@ -46,6 +50,12 @@ static void dial_free(struct world *world, struct sim_dial *dial)
 		dial->first = packet->next;
 		world_event_free(world, packet);
 	}
+	dial->last = NULL;
+}
+
+static void dial_free(struct world *world, struct sim_dial *dial)
+{
+	packets_drop(world, dial);
 	free(dial);
 }
 
@@ -57,6 +67,7 @@ void network_dials_drop(struct world *world, struct sim_machine *machine)
 		machine->dials = dial->next;
 		dial_free(world, dial);
 	}
+	machine->dial_count = 0;
 }
 
 /* ---- what the nodes hear ---- */
@@ -67,7 +78,7 @@ static void connected(struct world *world, struct sim_machine *machine,
 	struct node_peer peer = {.id = other->id, .addr = other->addr, .steward = other->steward};
 
 	links_leaf(&machine->links, other->index); /* shown in the handshake */
-	node_connected(machine->node, machine_now(world, machine), &peer);
+	machine_call(machine, node_connected(machine->node, machine_now(world, machine), &peer));
 	machine_pump(world, machine);
 }
 
@@ -75,7 +86,8 @@ static void disconnected(struct world *world, struct sim_machine *machine,
 			 const struct sim_machine *other)
 {
 	links_disconnect(&machine->links, other->index);
-	node_disconnected(machine->node, machine_now(world, machine), &other->id, &other->addr);
+	machine_call(machine, node_disconnected(machine->node, machine_now(world, machine),
+						&other->id, &other->addr));
 	machine_pump(world, machine);
 }
 
@@ -112,24 +124,31 @@ static int64_t answer_in(struct world *world, const struct sim_machine *machine,
 	return there_us + back_us < DIAL_TIMEOUT_US ? there_us + back_us : DIAL_TIMEOUT_US;
 }
 
-/* One dial an address at a time, as the daemon. */
-static struct sim_dial *dial_of(struct world *world, struct sim_machine *machine,
-				const struct node_id *id, const struct addr *addr)
+static struct sim_dial *find_dial(const struct sim_machine *machine, const struct node_id *id,
+				  const struct addr *addr)
 {
 	struct sim_dial *dial = machine->dials;
-	struct sim_event *event;
 
-	while (dial && !addr_equal(&dial->addr, addr))
+	while (dial && !(addr_equal(&dial->addr, addr) && node_id_equal(&dial->id, id)))
 		dial = dial->next;
-	if (dial)
-		return dial;
-	dial = mem_new(struct sim_dial);
+	return dial;
+}
+
+static struct sim_dial *dial_new(struct world *world, struct sim_machine *machine,
+				 const struct node_id *id, const struct addr *addr)
+{
+	bool full = machine->dial_count >= DIALS_MAX;
+	struct sim_dial *dial = mem_new(struct sim_dial);
+	struct sim_event *event =
+		world_event(world, SIM_DIALLED,
+			    full ? 0 : answer_in(world, machine, network_find_addr(world, addr)));
+
 	dial->id = *id;
 	dial->addr = *addr;
+	dial->cancelled = full;
 	dial->next = machine->dials;
 	machine->dials = dial;
-	event = world_event(world, SIM_DIALLED,
-			    answer_in(world, machine, network_find_addr(world, addr)));
+	machine->dial_count++;
 	event->to = machine->index;
 	event->process = machine->process;
 	event->dial = dial;
@@ -140,19 +159,26 @@ static struct sim_dial *dial_of(struct world *world, struct sim_machine *machine
 void network_dial(struct world *world, struct sim_machine *from, const struct node_id *to,
 		  const struct addr *addr)
 {
-	(void)dial_of(world, from, to, addr);
+	if (!find_dial(from, to, addr))
+		(void)dial_new(world, from, to, addr);
 }
 
 void network_dial_with(struct world *world, struct sim_machine *from, const struct node_id *to,
 		       const struct addr *addr, struct bytes packet)
 {
-	struct sim_dial *dial = dial_of(world, from, to, addr);
+	struct sim_dial *dial = find_dial(from, to, addr);
 	struct sim_event *event;
 
-	if (!node_id_equal(&dial->id, to) || dial->bytes + packet.len > DIAL_QUEUE_BYTES_MAX)
+	if (!dial && from->dial_count < DIALS_MAX)
+		dial = dial_new(world, from, to, addr);
+	if (!dial || dial->cancelled || dial->count >= WAIT_COUNT_MAX ||
+	    dial->bytes + packet.len > WAIT_BYTES_MAX) {
+		world->totals.lost++;
 		return;
+	}
 	event = network_packet_new(world, from, packet);
 	dial->bytes += packet.len;
+	dial->count++;
 	if (dial->last)
 		dial->last->next = event;
 	else
@@ -216,7 +242,8 @@ static void dial_failed(struct world *world, struct sim_machine *machine,
 	/* It says nothing about a machine to which a connection stands. */
 	if (other && connection_of(machine, other))
 		return;
-	node_disconnected(machine->node, machine_now(world, machine), &dial->id, &dial->addr);
+	machine_call(machine, node_disconnected(machine->node, machine_now(world, machine),
+						&dial->id, &dial->addr));
 	machine_pump(world, machine);
 }
 
@@ -232,7 +259,8 @@ void network_dialled(struct world *world, struct sim_event *event)
 	while (*at != dial)
 		at = &(*at)->next;
 	*at = dial->next;
-	if (would_answer(world, machine, target) &&
+	machine->dial_count--;
+	if (!dial->cancelled && would_answer(world, machine, target) &&
 	    (node_id_is_none(&dial->id) || node_id_equal(&dial->id, &target->id)))
 		open_connection(world, machine, target);
 	else
@@ -321,6 +349,11 @@ void network_close(struct world *world, struct sim_machine *from, const struct n
 	uint32_t number = far ? connection_of(from, far) : 0;
 	int64_t since_us;
 
+	for (struct sim_dial *dial = from->dials; dial; dial = dial->next)
+		if (node_id_equal(&dial->id, to)) {
+			packets_drop(world, dial);
+			dial->cancelled = true;
+		}
 	if (!number)
 		return;
 	world->totals.overhead_bytes += CLOSE_BYTES + IP_UDP_BYTES;

@@ -112,7 +112,8 @@ static void report(struct world *world, struct sim_pod *pod)
 
 	if (!machine->node)
 		return;
-	node_pod_status(machine->node, machine_now(world, machine), &pod->presence);
+	machine_call(machine,
+		     node_pod_status(machine->node, machine_now(world, machine), &pod->presence));
 	machine_pump(world, machine);
 }
 
@@ -191,8 +192,9 @@ void host_recover(struct world *world, struct sim_machine *machine)
 
 		if (pod->state == SIM_POD_GONE)
 			continue;
-		node_pod_recovered(machine->node, machine_now(world, machine), &pod->presence,
-				   bytes_buf(&pod->manifest));
+		machine_call(machine,
+			     node_pod_recovered(machine->node, machine_now(world, machine),
+						&pod->presence, bytes_buf(&pod->manifest)));
 	}
 }
 

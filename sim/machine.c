@@ -82,7 +82,7 @@ void machine_disk_clear(struct sim_machine *machine)
 
 void machine_deinit(struct sim_machine *machine)
 {
-	node_free(machine->node);
+	machine_call(machine, node_free(machine->node));
 	machine_disk_clear(machine);
 	network_dials_drop(machine->world, machine);
 	trust_deinit(machine);
@@ -118,14 +118,17 @@ static void offer_machine(struct world *world, struct sim_machine *machine)
 		.reliability = 1000,
 	};
 
-	node_set_machine(machine->node, machine_now(world, machine), &facts, &offer);
+	machine_call(machine,
+		     node_set_machine(machine->node, machine_now(world, machine), &facts, &offer));
 }
 
 static void restore_disk(struct world *world, struct sim_machine *machine)
 {
 	map_for_each (entry, &machine->disk) {
-		int r = node_restore(machine->node, machine_now(world, machine),
-				     bytes_buf(entry->value));
+		int r;
+
+		machine_call(machine, r = node_restore(machine->node, machine_now(world, machine),
+						       bytes_buf(entry->value)));
 
 		/* A version that something newer on the same disk replaced is not news. */
 		if (r < 0)
@@ -140,9 +143,10 @@ static void give_addresses(struct world *world, struct sim_machine *machine)
 
 	for (size_t i = 0; i < BOOTSTRAP_COUNT && i < world->machine_count; i++)
 		if (i != machine->index)
-			node_bootstrap(machine->node, now, &world->machines[i].addr);
+			machine_call(machine,
+				     node_bootstrap(machine->node, now, &world->machines[i].addr));
 	for (size_t i = 0; i < machine->contact_count; i++)
-		node_bootstrap(machine->node, now, &machine->contacts[i]);
+		machine_call(machine, node_bootstrap(machine->node, now, &machine->contacts[i]));
 }
 
 static void start_node(struct world *world, struct sim_machine *machine, bool join)
@@ -160,14 +164,14 @@ static void start_node(struct world *world, struct sim_machine *machine, bool jo
 		.kept = machine->kept,
 		.fabric = join ? world_wall(world) : (struct wall){0},
 		.trust = trust_of(machine),
-		.pool = world->pool_size,
-		.records_stay = world->records_stay,
+		.pool = (size_t)world->params.pool,
+		.records_stay = world->params.stay,
 	};
 
 	assert(!machine->node && machine->powered);
 	machine->process++;
 	trust_reset(machine);
-	machine->node = node_new(&config, machine_now(world, machine));
+	machine_call(machine, machine->node = node_new(&config, machine_now(world, machine)));
 	restore_disk(world, machine);
 	offer_machine(world, machine);
 	host_recover(world, machine);
@@ -218,7 +222,7 @@ void machine_end(struct world *world, struct sim_machine *machine)
 	machine->kept = node_keep_time(machine->node, machine_now(world, machine),
 				       machine_system(world, machine));
 	remember_contacts(machine);
-	node_free(machine->node);
+	machine_call(machine, node_free(machine->node));
 	machine->node = NULL;
 	machine->tick_at_us = INT64_MAX;
 	machine->stalled_until_us = 0;
@@ -267,8 +271,8 @@ static void disk_write(struct world *world, struct sim_machine *machine,
 void machine_persisted(struct world *world, struct sim_machine *machine,
 		       const struct sim_persisted *persisted)
 {
-	node_persisted(machine->node, machine_now(world, machine), &persisted->key,
-		       &persisted->version, true);
+	machine_call(machine, node_persisted(machine->node, machine_now(world, machine),
+					     &persisted->key, &persisted->version, true));
 	machine_pump(world, machine);
 }
 
@@ -348,8 +352,12 @@ void machine_pump(struct world *world, struct sim_machine *machine)
 {
 	const struct node_effect *effect;
 
-	while ((effect = node_next_effect(machine->node)) != NULL)
+	for (;;) {
+		machine_call(machine, effect = node_next_effect(machine->node));
+		if (!effect)
+			break;
 		carry_out(world, machine, effect);
+	}
 	schedule_tick(world, machine);
 	checker_machine(world, machine);
 }
@@ -368,6 +376,6 @@ void machine_tick(struct world *world, struct sim_machine *machine)
 			      machine->name);
 	/* The deadline may have moved since. */
 	if (mono_reached(machine_now(world, machine), node_deadline(machine->node)))
-		node_tick(machine->node, machine_now(world, machine));
+		machine_call(machine, node_tick(machine->node, machine_now(world, machine)));
 	machine_pump(world, machine);
 }

@@ -41,7 +41,7 @@ static int usage(FILE *out)
 	const struct scenario *scenario;
 
 	(void)fprintf(out, "usage: magik-sim run [--scenario NAME] [--machines N] [--seed S] "
-			   "[--json] [--story] [--bug NAME]\n"
+			   "[--set NAME=VALUE]... [--json] [--story] [--bug NAME]\n"
 			   "       magik-sim list\n\nscenarios:\n");
 	while ((scenario = scenario_next(&position)) != NULL)
 		(void)fprintf(out, "  %-12s %s\n", scenario->name, scenario->text);
@@ -89,6 +89,8 @@ static bool parse_option(const char *name, const char *value, struct report_opti
 		       options->machines > 0;
 	if (strcmp(name, "--seed") == 0)
 		return parse_number(value, UINT64_MAX, &options->seed);
+	if (strcmp(name, "--set") == 0)
+		return params_set(&options->params, value);
 	if (strcmp(name, "--bug") == 0) {
 		options->bug_name = value;
 		return parse_bug(value, &options->bug);
@@ -115,10 +117,13 @@ static int run(const struct report_options *options)
 {
 	const struct scenario *scenario = options->scenario;
 	size_t machines = options->machines ? options->machines : scenario->machines;
-	size_t stewards = scenario->stewards < machines ? scenario->stewards : machines;
-	struct world *world = world_new(machines, stewards, options->seed);
+	struct params params = options->params, theirs = {0};
+	struct world *world;
 	bool violated;
 
+	theirs.stewards = (int64_t)scenario->stewards;
+	params_complete(&params, &theirs);
+	world = world_new(machines, &params, options->seed);
 	world->bug = options->bug;
 	scenario->prepare(world);
 	world_run(world, scenario->length_ms);
@@ -134,6 +139,7 @@ int main(int argc, char **argv)
 {
 	struct report_options options = {.seed = 1, .scenario = scenario_find("placement")};
 
+	params_init(&options.params);
 	if (argc >= 2 && strcmp(argv[1], "list") == 0)
 		return usage(stdout);
 	if (argc < 2 || strcmp(argv[1], "run") != 0 || !parse(argc, argv, &options))

@@ -48,18 +48,33 @@ static const int64_t region_us[REGIONS][REGIONS] = {
 };
 
 enum {
+	NEAR_US = 100, /* in one room: 0.1 to 0.5 ms */
+	NEAR_JITTER_US = 400,
 	REGION_JITTER_PERCENT = 8, /* of the way between regions, at most */
 	PERCENT = 100,
 };
 
-void network_profile(struct world *world, enum sim_profile profile)
+void network_init(struct world *world)
 {
-	world->network.profile = profile;
-	world->network.latency_us = 100;
-	world->network.jitter_us = 400;
-	for (size_t i = 0; i < world->machine_count; i++)
-		world->machines[i].region =
-			profile == SIM_PROFILE_WAN ? (uint8_t)world_random(world, REGIONS) : 0;
+	const struct params *params = &world->params;
+
+	world->network = (struct sim_network){
+		.latency_us = NEAR_US,
+		.jitter_us = NEAR_JITTER_US + params->jitter_ms * US_PER_MS,
+		.loss = (uint32_t)params->loss,
+		.vanish = (uint32_t)params->vanish,
+		.duplication = (uint32_t)params->duplication,
+	};
+	map_init(&world->network.mute, 1);
+	for (size_t i = 0; i < world->machine_count && params->profile == PARAMS_WAN; i++)
+		world->machines[i].region = (uint8_t)world_random(world, REGIONS);
+}
+
+void network_deinit(struct world *world)
+{
+	map_for_each (entry, &world->network.mute)
+		free(entry->value);
+	map_deinit(&world->network.mute);
 }
 
 struct sim_machine *network_find(struct world *world, const struct node_id *id)
@@ -308,7 +323,8 @@ bool network_packet(struct world *world, struct sim_event *event)
 		return true;
 	if (world->bug == SIM_BUG_AWARD_WITHOUT_BID_CHECK)
 		obey_any_award(world, sim_event_bytes(event));
-	node_receive(machine->node, machine_now(world, machine), &from->id, sim_event_bytes(event));
+	machine_call(machine, node_receive(machine->node, machine_now(world, machine), &from->id,
+					   sim_event_bytes(event)));
 	machine_pump(world, machine);
 	return true;
 }

@@ -68,7 +68,8 @@ static void put(struct world *world, struct sim_machine *machine, struct sim_wor
 	request.json = bytes_buf(&json);
 	world_tell(world, &workload->uid, "%s is asked for %u replicas of %s", machine->name,
 		   workload->replicas, workload->name);
-	r = node_put(machine->node, machine_now(world, machine), &request, &token, &hlc);
+	machine_call(machine, r = node_put(machine->node, machine_now(world, machine), &request,
+					   &token, &hlc));
 	if (r)
 		world_violate(world, &workload->uid, "%s refused to store %s: %d", machine->name,
 			      workload->name, r);
@@ -157,7 +158,8 @@ void world_delete(struct world *world, size_t index)
 	workload->deleted = true;
 	world_tell(world, &workload->uid, "%s is asked to delete %s", machine->name,
 		   workload->name);
-	r = node_dispose(machine->node, machine_now(world, machine), &ref, &none, 0, &token);
+	machine_call(machine, r = node_dispose(machine->node, machine_now(world, machine), &ref,
+					       &none, 0, &token));
 	if (r)
 		world_violate(world, &workload->uid, "%s refused to delete %s: %d", machine->name,
 			      workload->name, r);

@@ -8,6 +8,7 @@ struct report_options {
 	const struct scenario *scenario;
 	uint64_t machines; /* 0: as the scenario says */
 	uint64_t seed;
+	struct params params; /* as the command says */
 	bool json;
 	bool story; /* print the whole story even if nothing was violated */
 	enum sim_bug bug;

@@ -79,19 +79,20 @@ void world_action(struct world *world, int64_t at_ms,
 
 /* ---- the world ---- */
 
-struct world *world_new(size_t machines, size_t stewards, uint64_t seed)
+struct world *world_new(size_t machines, const struct params *params, uint64_t seed)
 {
 	struct world *world = mem_new(struct world);
+	size_t stewards = params->stewards ? (size_t)params->stewards : machines;
 
 	assert(machines > 0 && machines <= SIM_MACHINES_MAX);
+	world->params = *params;
 	world->seed = seed;
 	world->prng = prng_seeded(seed);
 	world->queue = queue_new();
 	world->machine_count = machines;
 	world->machines = mem_alloc(machines, sizeof(*world->machines));
 	world->directory = directory_new(machines);
-	world->network = (struct sim_network){.latency_us = 300, .jitter_us = 200};
-	map_init(&world->network.mute, 1);
+	network_init(world);
 	world->pod_start_ms_min = 20;
 	world->pod_start_ms_max = 200;
 	world->pod_stop_ms = 100;
@@ -128,9 +129,7 @@ void world_free(struct world *world)
 	for (size_t i = 0; i < SIM_STORY_MAX; i++)
 		free(world->story[i].text);
 	host_free(world);
-	map_for_each (entry, &world->network.mute)
-		free(entry->value);
-	map_deinit(&world->network.mute);
+	network_deinit(world);
 	map_deinit(&world->pods_by_uid);
 	directory_free(world->directory);
 	for (size_t i = 0; i < world->workload_count; i++)

@@ -12,10 +12,12 @@
  */
 #pragma once
 
+#include "account.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
 #include "node/node.h"
+#include "params.h"
 #include "pool.h"
 #include "queue.h"
 
@@ -151,13 +153,15 @@ struct sim_machine {
 	struct addr addr;
 	char name[16];
 	struct world *world;
+	int64_t heap_bytes; /* held by its node: account.h */
 	int64_t cpu_milli, memory_bytes;
 	struct fabric_time_kept kept;
 	int64_t clock_error_ms; /* its system's clock less true time */
 	int64_t ended_us;       /* when its last process ended */
 	struct map disk;        /* record key -> struct buf */
 	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
-	struct sim_dial *dials; /* under way */
+	struct sim_dial *dials; /* under way, dial_count of them */
+	size_t dial_count;
 	struct addr contacts[SIM_CONTACTS_MAX]; /* remembered on disk */
 	size_t contact_count;
 	sim_tamper_fn *tamper; /* NULL: an honest machine */
@@ -197,20 +201,14 @@ struct sim_story_line {
 	char *text;
 };
 
-enum sim_profile {
-	SIM_PROFILE_LAN, /* one room: 0.1 to 0.5 ms */
-	SIM_PROFILE_WAN, /* regions of the world */
-};
-
 struct sim_network {
 	int64_t latency_us, jitter_us; /* inside a region, one way */
-	enum sim_profile profile;
-	uint32_t loss;        /* per thousand: sent again by QUIC, so it comes late */
-	uint32_t vanish;      /* per thousand: never comes (a full queue, a bug below) */
-	uint32_t duplication; /* per thousand */
-	bool is_cut;          /* there are two sides */
-	int64_t cut_us;       /* when sides last changed */
-	struct map mute;      /* pair of indices -> struct sim_mute: nothing arrives that way */
+	uint32_t loss;                 /* per thousand: sent again by QUIC, so it comes late */
+	uint32_t vanish;               /* per thousand: never comes (a full queue, a bug below) */
+	uint32_t duplication;          /* per thousand */
+	bool is_cut;                   /* there are two sides */
+	int64_t cut_us;                /* when sides last changed */
+	struct map mute; /* pair of indices -> struct sim_mute: nothing arrives that way */
 };
 
 struct sim_totals {
@@ -218,11 +216,13 @@ struct sim_totals {
 	/* What QUIC adds, by the measured constants of network.c. */
 	uint64_t handshakes, handshake_bytes, datagrams, overhead_bytes, ack_bytes;
 	uint64_t dials, dials_failed, resets;
+	uint64_t lost; /* packets for which no dial could wait */
 	uint64_t pods_started, pods_stopped;
 	uint64_t self_stops; /* of winners that were not confirmed */
 };
 
 struct world {
+	struct params params;
 	uint64_t seed;
 	struct prng prng;
 	enum sim_bug bug;
@@ -240,8 +240,6 @@ struct world {
 	struct sim_pod **pods; /* all that ever were, oldest first */
 	size_t pod_count, pod_cap;
 	struct map pods_by_uid;
-	size_t pool_size;   /* kept connections of a machine; 0: the default */
-	bool records_stay;  /* node.h */
 	bool tells_packets; /* signed messages are told of in the story */
 	int64_t pod_start_ms_min, pod_start_ms_max, pod_stop_ms;
 	uint32_t pod_failures; /* per thousand starts */
@@ -255,7 +253,8 @@ struct world {
 };
 
 /* ---- world.c ---- */
-struct world *world_new(size_t machines, size_t stewards, uint64_t seed);
+/* @params are complete. */
+struct world *world_new(size_t machines, const struct params *params, uint64_t seed);
 void world_free(struct world *world);
 uint64_t world_random(struct world *world, uint64_t below);
 
@@ -302,6 +301,14 @@ struct mono machine_now(const struct world *world, const struct sim_machine *mac
 struct wall world_wall(const struct world *world);
 struct wall machine_system(const struct world *world, const struct sim_machine *machine);
 
+/* Call a function of the machine's node; what it allocates is the machine's. */
+#define machine_call(machine, call)                    \
+	do {                                           \
+		account_enter(&(machine)->heap_bytes); \
+		call;                                  \
+		account_leave();                       \
+	} while (0)
+
 /* ---- story.c ---- */
 void world_tell(struct world *world, const struct uid *uid, const char *format, ...) _printf_(3, 4);
 void world_violate(struct world *world, const struct uid *uid, const char *format, ...)
@@ -333,7 +340,8 @@ void world_mute(struct world *world, size_t from, size_t to, bool mute);
 bool world_is_whole(const struct world *world);
 
 /* ---- network.c ---- */
-void network_profile(struct world *world, enum sim_profile profile);
+void network_init(struct world *world);
+void network_deinit(struct world *world);
 /* On the connection, or after dialling @addr (may be none). */
 void network_send(struct world *world, struct sim_machine *from, const struct node_id *to,
 		  const struct addr *addr, struct bytes packet);
