@@ -8,9 +8,19 @@
  * A broadcast is named by the first 16 bytes of the SHA-256 of its payload, so that none can be
  * altered on its way or arrive as a new one.
  *
- * Sans-IO, as view.h. OUR deviations: a payload is handed on only after the caller has judged it
- * (tree_accept()), so that nobody can flood a fabric with what no machine believes; a neighbour is
- * told at most TREE_ANNOUNCED_MAX ids at a time; payloads are kept for grafts for TREE_KEEP_MS.
+ * Sans-IO, as view.h. Memory is taken as broadcasts come and given back when they are forgotten: an
+ * idle tree is below 2 KiB.
+ *
+ * OUR deviations:
+ * - A payload is handed on only after the caller has judged it (tree_accept()), so that nobody can
+ *   flood a fabric with what no machine believes.
+ * - A neighbour is told at most TREE_ANNOUNCED_MAX ids at a time; payloads are kept for grafts for
+ *   TREE_KEEP_MS, and announced to neighbours that come meanwhile: what was broadcast while the
+ *   graph was broken arrives when it is whole again.
+ * - When an eager neighbour is lost a random lazy one takes its place at once (a GRAFT without an
+ *   id), instead of waiting until a broadcast is missed.
+ * - No optimisation by hops (section 3.8): IHAVE does not carry them. Trees adapt as links are
+ *   pruned and grafted.
  */
 #pragma once
 
@@ -18,14 +28,24 @@
 #include "wire/message.h"
 
 enum {
-	TREE_KEEP_MS = 30 * 1000,   /* payloads, for those who missed them */
-	TREE_KEEP_BYTES = 64 << 10, /* of payloads kept; the oldest go first */
-	TREE_SEEN_MAX = 1024, /* ids remembered; as long as envelopes are fresh, in a busy fabric */
-	TREE_GRAFT_MS = 400,  /* announced, and not come: ask the announcer */
-	TREE_GRAFT_NEXT_MS = 200, /* then the next one */
-	TREE_LAZY_MS = 100,       /* announcements are gathered for so long */
+	TREE_LINKS_MAX = 64,         /* neighbours; one bit each */
+	TREE_KEEP_MS = 30 * 1000,    /* payloads, for those who missed them */
+	TREE_KEEP_BYTES = 32 << 10,  /* of payloads kept; the oldest go first, the newest stays */
+	TREE_KEEP_MAX = 256,         /* payloads kept */
+	TREE_DOUBT_MS = 5 * 1000,    /* for the judgement: longer than a certificate is awaited */
+	TREE_DOUBT_BYTES = 64 << 10, /* of payloads not judged yet: they push out only each other */
+	TREE_SEEN_MS = 90 * 1000,    /* ids: longer than any envelope is fresh on any clock */
+	TREE_SEEN_MAX = 1024,        /* ids; a forgotten one is refused by whoever judges it */
+	TREE_GRAFT_MS = 400,         /* announced, and not come: ask the announcer */
+	TREE_GRAFT_NEXT_MS = 200,    /* then the next one */
+	TREE_GRAFT_TRIES = 8,        /* all in all, in turn */
+	TREE_LAZY_MS = 100,          /* announcements are gathered for so long */
 	TREE_ANNOUNCED_MAX = MESSAGE_IHAVE_MAX,
 	TREE_MISSING_MAX = 256, /* announced broadcasts waited for; more are left to later rounds */
+	TREE_MISSING_LINK_MAX = 64, /* of them first announced by one neighbour: a liar's share */
+	TREE_LINK_BURST = 256,      /* new payloads from one neighbour, and grafts answered to it */
+	TREE_LINK_INTERVAL_MS = 20,
+	TREE_TIDY_MS = 5 * 1000, /* what is too old is looked for this often, while there is any */
 };
 
 enum tree_effect_type {
@@ -38,7 +58,8 @@ struct tree_effect {
 	struct node_id to;
 	struct uid id;
 	uint32_t hops;          /* DELIVER: links it has travelled */
-	struct bytes payload;   /* DELIVER: valid until the next call */
+	struct bytes payload;   /* DELIVER: valid until the next call, or until it is accepted and
+				 * that call has returned */
 	struct message message; /* SEND: owned by the tree until its next call */
 };
 
@@ -51,7 +72,7 @@ struct tree;
 struct tree *tree_new(uint64_t seed);
 void tree_free(struct tree *tree);
 
-/* Active neighbours come and go. */
+/* Active neighbours come and go. More than TREE_LINKS_MAX are ignored. */
 void tree_up(struct tree *tree, struct mono now, const struct node_id *id);
 void tree_down(struct tree *tree, struct mono now, const struct node_id *id);
 
@@ -62,13 +83,17 @@ void tree_broadcast(struct tree *tree, struct mono now, struct bytes payload);
  * stays known for as long as any other. Harmless for an id that is no longer kept. */
 void tree_accept(struct tree *tree, struct mono now, const struct uid *id);
 
-/* GOSSIP, IHAVE, GRAFT or PRUNE of a neighbour. From others: GOSSIP is pruned, the rest ignored. */
+/* GOSSIP, IHAVE, GRAFT or PRUNE of a neighbour. From others: GOSSIP is pruned, the rest ignored;
+ * the caller tells view_traffic() of both, so that a relation only one end knows of heals. */
 void tree_receive(struct tree *tree, struct mono now, const struct node_id *from,
 		  const struct message *message);
 
 void tree_tick(struct tree *tree, struct mono now);
-struct mono tree_deadline(const struct tree *tree);
+struct mono tree_deadline(const struct tree *tree); /* O(1) */
 const struct tree_effect *tree_next_effect(struct tree *tree);
 
+/* Reads. */
 struct tree_stats tree_stats(const struct tree *tree);
 size_t tree_eager_count(const struct tree *tree);
+size_t tree_seen_count(const struct tree *tree);
+size_t tree_memory(const struct tree *tree); /* bytes, of all it holds */

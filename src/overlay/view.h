@@ -9,12 +9,23 @@
  *
  * Sans-IO: events in time order, effects with view_next_effect() until NULL, view_tick() at
  * view_deadline(). The view owns no connection. A message to a machine that is not connected makes
- * the caller dial it; if that fails the caller says view_unreachable().
+ * the caller dial it; if that fails the caller says view_unreachable(). Messages may be lost,
+ * repeated, late, or forged by a member of the fabric: what others name enters the passive view and
+ * nothing else, few per message, and no machine can push out a neighbour but by asking itself.
  *
- * OUR deviations: a neighbour leaves the active view when the liveness of the overlay has given its
- * verdict or when its connection is gone and cannot be made again, not on the first broken
- * connection; a machine whose active view is empty asks with priority, again and again with
- * back-off, passive members first, then what the caller remembers (bootstrap addresses).
+ * OUR deviations:
+ * - A neighbour leaves the active view when the liveness of the overlay has given its verdict or
+ *   when it says so, not on the first broken connection.
+ * - JOIN and NEIGHBOR are answered, and only an answer makes a neighbour. A JOIN is answered with
+ *   contacts too, so that a newcomer finds its other neighbours itself when the walks of a storm of
+ *   joins are throttled. A walk ends at a machine with room, or leaves the newcomer remembered.
+ * - Both ends confirm their relation every VIEW_CHECK_MS unless other messages of neighbours have
+ *   shown it, and view messages of a machine that is no neighbour are answered with DISCONNECT: a
+ *   relation that only one end knows of heals.
+ * - Every VIEW_RENEW_MS a neighbour is exchanged for a random machine, so that two halves which
+ *   found each other again grow together, and the graph does not remember how it came to be.
+ * - A machine without neighbours asks with priority, passive members first, again and again with
+ *   back-off; it keeps those it could not reach, for then the fault may be its own.
  */
 #pragma once
 
@@ -27,19 +38,35 @@ enum {
 	VIEW_PASSIVE_MAX = 96, /* six times the active view of the paper, rounded up */
 	VIEW_JOIN_TTL = 6,     /* ARWL: active random walk length */
 	VIEW_PASSIVE_TTL = 3,  /* PRWL: where on the walk a newcomer enters a passive view */
-	VIEW_SHUFFLE_MS = 15 * 1000,
+	VIEW_SHUFFLE_MS = 30 * 1000,
+	VIEW_SHUFFLE_FIRST_MS = 2000, /* a newcomer's first; then doubling up to VIEW_SHUFFLE_MS */
 	VIEW_SHUFFLE_TTL = 3,
 	VIEW_SHUFFLE_ACTIVE = 3,  /* ka */
 	VIEW_SHUFFLE_PASSIVE = 8, /* kp: with ourselves 12 contacts, one datagram */
-	VIEW_REPLACE_MS = 500,    /* between two tries to fill a hole; doubles while none answers */
-	VIEW_REPLACE_MAX_MS = 15 * 1000,
-	VIEW_ANSWER_MS = 3000, /* a NEIGHBOR that nobody answers has failed */
+	VIEW_TAKE_MAX = 12,       /* contacts of one message that are looked at */
+	VIEW_CHECK_MS = 15 * 1000,
+	VIEW_RENEW_MS = 5 * 60 * 1000,
+	VIEW_RENEW_KEEP = 5,   /* so many are left after an exchange: there is room in the fabric */
+	VIEW_REQUESTS_MAX = 4, /* NEIGHBOR and JOIN that wait for an answer */
+	VIEW_REPLACE_MS = 500, /* between two tries to fill a hole; doubles while none answers */
+	VIEW_REPLACE_MAX_MS = 5 * 1000,
+	VIEW_REPLACE_FREE = 4,     /* failures in a row before that: half of a fabric may be gone */
+	VIEW_ANSWER_MS = 3000,     /* a NEIGHBOR that nobody answers has failed */
+	VIEW_REPLY_MS = 10 * 1000, /* a SHUFFLE_REPLY is awaited so long, and no other taken */
+	VIEW_JOIN_BURST = 8,       /* JOINs that are walked for; beyond them they are answered */
+	VIEW_JOIN_INTERVAL_MS = 250,
+	VIEW_EVICT_BURST = 4, /* neighbours that others can push out */
+	VIEW_EVICT_INTERVAL_MS = 1000,
+	VIEW_WALK_BURST = 32, /* FORWARD_JOIN and SHUFFLE of one neighbour */
+	VIEW_WALK_INTERVAL_MS = 125,
+	VIEW_END_BURST = 8, /* shuffles that end here: each makes us dial where others say */
+	VIEW_END_INTERVAL_MS = 2000,
 };
 
 enum view_effect_type {
 	VIEW_SEND, /* @message to @to, connected or not */
 	VIEW_UP,   /* @to is now an active neighbour */
-	VIEW_DOWN, /* it no longer is */
+	VIEW_DOWN, /* it no longer is; DOWN and UP in a row: it is one anew */
 };
 
 struct view_effect {
@@ -52,32 +79,47 @@ struct view;
 
 struct view *view_new(const struct contact *self, uint64_t seed, struct mono now);
 void view_free(struct view *view);
-void view_set_self(struct view *view, const struct contact *self); /* readdressed, reincarnated */
 
-/* Enter the fabric through @contact, to which a connection stands. */
+/* Readdressed, reincarnated. While the address is one that nobody can dial nothing is shuffled. */
+void view_set_self(struct view *view, const struct contact *self);
+
+/* Enter the fabric through @contact, to which a connection stands; also with neighbours, to bind
+ * two parts of a fabric together: both ends then make room. */
 void view_join(struct view *view, struct mono now, const struct contact *contact);
 
+/* Tell the neighbours that this daemon ends. */
+void view_leave(struct view *view, struct mono now);
+
 /* JOIN, FORWARD_JOIN, NEIGHBOR, NEIGHBOR_REPLY, DISCONNECT, SHUFFLE or SHUFFLE_REPLY, over the
- * connection of @from. */
+ * connection of @from. Its incarnation is 0 where the caller does not know it. */
 void view_receive(struct view *view, struct mono now, const struct contact *from,
 		  const struct message *message);
 
-/* Worth remembering: it goes into the passive view, a random other one makes room. */
+/* Tree traffic came from @from: if it is no neighbour it is told so. */
+void view_traffic(struct view *view, struct mono now, const struct contact *from);
+
+/* Worth remembering, and known first-hand: it goes into the passive view, a random other one makes
+ * room. A neighbour with a higher incarnation is asked whether it still is one. */
 void view_remember(struct view *view, struct mono now, const struct contact *contact);
 
 /* Dead, left, or its connection is gone for good. Leaves both views. */
 void view_lost(struct view *view, struct mono now, const struct node_id *id);
 
-/* It could not be dialled: out of the passive view; a NEIGHBOR to it has failed. */
+/* It could not be dialled: a NEIGHBOR to it has failed, and it leaves the passive view unless we
+ * have no neighbour. Does nothing to a neighbour: that is for the liveness to judge. */
 void view_unreachable(struct view *view, struct mono now, const struct node_id *id);
 
 void view_tick(struct view *view, struct mono now);
-struct mono view_deadline(const struct view *view);
+struct mono view_deadline(const struct view *view); /* O(1) */
 const struct view_effect *view_next_effect(struct view *view);
 
-/* Reads. */
+/* Reads. An index is valid until the next event. */
 size_t view_active_count(const struct view *view);
 const struct contact *view_active(const struct view *view, size_t at);
 bool view_is_active(const struct view *view, const struct node_id *id);
 size_t view_passive_count(const struct view *view);
 const struct contact *view_passive(const struct view *view, size_t at);
+
+/* No neighbour, and nobody left to ask in this round: view_join() through whatever the caller
+ * remembers. */
+bool view_is_alone(const struct view *view);
