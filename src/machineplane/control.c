@@ -3,8 +3,8 @@
  * Control: R/control.sock, where the magik command asks the running daemon.
  *
  * Only root can open it. One request per connection: a line of JSON {"verb":"status"}, or
- * {"verb":"counters"} for what /metrics has; the answer is one line with "done":true, or
- * {"error":...,"done":true}. The socket is made before root is given up.
+ * "counters" for what /metrics has, or "tenders" for what /debug/tenders has; the answer is one
+ * line with "done":true, or {"error":...,"done":true}. The socket is made before root is given up.
  */
 #include "machineplane/fabric.h"
 
@@ -54,8 +54,9 @@ static void client_free(struct client *client)
 
 enum control_verb control_verb_of(struct bytes line)
 {
-	static const char *const names[] = {
-		[CONTROL_STATUS] = "status", [CONTROL_COUNTERS] = "counters"};
+	static const char *const names[] = {[CONTROL_STATUS] = "status",
+					    [CONTROL_COUNTERS] = "counters",
+					    [CONTROL_TENDERS] = "tenders"};
 	json_t *request = json_loadb((const char *)line.ptr, line.len, 0, NULL);
 	const char *verb = json_string_value(json_object_get(request, "verb"));
 	enum control_verb found = CONTROL_UNKNOWN;
@@ -69,13 +70,16 @@ enum control_verb control_verb_of(struct bytes line)
 
 static void answer(struct client *client)
 {
-	struct fabric *fabric = client->control->fabric;
+	static bool (*const documents[])(struct fabric * fabric, struct buf * json) = {
+		[CONTROL_STATUS] = document_status,
+		[CONTROL_COUNTERS] = document_counters,
+		[CONTROL_TENDERS] = document_tenders,
+	};
 	enum control_verb verb = control_verb_of(bytes_buf(&client->in));
 
 	if (verb == CONTROL_UNKNOWN)
 		buf_append_str(&client->out, "{\"error\":\"unknown verb\",\"done\":true}");
-	else if (verb == CONTROL_COUNTERS ? !document_counters(fabric, &client->out)
-					  : !document_status(fabric, &client->out))
+	else if (!documents[verb](client->control->fabric, &client->out))
 		buf_append_str(&client->out, "{\"error\":\"this machine is not a member of a "
 					     "fabric yet\",\"done\":true}");
 	buf_append_str(&client->out, "\n");

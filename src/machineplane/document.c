@@ -299,6 +299,17 @@ bool document_counters(struct fabric *fabric, struct buf *json)
 	return append_json(json_pack("{s:o,s:b}", "counters", counters, "done", 1), json);
 }
 
+bool document_tenders(struct fabric *fabric, struct buf *json)
+{
+	json_t *tenders;
+
+	if (!fabric->node)
+		return false;
+	tenders = tenders_json(fabric);
+	(void)json_object_set_new(tenders, "done", json_true());
+	return append_json(tenders, json);
+}
+
 bool document_status(struct fabric *fabric, struct buf *json)
 {
 	struct buf roles = {0};

@@ -186,6 +186,7 @@ bool document_write(struct fabric *fabric, enum api_document which, const char *
 		    struct buf *json);
 bool document_status(struct fabric *fabric, struct buf *json);
 bool document_counters(struct fabric *fabric, struct buf *json);
+bool document_tenders(struct fabric *fabric, struct buf *json);
 
 /* events.c */
 struct events *events_new(struct fabric *fabric);
@@ -202,6 +203,7 @@ enum control_verb {
 	CONTROL_UNKNOWN,
 	CONTROL_STATUS,
 	CONTROL_COUNTERS,
+	CONTROL_TENDERS,
 };
 enum control_verb control_verb_of(struct bytes line);
 

@@ -1,0 +1,335 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""usage: ./dev bench fabric [--machines N] [--pool P] [--workloads W] [--replicas R] [--idle S]
+                         [--seeds K] [--no-sim] [--quick]
+
+Measures one fabric of N real daemons on this machine, all real (QUIC, certificates on both sides,
+records on disk, the market) but for the pods, which the null engine only says to run. Then runs the
+simulator with as many machines and the same work, and compares what both counted. Prints a table and
+writes build/bench/fabric.json with the simulator's names where they apply.
+
+  --machines   daemons (default 200)
+  --pool       connections each keeps (default 128, the daemon's own)
+  --workloads  Deployments (default 40), one every 100 ms, each given to another machine
+  --replicas   of each (default 5)
+  --idle       seconds of quiet that are measured (default 30)
+  --seeds      runs of the simulator, with seeds from 1 on (default 3)
+  --no-sim     do not compare
+  --quick      20 machines, 8 workloads, 10 seconds of quiet, one seed
+"""
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
+sys.dont_write_bytecode = True
+
+import manifests  # noqa: E402
+from crowd import Crowd  # noqa: E402
+from fabric import eventually, is_ready  # noqa: E402
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+PODS = "/api/v1/namespaces/default/pods"
+RESULT = os.path.join(TOP, "build", "bench", "fabric.json")
+SIMULATOR = os.path.join(TOP, "build", "sim", "magik-sim")
+GAP_S = 0.1
+REST_S = 5  # what is sent after the last event of a phase still belongs to it
+TICKS = os.sysconf("SC_CLK_TCK")
+HEADERS = 28  # IPv4 and UDP, per datagram
+# What a placement makes machines say; records and upkeep are counted apart.
+MARKET = ("tender", "referral", "bid", "award", "award_reply", "award_confirm", "release", "cancel",
+          "event", "leaf_want", "leaf")
+BROADCAST = ("gossip", "ihave", "graft", "prune", "disposal")
+LOOKUP = ("find", "found")
+
+
+def percentile(values, share):
+    """The smallest value that at least this share of all values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def say(text):
+    print(f"fabric: {text}", file=sys.stderr, flush=True)
+
+
+class Snapshot:
+    """Counters of all daemons and the CPU time they have used, at one moment."""
+
+    def __init__(self, crowd):
+        self.at = time.monotonic()
+        self.cpu_s = sum(cpu_seconds(pid) for daemon in crowd.alive() for pid in daemon.pids())
+        self.counters = crowd.counters()
+        # Reading them costs the daemons time, which is not what is measured.
+        self.cpu_after_s = sum(cpu_seconds(pid) for d in crowd.alive() for pid in d.pids())
+
+
+class Window:
+    """What happened between two snapshots."""
+
+    def __init__(self, before, after):
+        self.seconds = after.at - before.at
+        self.cpu_s = after.cpu_s - before.cpu_after_s
+        self.counters = {name: value - before.counters.get(name, 0)
+                         for name, value in after.counters.items()}
+
+    def messages(self, types):
+        return sum(self.counters[f"magik_sent_{name}_total"] for name in types)
+
+    def bytes(self, types):
+        return sum(self.counters[f"magik_sent_{name}_bytes_total"] for name in types)
+
+    def handshakes(self):
+        return self.counters["magik_quic_handshakes_dialled_total"]
+
+    def wire_bytes(self):
+        return (self.counters["magik_quic_bytes_out_total"]
+                + HEADERS * self.counters["magik_quic_datagrams_out_total"])
+
+    def traffic(self):
+        """Type -> messages and bytes, of all types that were sent."""
+        types = [name[len("magik_sent_"):-len("_total")] for name in self.counters
+                 if name.startswith("magik_sent_") and not name.endswith("_bytes_total")]
+        return {name: {"messages": self.messages([name]), "bytes": self.bytes([name])}
+                for name in types if self.messages([name])}
+
+
+def cpu_seconds(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory_kib(pid):
+    """(RSS, PSS)"""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        fields = dict(line.split(":", 1) for line in file.readlines()[1:])
+    return tuple(int(fields[key].split()[0]) for key in ("Rss", "Pss"))
+
+
+def is_formed(crowd, pool):
+    """Every machine knows that it is one of as many, or keeps a full pool."""
+    count = len(crowd.daemons)
+    wanted = min(count - 1, pool)
+    for daemon in crowd.daemons:
+        overlay = daemon.ask("status")["overlay"]
+        if count <= pool + 1 and overlay["alive"] < count:
+            return False
+        if overlay["connections"] < wanted * 0.8:
+            return False
+    return True
+
+
+def form(crowd, options, figures):
+    """Daemons that know each other; how long that took."""
+    began = time.monotonic()
+    crowd.grow(options.machines)
+    figures["join_seconds"] = time.monotonic() - began
+    eventually("the fabric has formed", lambda: is_formed(crowd, options.pool),
+               60 + options.machines)
+    figures["formed_seconds"] = time.monotonic() - began
+    formed = Snapshot(crowd)
+    figures["join_handshakes"] = formed.counters["magik_quic_handshakes_dialled_total"]
+    figures["join_cpu_seconds"] = formed.cpu_s
+    say(f"{options.machines} machines formed in {figures['formed_seconds']:.1f} s")
+
+
+def settle(crowd):
+    """Until a second passes in which fewer connections are made than there are machines."""
+    last = {}
+
+    def quiet():
+        made = crowd.counters()["magik_quic_handshakes_dialled_total"]
+        now = time.monotonic()
+        if last and now - last["at"] < 1:
+            return False
+        calm = last and (made - last["made"]) / (now - last["at"]) < max(1, len(crowd.daemons) / 20)
+        last.update(made=made, at=now)
+        return calm
+    eventually("no more connections are made", quiet, 120)
+
+
+def names(options):
+    return [f"work{i:03}" for i in range(options.workloads)]
+
+
+def give_work(crowd, options):
+    """Deployments, one every GAP_S; name -> when it was given."""
+    given = {}
+    begin = time.monotonic()
+    for i, name in enumerate(names(options)):
+        time.sleep(max(0, begin + i * GAP_S - time.monotonic()))  # the pace is the work
+        daemon = crowd.daemons[i * 7 % len(crowd.daemons)]
+        given[name] = time.monotonic()
+        daemon.api(DEPLOYMENTS, "POST", manifests.deployment(name, options.replicas))
+    return given
+
+
+def wait_placed(crowd, options):
+    """All replicas are known to the first machine as pods that are ready; the pods."""
+    wanted = options.workloads * options.replicas
+    eventually("all replicas are accepted",
+               lambda: crowd.counters()["magik_pods_started_total"] >= wanted, 120)
+
+    def ready():
+        pods = crowd.daemons[0].api(PODS)["items"]
+        return len(pods) == wanted and all(is_ready(pod) for pod in pods) and pods
+    return eventually(f"exactly {wanted} ready pods", ready, 60)
+
+
+def tender_times(crowd, given, figures):
+    """Latencies from the owners' own records of their tenders."""
+    award_ms, placement_ms, moments, tenders = [], [], [], 0
+    for daemon in crowd.alive():
+        for tender in daemon.ask("tenders")["tenders"]:
+            if tender["name"] not in given:
+                continue
+            tenders += 1
+            steps = [(step["stage"], step["at_us"] / 1e6) for step in tender["steps"]]
+            opened = min(at for stage, at in steps if stage == "opened")
+            awarded = [at for stage, at in steps if stage == "awarded"]
+            accepted = [at for stage, at in steps if stage == "accepted"]
+            award_ms += [1e3 * (min(awarded) - opened)] if awarded else []
+            placement_ms += [1e3 * (at - given[tender["name"]]) for at in accepted]
+            moments += accepted
+    figures["tenders"] = tenders
+    figures["award_ms"] = {"p50": percentile(award_ms, .5), "p99": percentile(award_ms, .99)}
+    figures["placement_ms"] = {"p50": percentile(placement_ms, .5),
+                               "p99": percentile(placement_ms, .99),
+                               "max": max(placement_ms, default=None)}
+    span = max(moments) - min(given.values())
+    figures["placements_per_second"] = len(moments) / span
+
+
+def place(crowd, options, figures):
+    before = Snapshot(crowd)
+    given = give_work(crowd, options)
+    pods = wait_placed(crowd, options)
+    time.sleep(REST_S)
+    window = Window(before, Snapshot(crowd))
+    wanted = options.workloads * options.replicas
+    figures["replicas_wanted"] = wanted
+    figures["replicas_placed"] = len(pods)
+    figures["double_placed"] = window.counters["magik_pods_started_total"] - len(pods)
+    figures["machines_used"] = len({pod["spec"]["nodeName"] for pod in pods})
+    figures["messages_per_placement"] = window.messages(MARKET) / wanted
+    figures["bytes_per_placement"] = window.bytes(MARKET) / wanted
+    figures["handshakes_per_placement"] = window.handshakes() / wanted
+    figures["cpu_ms_per_placement"] = 1e3 * window.cpu_s / wanted
+    figures["traffic"] = {"placement": window.traffic()}
+    figures["handshakes"] = {"placement": window.handshakes()}
+    tender_times(crowd, given, figures)
+
+
+def dispose(crowd, options, figures):
+    """Every deletion is told to all machines."""
+    before = Snapshot(crowd)
+    begin = time.monotonic()
+    for i, name in enumerate(names(options)):
+        time.sleep(max(0, begin + i * GAP_S - time.monotonic()))
+        daemon = crowd.daemons[(i * 7 + 3) % len(crowd.daemons)]
+        daemon.api(f"{DEPLOYMENTS}/{name}?gracePeriodSeconds=0", "DELETE")
+    eventually("no pod is left", lambda: not crowd.daemons[0].api(PODS)["items"], 60)
+    time.sleep(REST_S)
+    window = Window(before, Snapshot(crowd))
+    reached = options.workloads * (options.machines - 1)
+    payloads = window.messages(["gossip"]) or window.messages(["disposal"])
+    figures["broadcast"] = {"redundancy": payloads / reached - 1,
+                            "messages": window.messages(BROADCAST) / options.workloads}
+    figures["traffic"]["disposal"] = window.traffic()
+    figures["handshakes"]["disposal"] = window.handshakes()
+
+
+def rest(crowd, options, figures):
+    before = Snapshot(crowd)
+    time.sleep(options.idle)
+    window = Window(before, Snapshot(crowd))
+    per_machine = options.machines * window.seconds
+    figures["idle_bytes_per_machine_per_second"] = window.wire_bytes() / per_machine
+    figures["idle_cpu_ms_per_machine_per_second"] = 1e3 * window.cpu_s / per_machine
+    figures["traffic"]["idle"] = window.traffic()
+    figures["handshakes"]["idle"] = window.handshakes()
+
+
+def sizes(crowd, figures):
+    host, fabric = zip(*([memory_kib(pid) for pid in daemon.pids()] for daemon in crowd.alive()))
+    figures["rss_kib_per_daemon"] = {"host": percentile([rss for rss, _ in host], .5),
+                                     "fabric": percentile([rss for rss, _ in fabric], .5)}
+    figures["pss_kib_per_daemon"] = sum(pss for _, pss in host + fabric) / len(host)
+    overlays = [daemon.ask("status")["overlay"] for daemon in crowd.alive()]
+    figures["connections_per_machine"] = {
+        "min": min(overlay["connections"] for overlay in overlays),
+        "mean": sum(overlay["connections"] for overlay in overlays) / len(overlays),
+        "max": max(overlay["connections"] for overlay in overlays)}
+
+
+def measure(options):
+    figures = {"machines": options.machines, "pool": options.pool, "scenario": "fabric"}
+    began = time.monotonic()
+    with Crowd("--pool", options.pool) as crowd:
+        form(crowd, options, figures)
+        settle(crowd)
+        place(crowd, options, figures)
+        sizes(crowd, figures)
+        dispose(crowd, options, figures)
+        rest(crowd, options, figures)
+    figures["wall_seconds"] = time.monotonic() - began
+    return figures
+
+
+def show(figures):
+    for name, value in figures.items():
+        if name == "traffic":
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number(part)}" for key, part in value.items())
+        print(f"{name:<36} {number(value)}")
+    for phase, types in figures["traffic"].items():
+        print(f"\n{phase:<16} {'messages':>10} {'bytes':>12}")
+        for name, sent in sorted(types.items(), key=lambda item: -item[1]["bytes"]):
+            print(f"  {name:<14} {sent['messages']:>10} {sent['bytes']:>12}")
+
+
+def number(value):
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def main():
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--machines", type=int)
+    parser.add_argument("--pool", type=int, default=128)
+    parser.add_argument("--workloads", type=int)
+    parser.add_argument("--replicas", type=int, default=5)
+    parser.add_argument("--idle", type=int)
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--no-sim", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    options = parser.parse_args()
+    if options.help:
+        print(__doc__.strip())
+        return
+    for name, usual, quick in (("machines", 200, 20), ("workloads", 40, 8), ("idle", 30, 10),
+                               ("seeds", 3, 1)):
+        if getattr(options, name) is None:
+            setattr(options, name, quick if options.quick else usual)
+    if os.geteuid() != 0:
+        sys.exit("bench: needs root, to make namespaces")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is taken apart
+    figures = measure(options)
+    show(figures)
+    os.makedirs(os.path.dirname(RESULT), exist_ok=True)
+    with open(RESULT, "w") as file:
+        json.dump(figures, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
