@@ -4,16 +4,28 @@
  * Mazieres 2002).
  *
  * Every machine has a position, SHA-256 of its id; the distance of two positions is their XOR. A
- * machine knows up to KAD_BUCKET contacts of every power of two of distance, so that it knows its
- * own neighbourhood completely and the rest thinly, and reaches any position in O(log n) steps. A
- * *provider set* under a key names the machines that have something; it lives on the KAD_KEEPERS
- * machines nearest to the key, in memory, and each provider renews its own entry.
+ * machine knows up to KAD_BUCKET contacts of every power of two of distance, and all of its own
+ * neighbourhood, so it reaches any position in O(log n) steps. A *provider set* under a key names
+ * machines that have something; it lives on the KAD_KEEPERS machines nearest to the key, in memory,
+ * and each provider renews its own entry.
  *
- * Sans-IO, as view.h. Only machines that have proved who they are (greeted us over TLS, or answered
- * over it) become contacts; contacts that others name are tried during a lookup and enter a bucket
- * when they answer. OUR deviations: a full bucket never gives up a contact that answers a ping
- * (ping before eviction, KAD_PING_MS); answers name at most MESSAGE_CONTACTS_MAX contacts; lookups
- * end when the KAD_BUCKET nearest that live have answered, and go on without contacts that do not.
+ * Sans-IO: the caller feeds events in time order, takes effects with kad_next_effect() until it
+ * returns NULL, and calls kad_tick() when kad_deadline() is reached. About 25 KiB at 100,000
+ * machines.
+ *
+ * Only machines that have proved who they are (greeted us over TLS, asked us, or answered) become
+ * contacts; contacts that others name are tried during a lookup and enter a bucket when they
+ * answer. OUR deviations:
+ *   - A full bucket never gives up a contact that has not failed to answer: a newcomer waits as the
+ *     bucket's spare until it has. The ping of the paper is a FIND, for its answer is of use.
+ *   - A machine that is among the KAD_BUCKET nearest of all is admitted beyond the bucket's size
+ * (up to twice), in place of the paper's splitting of buckets, so that the neighbourhood is
+ * complete.
+ *   - Upkeep asks one contact, the one not heard for longest, instead of looking up: FIND costs a
+ *     handshake where no connection stands. It becomes rarer while all is as it was, and frequent
+ *     as soon as somebody does not answer.
+ *   - A silent contact is passed by after KAD_SLOW_MS; its answer still counts until the end.
+ *   - Positions are ordered by their first 8 bytes, ties by id: contacts are half as big for it.
  */
 #pragma once
 
@@ -22,26 +34,44 @@
 
 enum {
 	KAD_BUCKET = 20, /* k of the paper */
-	KAD_ALPHA = 3,   /* requests of a lookup under way */
-	KAD_KEEPERS = 8, /* machines that keep a provider set: one of them lives after any churn
-			  * between two renewals */
-	KAD_REQUEST_MS = 1000, /* then a contact of a lookup counts as silent: it is passed by,
-				* and forgotten after KAD_FAILURES in a row */
-	KAD_FAILURES = 2,
-	KAD_PING_MS = 2000, /* the oldest of a full bucket has so long to answer */
-	KAD_REFRESH_MS =
-		10 * 60 * 1000,  /* a bucket nobody talked about is looked up; ours more often: */
-	KAD_SELF_MS = 60 * 1000, /* the neighbourhood of our own position */
-	KAD_LOOKUPS_MAX = 64,    /* at a time; more wait in line, KAD_WAITING_MAX of them */
+	KAD_ALPHA = 3,   /* requests of a lookup under way, silent ones not counted */
+	KAD_FLIGHT_MAX = 10,
+	KAD_KEEPERS = 8,   /* machines that keep a provider set: one of them lives after any churn
+			    * between two renewals */
+	KAD_SLOW_MS = 400, /* a WAN handshake and answer; then another one is asked as well */
+	KAD_REQUEST_MS = 1500,     /* then a contact of a lookup counts as silent */
+	KAD_FAILURES = 2,          /* in a row: forgotten */
+	KAD_LOOKUP_MS = 20 * 1000, /* a lookup ends with what it has */
+	KAD_ASKED_MAX = 80,        /* machines asked by one lookup, whatever liars name */
+	KAD_CANDIDATES_MAX = 128,  /* nearest ones known to one lookup */
+	KAD_LOOKUPS_MAX = 64,      /* at a time; more wait in line, KAD_WAITING_MAX of them */
 	KAD_WAITING_MAX = 256,
-	KAD_PROVIDE_MS = 5 * 60 * 1000,       /* an entry is renewed so often by its provider */
-	KAD_PROVIDER_TTL_MS = 12 * 60 * 1000, /* and forgotten after this */
-	KAD_KEYS_MAX = 256, /* provider sets kept here; beyond: the emptiest, oldest go */
+	KAD_FOUND_MAX = 64, /* contacts that KAD_FOUND names */
+
+	/* Upkeep. Intervals double while nothing is wrong, and begin anew when something is. */
+	KAD_JOIN_MS = 300,                    /* after the first contact: look up ourselves */
+	KAD_SELF_MIN_MS = 10 * 1000,          /* the neighbourhood: one neighbour is asked */
+	KAD_SELF_MS = 60 * 1000,              /* begin here where nothing seems wrong */
+	KAD_SELF_MAX_MS = 10 * 60 * 1000,     /* 5 KiB a time with the handshake: 10 bytes/s */
+	KAD_FILL_MS = 2 * 1000,               /* a far bucket less than half full */
+	KAD_REFRESH_MIN_MS = 15 * 1000,       /* a far bucket, one contact of which was silent */
+	KAD_REFRESH_MS = 10 * 60 * 1000,      /* any other one in which few were heard of late */
+	KAD_REFRESH_MAX_MS = 2 * 3600 * 1000, /* 10 buckets at 100,000 machines: 7 bytes/s */
+	KAD_SURVEY_MAX = 6, /* machines that one question of upkeep may lead to asking */
+
+	KAD_PROVIDE_MS = 5 * 60 * 1000, /* an entry is renewed so often while keepers change, */
+	KAD_PROVIDE_MAX_MS = 40 * 60 * 1000, /* and so rarely while they stay */
+	KAD_PROVIDE_RETRY_MS = 10 * 1000,    /* nobody could be told */
+	KAD_PROVIDER_TTL_MAX_MS =
+		100 * 60 * 1000, /* an entry asks for 2.5 renewals and gets at most this */
+	KAD_KEYS_MAX = 256,      /* provider sets kept here; beyond, who is listed most gives way */
 	KAD_PROVIDERS_MAX =
 		64, /* entries of one set; beyond: random replacement, so that a set is a sample */
-	KAD_PER_PROVIDER_MAX = 32, /* sets in which one machine may be listed here: its quota */
+	KAD_ENTRIES_MAX = 4096,    /* of all sets: 64 KiB, and 128 B for each machine listed */
+	KAD_PER_PROVIDER_MAX = 64, /* sets in which one machine may be listed here: all that it may
+				    * provide, for in a small fabric everybody keeps everything */
 	KAD_PROVIDED_MAX = 64,     /* things one machine provides */
-	KAD_ANSWER_RATE = 50,      /* FINDs answered per second and peer; more are dropped */
+	KAD_ANSWER_RATE = 50,      /* requests served per second and peer; more are dropped */
 };
 
 enum kad_effect_type {
@@ -55,10 +85,10 @@ struct kad_effect {
 	struct contact to;
 	struct message message; /* SEND: owned by the kad until its next call */
 	uint64_t token;
-	const struct contact *contacts; /* FOUND: valid until the next call */
-	size_t contact_count;
-	unsigned hops; /* FOUND: longest chain of answers that led to the nearest one */
-	bool complete; /* FOUND: the nearest ones known have all answered */
+	const struct contact *contacts; /* FOUND: valid until the next call; never ourselves */
+	size_t contact_count;           /* FOUND: nearest: KAD_BUCKET, providers: KAD_FOUND_MAX */
+	unsigned hops;                  /* FOUND: answers on the way to the nearest one */
+	bool complete;                  /* FOUND: the nearest ones known have all answered */
 };
 
 struct kad;
@@ -74,8 +104,11 @@ struct digest kad_key(const char *text);
 /* -1, 0, 1 as @a is nearer to @target than @b, equal, farther. */
 int kad_nearer(const struct digest *target, const struct digest *a, const struct digest *b);
 
-/* @contact lives and is who it says: it has greeted us, or answered. */
+/* @contact lives and is who it says: it has greeted us, or answered. Costs one SHA-256. */
 void kad_seen(struct kad *kad, struct mono now, const struct contact *contact);
+
+/* The caller has filled the table with kad_seen() from its own knowledge: nothing to join. */
+void kad_formed(struct kad *kad, struct mono now);
 
 /* It is dead or has left: out of its bucket. */
 void kad_lost(struct kad *kad, struct mono now, const struct node_id *id);
@@ -83,7 +116,7 @@ void kad_lost(struct kad *kad, struct mono now, const struct node_id *id);
 /* It could not be dialled: a lookup goes on without it at once; a bucket counts a failure. */
 void kad_unreachable(struct kad *kad, struct mono now, const struct node_id *id);
 
-/* FIND, FOUND, PROVIDE or WITHDRAW over the connection of @from; PONG too (a ping of ours). */
+/* FIND, FOUND, PROVIDE or WITHDRAW over the connection of @from, whose address is one to dial. */
 void kad_receive(struct kad *kad, struct mono now, const struct contact *from,
 		 const struct message *message);
 
@@ -97,20 +130,26 @@ enum kad_result {
 _must_use_ int kad_find(struct kad *kad, struct mono now, const struct digest *target,
 			bool providers, uint64_t *ret_token);
 
-/* We have the thing under @key from now on, until withdrawn; renewed by kad itself. */
+/* We have the thing under @key from now on, until withdrawn; renewed by kad itself. Each costs a
+ * lookup and KAD_KEEPERS messages per renewal: for what few machines have. */
 _must_use_ int kad_provide(struct kad *kad, struct mono now, const struct digest *key);
 void kad_withdraw(struct kad *kad, struct mono now, const struct digest *key);
 
 void kad_tick(struct kad *kad, struct mono now);
-struct mono kad_deadline(const struct kad *kad);
+struct mono kad_deadline(const struct kad *kad); /* O(1) */
 const struct kad_effect *kad_next_effect(struct kad *kad);
 
 /* Reads: the @max known contacts nearest to @target, without ourselves. Returns how many. */
 size_t kad_nearest(const struct kad *kad, const struct digest *target, struct contact *ret_contacts,
 		   size_t max);
-const struct contact *kad_next_contact(const struct kad *kad, size_t *position);
+
+/* All contacts, one by one, farthest buckets first: false at the end. */
+bool kad_next_contact(const struct kad *kad, size_t *position, struct contact *ret_contact);
 size_t kad_contact_count(const struct kad *kad);
 
-/* How many machines there are, from the density around our own position; exact while the
- * neighbourhood is the whole fabric. Ourselves included. */
+/* Provider entries kept here for others and ourselves. */
+size_t kad_entry_count(const struct kad *kad);
+
+/* How many machines there are, ourselves included: exact while no bucket ever had to refuse one,
+ * else from the density around our own position, with a standard error of a quarter. */
 uint64_t kad_estimate(const struct kad *kad);

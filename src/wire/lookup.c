@@ -63,11 +63,13 @@ void provide_pack(struct packer *packer, const struct provide *from, Magik__Prov
 {
 	(void)packer;
 	to->key = pack_id(&from->key);
+	to->ttl_s = from->ttl_s;
 }
 
 void provide_unpack(struct unpacker *unpacker, const Magik__Provide *from, struct provide *to)
 {
 	unpack_id(unpacker, from->key, &to->key);
+	to->ttl_s = from->ttl_s;
 }
 
 void provide_deinit(struct provide *provide)

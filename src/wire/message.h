@@ -531,6 +531,7 @@ struct found {
 /* The sender itself has what @key names, or has it no longer (WITHDRAW). */
 struct provide {
 	struct digest key;
+	uint32_t ttl_s; /* the entry is wanted for so long; the keeper has a limit of its own */
 };
 
 /*

@@ -362,6 +362,7 @@ static void assert_lookup_equal(const struct message *a, const struct message *b
 	case MESSAGE_PROVIDE:
 	case MESSAGE_WITHDRAW:
 		SAME_ID(provide.key);
+		SAME_NUMBER(provide.ttl_s);
 		return;
 	default:
 		fail();

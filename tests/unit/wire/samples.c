@@ -383,7 +383,7 @@ static void lookup_fill(struct message *message)
 		message->found.providers.list[0] = sample_contact("10.0.0.4:7946");
 		break;
 	default: /* MESSAGE_PROVIDE, MESSAGE_WITHDRAW */
-		message->provide.key = sample_digest(18);
+		message->provide = (struct provide){sample_digest(18), 750};
 	}
 }
 
