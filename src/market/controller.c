@@ -12,6 +12,9 @@
  *                 failed v  |
  *                      BACKOFF
  *
+ * Missing slots without a note wait for the charge's block, if the last tender was in vain; those
+ * that were filled since then do not: they were lost anew.
+ *
  * One tender of an object is open at a time: the bids for the next 64 slots then already count the
  * replicas of the last 64, and so the spread stays even however many there are.
  *
@@ -24,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -33,6 +37,7 @@ enum note_state {
 	NOTE_PENDING, /* in a tender, or placed and not seen yet; @until then it counts as missing
 		       */
 	NOTE_BACKOFF, /* tried in vain; again at @until */
+	NOTE_RUNS,    /* about to be dropped */
 };
 
 struct note {
@@ -63,12 +68,19 @@ struct charge {
 	uint32_t attempt;
 	struct mono settle_until;
 	struct mono tender_until; /* a tender is open, at most until then; 0 = none */
-	bool excluding;           /* the open tender named exclusions */
-	bool include_all;         /* the next one must not */
+	size_t tender_slots;
+	struct mono blocked_until; /* a tender placed nothing: what waited behind it waits */
+	uint8_t *filled;           /* a bit per slot: it was, and has not been tendered since */
+	uint32_t filled_slots;     /* bits of it */
+	uint32_t failures;         /* tenders in a row that placed nothing */
+	bool retry_promised;       /* at @retry_until it is its turn among the retries */
+	struct mono retry_until;
+	bool excluding;   /* the open tender named exclusions */
+	bool include_all; /* the next one must not */
 	struct mono due;
 	struct note *notes;
 	size_t note_count;
-	struct exclusion excluded[MESSAGE_NODES_MAX];
+	struct exclusion *excluded; /* MESSAGE_NODES_MAX, once there is one */
 	size_t excluded_count;
 	struct sighting *sightings;
 	size_t sighting_count;
@@ -83,8 +95,10 @@ struct effect_node {
 };
 
 struct controller {
-	struct prng prng;   /* jitter */
-	struct map charges; /* object uid -> struct charge */
+	struct mono retry_at; /* the next retry that is not promised yet; may lie in the past */
+	size_t wake_at;       /* where the round over the charges stands */
+	struct prng prng;     /* jitter */
+	struct map charges;   /* object uid -> struct charge */
 	struct mono deadline;
 	struct list effects;
 	struct effect_node *last;
@@ -95,6 +109,7 @@ struct controller *controller_new(uint64_t seed)
 	struct controller *controller = mem_new(struct controller);
 
 	controller->prng = prng_seeded(seed);
+	controller->retry_at.us = INT64_MIN;
 	controller->deadline = MONO_NEVER;
 	map_init(&controller->charges, seed);
 	list_init(&controller->effects);
@@ -105,6 +120,8 @@ static void charge_free(struct charge *charge)
 {
 	free(charge->notes);
 	free(charge->sightings);
+	free(charge->filled);
+	free(charge->excluded);
 	free(charge);
 }
 
@@ -210,16 +227,16 @@ static void note_pending(struct charge *charge, struct mono now, uint32_t slot)
 /* Exponential, with a quarter of jitter either way, the same for slots that fail together: so they
  * are tried together. A slot that backs off already is left alone: one failure may be told twice.
  */
-static void note_backoff(struct charge *charge, struct mono now, uint32_t slot)
+static struct note *note_backoff(struct charge *charge, struct mono now, uint32_t slot)
 {
 	struct note *note = note_get(charge, slot);
 	int64_t wait_ms = CONTROLLER_RETRY_MIN_MS;
 	struct prng jitter;
 
 	if (note->state == NOTE_BACKOFF && !mono_reached(now, note->until))
-		return;
+		return note;
 	for (uint32_t i = 0; i < note->failures && wait_ms < CONTROLLER_RETRY_MAX_MS; i++)
-		wait_ms *= 2;
+		wait_ms *= fault_is_planted(FAULT_BACKOFF) ? 1 : 2;
 	if (wait_ms > CONTROLLER_RETRY_MAX_MS)
 		wait_ms = CONTROLLER_RETRY_MAX_MS;
 	jitter = prng_seeded(charge->seed + note->failures);
@@ -228,6 +245,16 @@ static void note_backoff(struct charge *charge, struct mono now, uint32_t slot)
 	note->failures++;
 	note->tried_at = now;
 	note->until = mono_add_ms(now, wait_ms);
+	return note;
+}
+
+/* The slot may be tendered now. */
+static void note_clear(struct charge *charge, struct mono now, uint32_t slot)
+{
+	struct note *note = note_get(charge, slot);
+
+	note->until = now;
+	note->failures = 0;
 }
 
 static void notes_drop_from(struct charge *charge, uint32_t replicas)
@@ -238,11 +265,6 @@ static void notes_drop_from(struct charge *charge, uint32_t replicas)
 		if (charge->notes[i].slot < replicas)
 			charge->notes[kept++] = charge->notes[i];
 	charge->note_count = kept;
-}
-
-static void note_remove(struct charge *charge, struct note *note)
-{
-	*note = charge->notes[--charge->note_count];
 }
 
 /* ---- exclusions ---- */
@@ -256,6 +278,8 @@ static void exclusion_remove(struct charge *charge, size_t at)
 
 static void exclude(struct charge *charge, struct mono now, const struct node_id *node)
 {
+	if (!charge->excluded)
+		charge->excluded = mem_alloc(MESSAGE_NODES_MAX, sizeof(*charge->excluded));
 	for (size_t i = charge->excluded_count; i-- > 0;)
 		if (node_id_equal(&charge->excluded[i].node, node) ||
 		    mono_reached(now, charge->excluded[i].until))
@@ -304,7 +328,7 @@ static void effect_exclude(struct effect_node *node, struct charge *charge, stru
 		charge->include_all = false;
 		return;
 	}
-	node->excluded = mem_alloc(MESSAGE_NODES_MAX, sizeof(*node->excluded));
+	node->excluded = mem_alloc(charge->excluded_count, sizeof(*node->excluded));
 	for (size_t i = 0; i < charge->excluded_count; i++)
 		if (!mono_reached(now, charge->excluded[i].until))
 			node->excluded[node->effect.excluded_count++] = charge->excluded[i].node;
@@ -325,8 +349,12 @@ static void open_tender(struct controller *controller, struct charge *charge, st
 	node->effect.attempt = charge->attempt++;
 	effect_exclude(node, charge, now);
 	charge->tender_until = mono_add_ms(now, CONTROLLER_PENDING_MS);
-	for (size_t i = 0; i < count; i++)
+	charge->tender_slots = count;
+	charge->retry_promised = false;
+	for (size_t i = 0; i < count; i++) {
 		note_pending(charge, now, slots[i]);
+		charge->filled[slots[i] / 8] &= (uint8_t) ~(1U << slots[i] % 8);
+	}
 }
 
 static void stop_pod(struct controller *controller, struct charge *charge,
@@ -450,7 +478,8 @@ static void stop_surplus(const struct judgement *on)
 
 		if (!sighting.seen)
 			continue;
-		if (mono_reached(on->now, mono_add_ms(sighting.since, CONTROLLER_SURPLUS_MS))) {
+		if (mono_reached(on->now, mono_add_ms(sighting.since, CONTROLLER_SURPLUS_MS)) &&
+		    !fault_is_planted(FAULT_SURPLUS)) {
 			stop_pod(on->controller, charge, find_presence(on->view, &sighting.pod_uid),
 				 on->replicas);
 			sighting.since = on->now;
@@ -461,12 +490,35 @@ static void stop_surplus(const struct judgement *on)
 	charge->sighting_count = kept;
 }
 
-/* A slot that is missing and may be tendered now. */
-static bool is_due(const struct charge *charge, struct mono now, uint32_t slot)
+static bool was_filled(const struct charge *charge, uint32_t slot)
 {
-	const struct note *note = note_find(charge, slot);
+	return charge->filled[slot / 8] & 1U << slot % 8;
+}
 
-	return !note || mono_reached(now, note->until);
+static void note_filled(struct charge *charge, uint32_t slot)
+{
+	charge->filled[slot / 8] |= (uint8_t)(1U << slot % 8);
+}
+
+/* A bit for each slot there may be. */
+static void filled_resize(struct charge *charge, uint32_t replicas)
+{
+	size_t before = (charge->filled_slots + 7) / 8, now = ((size_t)replicas + 7) / 8;
+
+	if (replicas <= charge->filled_slots)
+		return;
+	charge->filled = mem_resize(charge->filled, now, 1);
+	memset(charge->filled + before, 0, now - before);
+	charge->filled_slots = replicas;
+}
+
+/* A slot that is missing and may be tendered now. */
+static bool is_due(const struct charge *charge, struct mono now, const struct note *note,
+		   uint32_t slot)
+{
+	if (note)
+		return mono_reached(now, note->until);
+	return was_filled(charge, slot) || mono_reached(now, charge->blocked_until);
 }
 
 static bool runs(const struct controller_view *view, const struct presence *presence)
@@ -474,31 +526,67 @@ static bool runs(const struct controller_view *view, const struct presence *pres
 	return view->single || presence->phase == POD_RUNNING || presence->phase == POD_SUCCEEDED;
 }
 
-/* Go through the slots: drop the notes of those that run, collect those to be tendered. A failed
- * pod in a slot is a failed attempt. Returns the number of due slots, at most MESSAGE_SLOTS_MAX. */
-static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots)
+/* Where the note of each slot is, plus one; 0 = it has none. */
+static uint32_t *notes_by_slot(const struct charge *charge, uint32_t replicas)
+{
+	uint32_t *at = mem_alloc(replicas, sizeof(*at));
+
+	for (size_t i = 0; i < charge->note_count; i++)
+		if (charge->notes[i].slot < replicas)
+			at[charge->notes[i].slot] = (uint32_t)i + 1;
+	return at;
+}
+
+static void notes_drop_runs(struct charge *charge)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < charge->note_count; i++)
+		if (charge->notes[i].state != NOTE_RUNS)
+			charge->notes[kept++] = charge->notes[i];
+	charge->note_count = kept;
+}
+
+/* A pod is in the slot. A failed one is a failed attempt; returns whether it counts as one. */
+static bool judge_filled(const struct judgement *on, const struct presence *presence,
+			 struct note *note)
+{
+	if (is_failed(on->view, presence))
+		return false;
+	note_filled(on->charge, presence->slot);
+	if (note && runs(on->view, presence))
+		note->state = NOTE_RUNS;
+	return true;
+}
+
+/* Go through the slots: drop the notes of those that run, collect those to be tendered. Returns the
+ * number of due slots, at most MESSAGE_SLOTS_MAX; *ret_waits: whether more are missing. */
+static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots, bool *ret_waits)
 {
 	struct charge *charge = on->charge;
+	uint32_t *at = notes_by_slot(charge, on->replicas);
 	size_t count = 0;
 
+	*ret_waits = false;
 	for (uint32_t slot = 0; slot < on->replicas; slot++) {
 		const struct presence *presence = on->filled[slot];
-		struct note *note = note_find(charge, slot);
+		struct note *note = at[slot] ? &charge->notes[at[slot] - 1] : NULL;
 
-		if (presence && !is_failed(on->view, presence)) {
-			if (note && runs(on->view, presence))
-				note_remove(charge, note);
+		if (presence && judge_filled(on, presence, note))
 			continue;
-		}
 		if (presence && !note)
-			note_backoff(charge, on->now, slot);
-		if (count < MESSAGE_SLOTS_MAX && is_due(charge, on->now, slot))
+			note = note_backoff(charge, on->now, slot);
+		if (count < MESSAGE_SLOTS_MAX && is_due(charge, on->now, note, slot))
 			ret_slots[count++] = slot;
+		else if (!note)
+			*ret_waits = true;
 	}
+	free(at);
+	notes_drop_runs(charge);
 	return count;
 }
 
-static struct mono next_due(const struct charge *charge, struct mono now, bool more)
+static struct mono next_due(const struct charge *charge, struct mono now, bool more, bool blocks)
 {
 	struct mono due = MONO_NEVER;
 
@@ -509,6 +597,10 @@ static struct mono next_due(const struct charge *charge, struct mono now, bool m
 		due = mono_min(due, mono_add_ms(charge->sightings[i].since, CONTROLLER_SURPLUS_MS));
 	if (!mono_reached(now, charge->settle_until))
 		due = mono_min(due, charge->settle_until);
+	if (charge->retry_promised && !mono_reached(now, charge->retry_until))
+		due = mono_min(due, charge->retry_until);
+	if (blocks && !mono_reached(now, charge->blocked_until))
+		due = mono_min(due, charge->blocked_until);
 	/* What is missing beyond the open tender waits for its end. */
 	if (more && !mono_reached(now, charge->tender_until))
 		due = mono_min(due, charge->tender_until);
@@ -528,6 +620,7 @@ static struct charge *charge_get(struct controller *controller, struct mono now,
 	charge->seed = prng_next(&controller->prng);
 	charge->due = MONO_NEVER;
 	charge->tender_until = now;
+	charge->blocked_until = now;
 	charge->settle_until =
 		view->age_ms > CONTROLLER_SETTLE_MS ? mono_add_ms(now, CONTROLLER_SETTLE_MS) : now;
 	map_put(&controller->charges, uid_bytes(&charge->object_uid), charge);
@@ -541,6 +634,8 @@ static void note_generation(struct charge *charge, struct mono now, uint64_t gen
 		return;
 	charge->generation = generation;
 	charge->excluded_count = 0;
+	charge->failures = 0;
+	charge->blocked_until = now;
 	for (size_t i = 0; i < charge->note_count; i++) {
 		struct note *note = &charge->notes[i];
 
@@ -548,6 +643,43 @@ static void note_generation(struct charge *charge, struct mono now, uint64_t gen
 		if (note->state == NOTE_BACKOFF)
 			note->until = now;
 	}
+}
+
+/* ---- retries ---- */
+
+enum {
+	RETRY_INTERVAL_MS = 1000 / CONTROLLER_RETRIES_PER_S,
+};
+
+/* The next turn that has been promised to nobody. */
+static struct mono next_turn(const struct controller *controller, struct mono now)
+{
+	struct mono earliest = {now.us - (CONTROLLER_RETRIES_BURST - 1) *
+						 (int64_t)(RETRY_INTERVAL_MS * US_PER_MS)};
+
+	return controller->retry_at.us > earliest.us ? controller->retry_at : earliest;
+}
+
+/* Is it the turn of @charge among all that are tried again? If not, it is promised one. */
+static bool has_turn(struct controller *controller, struct charge *charge, struct mono now)
+{
+	if (!charge->retry_promised) {
+		charge->retry_promised = true;
+		charge->retry_until = next_turn(controller, now);
+		controller->retry_at = mono_add_ms(charge->retry_until, RETRY_INTERVAL_MS);
+	}
+	return mono_reached(now, charge->retry_until);
+}
+
+/* Those of @slots that were lost anew need not wait for a turn. */
+static size_t keep_lost(const struct charge *charge, uint32_t *slots, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (was_filled(charge, slots[i]) && !note_find(charge, slots[i]))
+			slots[kept++] = slots[i];
+	return kept;
 }
 
 static uint32_t view_replicas(const struct controller_view *view)
@@ -569,18 +701,25 @@ void controller_show(struct controller *controller, struct mono now,
 		.replicas = view_replicas(view),
 	};
 	uint32_t slots[MESSAGE_SLOTS_MAX];
+	bool waits, may_open;
 	size_t count;
 
+	filled_resize(charge, on.replicas);
 	on.filled = mem_alloc(on.replicas, sizeof(*on.filled));
 	note_generation(charge, now, view->generation);
 	notes_drop_from(charge, on.replicas);
 	fill_slots(&on);
 	stop_surplus(&on);
-	count = missing_slots(&on, slots);
-	if (count > 0 && mono_reached(now, charge->settle_until) &&
-	    mono_reached(now, charge->tender_until))
+	count = missing_slots(&on, slots, &waits);
+	may_open = count > 0 && mono_reached(now, charge->settle_until) &&
+		   mono_reached(now, charge->tender_until);
+	if (may_open && charge->failures > 0 && !has_turn(controller, charge, now)) {
+		count = keep_lost(charge, slots, count);
+		may_open = count > 0;
+	}
+	if (may_open)
 		open_tender(controller, charge, now, slots, count);
-	charge_set_due(controller, charge, next_due(charge, now, count > 0));
+	charge_set_due(controller, charge, next_due(charge, now, count > 0, waits));
 	free(on.filled);
 }
 
@@ -619,8 +758,30 @@ void controller_failed(struct controller *controller, struct mono now, const str
 	if (!charge)
 		return;
 	exclude(charge, now, machine);
-	note_backoff(charge, now, slot);
+	(void)note_backoff(charge, now, slot);
 	charge_set_due(controller, charge, now);
+}
+
+/* Nothing was placed: it would not be either of what waits behind these slots. */
+static void back_off(struct charge *charge, struct mono now, const uint32_t *slots, size_t count)
+{
+	charge->failures++;
+	for (size_t i = 0; i < count; i++) {
+		const struct note *note = note_backoff(charge, now, slots[i]);
+
+		if (note->until.us > charge->blocked_until.us)
+			charge->blocked_until = note->until;
+	}
+}
+
+/* Some or all were placed. Those that were not are tried again at once: their bids are known to
+ * have been too few, and each further tender places at least one. */
+static void go_on(struct charge *charge, struct mono now, const uint32_t *slots, size_t count)
+{
+	charge->failures = 0;
+	charge->blocked_until = now;
+	for (size_t i = 0; i < count; i++)
+		note_clear(charge, now, slots[i]);
 }
 
 void controller_closed(struct controller *controller, struct mono now, const struct uid *object_uid,
@@ -633,24 +794,48 @@ void controller_closed(struct controller *controller, struct mono now, const str
 	charge->tender_until = now;
 	if (count > 0 && charge->excluding)
 		charge->include_all = true;
-	for (size_t i = 0; i < count; i++)
-		note_backoff(charge, now, unplaced[i]);
+	if (count > 0 && count >= charge->tender_slots)
+		back_off(charge, now, unplaced, count);
+	else
+		go_on(charge, now, unplaced, count);
 	charge_set_due(controller, charge, now);
 }
 
+static void wake(struct controller *controller, struct charge *charge, struct mono now)
+{
+	for (size_t i = 0; i < charge->note_count; i++) {
+		struct note *note = &charge->notes[i];
+		struct mono soonest = mono_add_ms(note->tried_at, CONTROLLER_RETRY_MIN_MS);
+
+		if (note->state != NOTE_BACKOFF)
+			continue;
+		note->until = mono_min(note->until, soonest.us > now.us ? soonest : now);
+		charge->blocked_until = mono_min(charge->blocked_until, note->until);
+		charge_set_due(controller, charge, mono_min(charge->due, note->until));
+	}
+	charge->retry_promised = false;
+}
+
+/* No more than may be tried now; the next notice wakes others. */
 void controller_wake(struct controller *controller, struct mono now)
 {
-	map_for_each (entry, &controller->charges) {
-		struct charge *charge = entry->value;
+	int64_t turns = 1 + mono_since_us(now, next_turn(controller, now)) /
+				    (int64_t)(RETRY_INTERVAL_MS * US_PER_MS);
+	struct map_entry *entry;
 
-		for (size_t i = 0; i < charge->note_count; i++) {
-			struct note *note = &charge->notes[i];
-			struct mono soonest = mono_add_ms(note->tried_at, CONTROLLER_RETRY_MIN_MS);
+	for (size_t i = controller->charges.count; i > 0 && turns > 0; i--) {
+		struct charge *charge;
 
-			if (note->state != NOTE_BACKOFF)
-				continue;
-			note->until = mono_min(note->until, soonest.us > now.us ? soonest : now);
-			charge_set_due(controller, charge, mono_min(charge->due, note->until));
+		entry = map_next(&controller->charges, &controller->wake_at);
+		if (!entry) {
+			controller->wake_at = 0;
+			entry = map_next(&controller->charges, &controller->wake_at);
 		}
+		if (!entry)
+			return;
+		charge = entry->value;
+		if (charge->failures > 0)
+			turns--;
+		wake(controller, charge, now);
 	}
 }

@@ -13,7 +13,13 @@
  * slot >= replicas; kept is the ready one, then the one started first, then the smaller pod uid.
  *
  * What fits nowhere is tried again with exponential back-off from CONTROLLER_RETRY_MIN_MS to
- * CONTROLLER_RETRY_MAX_MS, or at once after controller_wake(). A controller that takes over an
+ * CONTROLLER_RETRY_MAX_MS, or at once after controller_wake(). The replicas of a workload are
+ * alike: when a tender placed none of its slots, those that wait behind it back off with it, and
+ * only what is lost anew is tried at once. When it placed some, the others are tried again at once.
+ * All objects together are tried again no more than CONTROLLER_RETRIES_PER_S times in a second, so
+ * that what a machine's hopeless cases cost its fabric does not depend on their number.
+ *
+ * A controller that takes over an
  * object older than CONTROLLER_SETTLE_MS first waits that long: its predecessor's awards may be on
  * their way.
  */
@@ -25,8 +31,10 @@
 
 enum {
 	CONTROLLER_PENDING_MS = 15 * 1000,
-	CONTROLLER_RETRY_MIN_MS = 500,
+	CONTROLLER_RETRY_MIN_MS = 1000,
 	CONTROLLER_RETRY_MAX_MS = 300 * 1000,
+	CONTROLLER_RETRIES_PER_S = 2,
+	CONTROLLER_RETRIES_BURST = 16, /* what one capacity notice may wake */
 	CONTROLLER_SETTLE_MS = 3000,
 	CONTROLLER_SURPLUS_MS =
 		5000, /* a surplus must be seen this long before anything is stopped */
