@@ -171,10 +171,12 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 	kube_validate_metadata(check, object, resource);
 	if (resource->id == KUBE_DEPLOYMENTS) {
 		kube_validate_deployment(check, object);
+		kube_validate_placement(check, object, "spec.template.spec");
 	} else if (resource->id == KUBE_PODS) {
 		size_t mark = check_enter(check, "spec");
 		kube_validate_pod_spec(check, json_object_get(object, "spec"), false);
 		check_leave(check, mark);
+		kube_validate_placement(check, object, "spec");
 	}
 }
 

@@ -25,3 +25,7 @@ void kube_validate_deployment(struct check *check, const json_t *object);
 /* A PodSpec at the check's path
  * @always: restartPolicy must be Always, as in a Deployment. */
 void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always);
+
+/* Where the pods of a Deployment or Pod may run, and their priority. @spec_path names the PodSpec.
+ * To be called last: it checks as a whole what has no mistakes in its parts. */
+void kube_validate_placement(struct check *check, const json_t *object, const char *spec_path);

@@ -111,7 +111,15 @@ static void validate_env(struct check *check, const json_t *variable, size_t ind
 	check_leave(check, mark);
 }
 
-/* One resource of requests or limits: only cpu and memory can be promised. */
+/* "vendor/thing", which machines offer by name; never one of Kubernetes' own. */
+static bool is_extended(const char *name)
+{
+	const char *slash = strchr(name, '/');
+	return slash && kube_name_is_label_key(name) &&
+	       !memmem(name, (size_t)(slash - name), "kubernetes.io", strlen("kubernetes.io"));
+}
+
+/* One resource of requests or limits: what a machine can promise. */
 static void validate_resource(struct check *check, const char *name, const json_t *value)
 {
 	int64_t amount;
@@ -128,9 +136,10 @@ static void validate_resource(struct check *check, const char *name, const json_
 		check_invalid(check, name, value, "the number is too large");
 	else if (strcmp(name, "ephemeral-storage") == 0)
 		check_warn(check, name, "the use of storage is not limited");
-	else if (!is_cpu && strcmp(name, "memory") != 0)
+	else if (!is_cpu && strcmp(name, "memory") != 0 && !is_extended(name))
 		check_invalid(check, name, value,
-			      "unsupported field: only cpu and memory can be requested");
+			      "unsupported field: only cpu, memory and extended resources "
+			      "(vendor/thing) can be requested");
 }
 
 static void validate_memory_limit(struct check *check, const json_t *limits)
@@ -140,6 +149,33 @@ static void validate_memory_limit(struct check *check, const json_t *limits)
 	if (value && kube_quantity_json_units(value, &bytes) == 0 && bytes > 0 &&
 	    bytes < MEMORY_LIMIT_MIN)
 		check_invalid(check, "limits.memory", value, "must be at least 4Mi");
+}
+
+/* Extended resources are counted, not shared: request and limit are one number. */
+static void validate_extended(struct check *check, const json_t *resources)
+{
+	json_t *limits = json_object_get(resources, "limits");
+	const char *name;
+	json_t *value;
+	json_object_foreach (limits, name, value) {
+		int64_t milli;
+		if (is_extended(name) && kube_quantity_json_milli(value, &milli) == 0 &&
+		    milli % 1000 != 0)
+			check_invalid(check, "limits", value, "must be an integer");
+	}
+	json_object_foreach (json_object_get(resources, "requests"), name, value) {
+		const json_t *limit = json_object_get(limits, name);
+		int64_t wanted, allowed;
+		if (!is_extended(name))
+			continue;
+		if (!limit)
+			check_required(check, "limits",
+				       "Limit must be set for non overcommitable resources");
+		else if (kube_quantity_json_milli(value, &wanted) == 0 &&
+			 kube_quantity_json_milli(limit, &allowed) == 0 && wanted != allowed)
+			check_invalid(check, "requests", value,
+				      "must be equal to the limit of an extended resource");
+	}
 }
 
 static void validate_resources(struct check *check, const json_t *resources)
@@ -158,6 +194,7 @@ static void validate_resources(struct check *check, const json_t *resources)
 	const char *name;
 	json_t *value;
 	validate_memory_limit(check, json_object_get(resources, "limits"));
+	validate_extended(check, resources);
 	json_object_foreach (json_object_get(resources, "requests"), name, value) {
 		const json_t *limit = json_object_get(json_object_get(resources, "limits"), name);
 		int64_t wanted, allowed;
@@ -364,26 +401,11 @@ static void validate_volumes(struct check *check, const json_t *spec)
 	}
 }
 
-static void validate_placement(struct check *check, const json_t *spec)
+static void validate_engine(struct check *check, const json_t *spec)
 {
 	static const char *const engines[] = {"crun", "krun", "wasm", NULL};
-	json_t *selector = json_object_get(spec, "nodeSelector");
 	const char *engine = json_string_value(json_object_get(spec, "runtimeClassName"));
 	const json_t *hostname = json_object_get(spec, "hostname");
-	const char *key;
-	json_t *value;
-	size_t mark = check_enter(check, "nodeSelector");
-	json_object_foreach (selector, key, value) {
-		json_t *key_text = json_string(key);
-		if (!kube_name_is_label_key(key))
-			check_invalid(check, "", key_text, "must be a label key");
-		if (!kube_name_is_label_value(json_string_value(value)))
-			check_invalid(check, "", value, "must be a label value");
-		json_decref(key_text);
-	}
-	check_leave(check, mark);
-	if (json_object_size(selector) > KUBE_NODE_SELECTOR_MAX)
-		check_forbidden(check, "nodeSelector", "must have at most 16 terms");
 	if (engine && *engine)
 		(void)check_one_of(check, "runtimeClassName", engine, engines);
 	if (*kube_member_string(spec, "hostname") &&
@@ -410,5 +432,5 @@ void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always
 	validate_containers(check, spec, "initContainers", containers);
 	validate_volumes(check, spec);
 	validate_pod_security(check, spec);
-	validate_placement(check, spec);
+	validate_engine(check, spec);
 }

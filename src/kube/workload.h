@@ -14,25 +14,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "kube/name.h"
-
-enum {
-	KUBE_NODE_SELECTOR_MAX = 16, /* terms a tender carries */
-};
-
-struct kube_pair {
-	const char *key;
-	const char *value;
-};
-
-/* Of one replica. */
-struct kube_requirements {
-	int64_t cpu_m; /* requested millicores: sum of containers, at least the largest init */
-	int64_t memory_bytes;                                   /* the same for memory */
-	struct kube_pair node_selector[KUBE_NODE_SELECTOR_MAX]; /* without the architecture */
-	size_t node_selector_count;
-	const char *architecture; /* Kubernetes' name ("amd64") or NULL: any */
-	const char *engine;       /* "crun", "krun", "wasm" or NULL: the machine's default */
-};
+#include "kube/needs.h"
 
 struct kube_workload {
 	const char *kind; /* "Deployment" or "Pod" */
@@ -42,7 +24,7 @@ struct kube_workload {
 	int64_t generation;
 	uint32_t replicas;              /* 1 for a Pod */
 	struct kube_hash template_hash; /* "" for a Pod */
-	struct kube_requirements requirements;
+	struct kube_priority priority;
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/prng.h"
 #include "identity/fabric_time.h"
+#include "kube/needs.h"
 #include "market/controller.h"
 #include "node/node.h"
 
@@ -28,6 +29,7 @@ struct workload {
 	uint32_t replicas;
 	bool single; /* kind Pod */
 	struct requirements needs;
+	struct kube_priority priority;
 	struct digest manifest_digest;
 	char **images;
 	size_t image_count;

@@ -9,20 +9,7 @@
 #include "base/mem.h"
 #include "identity/sha256.h"
 #include "kube/workload.h"
-
-static void copy_requirements(const struct kube_requirements *from, struct requirements *to)
-{
-	to->cpu_milli = from->cpu_m;
-	to->memory_bytes = from->memory_bytes;
-	to->engine = mem_strdup(from->engine ? from->engine : "");
-	to->architecture = mem_strdup(from->architecture ? from->architecture : "");
-	to->labels = mem_alloc(from->node_selector_count, sizeof(*to->labels));
-	to->label_count = from->node_selector_count;
-	for (size_t i = 0; i < to->label_count; i++) {
-		to->labels[i].key = mem_strdup(from->node_selector[i].key);
-		to->labels[i].value = mem_strdup(from->node_selector[i].value);
-	}
-}
+#include "wire/text.h"
 
 static void copy_images(const json_t *pod_spec, struct workload *workload)
 {
@@ -36,14 +23,16 @@ static void copy_images(const json_t *pod_spec, struct workload *workload)
 		const char *image =
 			json_string_value(json_object_get(json_array_get(containers, i), "image"));
 
-		if (image && strlen(image) < MESSAGE_REF_MAX)
+		if (image && strlen(image) < MESSAGE_REF_MAX &&
+		    text_is_valid(bytes_str(image), TEXT_NAME))
 			workload->images[workload->image_count++] = mem_strdup(image);
 	}
 }
 
-/* The tender's text fields must fit the wire: a name that does not is no object of ours. */
+/* Takes over @needs. */
 static struct workload *workload_build(const struct record *record, const json_t *json,
-				       const struct kube_workload *read)
+				       const struct kube_workload *read,
+				       const struct requirements *needs)
 {
 	struct workload *workload = mem_new(struct workload);
 
@@ -54,7 +43,8 @@ static struct workload *workload_build(const struct record *record, const json_t
 	workload->replicas = read->replicas;
 	workload->single = strcmp(read->kind, "Pod") == 0;
 	workload->manifest_digest = sha256(bytes_buf(&record->value));
-	copy_requirements(&read->requirements, &workload->needs);
+	workload->needs = *needs;
+	workload->priority = read->priority;
 	copy_images(kube_pod_spec(json), workload);
 	if (workload->single)
 		workload->pod_name_base = mem_strdup(read->name);
@@ -67,14 +57,17 @@ static struct workload *workload_build(const struct record *record, const json_t
 struct workload *workload_read(const struct record *record)
 {
 	struct kube_workload read;
+	struct requirements needs;
 	struct workload *workload = NULL;
 	json_t *json = json_loadb((const char *)record->value.ptr, record->value.len, 0, NULL);
 
+	/* Names stand in the record too, where they were found to fit the wire. */
 	if (json && kube_workload_read(json, &read, NULL) == 0 &&
 	    uid_equal(&read.uid, &record->object.uid) &&
 	    strcmp(read.kind, record->object.kind) == 0 &&
-	    strcmp(read.namespace, record->object.namespace) == 0)
-		workload = workload_build(record, json, &read);
+	    strcmp(read.namespace, record->object.namespace) == 0 &&
+	    strcmp(read.name, record->object.name) == 0 && kube_needs_read(json, &needs, NULL) == 0)
+		workload = workload_build(record, json, &read, &needs);
 	json_decref(json);
 	return workload;
 }
@@ -84,13 +77,7 @@ void workload_free(struct workload *workload)
 	if (!workload)
 		return;
 	object_ref_deinit(&workload->object);
-	free(workload->needs.engine);
-	free(workload->needs.architecture);
-	for (size_t i = 0; i < workload->needs.label_count; i++) {
-		free(workload->needs.labels[i].key);
-		free(workload->needs.labels[i].value);
-	}
-	free(workload->needs.labels);
+	requirements_deinit(&workload->needs);
 	for (size_t i = 0; i < workload->image_count; i++)
 		free(workload->images[i]);
 	free(workload->images);

@@ -238,7 +238,8 @@ struct tender {
 	size_t slot_count;
 	struct requirements needs;
 	int32_t priority;
-	bool preemptible;
+	bool preemptible;              /* may be evicted for a higher priority */
+	bool modest;                   /* evicts nobody */
 	struct digest manifest_digest; /* SHA-256 of the manifest bytes of the award */
 	char **images;
 	size_t image_count;
@@ -625,6 +626,8 @@ uint64_t zone_of(const char *value);
 /* Parts that cores keep. The copy owns its memory. */
 void requirements_copy(const struct requirements *from, struct requirements *to);
 void requirements_deinit(struct requirements *needs);
+/* Whether the terms of all sets together stay within MESSAGE_TERMS_MAX and MESSAGE_VALUES_MAX. */
+bool requirements_within_limits(const struct requirements *needs);
 void tender_copy(const struct tender *from, struct tender *to);
 void tender_deinit(struct tender *tender);
 void object_ref_copy(const struct object_ref *from, struct object_ref *to);

@@ -23,7 +23,7 @@ static void sets_count(const struct term_sets *sets, struct tally *tally)
 	}
 }
 
-static bool terms_within_limits(const struct requirements *needs)
+bool requirements_within_limits(const struct requirements *needs)
 {
 	struct tally tally = {0};
 
@@ -68,7 +68,7 @@ static void sets_pack(struct packer *packer, const struct term_sets *from,
 void requirements_pack(struct packer *packer, const struct requirements *from,
 		       Magik__Requirements *to)
 {
-	assert(terms_within_limits(from));
+	assert(requirements_within_limits(from));
 	to->cpu_milli = pack_natural(from->cpu_milli);
 	to->memory_bytes = pack_natural(from->memory_bytes);
 	to->engine = pack_name(from->engine, CODEC_WORD_MAX);
@@ -160,7 +160,7 @@ void requirements_unpack(struct unpacker *unpacker, const Magik__Requirements *f
 	ports_unpack(unpacker, from, to);
 	labels_unpack(unpacker, from->pod_labels, from->n_pod_labels, &to->pod_labels,
 		      &to->pod_label_count);
-	if (!terms_within_limits(to))
+	if (!requirements_within_limits(to))
 		unpack_fail(unpacker, MESSAGE_E_TOO_BIG);
 }
 

@@ -47,6 +47,7 @@ void tender_pack(struct packer *packer, const struct tender *from, Magik__Tender
 	requirements_pack(packer, &from->needs, to->needs);
 	to->priority = from->priority;
 	to->preemptible = from->preemptible;
+	to->modest = from->modest;
 	to->manifest_digest = pack_id(&from->manifest_digest);
 	images_pack(packer, from, to);
 	excluded_pack(packer, from, to);
@@ -80,6 +81,7 @@ void tender_unpack(struct unpacker *unpacker, const Magik__Tender *from, struct 
 	requirements_unpack(unpacker, from->needs, &to->needs);
 	to->priority = from->priority;
 	to->preemptible = from->preemptible;
+	to->modest = from->modest;
 	unpack_id(unpacker, from->manifest_digest, &to->manifest_digest);
 	lists_unpack(unpacker, from, to);
 }

@@ -301,9 +301,9 @@ static void test_containers_are_validated(void **state)
 		"[0].resources.limits.memory: Invalid value: \"lots\": quantities must match "
 		"the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 	assert_container_refused(
-		"{'name':'c','image':'a:1','resources':{'limits':{'nvidia.com/gpu':1}}}",
-		INVALID "[0].resources.limits.nvidia.com/gpu: Invalid value: \"1\": unsupported "
-			"field: only cpu and memory can be requested");
+		"{'name':'c','image':'a:1','resources':{'limits':{'hugepages-2Mi':1}}}", INVALID
+		"[0].resources.limits.hugepages-2Mi: Invalid value: \"1\": unsupported "
+		"field: only cpu, memory and extended resources (vendor/thing) can be requested");
 	assert_container_refused(
 		"{'name':'c','image':'a:1','env':[{'name':'A','valueFrom':{'fieldRef':"
 		"{'fieldPath':'spec.volumes'}}}]}",

@@ -466,19 +466,23 @@ static void test_a_workload_names_what_the_market_needs(void **state)
 {
 	json_t *object = stored(deployment);
 	struct kube_workload workload;
+	struct requirements needs;
 	struct err err;
 	(void)state;
 	assert_int_equal(kube_workload_read(object, &workload, &err), 0);
 	assert_int_equal(workload.replicas, 3);
 	assert_int_equal(workload.generation, 2);
 	assert_string_equal(workload.namespace, "prod");
-	assert_int_equal(workload.requirements.cpu_m, 300);
+	assert_int_equal(workload.priority.value, 0);
+	assert_int_equal(kube_needs_read(object, &needs, &err), 0);
+	assert_int_equal(needs.cpu_milli, 300);
 	/* The init container needs more memory than the two others together. */
-	assert_int_equal(workload.requirements.memory_bytes, 1LL << 30);
-	assert_int_equal(workload.requirements.node_selector_count, 1);
-	assert_string_equal(workload.requirements.node_selector[0].key, "disk");
-	assert_string_equal(workload.requirements.architecture, "arm64");
-	assert_string_equal(workload.requirements.engine, "crun");
+	assert_int_equal(needs.memory_bytes, 1LL << 30);
+	assert_int_equal(needs.label_count, 1);
+	assert_string_equal(needs.labels[0].key, "disk");
+	assert_string_equal(needs.architecture, "arm64");
+	assert_string_equal(needs.engine, "crun");
+	requirements_deinit(&needs);
 	json_decref(object);
 }
 
@@ -493,7 +497,7 @@ static void test_a_foreign_object_is_no_workload(void **state)
 		"{'kind':'Deployment','metadata':{'name':'a','uid':'" WEB_UID
 		"'},'spec':{'replicas':-1,'template':{'spec':{}}}}",
 		"{'kind':'Pod','metadata':{'name':'a','uid':'" WEB_UID
-		"'},'spec':{'nodeSelector':{'a':1}}}",
+		"'},'spec':{'priorityClassName':'none'}}",
 	};
 	struct kube_workload workload;
 	(void)state;

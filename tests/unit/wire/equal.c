@@ -108,6 +108,7 @@ static void assert_tender_equal(const struct tender *a, const struct tender *b)
 	assert_requirements_equal(&a->needs, &b->needs);
 	SAME_NUMBER(priority);
 	SAME_NUMBER(preemptible);
+	SAME_NUMBER(modest);
 	SAME_ID(manifest_digest);
 	SAME_NUMBER(image_count);
 	for (size_t i = 0; i < a->image_count; i++)

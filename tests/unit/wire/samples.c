@@ -142,6 +142,7 @@ static void tender_fill(struct tender *tender)
 		.needs = sample_requirements(),
 		.priority = -5,
 		.preemptible = true,
+		.modest = true,
 		.manifest_digest = sample_digest(6),
 		.images = mem_alloc(1, sizeof(char *)),
 		.image_count = 1,
