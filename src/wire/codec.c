@@ -26,6 +26,15 @@ struct packer_block {
 	max_align_t memory[];
 };
 
+/* What @len bytes take of a room with space for them: the next piece is aligned again. */
+static size_t room_len(size_t len, size_t left)
+{
+	size_t aligned =
+		(len + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+
+	return aligned < left ? aligned : left;
+}
+
 void *packer_alloc(struct packer *packer, size_t count, size_t size)
 {
 	struct packer_block *block;
@@ -33,6 +42,12 @@ void *packer_alloc(struct packer *packer, size_t count, size_t size)
 
 	if (__builtin_mul_overflow(count, size, &len))
 		abort();
+	if (len <= sizeof(packer->room) - packer->used) {
+		void *memory = packer->room + packer->used;
+
+		packer->used += room_len(len, sizeof(packer->room) - packer->used);
+		return memory;
+	}
 	block = mem_alloc(1, sizeof(*block) + len);
 	block->next = packer->blocks;
 	packer->blocks = block;
@@ -202,19 +217,31 @@ static void *budget_alloc(void *data, size_t size)
 		return NULL;
 	}
 	budget->left -= cost;
+	if (size <= sizeof(budget->room) - budget->used) {
+		void *memory = budget->room + budget->used;
+
+		budget->used += room_len(size, sizeof(budget->room) - budget->used);
+		return memory;
+	}
+	budget->overflowed = true;
 	return mem_alloc(1, size);
 }
 
 /* Nothing is given back: the budget limits the work of a decoding as well as its memory. */
 static void budget_free(void *data, void *memory)
 {
-	(void)data;
-	free(memory);
+	const struct unpack_budget *budget = data;
+	const uint8_t *piece = memory;
+
+	if (piece < budget->room || piece >= budget->room + sizeof(budget->room))
+		free(memory);
 }
 
 static void unpack_budget_init(struct unpack_budget *budget, size_t input_len)
 {
-	*budget = (struct unpack_budget){.left = BUDGET_BASE + BUDGET_PER_BYTE * input_len};
+	budget->left = BUDGET_BASE + BUDGET_PER_BYTE * input_len;
+	budget->exhausted = budget->overflowed = false;
+	budget->used = 0;
 	budget->allocator = (ProtobufCAllocator){
 		.alloc = budget_alloc,
 		.free = budget_free,
@@ -241,7 +268,8 @@ ProtobufCMessage *unpack_protobuf(struct unpack_budget *budget,
 
 void unpack_protobuf_free(struct unpack_budget *budget, ProtobufCMessage *message)
 {
-	protobuf_c_message_free_unpacked(message, &budget->allocator);
+	if (budget->overflowed)
+		protobuf_c_message_free_unpacked(message, &budget->allocator);
 }
 
 void pack_protobuf(const ProtobufCMessage *message, struct buf *out)

@@ -16,12 +16,17 @@
 
 enum {
 	CODEC_WORD_MAX = 63,            /* kinds, engines, architectures: an RFC 1123 label */
+	CODEC_PACKER_ROOM = 768,        /* a probe, a greeting, a lookup: most of what is said */
+	CODEC_UNPACK_ROOM = 6144,       /* and with twenty contacts */
 	CODEC_ENVELOPE_MAX = 160 << 10, /* a tender at all its limits stays below 150 KiB */
 };
 
-/* Memory for the generated structs of one encoding, freed at once. */
+/* Memory for the generated structs of one encoding, freed at once: room for a small message, and
+ * blocks when that is used up. Begins as zeroes. */
 struct packer {
 	struct packer_block *blocks;
+	size_t used;
+	_Alignas(max_align_t) uint8_t room[CODEC_PACKER_ROOM];
 };
 
 /* Zeroed memory that lives until packer_deinit(). */
@@ -101,8 +106,10 @@ bool unpack_has(struct unpacker *unpacker, const void *part);
  */
 struct unpack_budget {
 	size_t left;
-	bool exhausted;
+	bool exhausted, overflowed; /* overflowed: some of it is on the heap */
 	ProtobufCAllocator allocator;
+	size_t used;
+	_Alignas(max_align_t) uint8_t room[CODEC_UNPACK_ROOM]; /* the heap only when it is full */
 };
 
 /* Unpack one generated struct; NULL and *ret_error on failure. Free it with the same budget. */
