@@ -13,27 +13,19 @@
 
 #include "base/bytes.h"
 
+/* Made around the nodes. */
 enum sim_bug {
-	SIM_BUG_NONE,
+	SIM_BUG_NONE, /* or one inside the cores */
 	SIM_BUG_AWARD_WITHOUT_BID_CHECK,
 	SIM_BUG_NO_CONFIRM,
 	SIM_BUG_HOLD_LEAK,
-	SIM_BUG_RESERVATION_LEAK,
 	SIM_BUG_REPLAY_FILTER_OFF,
 	SIM_BUG_SIGNATURE_CHECK_OFF,
 	SIM_BUG_ROLE_CHECK_OFF,
 	SIM_BUG_TREE_REPAIR_OFF,
-	SIM_BUG_DEDUP_OFF,
 	SIM_BUG_VIEW_REPAIR_OFF,
-	SIM_BUG_PING_BEFORE_EVICT_OFF,
-	SIM_BUG_PROVIDER_EXPIRY_OFF,
-	SIM_BUG_SELF_DOUBT_OFF,
-	SIM_BUG_WITNESS_OFF,
-	SIM_BUG_SURPLUS_OFF,
 	SIM_BUG_RELEASE_OFF,
 	SIM_BUG_REFERRAL_SELF_BIAS,
-	SIM_BUG_BROADCAST_UNLIMITED,
-	SIM_BUG_BACKOFF_OFF,
 };
 
 struct bug {
@@ -48,15 +40,12 @@ const struct bug *bug_find(const char *name); /* NULL: no such bug */
 const struct bug *bug_next(size_t *position); /* NULL at the end */
 
 struct world;
-struct sim_machine;
-struct buf;
 
 /* Plant what has to be planted in the cores of this process. */
 void bug_plant(const struct bug *bug);
 
 /*
- * What the bug of @world does to a packet on its way from @from to @to, just before it would be
- * received: it may be altered. False: it is lost.
+ * What the bug of @world does to a packet that is about to be received: it may be replaced by
+ * @altered (empty before). False: it is lost.
  */
-bool bug_packet(struct world *world, struct sim_machine *from, struct sim_machine *to,
-		struct buf *packet);
+bool bug_packet(struct world *world, struct bytes packet, struct buf *altered);

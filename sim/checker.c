@@ -14,15 +14,17 @@
  *     Crashes and partitions excuse nothing: what separates cannot make copies inside a component.
  *  2. So surplus is gone SIM_GRACE_MS after a heal: the same rule at that moment.
  *  3. No machine has ever promised or bound more than it has.
- *  4. A hold is gone MARKET_HOLD_MS after the last tender that the machine saw.
+ *  4. A hold is gone MARKET_HOLD_MS after the last tender that the machine saw, and, where the
+ * network is good, soon after the last tender anywhere has ended.
  *  5. Every tender ends: none is open longer than MARKET_DEPLOY_MS, and none at the end of a run,
  *     which is quiet.
  *  6. No machine asks for ever to be called at a moment that has passed (world.c).
- *  7. At the end: every workload has exactly R pods running, one per slot, on distinct machines if
- *     there are enough and the network is good, spread evenly otherwise; all stewards hold the same
- *     durable records.
+ *  7. At the end: every workload that fits has exactly R pods running, one per slot, on distinct
+ *     machines if there are enough and the network is good, spread evenly otherwise; all stewards
+ *     hold the same durable records, unless records stay where they were written.
+ *  8. A machine takes a message for new once, and starts nothing that nobody has asked for.
  */
-#include "world.h"
+#include "checker.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,9 @@
 enum {
 	HOLD_SLACK_MS = 50,
 	TENDER_SLACK_MS = 10 * 1000,
+	RELEASED_MS = 900, /* after the last tender: a check later all holds are given back */
+	SLOTS_MAX = 1 << 20,
+	LATE_VERDICT_MS = OVERLAY_DEAD_MS + 4000, /* may be about the process before */
 };
 
 /* ---- components ---- */
@@ -64,88 +69,117 @@ static uint32_t allowed(const struct world *world, const struct sim_workload *wo
 	return replicas;
 }
 
-static struct sim_workload *workload_find(struct world *world, const struct uid *uid)
-{
-	for (size_t i = 0; i < world->workload_count; i++)
-		if (uid_equal(&world->workloads[i].uid, uid))
-			return &world->workloads[i];
-	return NULL;
-}
-
-/* ---- invariant 1 and 2 ---- */
-
-static void check_pair(struct world *world, const struct sim_pod *a, const struct sim_pod *b)
-{
-	if (a->slot != b->slot || !uid_equal(&a->object_uid, &b->object_uid) ||
-	    component_of(world, a->machine) != component_of(world, b->machine))
-		return;
-	world_violate(world, &a->object_uid, "slot %u of %s is alive on %s and on %s", a->slot,
-		      workload_find(world, &a->object_uid)->name, world->machines[a->machine].name,
-		      world->machines[b->machine].name);
-}
-
-static void check_count(struct world *world, const struct sim_workload *workload,
-			const uint32_t count[COMPONENTS])
-{
-	for (int i = 0; i < COMPONENTS; i++)
-		if (count[i] > allowed(world, workload))
-			world_violate(world, &workload->uid, "%u pods of %s are alive, %u wanted",
-				      count[i], workload->name, allowed(world, workload));
-}
-
-static int compare_pods(const void *a, const void *b)
-{
-	const struct sim_pod *const *left = a, *const *right = b;
-	int order = uid_compare(&(*left)->object_uid, &(*right)->object_uid);
-
-	if (order == 0)
-		order = ((*left)->slot > (*right)->slot) - ((*left)->slot < (*right)->slot);
-	return order ? order : uid_compare(&(*left)->uid, &(*right)->uid);
-}
-
-/* Pods alive in some component, by workload and slot. */
-static struct sim_pod **pods_alive(const struct world *world, size_t *ret_count)
-{
-	struct sim_pod **pods = mem_alloc(world->pod_count, sizeof(struct sim_pod *));
-	size_t count = 0;
-
-	for (size_t i = 0; i < world->pod_count; i++)
-		if (in_a_component(world, world->pods[i]))
-			pods[count++] = world->pods[i];
-	if (count)
-		qsort(pods, count, sizeof(struct sim_pod *), compare_pods);
-	*ret_count = count;
-	return pods;
-}
-
 static bool in_grace(const struct world *world)
 {
 	return world->last_join_us >= 0 &&
 	       world->now_us <= world->last_join_us + SIM_GRACE_MS * US_PER_MS;
 }
 
+/* ---- invariants 1 and 2 ---- */
+
+/* Two pods that are alive in one slot of one component, the newest first; false: there are none. */
+static bool find_pair(const struct world *world, const struct sim_pod *first,
+		      const struct sim_pod **ret_a, const struct sim_pod **ret_b)
+{
+	for (const struct sim_pod *a = first; a; a = a->slot_next)
+		for (const struct sim_pod *b = a->slot_next; b && in_a_component(world, a);
+		     b = b->slot_next)
+			if (in_a_component(world, b) &&
+			    component_of(world, a->machine) == component_of(world, b->machine)) {
+				*ret_a = a;
+				*ret_b = b;
+				return true;
+			}
+	return false;
+}
+
+static void check_slot(struct world *world, const struct sim_workload *workload, size_t slot)
+{
+	const struct sim_pod *a, *b;
+
+	if (find_pair(world, workload->slots[slot], &a, &b))
+		world_violate(world, &workload->uid, "slot %u of %s is alive on %s and on %s",
+			      a->slot, workload->name, world->machines[b->machine].name,
+			      world->machines[a->machine].name);
+}
+
+/* What is gone is of no interest any more. */
+static void forget_gone(struct sim_pod **link)
+{
+	while (*link)
+		if ((*link)->state == SIM_POD_GONE)
+			*link = (*link)->slot_next;
+		else
+			link = &(*link)->slot_next;
+}
+
+static void check_workload(struct world *world, struct sim_workload *workload)
+{
+	uint32_t alive[COMPONENTS] = {0};
+
+	for (size_t i = 0; i < workload->slot_count; i++) {
+		forget_gone(&workload->slots[i]);
+		for (const struct sim_pod *pod = workload->slots[i]; pod; pod = pod->slot_next)
+			if (in_a_component(world, pod))
+				alive[component_of(world, pod->machine)]++;
+		check_slot(world, workload, i);
+	}
+	for (int i = 0; i < COMPONENTS; i++)
+		if (alive[i] > allowed(world, workload))
+			world_violate(world, &workload->uid, "%u pods of %s are alive, %u wanted",
+				      alive[i], workload->name, allowed(world, workload));
+}
+
 void checker_pods(struct world *world)
 {
-	struct sim_pod **pods;
-	size_t count;
-
 	if (in_grace(world))
 		return;
-	pods = pods_alive(world, &count);
-	for (size_t i = 0; i < count;) {
-		const struct sim_workload *workload = workload_find(world, &pods[i]->object_uid);
-		uint32_t alive[COMPONENTS] = {0};
-		size_t first = i;
+	for (size_t i = 0; i < world->workload_count; i++)
+		check_workload(world, &world->workloads[i]);
+}
 
-		for (; i < count && uid_equal(&pods[i]->object_uid, &pods[first]->object_uid);
-		     i++) {
-			alive[component_of(world, pods[i]->machine)]++;
-			for (size_t j = i; j > first && pods[j - 1]->slot == pods[i]->slot; j--)
-				check_pair(world, pods[j - 1], pods[i]);
-		}
-		check_count(world, workload, alive);
+static void slots_grow(struct sim_workload *workload, size_t count)
+{
+	workload->slots = mem_resize(workload->slots, count, sizeof(struct sim_pod *));
+	for (size_t i = workload->slot_count; i < count; i++)
+		workload->slots[i] = NULL;
+	workload->slot_count = count;
+}
+
+void checker_pod_begins(struct world *world, struct sim_pod *pod)
+{
+	struct sim_workload *workload = world_workload(world, &pod->object_uid);
+	const struct sim_pod *a, *b;
+
+	if (!workload || pod->slot >= SLOTS_MAX) {
+		world_violate(world, &pod->object_uid, "%s starts slot %u of what nobody wants",
+			      world->machines[pod->machine].name, pod->slot);
+		return;
 	}
-	free(pods);
+	pod->workload = (size_t)(workload - world->workloads);
+	if (pod->slot >= workload->slot_count)
+		slots_grow(workload, pod->slot + 1);
+	forget_gone(&workload->slots[pod->slot]);
+	pod->slot_next = workload->slots[pod->slot];
+	workload->slots[pod->slot] = pod;
+	if (find_pair(world, pod, &a, &b) && a == pod)
+		metrics_double(world);
+	if (in_grace(world))
+		return;
+	check_slot(world, workload, pod->slot);
+	if (!world->params.stay)
+		check_workload(world, workload);
+}
+
+void checker_pod_runs(struct world *world, const struct sim_pod *pod)
+{
+	struct sim_workload *workload;
+
+	if (pod->workload == SIM_ANY)
+		return;
+	workload = &world->workloads[pod->workload];
+	if (!workload->placed_us && workload->running >= workload->replicas)
+		workload->placed_us = world->now_us;
 }
 
 static void grace_over(struct world *world, uint64_t argument)
@@ -183,15 +217,24 @@ void checker_machine(struct world *world, struct sim_machine *machine)
 	}
 }
 
-static void check_holds(struct world *world, const struct sim_machine *machine)
+static void check_holds(struct world *world, const struct sim_machine *machine,
+			const struct market_usage *usage)
 {
-	struct market_usage usage = market_usage(node_market(machine->node));
 	int64_t until_us = machine->tender_seen_us + (MARKET_HOLD_MS + HOLD_SLACK_MS) * US_PER_MS;
 
-	if (usage.holds > 0 && world->now_us > until_us)
+	if (!usage->holds)
+		return;
+	if (world->now_us > until_us && machine->stalled_until_us <= world->now_us)
 		world_violate(world, NULL, "%s keeps %zu holds %lld ms after the last tender",
-			      machine->name, usage.holds,
+			      machine->name, usage->holds,
 			      (long long)((world->now_us - machine->tender_seen_us) / US_PER_MS));
+	if (world->distinct &&
+	    world->now_us - world->no_tender_since_us > RELEASED_MS * (int64_t)US_PER_MS)
+		world_violate(world, NULL,
+			      "%s keeps %zu holds, and no tender has been open for "
+			      "%lld ms",
+			      machine->name, usage->holds,
+			      (long long)((world->now_us - world->no_tender_since_us) / US_PER_MS));
 }
 
 static void check_tenders(struct world *world, const struct sim_machine *machine)
@@ -200,8 +243,6 @@ static void check_tenders(struct world *world, const struct sim_machine *machine
 	const struct trace *trace;
 	size_t position = 0;
 
-	if (market_usage(market).tenders == 0)
-		return;
 	while ((trace = market_next_trace(market, &position)) != NULL) {
 		int64_t age_us = trace->open && trace->step_count
 					 ? machine_now(world, machine).us - trace->steps[0].at.us
@@ -214,33 +255,132 @@ static void check_tenders(struct world *world, const struct sim_machine *machine
 	}
 }
 
-static bool is_placed(const struct world *world, const struct sim_workload *workload)
+static bool any_tender_is_open(const struct world *world)
 {
-	uint32_t running = 0;
+	for (size_t i = 0; i < world->machine_count; i++) {
+		const struct node *node = world->machines[i].node;
 
-	for (size_t i = 0; i < world->pod_count; i++)
-		running += world->pods[i]->state == SIM_POD_RUNNING &&
-			   uid_equal(&world->pods[i]->object_uid, &workload->uid);
-	return running >= workload->replicas;
-}
-
-void checker_workload(struct world *world, const struct uid *object_uid)
-{
-	struct sim_workload *workload = workload_find(world, object_uid);
-
-	if (workload && !workload->placed_us && is_placed(world, workload))
-		workload->placed_us = world->now_us;
+		if (node && market_usage(node_market(node)).tenders)
+			return true;
+	}
+	return false;
 }
 
 void checker_periodic(struct world *world)
 {
+	if (any_tender_is_open(world))
+		world->no_tender_since_us = world->now_us;
+	for (size_t i = 0; i < world->machine_count; i++) {
+		const struct sim_machine *machine = &world->machines[i];
+		struct market_usage usage;
+
+		if (!machine->node)
+			continue;
+		usage = market_usage(node_market(machine->node));
+		check_holds(world, machine, &usage);
+		if (usage.tenders)
+			check_tenders(world, machine);
+	}
+	checker_pods(world);
+}
+
+/* ---- invariant 8 ---- */
+
+void checker_fresh(struct world *world, const struct sim_machine *machine,
+		   const struct node_signed *opened)
+{
+	struct {
+		uint8_t nonce[NODE_TRUST_NONCE_LEN];
+		uint32_t machine, process;
+	} key = {.machine = machine->index, .process = machine->process};
+
+	if (!world->watches_replays)
+		return;
+	memcpy(key.nonce, opened->nonce, sizeof(key.nonce));
+	if (map_put(&world->taken, bytes_of(&key, sizeof(key)), world))
+		world_violate(world, NULL, "%s takes a message for new that it has had before",
+			      machine->name);
+}
+
+/* ---- life and death ---- */
+
+bool checker_may_seem_dead(const struct world *world, const struct sim_machine *observer,
+			   const struct sim_machine *other)
+{
+	int64_t now_us = world->now_us, since_us;
+
+	if (!network_talks(world, observer->index, other->index, &since_us))
+		return true;
+	if (world->network.cut_us &&
+	    now_us - world->network.cut_us < SIM_GRACE_MS * (int64_t)US_PER_MS)
+		return true;
+	if (now_us - other->started_us < LATE_VERDICT_MS * (int64_t)US_PER_MS)
+		return true;
+	return other->stalled_until_us > now_us &&
+	       now_us - other->stalled_since_us > OVERLAY_DEAD_MS * (int64_t)US_PER_MS;
+}
+
+/* ---- overlay ---- */
+
+/* Machines that can be reached from @first along connections, @first included. */
+static size_t reach(const struct world *world, size_t first, bool *reached)
+{
+	size_t *queue = mem_alloc(world->machine_count, sizeof(*queue));
+	size_t count = 1;
+
+	queue[0] = first;
+	reached[first] = true;
+	for (size_t at = 0; at < count; at++) {
+		const struct node *node = world->machines[queue[at]].node;
+		struct overlay_peer peer;
+		size_t position = 0;
+
+		while (overlay_next_peer(node_overlay(node), &position, &peer)) {
+			uint32_t index;
+
+			if (!peer.connected ||
+			    !directory_find(world->directory, &peer.member->id, &index) ||
+			    reached[index] || !world->machines[index].node)
+				continue;
+			reached[index] = true;
+			queue[count++] = index;
+		}
+	}
+	free(queue);
+	return count;
+}
+
+void checker_overlay(struct world *world)
+{
+	bool *reached = mem_alloc(world->machine_count, sizeof(*reached));
+	size_t live = 0, first = 0, count;
+
 	for (size_t i = 0; i < world->machine_count; i++) {
 		if (!world->machines[i].node)
 			continue;
-		check_holds(world, &world->machines[i]);
-		check_tenders(world, &world->machines[i]);
+		if (!live++)
+			first = i;
 	}
-	checker_pods(world);
+	count = live ? reach(world, first, reached) : 0;
+	for (size_t i = 0; i < world->machine_count && count < live; i++)
+		if (world->machines[i].node && !reached[i]) {
+			world_violate(world, NULL,
+				      "%zu of %zu machines are no part of the overlay, "
+				      "among them %s",
+				      live - count, live, world->machines[i].name);
+			break;
+		}
+	free(reached);
+}
+
+void checker_all_accepted(struct world *world)
+{
+	struct uid uid;
+	uint32_t slot;
+
+	if (metrics_first_missing(world, &uid, &slot))
+		world_violate(world, &uid, "slot %u of %s is not placed although there is room",
+			      slot, world_workload(world, &uid)->name);
 }
 
 /* ---- invariant 7 ---- */
@@ -254,13 +394,14 @@ static size_t schedulable_count(const struct world *world)
 	return count;
 }
 
+/* Where an owner asks a sample, evenly is not exactly: scenario_market.c judges that. */
 static void check_spread(struct world *world, const struct sim_workload *workload,
 			 const uint32_t *on)
 {
 	size_t machines = schedulable_count(world);
 	uint32_t most = (uint32_t)((workload->replicas + machines - 1) / machines);
 
-	if (!world->distinct)
+	if (!world->distinct || world->params.stay)
 		return;
 	for (size_t i = 0; i < world->machine_count; i++)
 		if (on[i] > most)
@@ -271,24 +412,34 @@ static void check_spread(struct world *world, const struct sim_workload *workloa
 				machines);
 }
 
-static void check_workload_end(struct world *world, const struct sim_workload *workload)
+static void check_workload_end(struct world *world, const struct sim_workload *workload,
+			       uint32_t *on)
 {
-	uint32_t *on = mem_alloc(world->machine_count, sizeof(*on));
 	uint32_t running = 0;
 
-	for (size_t i = 0; i < world->pod_count; i++) {
-		const struct sim_pod *pod = world->pods[i];
-
-		if (!uid_equal(&pod->object_uid, &workload->uid) || pod->state != SIM_POD_RUNNING)
-			continue;
-		running++;
-		on[pod->machine]++;
-	}
-	if (running != workload->replicas)
+	for (size_t i = 0; i < workload->slot_count; i++)
+		for (const struct sim_pod *pod = workload->slots[i]; pod; pod = pod->slot_next) {
+			if (pod->state != SIM_POD_RUNNING)
+				continue;
+			running++;
+			on[pod->machine]++;
+		}
+	if (running != workload->replicas && !workload->hopeless)
 		world_violate(world, &workload->uid, "at the end %u pods of %s run, %u wanted",
 			      running, workload->name, workload->replicas);
 	check_spread(world, workload, on);
-	free(on);
+	for (size_t i = 0; i < workload->slot_count; i++)
+		for (const struct sim_pod *pod = workload->slots[i]; pod; pod = pod->slot_next)
+			on[pod->machine] = 0;
+}
+
+/* Its tenders never end for good. */
+static bool owns_hopeless(const struct world *world, const struct sim_machine *machine)
+{
+	for (size_t i = 0; i < world->workload_count; i++)
+		if (world->workloads[i].hopeless && world->workloads[i].home == machine->index)
+			return true;
+	return false;
 }
 
 static void check_machine_end(struct world *world, const struct sim_machine *machine)
@@ -298,7 +449,7 @@ static void check_machine_end(struct world *world, const struct sim_machine *mac
 
 	list_for_each (it, &machine->pods)
 		pods += list_entry(it, struct sim_pod, on_machine)->state != SIM_POD_GONE;
-	if (usage.holds || usage.tenders)
+	if (usage.holds || (usage.tenders && !owns_hopeless(world, machine)))
 		world_violate(world, NULL, "at the end %s has %zu holds and %zu open tenders",
 			      machine->name, usage.holds, usage.tenders);
 	if (usage.pods != pods)
@@ -350,11 +501,15 @@ static void check_records(struct world *world)
 
 void checker_end(struct world *world)
 {
+	uint32_t *on = mem_alloc(world->machine_count, sizeof(*on));
+
 	checker_periodic(world);
 	for (size_t i = 0; i < world->workload_count; i++)
-		check_workload_end(world, &world->workloads[i]);
+		check_workload_end(world, &world->workloads[i], on);
+	free(on);
 	for (size_t i = 0; i < world->machine_count; i++)
 		if (world->machines[i].node)
 			check_machine_end(world, &world->machines[i]);
-	check_records(world);
+	if (!world->params.stay)
+		check_records(world);
 }

@@ -200,7 +200,7 @@ static uint32_t number_of(struct world *world, const struct sim_machine *machine
 }
 
 static void open_connection(struct world *world, struct sim_machine *machine,
-			    struct sim_machine *target)
+			    struct sim_machine *target, const struct sim_dial *dial)
 {
 	uint32_t number = number_of(world, machine, target);
 	struct sim_link *link = links_get(&machine->links, target->index);
@@ -213,6 +213,7 @@ static void open_connection(struct world *world, struct sim_machine *machine,
 	event->connection = number;
 	world_schedule(world, event, network_latency(world, machine, target));
 	world->totals.handshakes++;
+	metrics_dialled(world, dial->first ? sim_event_bytes(dial->first) : (struct bytes){0});
 	world->totals.handshake_bytes += HANDSHAKE_BYTES + HANDSHAKE_DATAGRAMS * IP_UDP_BYTES;
 	connected(world, machine, target);
 }
@@ -262,7 +263,7 @@ void network_dialled(struct world *world, struct sim_event *event)
 	machine->dial_count--;
 	if (!dial->cancelled && would_answer(world, machine, target) &&
 	    (node_id_is_none(&dial->id) || node_id_equal(&dial->id, &target->id)))
-		open_connection(world, machine, target);
+		open_connection(world, machine, target, dial);
 	else
 		dial_failed(world, machine, dial);
 	flush(world, machine, dial);

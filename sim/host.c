@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hosts: pods that take a while to start and to stop, and survive their daemon. */
-#include "world.h"
+#include "checker.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -38,6 +38,7 @@ static struct sim_pod *pod_new(struct world *world, struct sim_machine *machine,
 	pod->machine = machine->index;
 	list_append(&machine->pods, &pod->on_machine);
 	pod->slot = assignment->slot;
+	pod->workload = SIM_ANY;
 	pod->presence.pod_uid = pod->uid;
 	pod->presence.pod_name = mem_strdup(assignment->pod_name);
 	object_ref_copy(&tender->object, &pod->presence.object);
@@ -101,9 +102,26 @@ void host_start(struct world *world, struct sim_machine *machine, const struct a
 				US_PER_MS);
 		world->totals.pods_started++;
 		world_tell(world, &pod->object_uid, "%s starts slot %u", machine->name, pod->slot);
+		metrics_accepted(world, machine, pod);
+		checker_pod_begins(world, pod);
 	}
 	message_deinit(&tender);
-	checker_pods(world);
+}
+
+static void move(struct world *world, struct sim_pod *pod, enum sim_pod_state state)
+{
+	struct sim_workload *workload =
+		pod->workload == SIM_ANY ? NULL : &world->workloads[pod->workload];
+
+	if (pod->state == state)
+		return;
+	if (workload && pod->state == SIM_POD_RUNNING)
+		workload->running--;
+	if (workload && state == SIM_POD_RUNNING)
+		workload->running++;
+	if (state == SIM_POD_GONE)
+		metrics_gone(world, pod);
+	pod->state = state;
 }
 
 static void report(struct world *world, struct sim_pod *pod)
@@ -130,12 +148,11 @@ void host_stop(struct world *world, struct sim_machine *machine, const struct ui
 		return;
 	if (strstr(text, "not confirmed"))
 		world->totals.self_stops++;
-	pod->state = SIM_POD_STOPPING;
+	move(world, pod, SIM_POD_STOPPING);
 	pod->presence.terminating = true;
 	world->totals.pods_stopped++;
 	schedule_pod(world, pod, world->pod_stop_ms * US_PER_MS);
 	world_tell(world, &pod->object_uid, "%s stops slot %u: %s", machine->name, pod->slot, text);
-	checker_pods(world);
 }
 
 static void pod_runs(struct world *world, struct sim_pod *pod)
@@ -143,19 +160,18 @@ static void pod_runs(struct world *world, struct sim_pod *pod)
 	struct sim_machine *machine = &world->machines[pod->machine];
 
 	if (world_random(world, 1000) < world->pod_failures) {
-		pod->state = SIM_POD_GONE;
+		move(world, pod, SIM_POD_GONE);
 		pod->presence.phase = POD_GONE;
 		world_tell(world, &pod->object_uid, "%s cannot start slot %u", machine->name,
 			   pod->slot);
 	} else {
-		pod->state = SIM_POD_RUNNING;
+		move(world, pod, SIM_POD_RUNNING);
 		pod->presence.phase = POD_RUNNING;
 		pod->presence.ready = true;
 		pod->presence.started_ms = world_wall(world).ms;
 		world_tell(world, &pod->object_uid, "%s runs slot %u", machine->name, pod->slot);
-		checker_workload(world, &pod->object_uid);
+		checker_pod_runs(world, pod);
 	}
-	checker_pods(world);
 	report(world, pod);
 }
 
@@ -166,7 +182,7 @@ void host_pod_event(struct world *world, struct sim_pod *pod)
 		pod_runs(world, pod);
 		break;
 	case SIM_POD_STOPPING:
-		pod->state = SIM_POD_GONE;
+		move(world, pod, SIM_POD_GONE);
 		pod->presence.phase = POD_GONE;
 		pod->presence.ready = false;
 		report(world, pod);
@@ -179,9 +195,8 @@ void host_pod_event(struct world *world, struct sim_pod *pod)
 
 void host_power_off(struct world *world, struct sim_machine *machine)
 {
-	(void)world;
 	list_for_each (it, &machine->pods)
-		list_entry(it, struct sim_pod, on_machine)->state = SIM_POD_GONE;
+		move(world, list_entry(it, struct sim_pod, on_machine), SIM_POD_GONE);
 	machine->powered = false;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "world.h"
+#include "checker.h"
 
 enum {
 	BOOTSTRAP_COUNT = 3,
@@ -116,6 +116,8 @@ static void offer_machine(struct world *world, struct sim_machine *machine)
 		.engine_count = 1,
 		.architecture = "amd64",
 		.reliability = 1000,
+		.labels = machine->labels,
+		.label_count = machine->label_count,
 	};
 
 	machine_call(machine,
@@ -170,6 +172,7 @@ static void start_node(struct world *world, struct sim_machine *machine, bool jo
 
 	assert(!machine->node && machine->powered);
 	machine->process++;
+	machine->started_us = world->now_us;
 	trust_reset(machine);
 	machine_call(machine, machine->node = node_new(&config, machine_now(world, machine)));
 	restore_disk(world, machine);
@@ -218,6 +221,7 @@ static void remember_contacts(struct sim_machine *machine)
 
 void machine_end(struct world *world, struct sim_machine *machine)
 {
+	metrics_process_ends(world, machine);
 	/* What was written down a moment ago, as the daemon does every minute. */
 	machine->kept = node_keep_time(machine->node, machine_now(world, machine),
 				       machine_system(world, machine));
@@ -320,6 +324,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 		break;
 	case NODE_PEER:
 		tell_peer(world, machine, effect);
+		metrics_peer(world, machine, &effect->to, effect->peer_state);
 		break;
 	case NODE_REFUSED:
 	case NODE_PUT_DONE:
@@ -360,6 +365,7 @@ void machine_pump(struct world *world, struct sim_machine *machine)
 	}
 	schedule_tick(world, machine);
 	checker_machine(world, machine);
+	metrics_pumped(world, machine);
 }
 
 void machine_tick(struct world *world, struct sim_machine *machine)

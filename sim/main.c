@@ -9,7 +9,9 @@
  *	connection.c  dials, handshakes, ends            scenario.c  the runs by name
  *	links.c       who is connected to whom           checker.c   what must be true
  *	directory.c   machines by id                     report.c    what is printed
- *	story.c       what happened, in words
+ *	story.c       what happened, in words            metrics*.c  what is measured
+ *	steps.c       what large scenarios are made of   params.c    what --set can change
+ *	liars.c       byzantine machines                 bugs.c      faults built in on purpose
  *
  * The same arguments print the same bytes. Exit status 0: all held; 1: something did not, and the
  * story of it is printed with the command that repeats it; 2: the arguments make no sense.
@@ -17,38 +19,86 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
+#include "bugs.h"
+#include "checker.h"
 #include "report.h"
 #include "scenario.h"
 
 enum {
 	EXIT_VIOLATED = 1,
 	EXIT_USAGE = 2,
-};
-
-static const struct {
-	const char *name;
-	enum sim_bug bug;
-} bugs[] = {
-	{"award-without-bid-check", SIM_BUG_AWARD_WITHOUT_BID_CHECK},
-	{"no-confirm", SIM_BUG_NO_CONFIRM},
-	{"hold-leak", SIM_BUG_HOLD_LEAK},
+	KIB = 1024,
+	NS_PER_S = 1000 * 1000 * 1000,
 };
 
 static int usage(FILE *out)
 {
-	size_t position = 0;
-	const struct scenario *scenario;
-
-	(void)fprintf(out, "usage: magik-sim run [--scenario NAME] [--machines N] [--seed S] "
-			   "[--set NAME=VALUE]... [--json] [--story] [--bug NAME]\n"
-			   "       magik-sim list\n\nscenarios:\n");
-	while ((scenario = scenario_next(&position)) != NULL)
-		(void)fprintf(out, "  %-12s %s\n", scenario->name, scenario->text);
-	(void)fprintf(out, "\nbugs (built in on purpose; each must be found):\n");
-	for (size_t i = 0; i < ARRAY_LEN(bugs); i++)
-		(void)fprintf(out, "  %s\n", bugs[i].name);
+	(void)fprintf(out, "usage: magik-sim run [--scenario NAME|FILE] [--machines N] [--seed S] "
+			   "[--set NAME=VALUE]...\n"
+			   "                     [--json] [--story] [--bug NAME]\n"
+			   "       magik-sim list [--scenarios|--bugs|--params]\n");
 	return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
+/* One line each, the name first. A scenario of two sizes is named once. */
+static void list_scenarios(void)
+{
+	const struct scenario *scenario;
+	size_t position = 0;
+
+	while ((scenario = scenario_next(&position)) != NULL)
+		if (scenario_find(scenario->name) == scenario)
+			(void)printf("%-16s %s\n", scenario->name, scenario->text);
+}
+
+static void list_bugs(void)
+{
+	const struct bug *bug;
+	size_t position = 0;
+
+	while ((bug = bug_next(&position)) != NULL)
+		(void)printf("%-24s %s\n", bug->name, bug->text);
+}
+
+static void list_params(void)
+{
+	const struct params_entry *entry;
+	size_t position = 0;
+
+	while ((entry = params_next(&position)) != NULL)
+		(void)printf("%-12s %s\n", entry->name, entry->text);
+}
+
+/* For tests: the arguments of a run that finds each bug, and what it says. */
+static void list_bug_runs(void)
+{
+	const struct bug *bug;
+	size_t position = 0;
+
+	while ((bug = bug_next(&position)) != NULL)
+		(void)printf("%s\t%s\t%s\n", bug->name, bug->run, bug->what);
+}
+
+static int list(int argc, char **argv)
+{
+	const char *what = argc > 2 ? argv[2] : "--scenarios";
+
+	if (argc > 3)
+		return usage(stderr);
+	if (strcmp(what, "--scenarios") == 0)
+		list_scenarios();
+	else if (strcmp(what, "--bugs") == 0)
+		list_bugs();
+	else if (strcmp(what, "--params") == 0)
+		list_params();
+	else if (strcmp(what, "--bug-runs") == 0)
+		list_bug_runs();
+	else
+		return usage(stderr);
+	return EXIT_SUCCESS;
 }
 
 static bool parse_number(const char *text, uint64_t max, uint64_t *ret_number)
@@ -64,15 +114,26 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *ret_number)
 	return true;
 }
 
-static bool parse_bug(const char *name, enum sim_bug *ret_bug)
+static bool parse_scenario(const char *name, struct report_options *options)
 {
-	for (size_t i = 0; i < ARRAY_LEN(bugs); i++) {
-		if (strcmp(bugs[i].name, name) != 0)
-			continue;
-		*ret_bug = bugs[i].bug;
+	char error[128];
+
+	options->scenario_name = name;
+	options->scenario = scenario_find(name);
+	if (options->scenario)
 		return true;
-	}
-	return false;
+	options->scenario = scenario_read(name, error);
+	if (!options->scenario)
+		(void)fprintf(stderr, "magik-sim: %s: %s\n", name, error);
+	return options->scenario != NULL;
+}
+
+static bool parse_set(const char *assignment, struct report_options *options)
+{
+	if (options->set_count == ARRAY_LEN(options->sets))
+		return false;
+	options->sets[options->set_count++] = assignment;
+	return params_set(&options->params, assignment);
 }
 
 /* One option with its value. */
@@ -80,20 +141,18 @@ static bool parse_option(const char *name, const char *value, struct report_opti
 {
 	if (!value)
 		return false;
-	if (strcmp(name, "--scenario") == 0) {
-		options->scenario = scenario_find(value);
-		return options->scenario != NULL;
-	}
+	if (strcmp(name, "--scenario") == 0)
+		return parse_scenario(value, options);
 	if (strcmp(name, "--machines") == 0)
 		return parse_number(value, SIM_MACHINES_MAX, &options->machines) &&
 		       options->machines > 0;
 	if (strcmp(name, "--seed") == 0)
 		return parse_number(value, UINT64_MAX, &options->seed);
 	if (strcmp(name, "--set") == 0)
-		return params_set(&options->params, value);
+		return parse_set(value, options);
 	if (strcmp(name, "--bug") == 0) {
-		options->bug_name = value;
-		return parse_bug(value, &options->bug);
+		options->bug = bug_find(value);
+		return options->bug != NULL;
 	}
 	return false;
 }
@@ -113,34 +172,73 @@ static bool parse(int argc, char **argv, struct report_options *options)
 	return true;
 }
 
-static int run(const struct report_options *options)
+static double wall_seconds(void)
 {
-	const struct scenario *scenario = options->scenario;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / NS_PER_S;
+}
+
+static uint64_t peak_rss_bytes(void)
+{
+	struct rusage usage;
+
+	(void)getrusage(RUSAGE_SELF, &usage);
+	return (uint64_t)usage.ru_maxrss * KIB;
+}
+
+static struct world *make_world(struct report_options *options)
+{
+	struct params *params = &options->params;
+	const struct scenario *scenario =
+		scenario_sized(options->scenario, options->machines, params);
 	size_t machines = options->machines ? options->machines : scenario->machines;
-	struct params params = options->params, theirs = {0};
-	struct world *world;
+
+	options->scenario = scenario;
+	params_complete(params, &scenario->params);
+	params->stay = scenario->large;
+	return world_new(machines, params, options->seed);
+}
+
+static int run(struct report_options *options)
+{
+	double began = wall_seconds();
+	struct world *world = make_world(options);
+	const struct scenario *scenario = options->scenario;
+	struct metrics_outside outside = {.scenario = options->scenario_name};
 	bool violated;
 
-	theirs.stewards = (int64_t)scenario->stewards;
-	params_complete(&params, &theirs);
-	world = world_new(machines, &params, options->seed);
-	world->bug = options->bug;
+	if (options->bug) {
+		world->bug = options->bug->bug;
+		bug_plant(options->bug);
+	}
 	scenario->prepare(world);
-	world_run(world, scenario->length_ms);
+	world_run(world, scenario_length_ms(scenario, &world->params));
 	if (!world->violation[0])
 		checker_end(world);
+	if (!world->violation[0] && scenario->finish)
+		scenario->finish(world);
 	violated = world->violation[0] != 0;
-	report_print(world, options);
+	outside.wall_seconds = wall_seconds() - began;
+	outside.peak_rss_bytes = peak_rss_bytes();
+	report_print(world, options, &outside);
 	world_free(world);
 	return violated ? EXIT_VIOLATED : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
-	struct report_options options = {.seed = 1, .scenario = scenario_find("placement")};
+	struct report_options options = {
+		.seed = 1,
+		.scenario = scenario_find("placement"),
+		.scenario_name = "placement",
+	};
 
 	params_init(&options.params);
 	if (argc >= 2 && strcmp(argv[1], "list") == 0)
+		return list(argc, argv);
+	if (argc >= 2 && strcmp(argv[1], "--help") == 0)
 		return usage(stdout);
 	if (argc < 2 || strcmp(argv[1], "run") != 0 || !parse(argc, argv, &options))
 		return usage(stderr);

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "checker.h"
 #include "metrics_state.h"
-#include "overlay/kad.h"
 
 enum {
 	GOSSIP_TAG_0 = 0xb2, /* field 70 of a Message, length-delimited */
@@ -169,7 +168,7 @@ void metrics_hopeless(struct world *world, size_t workload)
 	struct metrics_work *work = work_find(world->metrics, &world->workloads[workload].uid);
 
 	assert(work);
-	work->hopeless = true;
+	work->hopeless = world->workloads[workload].hopeless = true;
 }
 
 void metrics_accepted(struct world *world, struct sim_machine *machine, const struct sim_pod *pod)
@@ -202,6 +201,26 @@ void metrics_gone(struct world *world, const struct sim_pod *pod)
 void metrics_double(struct world *world)
 {
 	world->metrics->double_placed++;
+}
+
+bool metrics_first_missing(const struct world *world, struct uid *ret_uid, uint32_t *ret_slot)
+{
+	for (size_t i = 0; i < world->workload_count; i++) {
+		const struct sim_workload *workload = &world->workloads[i];
+		const struct metrics_work *work = work_find(world->metrics, &workload->uid);
+		uint32_t slot = 0;
+
+		if (workload->hopeless)
+			continue;
+		while (slot < workload->replicas && work->slots[slot].placed)
+			slot++;
+		if (slot == workload->replicas)
+			continue;
+		*ret_uid = workload->uid;
+		*ret_slot = slot;
+		return true;
+	}
+	return false;
 }
 
 bool metrics_all_accepted(const struct world *world, size_t workload)
@@ -258,6 +277,9 @@ void metrics_periodic(struct world *world)
 {
 	struct metrics *metrics = world->metrics;
 
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (world->machines[i].heap_bytes > metrics->heap_max)
+			metrics->heap_max = world->machines[i].heap_bytes;
 	for (size_t i = 0; i < metrics->owner_count; i++) {
 		const struct sim_machine *machine = &world->machines[metrics->owners[i]];
 
@@ -412,60 +434,6 @@ static void broadcasts_forget(struct metrics *metrics, size_t machine)
 		bit_clear(broadcast->expected, machine);
 		broadcast->expected_count--;
 	}
-}
-
-/* ---- lookups ---- */
-
-static struct bytes lookup_key(size_t machine, uint64_t token, uint64_t space[2])
-{
-	space[0] = machine;
-	space[1] = token;
-	return bytes_of(space, 2 * sizeof(*space));
-}
-
-void metrics_lookup(struct world *world, size_t from, size_t to)
-{
-	struct sim_machine *machine = &world->machines[from];
-	const struct sim_machine *target = &world->machines[to];
-	struct digest position = kad_position(&target->id);
-	struct metrics_lookup *lookup = mem_new(struct metrics_lookup);
-	uint64_t space[2], token;
-
-	*lookup = (struct metrics_lookup){
-		.target = to,
-		.process = target->process,
-		.from_process = machine->process,
-		.begin_us = world->now_us,
-	};
-	if (node_find(machine->node, machine_now(world, machine), &position, false, &token) != 0) {
-		world->metrics->lookups_ended++; /* too many at a time: it has failed */
-		free(lookup);
-		return;
-	}
-	free(map_put(&world->metrics->lookups, lookup_key(from, token, space), lookup));
-	machine_pump(world, machine);
-}
-
-void metrics_found(struct world *world, const struct sim_machine *machine,
-		   const struct node_effect *effect)
-{
-	struct metrics *metrics = world->metrics;
-	uint64_t space[2];
-	struct metrics_lookup *lookup =
-		map_remove(&metrics->lookups, lookup_key(machine->index, effect->token, space));
-	const struct sim_machine *target;
-
-	if (!lookup)
-		return;
-	target = &world->machines[lookup->target];
-	if (target->node && target->process == lookup->process) {
-		metrics->lookups_ended++;
-		metrics->lookups_found += effect->contact_count > 0 &&
-					  node_id_equal(&effect->contacts[0].id, &target->id);
-		samples_add(&metrics->lookup_time, world->now_us - lookup->begin_us);
-		samples_add(&metrics->lookup_hops, effect->hops);
-	}
-	free(lookup);
 }
 
 /* ---- life and death ---- */

@@ -34,6 +34,8 @@
  *   quality                  mean score of the winners (market/score.h) against those of an oracle
  *                            that knows every machine and is given the same replicas in the same
  *                            order; and the same for the score's resource part alone
+ *   protocol_bytes_per_machine  heap held by a machine's node, the mean at the end of the run;
+ * _max: the most that one machine has held at a full second
  */
 #pragma once
 
@@ -89,6 +91,8 @@ void metrics_window_open(struct world *world, enum metrics_window window);
 void metrics_window_close(struct world *world, enum metrics_window window);
 /* The next broadcast of @machine is followed to all others. @warm: it only carves the tree. */
 void metrics_broadcast(struct world *world, size_t machine, bool warm);
+/* A replica that ought to have been accepted and was not; false: there is none. */
+bool metrics_first_missing(const struct world *world, struct uid *ret_uid, uint32_t *ret_slot);
 /* Has every replica of @workload been accepted? */
 bool metrics_all_accepted(const struct world *world, size_t workload);
 /* No machine is expected to be reached any more. */
@@ -121,7 +125,7 @@ struct metrics_figures {
 	uint64_t chi_square_freedom, pods_max;
 	double quality, quality_fit;
 	uint64_t quality_judged;
-	uint64_t heap_bytes;
+	int64_t heap_mean, heap_max;
 };
 
 /* Ends what is under way and sums up. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the counts come to. */
-#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -253,7 +252,7 @@ void metrics_read(struct world *world, struct metrics_figures *ret_figures)
 {
 	struct metrics *metrics = world->metrics;
 	struct metrics_totals now = metrics_totals_now(world);
-	struct mallinfo2 heap = mallinfo2();
+	size_t running = 0;
 
 	*ret_figures = (struct metrics_figures){
 		.tenders = now.counters[NODE_COUNT_TENDERS_OPENED],
@@ -261,9 +260,15 @@ void metrics_read(struct world *world, struct metrics_figures *ret_figures)
 		.refused = now.counters[NODE_COUNT_AWARD_FULL] +
 			   now.counters[NODE_COUNT_AWARD_LATE] +
 			   now.counters[NODE_COUNT_AWARD_NO_BID],
-		.heap_bytes = heap.uordblks + heap.hblkhd,
 	};
 	metrics_periodic(world);
+	for (size_t i = 0; i < world->machine_count; i++) {
+		running += world->machines[i].node != NULL;
+		ret_figures->heap_mean += world->machines[i].heap_bytes;
+	}
+	if (running)
+		ret_figures->heap_mean /= (int64_t)running;
+	ret_figures->heap_max = metrics->heap_max;
 	metrics_broadcasts_end(world);
 	read_placements(metrics, ret_figures);
 	read_costs(metrics, &now, ret_figures);

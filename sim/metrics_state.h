@@ -79,6 +79,7 @@ struct metrics {
 	struct samples lookup_time, lookup_hops;
 	struct samples detect, detect_first;
 	uint64_t verdicts, false_positives;
+	int64_t heap_max; /* of one machine's node */
 	/* metrics_quality.c */
 	bool judging;
 	int64_t *oracle_free; /* thousandths of a core, of each machine */

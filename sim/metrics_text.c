@@ -127,7 +127,8 @@ void metrics_json(struct world *world, const struct metrics_outside *outside, st
 	json_run(world, outside, out);
 	json_market(&figures, out);
 	json_overlay(&figures, out);
-	json_count(out, "heap_bytes_per_machine", figures.heap_bytes / world->machine_count);
+	json_count(out, "protocol_bytes_per_machine", (uint64_t)figures.heap_mean);
+	json_count(out, "protocol_bytes_per_machine_max", (uint64_t)figures.heap_max);
 	json_count(out, "events", world->totals.events);
 	json_count(out, "packets", world->totals.packets);
 	json_count(out, "packet_bytes", world->totals.bytes);
@@ -222,4 +223,6 @@ void metrics_text(struct world *world, const struct metrics_outside *outside, st
 			  world->totals.handshakes);
 	text_market(&figures, out);
 	text_overlay(&figures, out);
+	buf_append_format(out, "  a node holds %lld bytes, the largest has held %lld\n",
+			  (long long)figures.heap_mean, (long long)figures.heap_max);
 }

@@ -286,27 +286,22 @@ void network_inject(struct world *world, size_t from, size_t to, struct bytes pa
 	world_schedule(world, event, in_us);
 }
 
-/* A broken host starts every award that passes by (SIM_BUG_AWARD_WITHOUT_BID_CHECK). */
-static void obey_any_award(struct world *world, struct bytes packet)
+static void receive(struct world *world, const struct sim_machine *from,
+		    struct sim_machine *machine, struct bytes packet)
 {
-	struct sim_machine *machine = &world->machines[world_random(world, world->machine_count)];
-	struct message message;
-	struct node_id issuer;
-
-	if (!trust_peek(packet, &issuer, &message))
-		return;
-	if (message.type == MESSAGE_AWARD && machine->node) {
-		for (size_t i = 0; i < message.award.assignment_count; i++)
-			message.award.assignments[i].pod_uid.byte[0] ^= 0xff;
-		host_start(world, machine, &message.award);
-	}
-	message_deinit(&message);
+	metrics_packet(world, from->index, machine->index, packet);
+	if (machine->overhear)
+		machine->overhear(world, machine, packet);
+	machine_call(machine,
+		     node_receive(machine->node, machine_now(world, machine), &from->id, packet));
+	machine_pump(world, machine);
 }
 
 bool network_packet(struct world *world, struct sim_event *event)
 {
 	struct sim_machine *machine = &world->machines[event->to];
 	struct sim_machine *from = &world->machines[event->from];
+	struct buf altered = {0};
 
 	if (!machine->node)
 		return true;
@@ -321,10 +316,12 @@ bool network_packet(struct world *world, struct sim_event *event)
 	}
 	if (!network_arrives(world, event))
 		return true;
-	if (world->bug == SIM_BUG_AWARD_WITHOUT_BID_CHECK)
-		obey_any_award(world, sim_event_bytes(event));
-	machine_call(machine, node_receive(machine->node, machine_now(world, machine), &from->id,
-					   sim_event_bytes(event)));
-	machine_pump(world, machine);
+	if (world->bug == SIM_BUG_NONE) {
+		receive(world, from, machine, sim_event_bytes(event));
+	} else if (bug_packet(world, sim_event_bytes(event), &altered)) {
+		receive(world, from, machine,
+			altered.len ? bytes_buf(&altered) : sim_event_bytes(event));
+		buf_deinit(&altered);
+	}
 	return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What people and accidents do to the world. */
-#include "world.h"
+#include "checker.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+
+enum {
+	MEMORY_MIB = 64, /* of a replica, unless the wish says otherwise */
+};
 
 /* Any steward whose daemon runs; NULL when there is none. */
 static struct sim_machine *some_steward(struct world *world)
@@ -25,6 +29,11 @@ static struct sim_machine *some_steward(struct world *world)
 
 static void write_manifest(const struct sim_workload *workload, struct buf *out)
 {
+	struct buf selector = {0};
+
+	if (workload->label_key)
+		buf_append_format(&selector, ",\"nodeSelector\":{\"%s\":\"%s\"}",
+				  workload->label_key, workload->label_value);
 	buf_append_format(
 		out,
 		"{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{"
@@ -33,10 +42,12 @@ static void write_manifest(const struct sim_workload *workload, struct buf *out)
 		"\"spec\":{\"replicas\":%u,\"selector\":{\"matchLabels\":{\"app\":\"%s\"}},"
 		"\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},\"spec\":{"
 		"\"containers\":[{\"image\":\"web:1\",\"name\":\"web\",\"resources\":{"
-		"\"requests\":{\"cpu\":\"%lldm\",\"memory\":\"64Mi\"}}}]}}}}",
+		"\"requests\":{\"cpu\":\"%lldm\",\"memory\":\"%lldMi\"}}}]%s}}}}",
 		(unsigned long long)workload->generation, workload->name,
 		uid_text(&workload->uid).text, workload->replicas, workload->name, workload->name,
-		(long long)workload->cpu_milli);
+		(long long)workload->cpu_milli, (long long)workload->memory_mib,
+		buf_cstr(&selector));
+	buf_deinit(&selector);
 }
 
 static struct object_ref workload_ref(struct sim_workload *workload)
@@ -93,13 +104,28 @@ static void remember_target(struct world *world, struct sim_workload *workload)
 		world_is_whole(world) ? world->now_us + SIM_GRACE_MS * US_PER_MS : INT64_MAX;
 }
 
-static size_t apply(struct world *world, struct sim_machine *machine, uint32_t replicas,
-		    int64_t cpu_milli)
+/* Who takes a call about @workload. */
+static struct sim_machine *gateway(struct world *world, const struct sim_workload *workload)
+{
+	return workload->home == SIM_ANY ? some_steward(world) : &world->machines[workload->home];
+}
+
+struct sim_workload *world_workload(const struct world *world, const struct uid *uid)
+{
+	uintptr_t index =
+		(uintptr_t)map_get(&world->workloads_by_uid, bytes_of(uid->byte, UID_LEN));
+
+	return index ? &world->workloads[index - 1] : NULL;
+}
+
+size_t world_apply_wish(struct world *world, size_t machine, const struct sim_wish *wish)
 {
 	size_t index = world->workload_count++;
 	struct sim_workload *workload;
 	uint8_t random[UID_LEN];
 
+	if (machine == SIM_ANY)
+		machine = some_steward(world)->index;
 	if (index == world->workload_cap) {
 		world->workload_cap = index ? 2 * index : 64;
 		world->workloads = mem_resize(world->workloads, world->workload_cap,
@@ -110,24 +136,28 @@ static size_t apply(struct world *world, struct sim_machine *machine, uint32_t r
 		random[i] = (uint8_t)world_random(world, 256);
 	*workload = (struct sim_workload){
 		.uid = uid_from_random(random),
+		.home = world->params.stay ? machine : SIM_ANY,
 		.generation = 1,
-		.replicas = replicas,
-		.cpu_milli = cpu_milli,
+		.replicas = wish->replicas,
+		.cpu_milli = wish->cpu_milli,
+		.memory_mib = wish->memory_mib ? wish->memory_mib : MEMORY_MIB,
+		.label_key = wish->label_key,
+		.label_value = wish->label_value,
 		.applied_us = world->now_us,
 	};
+	(void)map_put(&world->workloads_by_uid, bytes_of(workload->uid.byte, UID_LEN),
+		      (void *)(uintptr_t)(index + 1));
 	(void)snprintf(workload->name, sizeof(workload->name), "web-%zu", index);
-	put(world, machine, workload);
+	metrics_given(world, index);
+	put(world, &world->machines[machine], workload);
 	return index;
 }
 
 size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli)
 {
-	return apply(world, some_steward(world), replicas, cpu_milli);
-}
+	struct sim_wish wish = {.replicas = replicas, .cpu_milli = cpu_milli};
 
-size_t world_apply_at(struct world *world, size_t machine, uint32_t replicas, int64_t cpu_milli)
-{
-	return apply(world, &world->machines[machine], replicas, cpu_milli);
+	return world_apply_wish(world, SIM_ANY, &wish);
 }
 
 void world_scale(struct world *world, size_t index, uint32_t replicas)
@@ -139,13 +169,14 @@ void world_scale(struct world *world, size_t index, uint32_t replicas)
 	remember_target(world, workload);
 	workload->replicas = replicas;
 	workload->generation++;
-	put(world, some_steward(world), workload);
+	metrics_given(world, index);
+	put(world, gateway(world, workload), workload);
 }
 
 void world_delete(struct world *world, size_t index)
 {
 	struct sim_workload *workload = &world->workloads[index];
-	struct sim_machine *machine = some_steward(world);
+	struct sim_machine *machine = gateway(world, workload);
 	struct object_ref ref = workload_ref(workload);
 	struct uid none = {0};
 	uint64_t token;

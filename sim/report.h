@@ -4,15 +4,23 @@
 
 #include "scenario.h"
 
-struct report_options {
-	const struct scenario *scenario;
-	uint64_t machines; /* 0: as the scenario says */
-	uint64_t seed;
-	struct params params; /* as the command says */
-	bool json;
-	bool story; /* print the whole story even if nothing was violated */
-	enum sim_bug bug;
-	const char *bug_name;
+enum {
+	REPORT_SETS_MAX = 32,
 };
 
-void report_print(const struct world *world, const struct report_options *options);
+struct report_options {
+	const struct scenario *scenario;
+	const char *scenario_name; /* as it was asked for: a name or a file */
+	uint64_t machines;         /* 0: as the scenario says */
+	uint64_t seed;
+	struct params params;
+	const char *sets[REPORT_SETS_MAX]; /* NAME=VALUE, as they were given */
+	size_t set_count;
+	bool json;
+	bool story; /* print the whole story even if nothing was violated */
+	const struct bug *bug;
+};
+
+/* With JSON, the object is all that goes to standard output; a story goes to standard error. */
+void report_print(struct world *world, const struct report_options *options,
+		  const struct metrics_outside *outside);

@@ -3,292 +3,255 @@
 
 #include <string.h>
 
+#include "scenario_large.h"
+#include "scenario_small.h"
+
 enum {
-	START_MS = 5000, /* by then the machines have met */
+	STEWARDS = 5, /* of small scenarios: as many as keep a record */
 };
 
-static void apply(struct world *world, uint64_t replicas)
-{
-	(void)world_apply(world, (uint32_t)replicas, 100);
-}
-
-static void scale(struct world *world, uint64_t argument)
-{
-	if (world->workload_count)
-		world_scale(world, argument / 100 % world->workload_count,
-			    (uint32_t)(argument % 100));
-}
-
-static void delete (struct world *world, uint64_t workload)
-{
-	if (world->workload_count)
-		world_delete(world, workload % world->workload_count);
-}
-
-static void power_off(struct world *world, uint64_t machine)
-{
-	world_power_off(world, machine);
-}
-
-static void kill_daemon(struct world *world, uint64_t machine)
-{
-	world_kill_daemon(world, machine);
-}
-
-static void power_on(struct world *world, uint64_t machine)
-{
-	world_power_on(world, machine, true);
-}
-
-static void power_on_empty(struct world *world, uint64_t machine)
-{
-	world_power_on(world, machine, false);
-}
-
-static void partition(struct world *world, uint64_t first_of_other_side)
-{
-	world_partition(world, first_of_other_side);
-}
-
-static void heal(struct world *world, uint64_t argument)
-{
-	(void)argument;
-	world_heal(world);
-}
-
-/* Pairs are one number: from * SIM_MACHINES_MAX + to. */
-static void mute(struct world *world, uint64_t pair)
-{
-	world_mute(world, pair / SIM_MACHINES_MAX, pair % SIM_MACHINES_MAX, true);
-}
-
-static void unmute(struct world *world, uint64_t pair)
-{
-	world_mute(world, pair / SIM_MACHINES_MAX, pair % SIM_MACHINES_MAX, false);
-}
-
-static void calm(struct world *world, uint64_t argument)
-{
-	(void)argument;
-	world_tell(world, NULL, "the network is good again");
-	world->network.loss = world->network.vanish = world->network.duplication = 0;
-	world->network.jitter_us = 1000;
-	world->pod_failures = 0;
-}
-
-/* ---- the scenarios ---- */
-
-static void prepare_placement(struct world *world)
-{
-	world_boot_all(world);
-	for (int64_t i = 0; i < 10; i++)
-		world_action(world, START_MS + 20 * i, apply, 1 + (uint64_t)i);
-	world_action(world, START_MS + 3000, apply, world->machine_count);
-	world_action(world, START_MS + 4000, delete, 3);
-}
-
-static void prepare_one_machine(struct world *world)
-{
-	world_boot_all(world);
-	world_action(world, 1000, apply, 3);
-	world_action(world, 1001, apply, 1);
-	world_action(world, 20000, scale, 0 * 100 + 5);
-	world_action(world, 30000, delete, 1);
-	world_action(world, 40000, kill_daemon, 0);
-	world_action(world, 41000, power_on, 0);
-}
-
-static void prepare_uneven(struct world *world)
-{
-	world_boot_all(world);
-	world_action(world, START_MS, apply, 3 * world->machine_count + 1);
-	world_action(world, START_MS + 10, apply, world->machine_count + 2);
-	world_action(world, START_MS + 8000, apply, 1);
-}
-
-static void apply_big(struct world *world, uint64_t replicas)
-{
-	(void)world_apply(world, (uint32_t)replicas, 3000);
-}
-
-static void expect_placed(struct world *world, uint64_t index)
-{
-	const struct sim_workload *workload = &world->workloads[index];
-
-	if (!workload->placed_us)
-		world_violate(world, &workload->uid, "%s is not placed although there is room",
-			      workload->name);
-}
-
-/* The stewards run nothing, so that news of room has to come from elsewhere. */
-static void prepare_full(struct world *world)
-{
-	for (size_t i = 0; i < world->machine_count; i++)
-		world->machines[i].schedulable = !world->machines[i].steward;
-	world_boot_all(world);
-	world_action(world, START_MS, apply_big, 5);
-	world_action(world, START_MS + 1000, apply_big, 3);
-	/* By now it is tried every few minutes only. */
-	world_action(world, 200 * 1000, delete, 0);
-	world_action(world, 203 * 1000, expect_placed, 1);
-}
-
-static void prepare_loss(struct world *world)
-{
-	world_boot_all(world);
-	world->network.loss = 100;
-	world->network.vanish = 30;
-	world->network.duplication = 50;
-	world->network.jitter_us = 30 * US_PER_MS;
-	world->pod_failures = 50;
-	world->distinct = false;
-	for (int64_t i = 0; i < 8; i++)
-		world_action(world, START_MS + 500 * i, apply, 1 + (uint64_t)i % 5);
-	world_action(world, START_MS + 20000, scale, 1 * 100 + 6);
-	world_action(world, START_MS + 25000, delete, 2);
-	world_action(world, 45000, calm, 0);
-}
-
-static void mute_for(struct world *world, int64_t at_ms, uint64_t from, uint64_t to)
-{
-	world_action(world, at_ms, mute, from * SIM_MACHINES_MAX + to);
-	world_action(world, at_ms + 4500, unmute, from * SIM_MACHINES_MAX + to);
-}
-
-/* Ways that work in one direction only or not at all, too short for a verdict about anybody's life:
- * bids, awards, answers and confirmations are lost for longer than a hold lasts. */
-static void prepare_one_way(struct world *world)
-{
-	int64_t at_ms = START_MS;
-
-	world_boot_all(world);
-	for (int turn = 0; turn < 8; turn++) {
-		for (int i = 0; i < 30; i++) {
-			uint64_t from = world_random(world, world->machine_count);
-			uint64_t to = world_random(world, world->machine_count);
-			int64_t start_ms = at_ms + (int64_t)world_random(world, 10);
-
-			mute_for(world, start_ms, from, to);
-			if (world_random(world, 2))
-				mute_for(world, start_ms + 1, to, from);
-		}
-		world_action(world, at_ms + 1, apply, 4 + (uint64_t)turn);
-		at_ms += 15000;
-	}
-	world->distinct = false;
-}
-
-static void prepare_crash(struct world *world)
-{
-	world_boot_all(world);
-	for (int64_t i = 0; i < 6; i++)
-		world_action(world, START_MS + 100 * i, apply, 2 + (uint64_t)i);
-	/* A steward right after it was asked, a worker, a daemon alone. */
-	world_action(world, START_MS + 103, power_off, 1);
-	world_action(world, START_MS + 10000, power_off, world->machine_count - 1);
-	world_action(world, START_MS + 12000, kill_daemon, world->machine_count - 2);
-	world_action(world, START_MS + 14000, power_on, world->machine_count - 2);
-	world_action(world, START_MS + 30000, power_on, 1);
-	world_action(world, START_MS + 40000, power_on_empty, world->machine_count - 1);
-	world_action(world, START_MS + 42000, kill_daemon, 2);
-	world_action(world, START_MS + 60000, power_on, 2);
-	/* Copies that run side by side are not moved apart again. */
-	world->distinct = false;
-}
-
-static void prepare_partition(struct world *world)
-{
-	size_t half = world->machine_count / 2;
-
-	world_boot_all(world);
-	for (int64_t i = 0; i < 5; i++)
-		world_action(world, START_MS + 100 * i, apply, 2 + (uint64_t)i);
-	world_action(world, START_MS + 5000, partition, half);
-	world_action(world, START_MS + 25000, scale, 1 * 100 + 2);
-	world_action(world, START_MS + 26000, delete, 2);
-	world_action(world, START_MS + 27000, apply, 4);
-	world_action(world, START_MS + 40000, heal, 0);
-	world_action(world, START_MS + 80000, partition, half / 2 + 1);
-	world_action(world, START_MS + 83000, heal, 0); /* over before anyone is lost */
-	world->distinct = false;
-}
-
-static void prepare_churn(struct world *world)
-{
-	int64_t at_ms = START_MS;
-
-	world_boot_all(world);
-	for (int64_t i = 0; i < 6; i++)
-		world_action(world, START_MS + 50 * i, apply, 2 + (uint64_t)i % 4);
-	/* One machine at a time goes and comes, in every way, stewards among them. */
-	for (int turn = 0; turn < 8; turn++) {
-		uint64_t machine = world_random(world, world->machine_count);
-		bool daemon_only = world_random(world, 2);
-		int64_t away_ms = 500 + (int64_t)world_random(world, 20000);
-
-		at_ms += 1000 + (int64_t)world_random(world, 5000);
-		world_action(world, at_ms, daemon_only ? kill_daemon : power_off, machine);
-		at_ms += away_ms;
-		world_action(world, at_ms, world_random(world, 4) ? power_on : power_on_empty,
-			     machine);
-		world_action(world, at_ms + 100, scale,
-			     world_random(world, 6) * 100 + 1 + world_random(world, 6));
-	}
-	world->distinct = false;
-}
-
-/* All of it at once, then quiet. */
-static void prepare_soak(struct world *world)
-{
-	int64_t at_ms = START_MS;
-
-	world_boot_all(world);
-	world->network.loss = 50;
-	world->network.vanish = 10;
-	world->network.duplication = 20;
-	world->network.jitter_us = 5 * US_PER_MS;
-	world->pod_failures = 30;
-	world->pod_start_ms_max = 4000;
-	world->distinct = false;
-	for (int turn = 0; turn < 10; turn++) {
-		world_action(world, at_ms, apply, 1 + world_random(world, 8));
-		world_action(world, at_ms + 100, scale,
-			     world_random(world, 10) * 100 + world_random(world, 8));
-		if (world_random(world, 2)) {
-			world_action(world, at_ms + 200, partition,
-				     1 + world_random(world, world->machine_count - 1));
-			world_action(world, at_ms + 5000 + (int64_t)world_random(world, 15000),
-				     heal, 0);
-		} else {
-			uint64_t machine = world_random(world, world->machine_count);
-
-			world_action(world, at_ms + 300,
-				     world_random(world, 2) ? kill_daemon : power_off, machine);
-			world_action(world, at_ms + 1000 + (int64_t)world_random(world, 18000),
-				     power_on, machine);
-		}
-		if (world_random(world, 3) == 0)
-			world_action(world, at_ms + 12000, delete, world_random(world, 10));
-		at_ms += 20000;
-	}
-	world_action(world, at_ms, calm, 0);
-}
-
+/* Under one name the small one comes first. */
 static const struct scenario scenarios[] = {
-	{"placement", "a hundred machines place eleven workloads", 100, 5, 12000,
-	 prepare_placement},
-	{"one-machine", "a fabric of one runs its own work", 1, 1, 60000, prepare_one_machine},
-	{"uneven", "more replicas than machines", 7, 3, 30000, prepare_uneven},
-	{"full", "what fits nowhere is placed when room is told of", 10, 5, 230000, prepare_full},
-	{"loss", "messages are lost, late, doubled, and pods fail to start", 20, 5, 370000,
-	 prepare_loss},
-	{"one-way", "machines hear others who do not hear them", 12, 5, 450000, prepare_one_way},
-	{"crash", "machines lose power or their daemon, and come back", 12, 5, 130000,
-	 prepare_crash},
-	{"partition", "the fabric falls into halves, which go on and meet again", 12, 5, 140000,
-	 prepare_partition},
-	{"churn", "one machine after the other goes and comes back", 16, 5, 560000, prepare_churn},
-	{"soak", "all of it at once", 16, 5, 530000, prepare_soak},
+	{"placement",
+	 "machines place workloads; all figures are taken",
+	 false,
+	 100,
+	 12000,
+	 {.stewards = STEWARDS},
+	 small_placement,
+	 NULL},
+	{"one-machine",
+	 "a fabric of one runs its own work",
+	 false,
+	 1,
+	 60000,
+	 {.stewards = 1},
+	 small_one_machine,
+	 NULL},
+	{"uneven",
+	 "more replicas than machines",
+	 false,
+	 7,
+	 30000,
+	 {.stewards = 3},
+	 small_uneven,
+	 NULL},
+	{"full",
+	 "little room, and what fits nowhere until there is some",
+	 false,
+	 10,
+	 230000,
+	 {.stewards = STEWARDS},
+	 small_full,
+	 NULL},
+	{"loss",
+	 "messages are lost, late, doubled, and pods fail to start",
+	 false,
+	 20,
+	 370000,
+	 {.stewards = STEWARDS},
+	 small_loss,
+	 NULL},
+	{"one-way",
+	 "machines hear others who do not hear them",
+	 false,
+	 12,
+	 450000,
+	 {.stewards = STEWARDS},
+	 small_one_way,
+	 NULL},
+	{"crash",
+	 "machines lose power or their daemon, and come back",
+	 false,
+	 12,
+	 130000,
+	 {.stewards = STEWARDS},
+	 small_crash,
+	 NULL},
+	{"partition",
+	 "the fabric falls into halves, which go on and meet again",
+	 false,
+	 12,
+	 140000,
+	 {.stewards = STEWARDS},
+	 small_partition,
+	 NULL},
+	{"churn",
+	 "machines go and come back",
+	 false,
+	 16,
+	 560000,
+	 {.stewards = STEWARDS},
+	 small_churn,
+	 NULL},
+	{"soak",
+	 "all of it at random",
+	 false,
+	 16,
+	 530000,
+	 {.stewards = STEWARDS},
+	 small_soak,
+	 NULL},
+	{"placement",
+	 "machines place workloads; all figures are taken",
+	 true,
+	 1000,
+	 120000,
+	 {.settle_s = 30,
+	  .duration_s = 10,
+	  .owners = 100,
+	  .workloads = 2,
+	  .replicas = 10,
+	  .broadcasts = 14,
+	  .lookups = 200,
+	  .lost = 3},
+	 large_placement,
+	 large_probes_end},
+	{"one-owner",
+	 "3,000 replicas through one machine",
+	 true,
+	 1000,
+	 30000,
+	 {.settle_s = 30,
+	  .duration_s = 60,
+	  .owners = 1,
+	  .workloads = 1,
+	  .replicas = 3000,
+	  .cpu_milli = 100},
+	 large_one_owner,
+	 large_one_owner_end},
+	{"burst",
+	 "many owners at once, each one workload after the other",
+	 true,
+	 1000,
+	 20000,
+	 {.settle_s = 30,
+	  .duration_s = 30,
+	  .owners = 100,
+	  .workloads = 10,
+	  .replicas = 10,
+	  .cpu_milli = 10},
+	 large_burst,
+	 large_probes_end},
+	{"full",
+	 "little room: 90 % of the fabric's cores in use",
+	 true,
+	 1000,
+	 90000,
+	 {.settle_s = 30, .duration_s = 120, .replicas = 5, .load = 90},
+	 large_full,
+	 large_full_end},
+	{"rare",
+	 "one machine in many fits",
+	 true,
+	 1000,
+	 100000,
+	 {.settle_s = 30, .duration_s = 60, .workloads = 20, .replicas = 1, .fits = 1},
+	 large_rare,
+	 NULL},
+	{"unsatisfiable",
+	 "what fits nowhere must not cost much",
+	 true,
+	 1000,
+	 80000,
+	 {.settle_s = 10, .duration_s = 120, .owners = 10, .workloads = 10, .replicas = 1},
+	 large_unsatisfiable,
+	 large_unsatisfiable_end},
+	{"churn",
+	 "machines go and come back",
+	 true,
+	 1000,
+	 130000,
+	 {.settle_s = 30,
+	  .duration_s = 300,
+	  .owners = 20,
+	  .workloads = 1,
+	  .replicas = 10,
+	  .churn = 100,
+	  .lookups = 1000,
+	  .broadcasts = 14},
+	 large_churn,
+	 large_probes_end},
+	{"partition",
+	 "the fabric falls into halves, which go on and meet again",
+	 true,
+	 1000,
+	 180000,
+	 {.settle_s = 30,
+	  .duration_s = 3600,
+	  .owners = 20,
+	  .workloads = 1,
+	  .replicas = 10,
+	  .lookups = 200,
+	  .broadcasts = 14},
+	 large_partition,
+	 large_probes_end},
+	{"mass-failure",
+	 "half of the machines in one second",
+	 true,
+	 1000,
+	 200000,
+	 {.settle_s = 30, .owners = 20, .workloads = 1, .replicas = 10, .broadcasts = 22},
+	 large_mass_failure,
+	 large_probes_end},
+	{"join-storm",
+	 "all machines come at once",
+	 true,
+	 1000,
+	 60000,
+	 {.settle_s = 2,
+	  .duration_s = 60,
+	  .owners = 20,
+	  .workloads = 1,
+	  .replicas = 10,
+	  .lookups = 200,
+	  .broadcasts = 14},
+	 large_join_storm,
+	 large_probes_end},
+	{"slow-observers",
+	 "machines without a processor half of the time",
+	 true,
+	 1000,
+	 60000,
+	 {.settle_s = 30, .duration_s = 600, .starved = 30, .stall_ms = 3000, .lost = 20},
+	 large_slow_observers,
+	 large_detect_end},
+	{"byzantine",
+	 "some machines replay, forge, alter and flood",
+	 true,
+	 60,
+	 60000,
+	 {.settle_s = 10,
+	  .duration_s = 120,
+	  .owners = 10,
+	  .workloads = 2,
+	  .replicas = 5,
+	  .liars = 6,
+	  .pool = 16},
+	 large_byzantine,
+	 large_probes_end},
+	{"soak",
+	 "all of it at random",
+	 true,
+	 300,
+	 200000,
+	 {.settle_s = 10,
+	  .duration_s = 600,
+	  .owners = 20,
+	  .workloads = 2,
+	  .replicas = 5,
+	  .churn = 50,
+	  .loss = 10,
+	  .vanish = 2,
+	  .duplication = 10,
+	  .starved = 5,
+	  .stall_ms = 2000,
+	  .lookups = 100,
+	  .broadcasts = 14,
+	  .pool = 24,
+	  .readdress = 20},
+	 large_soak,
+	 NULL},
 };
 
 const struct scenario *scenario_find(const char *name)
@@ -297,6 +260,22 @@ const struct scenario *scenario_find(const char *name)
 		if (strcmp(scenarios[i].name, name) == 0)
 			return &scenarios[i];
 	return NULL;
+}
+
+const struct scenario *scenario_sized(const struct scenario *scenario, size_t machines,
+				      const struct params *params)
+{
+	bool large = params->stay == PARAMS_UNSET ? machines > SCENARIO_SMALL_MAX : params->stay;
+
+	for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+		if (strcmp(scenarios[i].name, scenario->name) == 0 && scenarios[i].large == large)
+			return &scenarios[i];
+	return scenario;
+}
+
+int64_t scenario_length_ms(const struct scenario *scenario, const struct params *params)
+{
+	return scenario->length_ms + (params->settle_s + params->duration_s) * MS_PER_S;
 }
 
 const struct scenario *scenario_next(size_t *position)

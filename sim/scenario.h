@@ -1,19 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scenarios: what happens to a world, and for how long it is watched. */
+/*
+ * Scenarios: what happens to a world, and for how long it is watched.
+ *
+ * There are two kinds under the same names. In *small* ones every steward keeps every record, and
+ * people talk to whatever steward they meet. In *large* ones records stay where they were written
+ * (node_config.records_stay), so that tens of thousands of machines can be watched; they are
+ * parametrised, and measure what docs/performance.md shows.
+ */
 #pragma once
 
+#include "params.h"
 #include "world.h"
+
+enum {
+	SCENARIO_SMALL_MAX = 200, /* machines, unless --set stay=... says otherwise */
+};
 
 struct scenario {
 	const char *name;
 	const char *text;
-	size_t machines; /* unless the command says otherwise */
-	size_t stewards;
-	int64_t length_ms;
-	/* Set the world up and schedule all that will happen to it. The last third must be quiet.
-	 */
+	bool large;
+	size_t machines;   /* unless the command says otherwise */
+	int64_t length_ms; /* without params.settle_s and params.duration_s */
+	struct params params;
+	/* Set the world up and schedule all that will happen to it. The end must be quiet. */
 	void (*prepare)(struct world *world);
+	/* What must be true at the end, beyond the general invariants. May be NULL. */
+	void (*finish)(struct world *world);
 };
 
 const struct scenario *scenario_find(const char *name);
+
+/* The one of that name for so many machines (0: as many as it says itself). */
+const struct scenario *scenario_sized(const struct scenario *scenario, size_t machines,
+				      const struct params *params);
+int64_t scenario_length_ms(const struct scenario *scenario, const struct params *params);
 const struct scenario *scenario_next(size_t *position); /* NULL at the end */
+
+/*
+ * Read a scenario from a file: a line each, "machines N", "stewards N", "length MS", "set
+ * NAME=VALUE" or "at MS ACTION [NUMBER...]". NULL, and a sentence in @ret_error, if it is none.
+ */
+const struct scenario *scenario_read(const char *path, char ret_error[128]);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clock, and the queue of what will happen. */
-#include "world.h"
+#include "checker.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "liars.h"
 
 enum {
 	CHECK_MS = 1000,
@@ -100,6 +101,9 @@ struct world *world_new(size_t machines, const struct params *params, uint64_t s
 	world->last_join_us = -1;
 	world->tells_packets = machines <= TOLD_PACKETS_MACHINES_MAX;
 	world->story = mem_alloc(SIM_STORY_MAX, sizeof(*world->story));
+	world->metrics = metrics_new(machines);
+	map_init(&world->workloads_by_uid, 1);
+	map_init(&world->taken, 1);
 	map_init(&world->pods_by_uid, 1);
 	for (size_t i = 0; i < machines; i++)
 		machine_init(world, i, i < stewards);
@@ -122,6 +126,7 @@ static void free_what_waits(struct world *world)
 
 void world_free(struct world *world)
 {
+	liars_free(world);
 	for (size_t i = 0; i < world->machine_count; i++)
 		machine_deinit(&world->machines[i]);
 	free_what_waits(world);
@@ -134,6 +139,9 @@ void world_free(struct world *world)
 	directory_free(world->directory);
 	for (size_t i = 0; i < world->workload_count; i++)
 		free(world->workloads[i].slots);
+	map_deinit(&world->workloads_by_uid);
+	map_deinit(&world->taken);
+	metrics_free(world->metrics);
 	free(world->workloads);
 	free(world->machines);
 	free(world->story);
@@ -181,6 +189,7 @@ static bool happen(struct world *world, struct sim_event *event)
 		break;
 	case SIM_CHECK:
 		checker_periodic(world);
+		metrics_periodic(world);
 		(void)world_event(world, SIM_CHECK, CHECK_MS * US_PER_MS);
 		break;
 	}
@@ -218,7 +227,11 @@ static void put_off(struct world *world, struct queue_entry *entry)
 
 void world_stall(struct world *world, size_t machine, int64_t us)
 {
-	world->machines[machine].stalled_until_us = world->now_us + us;
+	struct sim_machine *stalled = &world->machines[machine];
+
+	if (stalled->stalled_until_us < world->now_us)
+		stalled->stalled_since_us = world->now_us;
+	stalled->stalled_until_us = world->now_us + us;
 }
 
 static void take(struct world *world, struct queue_entry *entry)

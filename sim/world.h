@@ -16,6 +16,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
+#include "bugs.h"
+#include "metrics.h"
 #include "node/node.h"
 #include "params.h"
 #include "pool.h"
@@ -27,14 +29,6 @@ enum {
 	SIM_GRACE_MS = 30 * 1000, /* agreement after a heal */
 	SIM_REGIONS_MAX = 8,
 	SIM_CONTACTS_MAX = 16, /* addresses that a machine finds on its disk when it starts */
-};
-
-/* Faults built in on purpose, so that the checkers can be seen to work. */
-enum sim_bug {
-	SIM_BUG_NONE,
-	SIM_BUG_AWARD_WITHOUT_BID_CHECK, /* hosts start whatever award passes by */
-	SIM_BUG_NO_CONFIRM,              /* unconfirmed winners do not stop themselves */
-	SIM_BUG_HOLD_LEAK,               /* machines whose timers never fire keep their holds */
 };
 
 enum sim_kind {
@@ -94,7 +88,8 @@ struct sim_pod {
 	struct uid object_uid;
 	size_t machine;
 	struct list on_machine;    /* sim_machine.pods */
-	struct sim_pod *slot_next; /* checker.c: pods of the same slot */
+	struct sim_pod *slot_next; /* checker.c: older pods of the same slot */
+	size_t workload;           /* SIM_ANY: nobody asked for it */
 	uint32_t slot;
 	enum sim_pod_state state;
 	struct presence presence; /* what the host says about it */
@@ -132,6 +127,9 @@ struct sim_machine;
 typedef bool sim_tamper_fn(struct world *world, struct sim_machine *from, struct sim_machine *to,
 			   struct buf *packet, void *argument);
 
+/* What such a machine hears. */
+typedef void sim_overhear_fn(struct world *world, struct sim_machine *machine, struct bytes packet);
+
 struct sim_machine {
 	/* What every event looks at comes first. */
 	struct node *node;        /* NULL: the daemon does not run */
@@ -155,16 +153,20 @@ struct sim_machine {
 	struct world *world;
 	int64_t heap_bytes; /* held by its node: account.h */
 	int64_t cpu_milli, memory_bytes;
+	struct label *labels; /* borrowed */
+	size_t label_count;
 	struct fabric_time_kept kept;
-	int64_t clock_error_ms; /* its system's clock less true time */
-	int64_t ended_us;       /* when its last process ended */
-	struct map disk;        /* record key -> struct buf */
+	int64_t clock_error_ms;       /* its system's clock less true time */
+	int64_t started_us, ended_us; /* its process, the last one before */
+	int64_t stalled_since_us;     /* if it is stalled */
+	struct map disk;              /* record key -> struct buf */
 	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
 	struct sim_dial *dials; /* under way, dial_count of them */
 	size_t dial_count;
 	struct addr contacts[SIM_CONTACTS_MAX]; /* remembered on disk */
 	size_t contact_count;
 	sim_tamper_fn *tamper; /* NULL: an honest machine */
+	sim_overhear_fn *overhear;
 	void *tamper_argument;
 	/* trust.c */
 	struct sim_nonces seen[2]; /* of this and of the last window */
@@ -180,9 +182,23 @@ struct sim_target {
 	int64_t until_us; /* INT64_MAX: until the parts of the world have met again */
 };
 
+/* In place of a machine: any steward; of a workload: none. */
+#define SIM_ANY SIZE_MAX
+
+/* What is asked for. */
+struct sim_wish {
+	uint32_t replicas;
+	int64_t cpu_milli;
+	int64_t memory_mib;                  /* 0: 64 */
+	const char *label_key, *label_value; /* a node selector; literals. NULL: none */
+};
+
 struct sim_workload {
 	struct uid uid;
 	char name[16];
+	size_t home; /* the machine it was given to, when records stay; else SIM_ANY */
+	const char *label_key, *label_value;
+	int64_t memory_mib;
 	uint64_t generation;
 	uint32_t replicas;
 	int64_t cpu_milli;
@@ -191,6 +207,8 @@ struct sim_workload {
 	size_t old_count;
 	struct sim_pod **slots; /* checker.c: the newest pod of each */
 	size_t slot_count;
+	uint32_t running;
+	bool hopeless; /* it fits nowhere, and that is known */
 	int64_t applied_us;
 	int64_t placed_us; /* all replicas ran for the first time; 0 = not yet */
 };
@@ -222,9 +240,10 @@ struct sim_totals {
 };
 
 struct world {
-	struct params params;
 	uint64_t seed;
 	struct prng prng;
+	struct params params; /* for scenarios; what concerns the world was read at its beginning */
+	struct metrics *metrics;
 	enum sim_bug bug;
 	int64_t now_us;
 	uint64_t order;
@@ -237,14 +256,19 @@ struct world {
 	struct sim_network network;
 	struct sim_workload *workloads; /* moves when it grows */
 	size_t workload_count, workload_cap;
-	struct sim_pod **pods; /* all that ever were, oldest first */
+	struct map workloads_by_uid; /* uid -> index + 1 */
+	struct sim_pod **pods;       /* all that ever were, oldest first */
 	size_t pod_count, pod_cap;
 	struct map pods_by_uid;
 	bool tells_packets; /* signed messages are told of in the story */
 	int64_t pod_start_ms_min, pod_start_ms_max, pod_stop_ms;
-	uint32_t pod_failures; /* per thousand starts */
-	int64_t last_join_us;  /* machines met that did not hear each other before */
-	bool distinct;         /* the network is good enough to promise distinct machines */
+	uint32_t pod_failures;      /* per thousand starts */
+	int64_t last_join_us;       /* machines met that did not hear each other before */
+	bool distinct;              /* the network is good enough to promise distinct machines */
+	int64_t starve_until_us;    /* steps.c */
+	bool watches_replays;       /* checker.c: below */
+	struct map taken;           /* messages that a machine has taken for new */
+	int64_t no_tender_since_us; /* nowhere is one open */
 	struct sim_totals totals;
 	struct sim_story_line *story; /* a ring of SIM_STORY_MAX */
 	size_t story_count;
@@ -324,8 +348,9 @@ bool directory_find(const struct directory *directory, const struct node_id *id,
 
 /* ---- operator.c: what people and accidents do ---- */
 size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli);
-/* Given to exactly this machine. */
-size_t world_apply_at(struct world *world, size_t machine, uint32_t replicas, int64_t cpu_milli);
+struct sim_workload *world_workload(const struct world *world, const struct uid *uid); /* or NULL */
+/* Given to exactly this machine, or to any steward (SIM_ANY). */
+size_t world_apply_wish(struct world *world, size_t machine, const struct sim_wish *wish);
 void world_scale(struct world *world, size_t workload, uint32_t replicas);
 void world_delete(struct world *world, size_t workload);
 void world_power_off(struct world *world, size_t machine);   /* the pods die with it */
@@ -413,11 +438,3 @@ void trust_deinit(struct sim_machine *machine);
 bool trust_peek(struct bytes packet, struct node_id *ret_issuer, struct message *ret_message);
 /* An envelope of @payload under the machine's own key, as byzantine ones make them. */
 void trust_seal_as(struct sim_machine *machine, struct bytes payload, struct buf *out);
-
-/* ---- checker.c ---- */
-void checker_machine(struct world *world, struct sim_machine *machine);
-void checker_pods(struct world *world);
-void checker_joined(struct world *world);
-void checker_workload(struct world *world, const struct uid *object_uid);
-void checker_periodic(struct world *world);
-void checker_end(struct world *world);

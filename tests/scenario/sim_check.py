@@ -44,10 +44,14 @@ def finds(bug):
 def speaks_json():
     status, text = sim("run", "--scenario", "one-machine", "--json")
     told = json.loads(text)
-    check(status == EXIT_HELD and told["violation"] is None, "a run as JSON")
-    check(told["placed"] == told["workloads"] == 2, "with its figures")
+    check(status == EXIT_HELD and told["violations"] == [], "a run as JSON")
+    check(told["replicas_placed"] == told["replicas_wanted"] == 6, "with its figures")
     status, text = sim("run", "--scenario", "one-way", "--bug", "no-confirm", "--json")
-    check(status == EXIT_VIOLATED and json.loads(text)["violation"], "a violation as JSON")
+    check(status == EXIT_VIOLATED and json.loads(text)["violations"], "a violation as JSON")
+    first, second = (json.loads(sim("run", "--scenario", "churn", "--json")[1]) for _ in range(2))
+    for field in ("wall_seconds", "peak_rss_bytes"):
+        del first[field], second[field]
+    check(first == second, "two runs differ in what the machine did, and in nothing else")
 
 
 def refuses_nonsense():

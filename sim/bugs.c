@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bugs.h"
+
+#include <string.h>
+
+#include "base/fault.h"
+#include "world.h"
+
+enum {
+	NO_FAULT = -1,
+};
+
+static const struct bug bugs[] = {
+	{"award-without-bid-check", "hosts start whatever award passes by",
+	 SIM_BUG_AWARD_WITHOUT_BID_CHECK, NO_FAULT, "--scenario one-way", "is alive on"},
+	{"no-confirm", "winners that are not confirmed do not stop themselves", SIM_BUG_NO_CONFIRM,
+	 NO_FAULT, "--scenario one-way", "is alive on"},
+	{"hold-leak", "machines whose timers never fire keep their holds", SIM_BUG_HOLD_LEAK,
+	 NO_FAULT, "--scenario one-way", "holds"},
+	{"reservation-leak", "what a pod used is never given back", SIM_BUG_NONE, FAULT_LEDGER,
+	 "--scenario churn", "pods and runs"},
+	{"surplus-off", "controllers leave alone what is too many", SIM_BUG_NONE, FAULT_SURPLUS,
+	 "--scenario partition", "alive"},
+};
+
+const struct bug *bug_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(bugs); i++)
+		if (strcmp(bugs[i].name, name) == 0)
+			return &bugs[i];
+	return NULL;
+}
+
+const struct bug *bug_next(size_t *position)
+{
+	return *position < ARRAY_LEN(bugs) ? &bugs[(*position)++] : NULL;
+}
+
+void bug_plant(const struct bug *bug)
+{
+	if (bug->fault != NO_FAULT)
+		fault_plant((enum fault)bug->fault);
+}
+
+/* Some host starts the pods of an award that was for another one. */
+static void obey_any_award(struct world *world, struct message *message)
+{
+	struct sim_machine *machine = &world->machines[world_random(world, world->machine_count)];
+
+	if (message->type != MESSAGE_AWARD || !machine->node)
+		return;
+	for (size_t i = 0; i < message->award.assignment_count; i++)
+		message->award.assignments[i].pod_uid.byte[0] ^= 0xff;
+	host_start(world, machine, &message->award);
+}
+
+/* Who is asked to hand a tender on bids itself instead. */
+static bool keep_referral(struct message *message, struct buf *altered)
+{
+	struct packet packet = {0};
+	struct buf body = {0};
+
+	if (message->type != MESSAGE_REFERRAL || message->referral.count == 0)
+		return false;
+	message->referral.count = 0;
+	message_encode(message, &body);
+	packet.body = bytes_buf(&body);
+	packet_encode(&packet, altered);
+	buf_deinit(&body);
+	return true;
+}
+
+/* False: the message is lost. */
+static bool act(struct world *world, struct message *message, struct buf *altered)
+{
+	enum message_type type = message->type;
+
+	switch (world->bug) {
+	case SIM_BUG_AWARD_WITHOUT_BID_CHECK:
+		obey_any_award(world, message);
+		return true;
+	case SIM_BUG_REFERRAL_SELF_BIAS:
+		(void)keep_referral(message, altered);
+		return true;
+	case SIM_BUG_RELEASE_OFF:
+		return type != MESSAGE_RELEASE;
+	case SIM_BUG_TREE_REPAIR_OFF:
+		return type != MESSAGE_GRAFT;
+	case SIM_BUG_VIEW_REPAIR_OFF:
+		return type != MESSAGE_NEIGHBOR && type != MESSAGE_NEIGHBOR_REPLY;
+	case SIM_BUG_NONE:
+	case SIM_BUG_NO_CONFIRM:
+	case SIM_BUG_HOLD_LEAK:
+	case SIM_BUG_REPLAY_FILTER_OFF:
+	case SIM_BUG_SIGNATURE_CHECK_OFF:
+	case SIM_BUG_ROLE_CHECK_OFF:
+		return true; /* made elsewhere: host.c, machine.c, trust.c */
+	}
+	return true;
+}
+
+bool bug_packet(struct world *world, struct bytes bytes, struct buf *altered)
+{
+	struct message message;
+	struct packet packet;
+	struct node_id issuer;
+	bool arrives;
+
+	if (!trust_peek(bytes, &issuer, &message) &&
+	    (packet_decode(bytes, &packet) != 0 || packet.is_envelope ||
+	     message_decode(packet.body, &message) != 0))
+		return true;
+	arrives = act(world, &message, altered);
+	message_deinit(&message);
+	return arrives;
+}

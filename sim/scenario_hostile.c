@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Large scenarios in which much goes wrong at once, or on purpose. */
+#include "liars.h"
+#include "scenario_large.h"
+#include "steps.h"
+
+enum {
+	PROBE_SPACING_MS = 1000,
+	WARM_BROADCASTS = 4,
+	CALM_MS = 60 * 1000,
+	FIRST_MS = 5000,
+	TURN_MS = 60 * 1000,
+	CLOCK_JUMP_MS_MAX = 10 * 60 * 1000,
+};
+
+void large_byzantine(struct world *world)
+{
+	int64_t at_ms, busy_ms = world->params.duration_s * MS_PER_S;
+
+	liars_choose(world, (size_t)world->params.liars);
+	world->watches_replays = true;
+	world->distinct = false;
+	at_ms = steps_begin(world);
+	liars_act(world, at_ms, at_ms + busy_ms);
+	steps_work(world, at_ms, busy_ms / 2);
+	steps_expect_placed(world, at_ms + busy_ms);
+}
+
+static void partition(struct world *world, uint64_t first_of_other_side)
+{
+	world_partition(world, first_of_other_side);
+}
+
+static void heal(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_heal(world);
+}
+
+static void jump(struct world *world, uint64_t machine)
+{
+	world_clock_jump(world, machine,
+			 (int64_t)world_random(world, 2 * CLOCK_JUMP_MS_MAX) - CLOCK_JUMP_MS_MAX);
+}
+
+static void calm(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_tell(world, NULL, "the network is good again");
+	world->network.loss = world->network.vanish = world->network.duplication = 0;
+}
+
+void large_soak(struct world *world)
+{
+	int64_t at_ms = steps_begin(world);
+	int64_t until_ms = at_ms + world->params.duration_s * MS_PER_S;
+
+	world->distinct = false;
+	world->pod_failures = 10;
+	steps_work(world, at_ms, until_ms - at_ms);
+	steps_churn(world, at_ms + FIRST_MS, until_ms);
+	steps_starve(world, at_ms, until_ms);
+	steps_lookups(world, at_ms, until_ms - at_ms);
+	for (at_ms += TURN_MS; at_ms + 2 * TURN_MS < until_ms; at_ms += TURN_MS) {
+		uint64_t what = world_random(world, 3);
+
+		if (what == 0) {
+			world_action(world, at_ms, partition,
+				     1 + world_random(world, world->machine_count - 1));
+			world_action(world, at_ms + (int64_t)world_random(world, TURN_MS), heal, 0);
+		} else if (what == 1) {
+			world_action(world, at_ms, jump, world_random(world, world->machine_count));
+		}
+	}
+	world_action(world, until_ms, calm, 0);
+	world_action(world, until_ms, heal, 0);
+	steps_expect_formed(world, until_ms + CALM_MS);
+	steps_broadcasts(world, until_ms + CALM_MS, PROBE_SPACING_MS, WARM_BROADCASTS);
+	steps_expect_placed(world, until_ms + 2 * CALM_MS);
+}
