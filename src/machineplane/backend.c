@@ -55,14 +55,24 @@ static uint64_t backend_version(void *self)
 	return records_clock(node_records(node_of(self)));
 }
 
+/* Of a machine outside of our pool we hear only when somebody has found it lost. */
 static bool machine_lives(const struct node *node, const struct node_id *id)
 {
+	const struct overlay *overlay = node_overlay(node);
 	struct overlay_peer peer;
 
 	if (node_id_equal(id, node_self(node)))
 		return true;
-	return overlay_find_peer(node_overlay(node), id, &peer) &&
-	       (peer.state == MEMBER_ALIVE || peer.state == MEMBER_SUSPECT);
+	if (!overlay_find_peer(overlay, id, &peer))
+		return !overlay_is_whole(overlay);
+	return peer.state == MEMBER_ALIVE || peer.state == MEMBER_SUSPECT;
+}
+
+struct addr backend_address(const struct backend *backend, const struct node_id *id)
+{
+	const struct machine *machine = map_get(&backend->machines, bytes_of(id->byte, ID_LEN));
+
+	return machine ? machine->facts.addr : (struct addr){0};
 }
 
 static void backend_members(void *self, api_member_fn *each, void *arg)

@@ -87,7 +87,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		peers_close(fabric->peers, &effect->to);
 		return;
 	case NODE_DIAL:
-		peers_dial(fabric->peers, &effect->to, &effect->addr);
+		(void)peers_dial(fabric->peers, &effect->to, &effect->addr);
 		return;
 	case NODE_PERSIST:
 		store_put(fabric->store, &effect->key, &effect->version, effect->packet);

@@ -112,7 +112,9 @@ struct peers_counts {
 };
 struct peers *peers_new(struct fabric *fabric);
 void peers_free(struct peers *peers);
-void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr);
+/* False: it cannot even be begun; the node has been told. */
+bool peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr);
+/* But for connections on which a byte stream is open: they end when nobody says anything. */
 void peers_close(struct peers *peers, const struct node_id *id);
 /* @packet, which is copied, on a connection that stands; else @addr is dialled, if there is one. */
 void peers_send(struct peers *peers, const struct node_id *to, const struct addr *addr,
@@ -179,6 +181,8 @@ const struct api_backend *backend_api(struct backend *backend);
 void backend_put_done(struct backend *backend, const struct node_effect *effect);
 void backend_changed(struct backend *backend, const struct node_effect *effect);
 void backend_members_changed(struct backend *backend);
+/* Where @machine can be dialled, as it has published; none: it is not known. */
+struct addr backend_address(const struct backend *backend, const struct node_id *machine);
 void backend_fail_pending(struct backend *backend);
 
 /* document.c: JSON appended; false when there is no such document. */
@@ -223,6 +227,9 @@ struct api_log *logs_open(struct logs *logs, const struct api_log_options *optio
 void logs_resume(struct logs *logs, struct api_log *log);
 void logs_close(struct logs *logs, struct api_log *log);
 void logs_opened(struct logs *logs, uint64_t request, int status, const char *error, int fd);
+/* A connection to @machine stands; it could not be made, or the last one is gone. */
+void logs_connected(struct logs *logs, const struct node_id *machine, struct quic_conn *conn);
+void logs_disconnected(struct logs *logs, const struct node_id *machine);
 void logs_stream_opened(struct logs *logs, struct quic_stream *stream);
 void logs_stream_data(struct logs *logs, struct quic_stream *stream, struct bytes data, bool end);
 void logs_stream_writable(struct logs *logs, struct quic_stream *stream);

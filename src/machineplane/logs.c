@@ -39,7 +39,10 @@ struct api_log {
 	int fd;           /* -1: none */
 	struct loop_watch *watch;
 	struct quic_stream *source;
-	bool remote;     /* from another machine, also after its stream has ended */
+	bool remote; /* from another machine, also after its stream has ended */
+	bool dials;  /* that machine is being dialled, to be asked @question */
+	struct node_id machine;
+	struct buf question;
 	struct buf line; /* of the other side, until its end is seen */
 	bool has_header;
 	/* Where it goes: a sink of the REST gateway, or a stream. */
@@ -90,6 +93,7 @@ static void log_free(struct api_log *log)
 	}
 	if (log->target)
 		quic_stream_set_user(log->target, NULL);
+	buf_deinit(&log->question);
 	buf_deinit(&log->line);
 	buf_deinit(&log->unsent);
 	free(log);
@@ -220,34 +224,79 @@ static int ask_host(struct api_log *log, const struct api_log_options *options)
 	return host_ask_logs(log->logs->fabric->host, log->request, options);
 }
 
+/* The line that asks another machine. */
+static void write_question(const struct api_log_options *options, struct buf *out)
+{
+	json_t *json =
+		json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:I}", "verb", "logs", "pod",
+			  uid_text(&options->pod).text, "container", options->container, "follow",
+			  (int)options->follow, "timestamps", (int)options->timestamps, "previous",
+			  (int)options->previous, "tail", (json_int_t)options->tail_lines, "limit",
+			  (json_int_t)options->limit_bytes, "since", (json_int_t)options->since.ms);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	buf_append_format(out, "%s\n", text ? text : "{}");
+	free(text);
+	json_decref(json);
+}
+
+static int ask_on(struct api_log *log, struct quic_conn *conn)
+{
+	int result = quic_stream_open(conn, log, &log->source);
+
+	if (result)
+		return err_fold(result);
+	(void)!quic_stream_write(log->source, bytes_buf(&log->question));
+	quic_stream_finish(log->source);
+	buf_deinit(&log->question);
+	return 0;
+}
+
+/* Larger fabrics do not keep a connection to every machine: this one is dialled then. */
 static int ask_machine(struct api_log *log, const struct api_log_options *options)
 {
 	struct fabric *fabric = log->logs->fabric;
 	struct quic_conn *conn = peers_conn(fabric->peers, &options->machine);
-	struct buf line = {0};
-	json_t *json;
-	char *text;
-	int result;
+	struct addr addr;
 
-	if (!conn)
-		return err_origin(-EHOSTUNREACH);
 	log->remote = true;
-	result = quic_stream_open(conn, log, &log->source);
-	if (result)
-		return err_fold(result);
-	json = json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:I,s:I,s:I}", "verb", "logs", "pod",
-			 uid_text(&options->pod).text, "container", options->container, "follow",
-			 (int)options->follow, "timestamps", (int)options->timestamps, "previous",
-			 (int)options->previous, "tail", (json_int_t)options->tail_lines, "limit",
-			 (json_int_t)options->limit_bytes, "since", (json_int_t)options->since.ms);
-	text = json_dumps(json, JSON_COMPACT);
-	buf_append_format(&line, "%s\n", text ? text : "{}");
-	(void)!quic_stream_write(log->source, bytes_buf(&line));
-	quic_stream_finish(log->source);
-	buf_deinit(&line);
-	free(text);
-	json_decref(json);
+	log->machine = options->machine;
+	write_question(options, &log->question);
+	if (conn)
+		return ask_on(log, conn);
+	addr = backend_address(fabric->backend, &options->machine);
+	if (addr_is_none(&addr) || !peers_dial(fabric->peers, &options->machine, &addr))
+		return err_origin(-EHOSTUNREACH);
+	log->dials = true;
 	return 0;
+}
+
+/* Those that wait for @machine; conn NULL: in vain. */
+static void end_waiting(struct logs *logs, const struct node_id *machine, struct quic_conn *conn)
+{
+	list_for_each_safe (it, &logs->open) {
+		struct api_log *log = list_entry(it, struct api_log, link);
+
+		if (!log->dials || !node_id_equal(&log->machine, machine))
+			continue;
+		log->dials = false;
+		if (!conn)
+			finish(log, 503, "the pod's machine cannot be reached");
+		else if (ask_on(log, conn) != 0)
+			finish(log, 503, "the log cannot be opened now");
+	}
+}
+
+void logs_connected(struct logs *logs, const struct node_id *machine, struct quic_conn *conn)
+{
+	if (logs)
+		end_waiting(logs, machine, conn);
+}
+
+void logs_disconnected(struct logs *logs, const struct node_id *machine)
+{
+	if (logs)
+		end_waiting(logs, machine, NULL);
 }
 
 struct api_log *logs_open(struct logs *logs, const struct api_log_options *options,

@@ -292,7 +292,7 @@ void peers_send(struct peers *peers, const struct node_id *id, const struct addr
 	peers->counts.lost += !sent;
 }
 
-void peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr)
+bool peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr)
 {
 	const struct peer *peer = map_get(&peers->by_id, id_bytes(id));
 	struct node_id whom = *id; /* the caller's may go with what the node is told */
@@ -301,10 +301,10 @@ void peers_dial(struct peers *peers, const struct node_id *id, const struct addr
 	struct link *link;
 
 	/* Addresses of a start have no id, and are as many as the overlay takes. */
-	if (find_dial(peer, addr, &dials))
-		return;
-	if (dial(peers, id, addr, &link) != 0)
-		node_disconnected(peers->fabric->node, clock_mono(), &whom, &where);
+	if (find_dial(peer, addr, &dials) || dial(peers, id, addr, &link) == 0)
+		return true;
+	node_disconnected(peers->fabric->node, clock_mono(), &whom, &where);
+	return false;
 }
 
 /* The peer stays until closed() has come for each of them: not from inside this call. */
@@ -317,7 +317,9 @@ void peers_close(struct peers *peers, const struct node_id *id)
 	list_for_each (it, &peer->links) {
 		struct link *link = list_entry(it, struct link, in_peer);
 
-		if (link->state == LINK_CLOSING)
+		/* A log on its way keeps its connection, which ends by itself later. */
+		if (link->state == LINK_CLOSING ||
+		    (link->state == LINK_OPEN && quic_conn_has_streams(link->conn)))
 			continue;
 		link_stops_waiting(peers, link);
 		link->state = LINK_CLOSING;
@@ -398,6 +400,7 @@ static void opened(void *user, struct quic_conn *conn)
 	log_event(LOG_LEVEL_DEBUG, "peer-connected", "%s at %s is connected", leaf.name,
 		  addr_text(&connected.addr).text);
 	node_connected(fabric->node, clock_mono(), &connected);
+	logs_connected(fabric->logs, &leaf.key, conn);
 }
 
 /* Nothing connects us with that machine any more, as far as anybody was told. A dial that came to
@@ -435,6 +438,7 @@ static void closed(void *user, struct quic_conn *conn, const struct err *why)
 	log_event(why->code == -ESHUTDOWN ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "peer-disconnected",
 		  "%.16s at %s: %s", node_id_text(&id).text, addr_text(&addr).text, why->text);
 	node_disconnected(fabric->node, clock_mono(), &id, &addr);
+	logs_disconnected(fabric->logs, &id);
 }
 
 static void message(void *user, struct quic_conn *conn, struct bytes bytes)

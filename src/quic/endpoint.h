@@ -210,6 +210,9 @@ struct addr quic_conn_remote(const struct quic_conn *conn);
 /* The peer's certificates as verify() accepted them, leaf first; 0 before that. */
 size_t quic_conn_peer_chain(const struct quic_conn *conn, const struct bytes **ret_chain);
 
+/* Whether a byte stream is open on it. */
+bool quic_conn_has_streams(const struct quic_conn *conn);
+
 /* Smoothed round-trip time; the initial guess of 100 ms before the first sample. */
 int64_t quic_conn_rtt_us(struct quic_conn *conn);
 

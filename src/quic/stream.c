@@ -25,6 +25,11 @@ static void keep_alive_while_open(const struct quic_conn *conn)
 			conn->ng, wanted ? (ngtcp2_duration)ms * NGTCP2_MILLISECONDS : UINT64_MAX);
 }
 
+bool quic_conn_has_streams(const struct quic_conn *conn)
+{
+	return !list_is_empty(&conn->streams);
+}
+
 struct quic_stream *stream_new(struct quic_conn *conn, int64_t stream_id)
 {
 	struct quic_stream *stream = mem_new(struct quic_stream);

@@ -259,7 +259,7 @@ static void after_closing_the_next_packet_dials_again(void **state)
 {
 	struct pair *pair = *state;
 
-	peers_dial(pair->alpha->peers, id_of(pair->beta), &pair->beta->address);
+	(void)peers_dial(pair->alpha->peers, id_of(pair->beta), &pair->beta->address);
 	assert_true(run_until(pair, both_connected, WAIT_MS));
 	peers_close(pair->alpha->peers, id_of(pair->beta));
 	/* At once, before anybody has heard of the end. */
@@ -291,8 +291,8 @@ static void of_two_dials_at_once_both_sides_use_the_same(void **state)
 	struct quic_conn *from_alpha, *from_beta;
 	bool alpha_is_lower = node_id_compare(id_of(pair->alpha), id_of(pair->beta)) < 0;
 
-	peers_dial(pair->alpha->peers, id_of(pair->beta), &pair->beta->address);
-	peers_dial(pair->beta->peers, id_of(pair->alpha), &pair->alpha->address);
+	(void)peers_dial(pair->alpha->peers, id_of(pair->beta), &pair->beta->address);
+	(void)peers_dial(pair->beta->peers, id_of(pair->alpha), &pair->alpha->address);
 	assert_true(run_until(pair, both_dials_are_open, WAIT_MS));
 	from_alpha = peers_conn(pair->alpha->peers, id_of(pair->beta));
 	from_beta = peers_conn(pair->beta->peers, id_of(pair->alpha));
