@@ -25,7 +25,7 @@ struct cli_verb {
 };
 
 extern const struct cli_verb verb_fabric_token, verb_fabric_show, verb_kubeconfig, verb_image,
-	verb_status, verb_version;
+	verb_sim, verb_status, verb_version;
 
 /* "magik: <text>" on stderr; returns CLI_FAILED. */
 int cli_fail(const struct err *err);

@@ -23,6 +23,7 @@ static const struct {
 	{NULL, &verb_kubeconfig, "print the administrator's kubeconfig"},
 	{NULL, &verb_image, "load, list and remove images on this machine"},
 	{NULL, &verb_status, "how the daemon on this machine is doing"},
+	{NULL, &verb_sim, "simulate a fabric of many machines"},
 	{NULL, &verb_version, "the version of this command"},
 };
 
