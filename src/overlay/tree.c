@@ -68,20 +68,6 @@ void tree_graft(struct tree *tree, struct tree_link *link, const struct uid *id)
 	tree->stats.grafts++;
 }
 
-/* The newest of what is kept: the newcomer may have missed it. */
-static void announce_kept(struct tree *tree, const struct tree_link *link)
-{
-	struct tree_note *note;
-
-	if (tree->accepted.count == 0)
-		return;
-	note = tree_send(tree, &link->id, MESSAGE_IHAVE);
-	note->ids = mem_alloc(TREE_ANNOUNCED_MAX, sizeof(*note->ids));
-	for (struct list *it = tree->accepted.list.prev;
-	     it != &tree->accepted.list && note->id_count < TREE_ANNOUNCED_MAX; it = it->prev)
-		note->ids[note->id_count++] = list_entry(it, struct tree_kept, link)->id;
-}
-
 void tree_up(struct tree *tree, struct mono now, const struct node_id *id)
 {
 	struct tree_link *link = find_link(tree, id);
@@ -100,7 +86,9 @@ void tree_up(struct tree *tree, struct mono now, const struct node_id *id)
 		.eager = true,
 	};
 	tree->slots |= bit_of(link);
-	announce_kept(tree, link);
+	link->fresh = tree->accepted.count > 0;
+	if (link->fresh)
+		tree->announce_at = mono_min(tree->announce_at, mono_add_ms(now, TREE_LAZY_MS));
 }
 
 /* What hung on the lost link shall not wait for a time-out; if it was not needed, the next
@@ -142,7 +130,39 @@ void tree_down(struct tree *tree, struct mono now, const struct node_id *id)
 
 /* ---- handing on ---- */
 
-/* To each lazy neighbour, what it is not known to have. What is kept no longer cannot be served. */
+/* The newest of what is kept: a new neighbour may have missed it. Not at once, for it may not know
+ * yet that it is one. */
+static void announce_kept(struct tree *tree, struct tree_link *link)
+{
+	struct tree_note *note;
+
+	link->fresh = false;
+	if (tree->accepted.count == 0)
+		return;
+	note = tree_send(tree, &link->id, MESSAGE_IHAVE);
+	note->ids = mem_alloc(TREE_ANNOUNCED_MAX, sizeof(*note->ids));
+	for (struct list *it = tree->accepted.list.prev;
+	     it != &tree->accepted.list && note->id_count < TREE_ANNOUNCED_MAX; it = it->prev)
+		note->ids[note->id_count++] = list_entry(it, struct tree_kept, link)->id;
+}
+
+/* To a lazy neighbour, what waits to be announced to it. */
+static void announce_new(struct tree *tree, const struct tree_link *link)
+{
+	struct tree_note *note = NULL;
+
+	for (size_t i = 0; i < tree->announcement_count; i++) {
+		if (!(tree->announcements[i].to & bit_of(link)))
+			continue;
+		if (!note) {
+			note = tree_send(tree, &link->id, MESSAGE_IHAVE);
+			note->ids = mem_alloc(tree->announcement_count, sizeof(*note->ids));
+		}
+		note->ids[note->id_count++] = tree->announcements[i].id;
+	}
+}
+
+/* Not what they are known to have, nor what cannot be served any more. */
 static void announce(struct tree *tree)
 {
 	for (size_t i = 0; i < tree->announcement_count; i++) {
@@ -150,18 +170,11 @@ static void announce(struct tree *tree)
 
 		tree->announcements[i].to &= seen && seen->kept ? ~seen->kept->have : 0;
 	}
-	for (size_t n = 0; n < tree->link_count; n++) {
-		struct tree_note *note = NULL;
-
-		for (size_t i = 0; i < tree->announcement_count; i++) {
-			if (!(tree->announcements[i].to & bit_of(&tree->links[n])))
-				continue;
-			if (!note) {
-				note = tree_send(tree, &tree->links[n].id, MESSAGE_IHAVE);
-				note->ids = mem_alloc(tree->announcement_count, sizeof(*note->ids));
-			}
-			note->ids[note->id_count++] = tree->announcements[i].id;
-		}
+	for (size_t i = 0; i < tree->link_count; i++) {
+		if (tree->links[i].fresh)
+			announce_kept(tree, &tree->links[i]);
+		else
+			announce_new(tree, &tree->links[i]);
 	}
 	free(tree->announcements);
 	tree->announcements = NULL;
@@ -175,8 +188,7 @@ static void announce_later(struct tree *tree, const struct uid *id, uint64_t to)
 		return;
 	if (!tree->announcements)
 		tree->announcements = mem_alloc(TREE_ANNOUNCED_MAX, sizeof(*tree->announcements));
-	if (tree->announcement_count == 0)
-		tree->announce_at = mono_add_ms(tree->now, TREE_LAZY_MS);
+	tree->announce_at = mono_min(tree->announce_at, mono_add_ms(tree->now, TREE_LAZY_MS));
 	tree->announcements[tree->announcement_count++] = (struct tree_announcement){*id, to};
 	if (tree->announcement_count == TREE_ANNOUNCED_MAX)
 		announce(tree);
@@ -314,11 +326,8 @@ void tree_receive(struct tree *tree, struct mono now, const struct node_id *from
 	struct tree_link *link = find_link(tree, from);
 
 	tree->now = now;
-	if (!link) {
-		if (message->type == MESSAGE_GOSSIP)
-			prune(tree, from);
+	if (!link)
 		return;
-	}
 	switch ((int)message->type) {
 	case MESSAGE_GOSSIP:
 		receive_gossip(tree, link, &message->gossip);

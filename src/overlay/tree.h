@@ -58,8 +58,8 @@ struct tree_effect {
 	struct node_id to;
 	struct uid id;
 	uint32_t hops;          /* DELIVER: links it has travelled */
-	struct bytes payload;   /* DELIVER: valid until the next call, or until it is accepted and
-				 * that call has returned */
+	struct bytes payload;   /* DELIVER: valid until the next call but the tree_accept()
+				 * of it */
 	struct message message; /* SEND: owned by the tree until its next call */
 };
 
@@ -83,8 +83,8 @@ void tree_broadcast(struct tree *tree, struct mono now, struct bytes payload);
  * stays known for as long as any other. Harmless for an id that is no longer kept. */
 void tree_accept(struct tree *tree, struct mono now, const struct uid *id);
 
-/* GOSSIP, IHAVE, GRAFT or PRUNE of a neighbour. From others: GOSSIP is pruned, the rest ignored;
- * the caller tells view_traffic() of both, so that a relation only one end knows of heals. */
+/* GOSSIP, IHAVE, GRAFT or PRUNE of a neighbour; from others they are ignored. The caller tells
+ * view_traffic() of each, so that a relation only one end knows of heals. */
 void tree_receive(struct tree *tree, struct mono now, const struct node_id *from,
 		  const struct message *message);
 

@@ -22,6 +22,7 @@ struct tree_link {
 	struct throttle load;
 	uint8_t slot; /* its bit in the masks below */
 	bool eager;
+	bool fresh;       /* to be told of what is kept */
 	uint16_t missing; /* how many were first announced by it */
 };
 

@@ -72,14 +72,15 @@ static void reply(struct view *view, const struct contact *to, bool accepted)
 }
 
 /* Is there room for another neighbour, or does one go for it? */
-static bool make_room(struct view *view, bool evict, const struct node_id *except)
+static bool make_room(struct view *view, bool evict)
 {
 	if (view->active_count < VIEW_ACTIVE_MAX)
 		return true;
-	if (!evict ||
-	    !throttle_pass(&view->evictions, view->now, VIEW_EVICT_BURST, VIEW_EVICT_INTERVAL_MS))
+	if (view_doubted_count(view) == 0 &&
+	    (!evict ||
+	     !throttle_pass(&view->evictions, view->now, VIEW_EVICT_BURST, VIEW_EVICT_INTERVAL_MS)))
 		return false;
-	view_evict(view, except);
+	view_evict(view, NULL);
 	return true;
 }
 
@@ -93,8 +94,8 @@ static void receive_neighbor(struct view *view, const struct contact *from, bool
 	if (link && urgent)
 		view_renew_link(view, link, from);
 	else if (link)
-		link->proven = view->now;
-	else if (make_room(view, urgent, NULL))
+		view_prove_link(view, link);
+	else if (make_room(view, urgent))
 		view_add_link(view, from);
 	else
 		accepted = false;
@@ -115,7 +116,7 @@ static void receive_answer(struct view *view, const struct contact *from, bool a
 	}
 	view->failures = 0;
 	view->backoff_ms = VIEW_REPLACE_MS;
-	if (view->active_count == VIEW_ACTIVE_MAX && purpose == VIEW_FOR_HOLE) {
+	if (purpose == VIEW_FOR_HOLE && !make_room(view, false)) {
 		view_send(view, from, MESSAGE_DISCONNECT);
 		return;
 	}
@@ -133,12 +134,12 @@ static void receive_neighbor_reply(struct view *view, const struct contact *from
 	const struct view_request *request = view_find_request(view, &from->id);
 
 	if (link && accepted)
-		link->proven = view->now;
+		view_prove_link(view, link);
 	else if (link)
 		view_drop_link(view, link, true);
 	else if (request)
 		receive_answer(view, from, accepted, request->purpose);
-	else if (accepted && make_room(view, false, NULL))
+	else if (accepted && make_room(view, false))
 		view_add_link(view, from);
 	else if (accepted)
 		view_send(view, from, MESSAGE_DISCONNECT);
@@ -170,7 +171,7 @@ static void receive_join(struct view *view, const struct contact *from)
 
 	if (link)
 		view_renew_link(view, link, from);
-	else if (make_room(view, true, NULL))
+	else if (make_room(view, true))
 		view_add_link(view, from);
 	else
 		accepted = false;
@@ -202,7 +203,7 @@ static struct view_link *walk_of(struct view *view, const struct contact *from)
 		view_send(view, from, MESSAGE_DISCONNECT);
 	if (!link)
 		return NULL;
-	link->proven = view->now;
+	view_prove_link(view, link);
 	if (!throttle_pass(&link->walks, view->now, VIEW_WALK_BURST, VIEW_WALK_INTERVAL_MS))
 		return NULL;
 	return link;
@@ -354,7 +355,7 @@ void view_traffic(struct view *view, struct mono now, const struct contact *from
 
 	view->now = now;
 	if (link)
-		link->proven = now;
+		view_prove_link(view, link);
 	else if (!view_find_request(view, &from->id))
 		view_send(view, from, MESSAGE_DISCONNECT);
 }
@@ -382,6 +383,19 @@ void view_lost(struct view *view, struct mono now, const struct node_id *id)
 		view_remove_request(view, request);
 		view_request_failed(view, false);
 	}
+	view_settle(view);
+}
+
+void view_doubt(struct view *view, struct mono now, const struct node_id *id, bool doubted)
+{
+	struct view_link *link = view_find_link(view, id);
+
+	view->now = now;
+	if (!link || link->doubted == doubted)
+		return;
+	link->doubted = doubted;
+	if (doubted)
+		view_seek_soon(view);
 	view_settle(view);
 }
 

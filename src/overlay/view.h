@@ -35,23 +35,23 @@
 enum {
 	VIEW_ACTIVE_MAX = 6, /* ln(100,000)/2: connected with overwhelming probability, and cheap */
 	VIEW_ACTIVE_MIN = 4, /* below it a neighbour is sought at once */
-	VIEW_PASSIVE_MAX = 96, /* six times the active view of the paper, rounded up */
-	VIEW_JOIN_TTL = 6,     /* ARWL: active random walk length */
-	VIEW_PASSIVE_TTL = 3,  /* PRWL: where on the walk a newcomer enters a passive view */
-	VIEW_SHUFFLE_MS = 30 * 1000,
+	VIEW_PASSIVE_MAX = 96,        /* six times the active view of the paper, rounded up */
+	VIEW_JOIN_TTL = 6,            /* ARWL: active random walk length */
+	VIEW_PASSIVE_TTL = 3,         /* PRWL: where on the walk a newcomer enters a passive view */
+	VIEW_SHUFFLE_MS = 60 * 1000,  /* with the handshake of its answer 110 bytes a second */
 	VIEW_SHUFFLE_FIRST_MS = 2000, /* a newcomer's first; then doubling up to VIEW_SHUFFLE_MS */
 	VIEW_SHUFFLE_TTL = 3,
 	VIEW_SHUFFLE_ACTIVE = 3,  /* ka */
 	VIEW_SHUFFLE_PASSIVE = 8, /* kp: with ourselves 12 contacts, one datagram */
 	VIEW_TAKE_MAX = 12,       /* contacts of one message that are looked at */
-	VIEW_CHECK_MS = 15 * 1000,
+	VIEW_CHECK_MS = 30 * 1000,
 	VIEW_RENEW_MS = 5 * 60 * 1000,
 	VIEW_RENEW_KEEP = 5,   /* so many are left after an exchange: there is room in the fabric */
 	VIEW_REQUESTS_MAX = 4, /* NEIGHBOR and JOIN that wait for an answer */
 	VIEW_REPLACE_MS = 500, /* between two tries to fill a hole; doubles while none answers */
 	VIEW_REPLACE_MAX_MS = 5 * 1000,
-	VIEW_REPLACE_FREE = 4,     /* failures in a row before that: half of a fabric may be gone */
-	VIEW_ANSWER_MS = 3000,     /* a NEIGHBOR that nobody answers has failed */
+	VIEW_REPLACE_FREE = 8, /* failures in a row before that: half of a fabric may be gone */
+	VIEW_ANSWER_MS = 1500, /* a NEIGHBOR that nobody answers has failed; a late answer counts */
 	VIEW_REPLY_MS = 10 * 1000, /* a SHUFFLE_REPLY is awaited so long, and no other taken */
 	VIEW_JOIN_BURST = 8,       /* JOINs that are walked for; beyond them they are answered */
 	VIEW_JOIN_INTERVAL_MS = 250,
@@ -104,6 +104,10 @@ void view_remember(struct view *view, struct mono now, const struct contact *con
 
 /* Dead, left, or its connection is gone for good. Leaves both views. */
 void view_lost(struct view *view, struct mono now, const struct node_id *id);
+
+/* The neighbour @id is suspected, or no longer: meanwhile a replacement is sought, and it is the
+ * first to make room. So a fabric that lost half of its machines is whole before the verdicts. */
+void view_doubt(struct view *view, struct mono now, const struct node_id *id, bool doubted);
 
 /* It could not be dialled: a NEIGHBOR to it has failed, and it leaves the passive view unless we
  * have no neighbour. Does nothing to a neighbour: that is for the liveness to judge. */

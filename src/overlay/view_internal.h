@@ -25,6 +25,7 @@ struct view_link {
 	struct contact contact;
 	struct mono proven; /* it last showed that it counts us among its neighbours */
 	struct throttle walks;
+	bool doubted;
 };
 
 enum view_purpose {
@@ -88,11 +89,15 @@ bool view_remove_passive(struct view *view, const struct node_id *id);
 void view_add_link(struct view *view, const struct contact *contact);
 /* @link is gone; @keep: into the passive view. */
 void view_drop_link(struct view *view, struct view_link *link, bool keep);
-/* A random neighbour makes room, and is told. */
+/* It showed that it counts us among its neighbours, and lives. */
+void view_prove_link(struct view *view, struct view_link *link);
+size_t view_doubted_count(const struct view *view);
+/* A doubted neighbour, else a random one, makes room and is told. */
 void view_evict(struct view *view, const struct node_id *except);
 /* The same neighbour begins anew: it has forgotten us meanwhile. */
 void view_renew_link(struct view *view, struct view_link *link, const struct contact *contact);
-/* A random neighbour that is neither of the two (NULL: none to avoid); NULL when there is none. */
+/* A random neighbour that is neither of the two (NULL: none to avoid), undoubted if possible. NULL
+ * when there is none. */
 const struct view_link *view_random_link(struct view *view, const struct node_id *a,
 					 const struct node_id *b);
 
@@ -110,4 +115,5 @@ void view_ask(struct view *view, const struct contact *contact, enum view_purpos
 /* A request has ended; @answered: it was refused, but somebody lives there. */
 void view_request_failed(struct view *view, bool answered);
 void view_seek_soon(struct view *view);
+bool view_has_hole(const struct view *view);
 void view_settle(struct view *view); /* after every event: the next deadline */

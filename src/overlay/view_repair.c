@@ -66,11 +66,26 @@ static const struct contact *next_candidate(struct view *view)
 	return NULL;
 }
 
-/* A hole is a neighbour too few that no request of ours may bring. */
+/* Neighbours too few that no request of ours may bring. */
+static size_t holes(const struct view *view)
+{
+	size_t sound = view->active_count - view_doubted_count(view) + view->request_count;
+
+	return sound < VIEW_ACTIVE_MIN ? VIEW_ACTIVE_MIN - sound : 0;
+}
+
+bool view_has_hole(const struct view *view)
+{
+	return holes(view) > 0;
+}
+
+/* Once one has not answered, two are asked for each hole: there is room for both. */
 static void seek(struct view *view)
 {
+	size_t want = holes(view) * (view->failures > 0 ? 2 : 1);
+
 	view->seek_at = MONO_NEVER;
-	while (view->active_count + view->request_count < VIEW_ACTIVE_MIN) {
+	for (; want > 0 && view->request_count < VIEW_REQUESTS_MAX; want--) {
 		const struct contact *candidate = next_candidate(view);
 
 		if (!candidate) {

@@ -92,8 +92,7 @@ static void add_passive(struct view *view, const struct contact *contact,
 		return;
 	make_room(view, sent, sent_count);
 	view->passive[view->passive_count++] = *contact;
-	if (view->active_count + view->request_count < VIEW_ACTIVE_MIN &&
-	    view->seek_at.us == MONO_NEVER.us)
+	if (view_has_hole(view) && view->seek_at.us == MONO_NEVER.us)
 		view_seek_soon(view); /* nobody was left to ask */
 }
 
@@ -141,11 +140,31 @@ void view_drop_link(struct view *view, struct view_link *link, bool keep)
 	view_seek_soon(view);
 }
 
+void view_prove_link(struct view *view, struct view_link *link)
+{
+	link->proven = view->now;
+	link->doubted = false;
+}
+
+size_t view_doubted_count(const struct view *view)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < view->active_count; i++)
+		count += view->active[i].doubted;
+	return count;
+}
+
 void view_evict(struct view *view, const struct node_id *except)
 {
-	const struct view_link *link = view_random_link(view, except, NULL);
+	const struct view_link *link = NULL;
 	struct contact contact;
 
+	for (size_t i = 0; i < view->active_count && !link; i++)
+		if (view->active[i].doubted)
+			link = &view->active[i];
+	if (!link)
+		link = view_random_link(view, except, NULL);
 	if (!link)
 		return;
 	contact = link->contact;
@@ -157,7 +176,7 @@ void view_renew_link(struct view *view, struct view_link *link, const struct con
 {
 	if (view_may_be_dialled(contact) && contact->incarnation >= link->contact.incarnation)
 		link->contact = *contact;
-	link->proven = view->now;
+	view_prove_link(view, link);
 	view_note(view, VIEW_DOWN, &link->contact);
 	view_note(view, VIEW_UP, &link->contact);
 }
@@ -167,12 +186,13 @@ const struct view_link *view_random_link(struct view *view, const struct node_id
 {
 	const struct view_link *fit[VIEW_ACTIVE_MAX];
 	size_t count = 0;
+	bool all = view_doubted_count(view) == view->active_count;
 
 	for (size_t i = 0; i < view->active_count; i++) {
 		const struct view_link *link = &view->active[i];
 
-		if ((!a || !node_id_equal(&link->contact.id, a)) &&
-		    (!b || !node_id_equal(&link->contact.id, b)))
+		if ((all || !link->doubted) && !(a && node_id_equal(&link->contact.id, a)) &&
+		    !(b && node_id_equal(&link->contact.id, b)))
 			fit[count++] = link;
 	}
 	return count > 0 ? fit[prng_below(&view->prng, count)] : NULL;
