@@ -117,6 +117,8 @@ _must_use_ static bool take_room(struct market *market, struct hold *hold, struc
 {
 	if (ledger_take(&market->ledger, need))
 		return true;
+	if (hold->modest)
+		return false;
 	resident_preempt(market, hold, need);
 	return ledger_take(&market->ledger, need);
 }
@@ -126,8 +128,10 @@ static void bind_pods(struct market *market, struct hold *hold, const struct awa
 	for (size_t i = 0; i < award->assignment_count; i++) {
 		const struct assignment *assignment = &award->assignments[i];
 		struct resident *resident =
-			resident_new(market, &assignment->pod_uid, &hold->object_uid, hold->need);
+			resident_new(market, &assignment->pod_uid, hold->namespace, &hold->needs);
 
+		resident->object_uid = hold->object_uid;
+		resident->amount = hold->need;
 		resident->state = RESIDENT_WAITING;
 		resident->hold = hold;
 		resident->slot = assignment->slot;
@@ -192,7 +196,9 @@ int award_receive(struct market *market, const struct node_id *from, const struc
 		return repeat_answer(market, hold, award);
 	answer = award_check(market, hold, award, facts);
 	need = amount_times(hold->need, (uint32_t)award->assignment_count);
-	if (answer == AWARD_ACCEPTED && !take_room(market, hold, need))
+	/* Other pods may have come since the bid. */
+	if (answer == AWARD_ACCEPTED && (!cohabit_allows(market, hold->namespace, &hold->needs) ||
+					 !take_room(market, hold, need)))
 		answer = AWARD_REFUSED_FULL;
 	if (answer != AWARD_ACCEPTED) {
 		hold_over(market, hold, answer);

@@ -1,25 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine without the CPU, memory, engine, architecture or labels asked for does not bid. Here is
- * all but CPU and memory, which the ledger answers for.
+ * A machine on which a tender's pods may not run does not bid. Here is all but the amounts, which
+ * the ledger answers for, and the pods that run here already (cohabit.c).
  */
 #include <string.h>
 
 #include "market/state.h"
+#include "market/terms.h"
 
-static bool has_label(const struct market_machine *machine, const struct label *term)
+enum {
+	ELIGIBLE_TAINT_WEIGHT = MESSAGE_WEIGHT_MAX, /* PreferNoSchedule is as good as the strongest
+						     * preference */
+};
+
+static struct terms_labels labels_of(const struct market_machine *machine)
 {
-	for (size_t i = 0; i < machine->label_count; i++)
-		if (strcmp(machine->labels[i].key, term->key) == 0 &&
-		    strcmp(machine->labels[i].value, term->value) == 0)
-			return true;
-	return false;
+	return (struct terms_labels){machine->labels, machine->label_count};
 }
 
 static bool has_labels(const struct market_machine *machine, const struct requirements *needs)
 {
-	for (size_t i = 0; i < needs->label_count; i++)
-		if (!has_label(machine, &needs->labels[i]))
+	for (size_t i = 0; i < needs->label_count; i++) {
+		const char *value = terms_value(labels_of(machine), needs->labels[i].key);
+
+		if (!value || strcmp(value, needs->labels[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Replicas are counted by the value of the label: a machine without it has no place in that. */
+static bool has_zones(const struct market_machine *machine, const struct requirements *needs)
+{
+	for (size_t i = 0; i < needs->spread_count; i++)
+		if (needs->spreads[i].required &&
+		    !terms_value(labels_of(machine), needs->spreads[i].key))
 			return false;
 	return true;
 }
@@ -53,8 +68,40 @@ bool eligible(const struct market *market, const struct tender *tender)
 	const struct requirements *needs = &tender->needs;
 
 	return machine->schedulable && !is_excluded(market, tender) &&
+	       (!machine->priority_limited || tender->priority <= machine->priority_max) &&
 	       has_architecture(machine, needs->architecture) &&
-	       has_engine(machine, needs->engine) && has_labels(machine, needs);
+	       has_engine(machine, needs->engine) && has_labels(machine, needs) &&
+	       terms_any_holds(&needs->selector, labels_of(machine)) &&
+	       terms_tolerate_all(needs, machine->taints, machine->taint_count) &&
+	       has_zones(machine, needs) && ledger_knows(&market->ledger, needs) &&
+	       cohabit_allows(market, tender->object.namespace, needs);
+}
+
+uint32_t eligible_penalty(const struct market *market, const struct tender *tender)
+{
+	const struct market_machine *machine = &market->machine.about;
+	const struct requirements *needs = &tender->needs;
+	struct terms_wish wish = {0};
+
+	for (size_t i = 0; i < needs->preferred.count; i++)
+		terms_wish_add(&wish, needs->preferred.list[i].weight,
+			       terms_hold(&needs->preferred.list[i], labels_of(machine)));
+	for (size_t i = 0; i < machine->taint_count; i++)
+		if (machine->taints[i].effect == TAINT_PREFER_NO_SCHEDULE &&
+		    !terms_tolerate(needs, &machine->taints[i]))
+			terms_wish_add(&wish, ELIGIBLE_TAINT_WEIGHT, false);
+	cohabit_wish(market, tender->object.namespace, needs, &wish);
+	return terms_wish_penalty(&wish);
+}
+
+void market_zones(const struct market *market, const struct requirements *needs,
+		  uint64_t ret_zones[MESSAGE_SPREADS_MAX])
+{
+	for (size_t i = 0; i < MESSAGE_SPREADS_MAX; i++)
+		ret_zones[i] = i < needs->spread_count
+				       ? zone_of(terms_value(labels_of(&market->machine.about),
+							     needs->spreads[i].key))
+				       : 0;
 }
 
 uint32_t eligible_images(const struct market *market, const struct tender *tender)

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -21,55 +22,108 @@ void ledger_init(struct ledger *ledger)
 
 void ledger_deinit(struct ledger *ledger)
 {
+	for (size_t i = 0; i < ledger->name_count; i++)
+		free(ledger->names[i]);
 	list_for_each_safe (link, &ledger->reservations)
 		free(list_entry(link, struct reservation, link));
 	list_init(&ledger->reservations);
 }
 
-struct amount amount_of(const struct requirements *needs)
+/* Where the ledger has @name, or @name_count. */
+static size_t name_place(const struct ledger *ledger, const char *name)
 {
-	return (struct amount){
+	size_t i = 0;
+
+	while (i < ledger->name_count && strcmp(ledger->names[i], name) != 0)
+		i++;
+	return i;
+}
+
+void ledger_set_resources(struct ledger *ledger, const struct resource *resources, size_t count)
+{
+	memset(ledger->capacity.extended, 0, sizeof(ledger->capacity.extended));
+	for (size_t i = 0; i < count; i++) {
+		size_t place = name_place(ledger, resources[i].name);
+
+		if (place == MESSAGE_RESOURCES_MAX)
+			continue;
+		if (place == ledger->name_count)
+			ledger->names[ledger->name_count++] = mem_strdup(resources[i].name);
+		ledger->capacity.extended[place] = resources[i].count;
+	}
+}
+
+bool ledger_knows(const struct ledger *ledger, const struct requirements *needs)
+{
+	for (size_t i = 0; i < needs->resource_count; i++)
+		if (name_place(ledger, needs->resources[i].name) == ledger->name_count)
+			return false;
+	return true;
+}
+
+struct amount ledger_amount(const struct ledger *ledger, const struct requirements *needs)
+{
+	struct amount amount = {
 		.cpu_milli = needs->cpu_milli,
 		.memory_bytes = needs->memory_bytes,
 		.pods = 1,
 	};
+
+	for (size_t i = 0; i < needs->resource_count; i++) {
+		size_t place = name_place(ledger, needs->resources[i].name);
+
+		/* A foreign tender may name one twice: the larger counts. */
+		if (place < ledger->name_count &&
+		    needs->resources[i].count > amount.extended[place])
+			amount.extended[place] = needs->resources[i].count;
+	}
+	return amount;
 }
 
 struct amount amount_times(struct amount amount, uint32_t copies)
 {
-	return (struct amount){
-		.cpu_milli = amount.cpu_milli * copies,
-		.memory_bytes = amount.memory_bytes * copies,
-		.pods = amount.pods * copies,
-	};
+	amount.cpu_milli *= copies;
+	amount.memory_bytes *= copies;
+	amount.pods *= copies;
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		amount.extended[i] *= copies;
+	return amount;
 }
 
-static struct amount amount_add(struct amount a, struct amount b)
+struct amount amount_add(struct amount a, struct amount b)
 {
-	return (struct amount){
-		.cpu_milli = a.cpu_milli + b.cpu_milli,
-		.memory_bytes = a.memory_bytes + b.memory_bytes,
-		.pods = a.pods + b.pods,
-	};
+	a.cpu_milli += b.cpu_milli;
+	a.memory_bytes += b.memory_bytes;
+	a.pods += b.pods;
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		a.extended[i] += b.extended[i];
+	return a;
 }
 
 static struct amount amount_less(struct amount a, struct amount b)
 {
-	return (struct amount){
-		.cpu_milli = a.cpu_milli - b.cpu_milli,
-		.memory_bytes = a.memory_bytes - b.memory_bytes,
-		.pods = a.pods - b.pods,
-	};
+	a.cpu_milli -= b.cpu_milli;
+	a.memory_bytes -= b.memory_bytes;
+	a.pods -= b.pods;
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		a.extended[i] -= b.extended[i];
+	return a;
 }
 
 static bool amount_inside(struct amount need, struct amount room)
 {
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		if (need.extended[i] > room.extended[i])
+			return false;
 	return need.cpu_milli <= room.cpu_milli && need.memory_bytes <= room.memory_bytes &&
 	       need.pods <= room.pods;
 }
 
 static bool amount_is_valid(struct amount amount)
 {
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		if (amount.extended[i] < 0)
+			return false;
 	return amount.cpu_milli >= 0 && amount.memory_bytes >= 0 && amount.pods >= 0;
 }
 
@@ -83,11 +137,12 @@ struct amount ledger_free(const struct ledger *ledger)
 	struct amount room =
 		amount_less(amount_less(ledger->capacity, ledger->used), ledger->reserved);
 
-	return (struct amount){
-		.cpu_milli = at_least_zero(room.cpu_milli),
-		.memory_bytes = at_least_zero(room.memory_bytes),
-		.pods = at_least_zero(room.pods),
-	};
+	room.cpu_milli = at_least_zero(room.cpu_milli);
+	room.memory_bytes = at_least_zero(room.memory_bytes);
+	room.pods = at_least_zero(room.pods);
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		room.extended[i] = at_least_zero(room.extended[i]);
+	return room;
 }
 
 static uint32_t copies_of(int64_t room, int64_t need, uint32_t copies_max)
@@ -105,6 +160,8 @@ uint32_t ledger_copies(struct amount room, struct amount need, uint32_t copies_m
 		return 0;
 	copies = copies_of(room.cpu_milli, need.cpu_milli, copies);
 	copies = copies_of(room.memory_bytes, need.memory_bytes, copies);
+	for (size_t i = 0; i < MESSAGE_RESOURCES_MAX; i++)
+		copies = copies_of(room.extended[i], need.extended[i], copies);
 	return copies_of(room.pods, need.pods, copies);
 }
 

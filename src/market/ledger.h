@@ -20,13 +20,17 @@ enum {
 	LEDGER_RESERVATIONS_MAX = 1024, /* made through the local API; a bound on its memory */
 };
 
-/* An amount of what a machine can give. Pods are the slots of the machine's pod table. */
+/* An amount of what a machine can give. Pods are the slots of the machine's pod table; extended
+ * resources stand where the ledger has their names. */
 struct amount {
 	int64_t cpu_milli, memory_bytes, pods;
+	int64_t extended[MESSAGE_RESOURCES_MAX];
 };
 
 struct ledger {
 	struct amount capacity, used, reserved, held;
+	char *names[MESSAGE_RESOURCES_MAX]; /* of extended resources; a place is never reused */
+	size_t name_count;
 	struct list reservations;
 	size_t reservation_count;
 	uint64_t reservation_last;
@@ -35,8 +39,17 @@ struct ledger {
 void ledger_init(struct ledger *ledger);
 void ledger_deinit(struct ledger *ledger);
 
-struct amount amount_of(const struct requirements *needs); /* of one pod */
+/* What the machine has of extended resources, from now on. More than MESSAGE_RESOURCES_MAX names in
+ * the life of a ledger are left out. */
+void ledger_set_resources(struct ledger *ledger, const struct resource *resources, size_t count);
+
+/* Does the machine know every extended resource that is needed? */
+bool ledger_knows(const struct ledger *ledger, const struct requirements *needs);
+
+/* The amount of one pod; what the machine does not know is left out. */
+struct amount ledger_amount(const struct ledger *ledger, const struct requirements *needs);
 struct amount amount_times(struct amount amount, uint32_t copies);
+struct amount amount_add(struct amount a, struct amount b);
 
 /* What is neither used nor reserved, never below zero. */
 struct amount ledger_free(const struct ledger *ledger);

@@ -40,7 +40,12 @@ static void machine_clear(struct machine *machine)
 	}
 	for (size_t i = 0; i < machine->about.engine_count; i++)
 		free(machine->engines[i]);
+	for (size_t i = 0; i < machine->about.taint_count; i++) {
+		free(machine->taints[i].key);
+		free(machine->taints[i].value);
+	}
 	free(machine->labels);
+	free(machine->taints);
 	free(machine->engines);
 	free(machine->architecture);
 }
@@ -113,6 +118,7 @@ void market_set_machine(struct market *market, struct mono now,
 	struct machine copy = {
 		.about = *machine,
 		.labels = mem_alloc(machine->label_count, sizeof(*copy.labels)),
+		.taints = mem_alloc(machine->taint_count, sizeof(*copy.taints)),
 		.engines = copy_strings(machine->engines, machine->engine_count),
 		.architecture = mem_strdup(machine->architecture ? machine->architecture : ""),
 		.images = own->images,
@@ -124,9 +130,18 @@ void market_set_machine(struct market *market, struct mono now,
 		copy.labels[i].key = mem_strdup(machine->labels[i].key);
 		copy.labels[i].value = mem_strdup(machine->labels[i].value);
 	}
+	for (size_t i = 0; i < machine->taint_count; i++)
+		copy.taints[i] = (struct taint){
+			.key = mem_strdup(machine->taints[i].key),
+			.value = mem_strdup(machine->taints[i].value),
+			.effect = machine->taints[i].effect,
+		};
 	machine_clear(own);
 	*own = copy;
 	own->about.labels = own->labels;
+	own->about.taints = own->taints;
+	own->about.resources = NULL; /* the ledger has them */
+	own->about.resource_count = 0;
 	own->about.engines = (const char *const *)own->engines;
 	own->about.architecture = own->architecture;
 	market->ledger.capacity = (struct amount){
@@ -134,6 +149,8 @@ void market_set_machine(struct market *market, struct mono now,
 		.memory_bytes = machine->memory_bytes,
 		.pods = machine->pods_max,
 	};
+	ledger_set_resources(&market->ledger, machine->resources, machine->resource_count);
+	resident_evict(market);
 	if (grown)
 		market_freed(market);
 }

@@ -156,6 +156,12 @@ struct market_machine {
 	size_t engine_count;
 	const char *architecture;
 	uint32_t reliability;
+	const struct taint *taints;
+	size_t taint_count;
+	const struct resource *resources; /* extended ones */
+	size_t resource_count;
+	bool priority_limited; /* pods of a priority above @priority_max are not taken */
+	int32_t priority_max;
 };
 
 /* The caller's knowledge about the issuer and the workload of a message. */
@@ -218,9 +224,13 @@ void market_pod_failed(struct market *market, struct mono now, const struct uid 
 		       const char *text);
 void market_pod_ended(struct market *market, struct mono now, const struct uid *pod_uid);
 
-/* Host, after a restart: this pod runs here and takes @needs. */
+/* Host, after a restart: this pod of @object runs here and takes @needs. */
 void market_pod_recovered(struct market *market, const struct uid *pod_uid,
-			  const struct uid *object_uid, const struct requirements *needs);
+			  const struct object_ref *object, const struct requirements *needs);
+
+/* Of this machine, for the spreads of @needs. */
+void market_zones(const struct market *market, const struct requirements *needs,
+		  uint64_t ret_zones[MESSAGE_SPREADS_MAX]);
 
 /* Set resources aside for @ttl_ms. Returns an id, or 0 when they are not free. */
 uint64_t market_reserve(struct market *market, struct mono now, int64_t cpu_milli,

@@ -37,15 +37,23 @@ struct resident *resident_find(const struct market *market, const struct uid *po
 }
 
 struct resident *resident_new(struct market *market, const struct uid *pod_uid,
-			      const struct uid *object_uid, struct amount amount)
+			      const char *namespace, const struct requirements *needs)
 {
 	struct resident *resident = mem_new(struct resident);
 
 	resident->pod_uid = *pod_uid;
-	resident->object_uid = *object_uid;
-	resident->amount = amount;
+	resident->namespace = mem_strdup(namespace ? namespace : "");
+	requirements_copy(needs, &resident->needs);
 	map_put(&market->residents, bytes_of(pod_uid->byte, UID_LEN), resident);
 	return resident;
+}
+
+static void resident_free(struct resident *resident)
+{
+	requirements_deinit(&resident->needs);
+	free(resident->namespace);
+	free(resident->end_text);
+	free(resident);
 }
 
 static void send_event(struct market *market, const struct resident *resident, enum event_kind kind,
@@ -130,8 +138,7 @@ static void resident_end(struct market *market, struct resident *resident)
 		resident_start(market, beneficiary);
 		market_due(market, market->now);
 	}
-	free(resident->end_text);
-	free(resident);
+	resident_free(resident);
 }
 
 void resident_stop(struct market *market, struct resident *resident, enum event_kind end_event,
@@ -176,9 +183,7 @@ struct amount resident_preemptible(const struct market *market, int32_t priority
 
 		if (!is_preemptible(resident, priority))
 			continue;
-		sum.cpu_milli += resident->amount.cpu_milli;
-		sum.memory_bytes += resident->amount.memory_bytes;
-		sum.pods += resident->amount.pods;
+		sum = amount_add(sum, resident->amount);
 	}
 	return sum;
 }
@@ -200,12 +205,9 @@ static struct resident *next_victim(const struct market *market, int32_t priorit
 
 static bool would_fit(const struct market *market, struct amount need, int32_t priority)
 {
-	struct amount room = ledger_free(&market->ledger);
-	struct amount more = resident_preemptible(market, priority);
+	struct amount room =
+		amount_add(ledger_free(&market->ledger), resident_preemptible(market, priority));
 
-	room.cpu_milli += more.cpu_milli;
-	room.memory_bytes += more.memory_bytes;
-	room.pods += more.pods;
 	return ledger_copies(room, need, 1) == 1;
 }
 
@@ -224,6 +226,28 @@ void resident_preempt(struct market *market, struct hold *hold, struct amount ne
 		ledger_give_back(&market->ledger, victim->amount);
 		victim->beneficiary = hold;
 		hold->victims++;
+	}
+}
+
+/* ---- taints ---- */
+
+static bool is_untolerated(const struct market_machine *machine, const struct resident *resident)
+{
+	for (size_t i = 0; i < machine->taint_count; i++)
+		if (machine->taints[i].effect == TAINT_NO_EXECUTE &&
+		    !terms_tolerate(&resident->needs, &machine->taints[i]))
+			return true;
+	return false;
+}
+
+void resident_evict(struct market *market)
+{
+	map_for_each (entry, &market->residents) {
+		struct resident *resident = entry->value;
+
+		if (is_untolerated(&market->machine.about, resident))
+			resident_stop(market, resident, EVENT_PREEMPTED,
+				      "a taint of the machine is not tolerated");
 	}
 }
 
@@ -270,16 +294,18 @@ void market_pod_ended(struct market *market, struct mono now, const struct uid *
 }
 
 void market_pod_recovered(struct market *market, const struct uid *pod_uid,
-			  const struct uid *object_uid, const struct requirements *needs)
+			  const struct object_ref *object, const struct requirements *needs)
 {
 	struct resident *resident;
-	struct amount amount = amount_of(needs);
 
 	if (resident_find(market, pod_uid))
 		return;
-	resident = resident_new(market, pod_uid, object_uid, amount);
+	resident = resident_new(market, pod_uid, object->namespace, needs);
+	resident->object_uid = object->uid;
+	resident->amount = ledger_amount(&market->ledger, needs);
 	resident->state = RESIDENT_DEPLOYED;
-	ledger_take_anyway(&market->ledger, amount);
+	ledger_take_anyway(&market->ledger, resident->amount);
+	resident_evict(market);
 }
 
 void resident_deinit(struct market *market)
@@ -287,7 +313,6 @@ void resident_deinit(struct market *market)
 	map_for_each (entry, &market->residents) {
 		struct resident *resident = entry->value;
 
-		free(resident->end_text);
-		free(resident);
+		resident_free(resident);
 	}
 }

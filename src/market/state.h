@@ -11,6 +11,7 @@
 #include "market/ledger.h"
 #include "market/lifecycle.h"
 #include "market/market.h"
+#include "market/terms.h"
 #include "market/trace.h"
 
 enum {
@@ -25,6 +26,7 @@ enum {
 struct machine {
 	struct market_machine about; /* points into the arrays below */
 	struct label *labels;
+	struct taint *taints;
 	char **engines;
 	char *architecture;
 	char **images;
@@ -138,9 +140,11 @@ struct hold {
 	struct mono bid_at;
 	uint32_t *slots;
 	size_t slot_count;
+	struct requirements needs;
+	char *namespace;
 	struct amount need; /* of one copy */
 	int32_t priority;
-	bool preemptible;
+	bool preemptible, modest;
 	struct digest manifest_digest, envelope_digest;
 	enum award_answer answer; /* OVER: what a (further) award is told */
 	struct mono resend_at;    /* AWARDED: of the reply */
@@ -163,6 +167,8 @@ enum resident_state {
 struct resident {
 	struct uid pod_uid;
 	struct uid object_uid;
+	struct requirements needs;
+	char *namespace;
 	struct amount amount;
 	enum resident_state state;
 	struct hold *hold; /* NULL: found again after a restart of this process */
@@ -275,11 +281,23 @@ void notices_deinit(struct market *market);
 /* eligible.c */
 bool eligible(const struct market *market, const struct tender *tender);
 uint32_t eligible_images(const struct market *market, const struct tender *tender);
+/* 0..1000: how much of what @tender prefers does not hold here. */
+uint32_t eligible_penalty(const struct market *market, const struct tender *tender);
+
+/* cohabit.c */
+bool cohabit_allows(const struct market *market, const char *namespace,
+		    const struct requirements *needs);
+/* At most @copies, and one where copies cannot share a machine. */
+uint32_t cohabit_copies(const struct requirements *needs, uint32_t copies);
+void cohabit_wish(const struct market *market, const char *namespace,
+		  const struct requirements *needs, struct terms_wish *wish);
 
 /* resident.c */
 struct resident *resident_find(const struct market *market, const struct uid *pod_uid);
 struct resident *resident_new(struct market *market, const struct uid *pod_uid,
-			      const struct uid *object_uid, struct amount amount);
+			      const char *namespace, const struct requirements *needs);
+/* Stop the pods that do not tolerate a taint NoExecute of this machine. */
+void resident_evict(struct market *market);
 void resident_stop(struct market *market, struct resident *resident, enum event_kind end_event,
 		   const char *text);
 void resident_start(struct market *market, struct hold *hold);

@@ -136,6 +136,8 @@ static void hold_free(struct market *market, struct hold *hold)
 		map_remove(&market->bound, id);
 	quota_discharge(market, &hold->owner);
 	hold_drop_award(hold);
+	requirements_deinit(&hold->needs);
+	free(hold->namespace);
 	free(hold->slots);
 	free(hold);
 }
@@ -179,13 +181,10 @@ static struct amount winner_room(const struct market *market, const struct tende
 {
 	struct amount room = ledger_free(&market->ledger), more;
 
-	if (ledger_copies(room, need, 1) > 0)
+	if (tender->modest || ledger_copies(room, need, 1) > 0)
 		return room;
 	more = resident_preemptible(market, tender->priority);
-	room.cpu_milli += more.cpu_milli;
-	room.memory_bytes += more.memory_bytes;
-	room.pods += more.pods;
-	return room;
+	return amount_add(room, more);
 }
 
 /* What this machine offers, or zero copies. Room that only preemption can make counts as room for
@@ -193,16 +192,18 @@ static struct amount winner_room(const struct market *market, const struct tende
 static struct bid compose_bid(struct market *market, const struct tender *tender,
 			      struct amount *ret_room)
 {
-	struct amount need = amount_of(&tender->needs);
+	struct amount need = ledger_amount(&market->ledger, &tender->needs);
 	struct amount room = ledger_free(&market->ledger);
+	uint32_t copies = cohabit_copies(&tender->needs, (uint32_t)tender->slot_count);
 	struct bid bid = {
 		.tender_id = tender->id,
-		.copies = ledger_copies(room, need, (uint32_t)tender->slot_count),
+		.copies = ledger_copies(room, need, copies),
 		.resident = market_resident(market, &tender->object.uid),
 		.hold_ms = MARKET_HOLD_MS,
 		.fit = ledger_fit(&market->ledger, need),
 		.images = eligible_images(market, tender),
 		.reliability = market->machine.about.reliability,
+		.penalty = eligible_penalty(market, tender),
 	};
 
 	if (bid.copies == 0) {
@@ -210,13 +211,14 @@ static struct bid compose_bid(struct market *market, const struct tender *tender
 		bid.copies = ledger_copies(room, need, 1);
 		bid.fit = 0;
 	}
+	market_zones(market, &tender->needs, bid.zones);
 	*ret_room = room;
 	return bid;
 }
 
 bool market_would_bid(const struct market *market, const struct tender *tender)
 {
-	struct amount need = amount_of(&tender->needs);
+	struct amount need = ledger_amount(&market->ledger, &tender->needs);
 
 	return tender->slot_count > 0 && eligible(market, tender) &&
 	       ledger_copies(winner_room(market, tender, need), need, 1) > 0;
@@ -235,11 +237,14 @@ static struct hold *hold_new(struct market *market, const struct node_id *owner,
 		.bid_at = market->now,
 		.slots = mem_alloc(tender->slot_count, sizeof(*hold->slots)),
 		.slot_count = tender->slot_count,
-		.need = amount_of(&tender->needs),
+		.namespace = mem_strdup(tender->object.namespace ? tender->object.namespace : ""),
+		.need = ledger_amount(&market->ledger, &tender->needs),
 		.priority = tender->priority,
 		.preemptible = tender->preemptible,
+		.modest = tender->modest,
 		.manifest_digest = tender->manifest_digest,
 	};
+	requirements_copy(&tender->needs, &hold->needs);
 	memcpy(hold->slots, tender->slots, tender->slot_count * sizeof(*hold->slots));
 	crypto_hash_sha256(hold->envelope_digest.byte, envelope.ptr, envelope.len);
 	map_put(&market->holds, bytes_of(key.byte, sizeof(key.byte)), hold);
@@ -272,7 +277,7 @@ int winner_tender(struct market *market, const struct node_id *from, const struc
 		  const struct market_facts *facts)
 {
 	struct hold *hold = hold_find(market, &tender->id, from);
-	struct amount room;
+	struct amount room, need = ledger_amount(&market->ledger, &tender->needs);
 	struct bid bid;
 
 	if (hold)
@@ -290,12 +295,12 @@ int winner_tender(struct market *market, const struct node_id *from, const struc
 		return MARKET_E_EXCLUDED;
 	}
 	bid = compose_bid(market, tender, &room);
-	if (bid.copies == 0 || !ledger_hold(&market->ledger, room, amount_of(&tender->needs))) {
+	if (bid.copies == 0 || !ledger_hold(&market->ledger, room, need)) {
 		decline(market, from, tender, facts);
 		return MARKET_E_EXCLUDED;
 	}
 	if (!quota_charge(market, from)) {
-		ledger_unhold(&market->ledger, amount_of(&tender->needs));
+		ledger_unhold(&market->ledger, need);
 		decline(market, from, tender, facts);
 		return MARKET_E_FULL;
 	}

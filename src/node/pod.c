@@ -111,6 +111,7 @@ void node_pods_start(struct node *node, struct mono now, const struct market_eff
 			.created_ms = node_fabric_time(node, now).ms,
 		};
 
+		market_zones(node->market, &tender.tender.needs, presence.zones);
 		pod = local_pod_new(node, &presence);
 		pod->owner = (struct node_destination){start->to, start->addr};
 		presence_publish(node, now, pod);
@@ -204,6 +205,7 @@ static void merge_status(struct local_pod *pod, const struct presence *status)
 	copy.epoch = old.epoch;
 	copy.node = old.node;
 	copy.created_ms = old.created_ms;
+	memcpy(copy.zones, old.zones, sizeof(copy.zones));
 	copy.terminating = status->terminating || pod->stopping;
 	copy.ready = status->ready && !copy.terminating;
 	replace_text(&copy.pod_name, old.pod_name);
@@ -262,9 +264,11 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	workload = workload_read(&record);
 	record_deinit(&record);
 	pod->deployed = presence->started_ms != 0;
-	if (workload)
-		market_pod_recovered(node->market, &presence->pod_uid, &presence->object.uid,
+	if (workload) {
+		market_zones(node->market, &workload->needs, pod->presence.zones);
+		market_pod_recovered(node->market, &presence->pod_uid, &presence->object,
 				     &workload->needs);
+	}
 	workload_free(workload);
 	presence_publish(node, now, pod);
 	if (node_is_deleted(node, &presence->object.uid, presence->object.namespace) ||

@@ -539,14 +539,14 @@ static void test_recovered_pods_count_until_they_end(void **state)
 {
 	struct requirements needs = {.cpu_milli = 950, .memory_bytes = 1 << 20};
 	struct uid pod = pod_uid(1);
-	struct uid object = lan_object(1);
+	struct object_ref object = {.uid = lan_object(1)};
 
 	(void)state;
 	begin();
 	market_pod_recovered(lan.markets[WINNER], &pod, &object, &needs);
 	market_pod_recovered(lan.markets[WINNER], &pod, &object, &needs);
 	assert_int_equal(usage().cpu_milli, 950);
-	assert_int_equal(market_resident(lan.markets[WINNER], &object), 1);
+	assert_int_equal(market_resident(lan.markets[WINNER], &object.uid), 1);
 	assert_int_equal(give_tender(OWNER, &one), MARKET_E_EXCLUDED);
 	market_pod_ended(lan.markets[WINNER], lan.now, &pod);
 	market_pod_ended(lan.markets[WINNER], lan.now, &pod);

@@ -168,6 +168,7 @@ static void assert_event_equal(const struct event *a, const struct event *b)
 	SAME_ID(pod_uid);
 	SAME_NUMBER(kind);
 	SAME_TEXT(text);
+	SAME_NUMBER(seen);
 }
 
 static void assert_disposal_equal(const struct disposal *a, const struct disposal *b)

@@ -259,8 +259,9 @@ static void market_fill(struct message *message)
 		message->cancel.pods[0] = sample_uid(10);
 		break;
 	case MESSAGE_EVENT:
-		message->event = (struct event){sample_digest(2), 7, sample_uid(10),
-						EVENT_CANCELLED, mem_strdup("no image")};
+		message->event =
+			(struct event){sample_digest(2),       7,   sample_uid(10), EVENT_CANCELLED,
+				       mem_strdup("no image"), true};
 		break;
 	case MESSAGE_DISPOSAL:
 		message->disposal = (struct disposal){sample_object(), sample_uid(10), 30};
