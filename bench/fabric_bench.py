@@ -285,9 +285,54 @@ def measure(options):
     return figures
 
 
+def simulate(options, seed):
+    """What the simulator says of the same work."""
+    done = subprocess.run(
+        [SIMULATOR, "run", "--scenario", "fabric", "--machines", str(options.machines), "--seed",
+         str(seed), "--json", *(part for name in ("pool", "workloads", "replicas")
+                                for part in ("--set", f"{name}={getattr(options, name)}"))],
+        stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"the simulator ended with status {done.returncode}: {done.stdout}")
+    return json.loads(done.stdout)
+
+
+def event_counts(traffic, options):
+    """Messages of what happens, not of upkeep: per placement, per broadcast, and lookups."""
+    wanted = options.workloads * options.replicas
+
+    def sent(phase, types):
+        return sum(traffic[phase].get(name, {"messages": 0})["messages"] for name in types)
+    counts = {f"{name} per placement": sent("placement", [name]) / wanted for name in MARKET}
+    counts["placement, all of these"] = sent("placement", MARKET) / wanted
+    counts["broadcast of a disposal"] = sent("disposal", BROADCAST) / options.workloads
+    counts["lookups per placement"] = sent("placement", LOOKUP) / wanted
+    return {name: count for name, count in counts.items() if count}
+
+
+def compare(figures, options):
+    """Real counts beside the simulator's mean over some seeds."""
+    real = event_counts(figures["traffic"], options)
+    runs = [event_counts(simulate(options, seed + 1)["traffic"], options)
+            for seed in range(options.seeds)]
+    rows = {}
+    for name in dict.fromkeys([*real, *(name for run in runs for name in run)]):
+        mean = sum(run.get(name, 0) for run in runs) / len(runs)
+        rows[name] = {"real": real.get(name, 0), "simulated": mean,
+                      "ratio": real.get(name, 0) / mean if mean else None}
+    figures["comparison"] = rows
+
+
+def show_comparison(rows):
+    print(f"\n{'event-driven messages':<28} {'real':>10} {'simulated':>10} {'ratio':>7}")
+    for name, row in rows.items():
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        print(f"  {name:<26} {row['real']:>10.2f} {row['simulated']:>10.2f} {ratio:>7}")
+
+
 def show(figures):
     for name, value in figures.items():
-        if name == "traffic":
+        if name in ("traffic", "comparison"):
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{key} {number(part)}" for key, part in value.items())
@@ -325,7 +370,11 @@ def main():
         sys.exit("bench: needs root, to make namespaces")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is taken apart
     figures = measure(options)
+    if not options.no_sim:
+        compare(figures, options)
     show(figures)
+    if "comparison" in figures:
+        show_comparison(figures["comparison"])
     os.makedirs(os.path.dirname(RESULT), exist_ok=True)
     with open(RESULT, "w") as file:
         json.dump(figures, file, indent=1)

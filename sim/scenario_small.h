@@ -14,3 +14,4 @@ void small_crash(struct world *world);
 void small_partition(struct world *world);
 void small_churn(struct world *world);
 void small_soak(struct world *world);
+void small_fabric(struct world *world); /* scenario_fabric.c */

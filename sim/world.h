@@ -22,6 +22,7 @@
 #include "params.h"
 #include "pool.h"
 #include "queue.h"
+#include "traffic.h"
 
 enum {
 	SIM_MACHINES_MAX = 1 << 20,
@@ -244,6 +245,7 @@ struct world {
 	struct prng prng;
 	struct params params; /* for scenarios; what concerns the world was read at its beginning */
 	struct metrics *metrics;
+	struct traffic traffic;
 	enum sim_bug bug;
 	int64_t now_us;
 	uint64_t order;
