@@ -10,6 +10,8 @@ enum {
 	NO_FAULT = -1,
 };
 
+#define BYZANTINE "--scenario byzantine"
+
 static const struct bug bugs[] = {
 	{"award-without-bid-check", "hosts start whatever award passes by",
 	 SIM_BUG_AWARD_WITHOUT_BID_CHECK, NO_FAULT, "--scenario one-way", "is alive on"},
@@ -19,6 +21,14 @@ static const struct bug bugs[] = {
 	 NO_FAULT, "--scenario one-way", "holds"},
 	{"reservation-leak", "what a pod used is never given back", SIM_BUG_NONE, FAULT_LEDGER,
 	 "--scenario churn", "pods and runs"},
+	{"replay-filter-off", "messages that were seen before count as new",
+	 SIM_BUG_REPLAY_FILTER_OFF, NO_FAULT, BYZANTINE, "takes a message for new"},
+	{"signature-check-off", "nobody looks at signatures", SIM_BUG_SIGNATURE_CHECK_OFF, NO_FAULT,
+	 BYZANTINE, "pods of"},
+	{"role-check-off", "everybody counts as a steward", SIM_BUG_ROLE_CHECK_OFF, NO_FAULT,
+	 BYZANTINE, "pods of"},
+	{"release-off", "losers of a tender are not told", SIM_BUG_RELEASE_OFF, NO_FAULT,
+	 "--scenario placement --machines 20", "no tender has been open"},
 	{"surplus-off", "controllers leave alone what is too many", SIM_BUG_NONE, FAULT_SURPLUS,
 	 "--scenario partition", "alive"},
 };

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "base/mem.h"
+#include "steps.h"
 
 enum {
 	HEARD_MAX = 64,   /* packets that a liar keeps */
@@ -22,11 +23,6 @@ struct liar {
 	struct buf heard[HEARD_MAX];
 	size_t heard_count;
 };
-
-static size_t liar_at(const struct world *world, size_t number, size_t count)
-{
-	return number * world->machine_count / count;
-}
 
 /* ---- what it sends and hears ---- */
 
@@ -58,11 +54,12 @@ static void overhear(struct world *world, struct sim_machine *machine, struct by
 
 void liars_choose(struct world *world, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct sim_machine *machine = &world->machines[liar_at(world, i, count)];
+	for (size_t i = 0; i < world->machine_count && count > 0; i++) {
+		struct sim_machine *machine = &world->machines[i];
 
-		if (machine->tamper)
+		if (steps_is_owner(world, i))
 			continue;
+		count--;
 		machine->steward = machine->schedulable = false;
 		machine->tamper = tamper;
 		machine->overhear = overhear;

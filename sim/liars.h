@@ -9,7 +9,7 @@
 
 #include "world.h"
 
-/* Before the machines are booted: which of them will lie. */
+/* Before the machines are booted: which of them will lie: the first that own nothing. */
 void liars_choose(struct world *world, size_t count);
 
 /* They act, from @at_ms to @until_ms. */

@@ -216,7 +216,7 @@ static int run(struct report_options *options)
 		bug_plant(options->bug);
 	}
 	scenario->prepare(world);
-	world_run(world, scenario_length_ms(scenario, &world->params));
+	world_run(world, scenario_length_ms(scenario, world));
 	if (!world->violation[0])
 		checker_end(world);
 	if (!world->violation[0] && scenario->finish)

@@ -47,6 +47,8 @@ void metrics_free(struct metrics *metrics)
 	for (size_t i = 0; i < metrics->broadcast_count; i++)
 		free(metrics->broadcasts[i].expected);
 	free(metrics->broadcasts);
+	flood_free(metrics->flood);
+	samples_deinit(&metrics->flood_last);
 	free(metrics->works);
 	free(metrics->machines);
 	free(metrics->owners);
@@ -302,6 +304,20 @@ static void bit_clear(uint8_t *bits, size_t at)
 	bits[at / 8] = (uint8_t)(bits[at / 8] & ~(1U << (at % 8)));
 }
 
+static void compare_flood(struct world *world, const struct metrics_broadcast *broadcast)
+{
+	struct metrics *metrics = world->metrics;
+	struct flood_result result;
+
+	if (!metrics->flood)
+		metrics->flood = flood_new(world);
+	result = flood_run(world, metrics->flood, broadcast->origin);
+	metrics->flood_expected += broadcast->expected_count;
+	metrics->flood_reached += result.reached;
+	metrics->flood_copies += result.copies;
+	samples_add(&metrics->flood_last, result.last_us);
+}
+
 void metrics_broadcast(struct world *world, size_t origin, bool warm)
 {
 	struct metrics *metrics = world->metrics;
@@ -324,6 +340,8 @@ void metrics_broadcast(struct world *world, size_t origin, bool warm)
 		broadcast->expected_count++;
 	}
 	metrics->broadcasts_open++;
+	if (!warm)
+		compare_flood(world, broadcast);
 }
 
 /* The id of a GOSSIP, without decoding its payload; NULL for anything else. */

@@ -22,6 +22,7 @@
  *   broadcast                of the probes: share of machines reached among those that lived
  *                            throughout; payloads received beyond the first per machine reached;
  *                            time to the last machine
+ *   flood                    the same broadcasts at the same moments, without a tree: flood.h
  *   lookup                   of the probes: share that named the wanted machine first, of those
  *                            whose target lived throughout; longest chain of answers; time
  *   idle_bytes_per_machine_per_second  all that a machine sends in a quiet time, with headers,
@@ -114,6 +115,8 @@ struct metrics_figures {
 	double broadcast_delivered, broadcast_redundancy;
 	int64_t broadcast_last_p99_us;
 	uint64_t broadcasts;
+	double flood_delivered, flood_redundancy; /* the same, flooded: flood.h */
+	int64_t flood_last_p99_us;
 	double lookup_success;
 	int64_t lookup_hops_p50, lookup_hops_p99, lookup_p99_us;
 	uint64_t lookups;

@@ -183,6 +183,8 @@ static void read_chi_square(const struct world *world, struct metrics_figures *f
 		if (metrics->machines[i].placed > figures->pods_max)
 			figures->pods_max = metrics->machines[i].placed;
 	}
+	if (metrics->judging)
+		return; /* machines of different sizes */
 	cell_count = metrics->placed / CELL_EXPECTED_MIN;
 	if (cell_count > CELLS_MAX)
 		cell_count = CELLS_MAX;
@@ -229,6 +231,13 @@ static void read_broadcasts(struct metrics *metrics, struct metrics_figures *fig
 	figures->broadcast_delivered = quotient((double)delivered, (double)expected);
 	figures->broadcast_redundancy = delivered ? (double)copies / (double)delivered - 1 : 0;
 	figures->broadcast_last_p99_us = samples_percentile(&metrics->last_delivery, P99);
+	figures->flood_delivered =
+		quotient((double)metrics->flood_reached, (double)metrics->flood_expected);
+	figures->flood_redundancy =
+		metrics->flood_reached
+			? (double)metrics->flood_copies / (double)metrics->flood_reached - 1
+			: 0;
+	figures->flood_last_p99_us = samples_percentile(&metrics->flood_last, P99);
 }
 
 static void read_overlay(struct metrics *metrics, struct metrics_figures *figures)

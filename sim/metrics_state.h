@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "flood.h"
 #include "metrics.h"
 #include "world.h"
 
@@ -74,6 +75,9 @@ struct metrics {
 	struct metrics_broadcast *broadcasts;
 	size_t broadcast_count, broadcasts_open;
 	struct samples last_delivery;
+	struct flood *flood; /* for comparison; made at the first broadcast */
+	uint64_t flood_expected, flood_reached, flood_copies;
+	struct samples flood_last;
 	struct map lookups; /* machine, token -> struct metrics_lookup */
 	uint64_t lookups_ended, lookups_found;
 	struct samples lookup_time, lookup_hops;

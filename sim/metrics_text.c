@@ -95,6 +95,11 @@ static void json_overlay(const struct metrics_figures *figures, struct buf *out)
 	json_ms(out, "last_delivery_ms_p99", figures->broadcasts > 0,
 		figures->broadcast_last_p99_us);
 	json_close(out);
+	json_open(out, "flood");
+	json_number(out, "delivered_ratio", figures->broadcasts > 0, figures->flood_delivered, 6);
+	json_number(out, "redundancy", figures->broadcasts > 0, figures->flood_redundancy, 4);
+	json_ms(out, "last_delivery_ms_p99", figures->broadcasts > 0, figures->flood_last_p99_us);
+	json_close(out);
 	json_open(out, "lookup");
 	json_count(out, "count", figures->lookups);
 	json_number(out, "success_ratio", lookups, figures->lookup_success, 6);
@@ -183,6 +188,13 @@ static void text_overlay(const struct metrics_figures *figures, struct buf *out)
 				  figures->broadcasts, 100 * figures->broadcast_delivered,
 				  figures->broadcast_redundancy,
 				  (double)figures->broadcast_last_p99_us / US_PER_MS);
+	if (figures->broadcasts)
+		buf_append_format(
+			out,
+			"  flooded: %.4f %% delivered, redundancy %.3f, last after %.3f ms "
+			"(p99)\n",
+			100 * figures->flood_delivered, figures->flood_redundancy,
+			(double)figures->flood_last_p99_us / US_PER_MS);
 	if (figures->lookups)
 		buf_append_format(out,
 				  "  %" PRIu64 " lookups: %.3f %% found, %lld hops (p50), %lld "

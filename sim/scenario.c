@@ -5,6 +5,7 @@
 
 #include "scenario_large.h"
 #include "scenario_small.h"
+#include "steps.h"
 
 enum {
 	STEWARDS = 5, /* of small scenarios: as many as keep a record */
@@ -107,7 +108,6 @@ static const struct scenario scenarios[] = {
 	 120000,
 	 {.settle_s = 30,
 	  .duration_s = 10,
-	  .owners = 100,
 	  .workloads = 2,
 	  .replicas = 10,
 	  .broadcasts = 14,
@@ -133,12 +133,7 @@ static const struct scenario scenarios[] = {
 	 true,
 	 1000,
 	 20000,
-	 {.settle_s = 30,
-	  .duration_s = 30,
-	  .owners = 100,
-	  .workloads = 10,
-	  .replicas = 10,
-	  .cpu_milli = 10},
+	 {.settle_s = 30, .duration_s = 30, .workloads = 10, .replicas = 10, .cpu_milli = 10},
 	 large_burst,
 	 large_probes_end},
 	{"full",
@@ -162,7 +157,7 @@ static const struct scenario scenarios[] = {
 	 true,
 	 1000,
 	 80000,
-	 {.settle_s = 10, .duration_s = 120, .owners = 10, .workloads = 10, .replicas = 1},
+	 {.settle_s = 10, .duration_s = 120, .workloads = 10, .replicas = 1},
 	 large_unsatisfiable,
 	 large_unsatisfiable_end},
 	{"churn",
@@ -172,7 +167,6 @@ static const struct scenario scenarios[] = {
 	 130000,
 	 {.settle_s = 30,
 	  .duration_s = 300,
-	  .owners = 20,
 	  .workloads = 1,
 	  .replicas = 10,
 	  .churn = 100,
@@ -187,7 +181,6 @@ static const struct scenario scenarios[] = {
 	 180000,
 	 {.settle_s = 30,
 	  .duration_s = 3600,
-	  .owners = 20,
 	  .workloads = 1,
 	  .replicas = 10,
 	  .lookups = 200,
@@ -199,7 +192,7 @@ static const struct scenario scenarios[] = {
 	 true,
 	 1000,
 	 200000,
-	 {.settle_s = 30, .owners = 20, .workloads = 1, .replicas = 10, .broadcasts = 22},
+	 {.settle_s = 30, .workloads = 1, .replicas = 10, .broadcasts = 22},
 	 large_mass_failure,
 	 large_probes_end},
 	{"join-storm",
@@ -209,7 +202,6 @@ static const struct scenario scenarios[] = {
 	 60000,
 	 {.settle_s = 2,
 	  .duration_s = 60,
-	  .owners = 20,
 	  .workloads = 1,
 	  .replicas = 10,
 	  .lookups = 200,
@@ -229,13 +221,7 @@ static const struct scenario scenarios[] = {
 	 true,
 	 60,
 	 60000,
-	 {.settle_s = 10,
-	  .duration_s = 120,
-	  .owners = 10,
-	  .workloads = 2,
-	  .replicas = 5,
-	  .liars = 6,
-	  .pool = 16},
+	 {.settle_s = 10, .duration_s = 120, .workloads = 2, .replicas = 5, .liars = 6, .pool = 16},
 	 large_byzantine,
 	 large_probes_end},
 	{"soak",
@@ -245,7 +231,6 @@ static const struct scenario scenarios[] = {
 	 200000,
 	 {.settle_s = 10,
 	  .duration_s = 600,
-	  .owners = 20,
 	  .workloads = 2,
 	  .replicas = 5,
 	  .churn = 50,
@@ -281,9 +266,12 @@ const struct scenario *scenario_sized(const struct scenario *scenario, size_t ma
 	return scenario;
 }
 
-int64_t scenario_length_ms(const struct scenario *scenario, const struct params *params)
+int64_t scenario_length_ms(const struct scenario *scenario, const struct world *world)
 {
-	return scenario->length_ms + (params->settle_s + params->duration_s) * MS_PER_S;
+	const struct params *params = &world->params;
+	int64_t boot_ms = scenario->large ? steps_boot_ms(world) : 0;
+
+	return scenario->length_ms + boot_ms + (params->settle_s + params->duration_s) * MS_PER_S;
 }
 
 const struct scenario *scenario_next(size_t *position)

@@ -34,7 +34,7 @@ const struct scenario *scenario_find(const char *name);
 /* The one of that name for so many machines (0: as many as it says itself). */
 const struct scenario *scenario_sized(const struct scenario *scenario, size_t machines,
 				      const struct params *params);
-int64_t scenario_length_ms(const struct scenario *scenario, const struct params *params);
+int64_t scenario_length_ms(const struct scenario *scenario, const struct world *world);
 const struct scenario *scenario_next(size_t *position); /* NULL at the end */
 
 /*

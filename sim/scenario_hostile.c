@@ -7,6 +7,7 @@
 enum {
 	PROBE_SPACING_MS = 1000,
 	WARM_BROADCASTS = 4,
+	MACHINES_PER_OWNER = 10,
 	CALM_MS = 60 * 1000,
 	FIRST_MS = 5000,
 	TURN_MS = 60 * 1000,
@@ -17,6 +18,7 @@ void large_byzantine(struct world *world)
 {
 	int64_t at_ms, busy_ms = world->params.duration_s * MS_PER_S;
 
+	steps_default_owners(world, MACHINES_PER_OWNER);
 	liars_choose(world, (size_t)world->params.liars);
 	world->watches_replays = true;
 	world->distinct = false;

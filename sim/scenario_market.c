@@ -9,6 +9,7 @@ enum {
 	IDLE_MS = 60 * 1000,          /* two keep-alives, two shuffles, three renewals */
 	PLACED_WITHIN_MS = 10 * 1000, /* of the last request, where there is room for all */
 	PROBE_SPACING_MS = 1000,
+	MACHINES_PER_BUSY_OWNER = 10,
 	WARM_BROADCASTS = 4,         /* they carve the tree */
 	UNIFORM_DEVIATIONS_MAX = 5,  /* of a normal distribution: once in three million runs */
 	PODS_MAX = 4,                /* of one workload on one machine, where there are many */
@@ -63,8 +64,10 @@ void large_one_owner_end(struct world *world)
 
 void large_burst(struct world *world)
 {
-	int64_t at_ms = steps_begin(world);
+	int64_t at_ms;
 
+	steps_default_owners(world, MACHINES_PER_BUSY_OWNER);
+	at_ms = steps_begin(world);
 	steps_work_in_turn(world, at_ms);
 	steps_expect_placed(world, at_ms + world->params.duration_s * MS_PER_S);
 }

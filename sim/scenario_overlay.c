@@ -65,8 +65,8 @@ static void vanish(struct world *world, uint64_t machine)
 	world_power_off(world, machine);
 }
 
-/* Half of the machines within one second. Broadcasts begin right after: what is counted are those
- * from two heartbeats on. */
+/* Half of the machines within one second, no owner among them. Broadcasts begin right after: what
+ * is counted are those from two heartbeats on. */
 void large_mass_failure(struct world *world)
 {
 	int64_t at_ms = steps_begin(world);
@@ -74,7 +74,7 @@ void large_mass_failure(struct world *world)
 	steps_work(world, at_ms, FIRST_MS);
 	at_ms += 4 * FIRST_MS;
 	for (size_t i = 0; i < world->machine_count; i++)
-		if (world_random(world, 2))
+		if (world_random(world, 2) && !steps_is_owner(world, i))
 			world_action(world, at_ms + (int64_t)world_random(world, MS_PER_S), vanish,
 				     i);
 	at_ms += MS_PER_S;

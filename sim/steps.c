@@ -8,6 +8,7 @@ enum {
 	BOOT_MS = 20,         /* world_boot_all() starts a machine each so many ms */
 	BOOT_CALM_MS = 10000, /* after the last one */
 	AGAIN_MS = 1,         /* has the last workload of an owner been placed? */
+	MACHINES_PER_OWNER = 50,
 	AWAY_MS_MIN = 1000,
 	AWAY_MS_MAX = 30 * 1000,
 	PER_THOUSAND = 1000,
@@ -17,19 +18,27 @@ enum {
 
 /* ---- who has work ---- */
 
-/* Owners are spread evenly, so that any machine's number tells whether it is one. */
-static size_t owner_at(const struct world *world, size_t number)
+size_t steps_owner(const struct world *world, size_t number)
 {
 	return number * world->machine_count / (size_t)world->params.owners;
 }
 
-static bool is_owner(const struct world *world, size_t machine)
+bool steps_is_owner(const struct world *world, size_t machine)
 {
 	size_t owners = (size_t)world->params.owners;
 	size_t number =
 		owners ? (machine * owners + world->machine_count - 1) / world->machine_count : 0;
 
-	return number < owners && owner_at(world, number) == machine;
+	return number < owners && steps_owner(world, number) == machine;
+}
+
+void steps_default_owners(struct world *world, size_t machines_per_owner)
+{
+	if (world->params.owners)
+		return;
+	world->params.owners = (int64_t)(world->machine_count / machines_per_owner);
+	if (!world->params.owners)
+		world->params.owners = 1;
 }
 
 static int64_t some_ms(struct world *world, int64_t at_ms, int64_t for_ms)
@@ -43,7 +52,7 @@ static size_t some_other(struct world *world)
 	for (;;) {
 		size_t machine = world_random(world, world->machine_count);
 
-		if (!is_owner(world, machine) && world->machines[machine].node)
+		if (!steps_is_owner(world, machine) && world->machines[machine].node)
 			return machine;
 	}
 }
@@ -60,12 +69,16 @@ static size_t some_machine(struct world *world)
 
 /* ---- begin ---- */
 
+int64_t steps_boot_ms(const struct world *world)
+{
+	return world->params.formed ? 0 : (int64_t)world->machine_count * BOOT_MS + BOOT_CALM_MS;
+}
+
 int64_t steps_begin(struct world *world)
 {
-	int64_t calm_ms = world->params.settle_s * MS_PER_S;
-
+	steps_default_owners(world, MACHINES_PER_OWNER);
 	world_boot_all(world);
-	return (int64_t)world->machine_count * BOOT_MS + BOOT_CALM_MS + calm_ms;
+	return steps_boot_ms(world) + world->params.settle_s * MS_PER_S;
 }
 
 static void window_open(struct world *world, uint64_t window)
@@ -101,7 +114,7 @@ void steps_work(struct world *world, int64_t at_ms, int64_t for_ms)
 	for (int64_t i = 0; i < world->params.owners; i++)
 		for (int64_t j = 0; j < world->params.workloads; j++)
 			world_action(world, some_ms(world, at_ms, for_ms), give,
-				     owner_at(world, (size_t)i));
+				     steps_owner(world, (size_t)i));
 }
 
 /* How an owner stands is one number: workloads left, then the last one's number. */
@@ -137,7 +150,7 @@ static void first_turn(struct world *world, uint64_t machine)
 void steps_work_in_turn(struct world *world, int64_t at_ms)
 {
 	for (int64_t i = 0; i < world->params.owners && world->params.workloads; i++)
-		world_action(world, at_ms, first_turn, owner_at(world, (size_t)i));
+		world_action(world, at_ms, first_turn, steps_owner(world, (size_t)i));
 }
 
 static void expect_placed(struct world *world, uint64_t argument)

@@ -8,6 +8,16 @@ enum {
 	STEPS_PROBE_MS = 10 * 1000, /* a broadcast that has not arrived after this is lost */
 };
 
+/* Which machines are given work; evenly spread. */
+size_t steps_owner(const struct world *world, size_t number);
+bool steps_is_owner(const struct world *world, size_t machine);
+
+/* One machine in @machines_per_owner, if the parameters do not say. */
+void steps_default_owners(struct world *world, size_t machines_per_owner);
+
+/* How long that takes before params.settle_s. */
+int64_t steps_boot_ms(const struct world *world);
+
 /* Machines, formed or booting, as the parameters say; returns when the busy part may begin. */
 int64_t steps_begin(struct world *world);
 
