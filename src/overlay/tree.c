@@ -203,8 +203,6 @@ static void hand_on(struct tree *tree, const struct tree_kept *kept)
 {
 	uint64_t lazy = 0;
 
-	if (kept->hops >= MESSAGE_HOPS_MAX)
-		return;
 	for (size_t i = 0; i < tree->link_count; i++) {
 		const struct tree_link *link = &tree->links[i];
 
@@ -235,7 +233,9 @@ void tree_broadcast(struct tree *tree, struct mono now, struct bytes payload)
 	tree->now = now;
 	if (tree_find_seen(tree, &id))
 		return;
-	tree_missing_found(tree, &id);
+	tree_missing_found(tree, NULL, &id);
+	if (tree_eager_count(tree) == 0)
+		promote_one(tree); /* the tree has lost us */
 	hand_on(tree, tree_keep(tree, &id, &ours, 0, payload, true));
 }
 
@@ -278,6 +278,7 @@ static void receive_gossip(struct tree *tree, struct tree_link *link, const stru
 	struct bytes payload = bytes_buf(&gossip->payload);
 	struct tree_kept *kept;
 	struct uid id;
+	uint32_t hops;
 
 	if (seen) {
 		receive_duplicate(tree, link, seen);
@@ -288,9 +289,10 @@ static void receive_gossip(struct tree *tree, struct tree_link *link, const stru
 	id = name_of(payload);
 	if (payload.len > MESSAGE_GOSSIP_MAX || !uid_equal(&id, &gossip->id))
 		return;
-	tree_missing_found(tree, &id);
+	tree_missing_found(tree, link, &id);
 	link->eager = true;
-	kept = tree_keep(tree, &id, &link->id, gossip->hops, payload, false);
+	hops = gossip->hops > MESSAGE_HOPS_MAX ? MESSAGE_HOPS_MAX : gossip->hops;
+	kept = tree_keep(tree, &id, &link->id, hops, payload, false);
 	kept->have |= bit_of(link);
 	tree->stats.delivered++;
 	tree_note(tree, TREE_DELIVER, &link->id)->id = id;
@@ -314,7 +316,7 @@ static void receive_graft(struct tree *tree, struct tree_link *link, const struc
 	const struct tree_seen *seen = tree_find_seen(tree, id);
 
 	link->eager = true;
-	if (!seen || !seen->kept || !seen->kept->accepted || seen->kept->hops >= MESSAGE_HOPS_MAX)
+	if (!seen || !seen->kept || !seen->kept->accepted)
 		return;
 	if (throttle_pass(&link->load, tree->now, TREE_LINK_BURST, TREE_LINK_INTERVAL_MS))
 		push(tree, seen->kept, link);

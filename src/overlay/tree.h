@@ -19,6 +19,9 @@
  *   graph was broken arrives when it is whole again.
  * - When an eager neighbour is lost a random lazy one takes its place at once (a GRAFT without an
  *   id), instead of waiting until a broadcast is missed.
+ * - How long an announced broadcast is waited for follows how late they usually are, as a
+ *   retransmission time-out follows the round trip (RFC 6298): over long distances a branch of the
+ *   tree is often slower than an announcement, and grafting it at once would tear the tree.
  * - No optimisation by hops (section 3.8): IHAVE does not carry them. Trees adapt as links are
  *   pruned and grafted.
  */
@@ -36,10 +39,12 @@ enum {
 	TREE_DOUBT_BYTES = 64 << 10, /* of payloads not judged yet: they push out only each other */
 	TREE_SEEN_MS = 90 * 1000,    /* ids: longer than any envelope is fresh on any clock */
 	TREE_SEEN_MAX = 1024,        /* ids; a forgotten one is refused by whoever judges it */
-	TREE_GRAFT_MS = 400,         /* announced, and not come: ask the announcer */
-	TREE_GRAFT_NEXT_MS = 200,    /* then the next one */
-	TREE_GRAFT_TRIES = 8,        /* all in all, in turn */
-	TREE_LAZY_MS = 100,          /* announcements are gathered for so long */
+	TREE_GRAFT_MS = 400,         /* announced, and not come: ask the announcer; later where
+				      * broadcasts usually come later than announcements: */
+	TREE_GRAFT_MAX_MS = 800,
+	TREE_GRAFT_NEXT_MS = 200, /* then the next one */
+	TREE_GRAFT_TRIES = 8,     /* all in all, in turn */
+	TREE_LAZY_MS = 100,       /* announcements are gathered for so long */
 	TREE_ANNOUNCED_MAX = MESSAGE_IHAVE_MAX,
 	TREE_MISSING_MAX = 256, /* announced broadcasts waited for; more are left to later rounds */
 	TREE_MISSING_LINK_MAX = 64, /* of them first announced by one neighbour: a liar's share */
@@ -57,7 +62,7 @@ struct tree_effect {
 	enum tree_effect_type type;
 	struct node_id to;
 	struct uid id;
-	uint32_t hops;          /* DELIVER: links it has travelled */
+	uint32_t hops;          /* DELIVER: links it has travelled, as its senders say */
 	struct bytes payload;   /* DELIVER: valid until the next call but the tree_accept()
 				 * of it */
 	struct message message; /* SEND: owned by the tree until its next call */

@@ -54,7 +54,7 @@ static void fill_message(const struct tree_note *note, struct tree_kept *kept,
 	switch ((int)note->message) {
 	case MESSAGE_GOSSIP:
 		message->gossip.id = kept->id;
-		message->gossip.hops = kept->hops + 1;
+		message->gossip.hops = kept->hops < MESSAGE_HOPS_MAX ? kept->hops + 1 : kept->hops;
 		message->gossip.payload = (struct buf){kept->payload, kept->len, kept->len};
 		break;
 	case MESSAGE_IHAVE:

@@ -49,8 +49,9 @@ struct tree_seen {
 struct tree_missing {
 	struct uid id;
 	uint64_t announcers; /* slots */
-	struct mono due;
-	uint8_t charged, asked; /* slots: who announced it first, whom we asked last */
+	uint64_t asked;      /* slots */
+	struct mono since, due;
+	uint8_t charged, last; /* slots: who announced it first, whom we asked last */
 	uint8_t tries;
 };
 
@@ -91,6 +92,7 @@ struct tree {
 	size_t missing_count, missing_cap;
 	struct tree_announcement *announcements;
 	size_t announcement_count;
+	int64_t late_us, late_deviation_us; /* of broadcasts, behind their first announcement */
 	struct mono announce_at, missing_at, tidy_at;
 	struct tree_note *notes;
 	size_t note_count, note_cap, note_next;
@@ -111,7 +113,8 @@ void tree_tidy(struct tree *tree);
 
 /* tree_missing.c */
 void tree_missing_add(struct tree *tree, struct tree_link *link, const struct uid *id);
-void tree_missing_found(struct tree *tree, const struct uid *id);
+/* It came over @link; NULL: from ourselves. */
+void tree_missing_found(struct tree *tree, const struct tree_link *link, const struct uid *id);
 void tree_missing_link_gone(struct tree *tree, const struct tree_link *link);
 void tree_missing_tick(struct tree *tree);
 

@@ -37,10 +37,21 @@ static void remove_missing(struct tree *tree, struct tree_missing *missing)
 	tree->missing_at = MONO_NEVER;
 }
 
+static int64_t first_patience_us(const struct tree *tree)
+{
+	int64_t us = tree->late_us + 4 * tree->late_deviation_us;
+
+	if (us < (int64_t)TREE_GRAFT_MS * US_PER_MS)
+		return (int64_t)TREE_GRAFT_MS * US_PER_MS;
+	if (us > (int64_t)TREE_GRAFT_MAX_MS * US_PER_MS)
+		return (int64_t)TREE_GRAFT_MAX_MS * US_PER_MS;
+	return us;
+}
+
 void tree_missing_add(struct tree *tree, struct tree_link *link, const struct uid *id)
 {
 	struct tree_missing *missing = find(tree, id);
-	struct mono due = mono_add_ms(tree->now, TREE_GRAFT_MS);
+	struct mono due = mono_add_us(tree->now, first_patience_us(tree));
 
 	if (missing) {
 		missing->announcers |= (uint64_t)1 << link->slot;
@@ -56,20 +67,36 @@ void tree_missing_add(struct tree *tree, struct tree_link *link, const struct ui
 	tree->missing[tree->missing_count++] = (struct tree_missing){
 		.id = *id,
 		.announcers = (uint64_t)1 << link->slot,
+		.since = tree->now,
 		.due = due,
 		.charged = link->slot,
-		.asked = link->slot,
+		.last = link->slot,
 	};
 	link->missing++;
 	tree->missing_at = mono_min(tree->missing_at, due);
 }
 
-void tree_missing_found(struct tree *tree, const struct uid *id)
+/* Which came in time are counted as not late at all, so that old delays are forgotten. */
+static void sample_lateness(struct tree *tree, int64_t late_us)
+{
+	int64_t error = late_us - tree->late_us;
+
+	tree->late_us += error / 8;
+	tree->late_deviation_us += ((error < 0 ? -error : error) - tree->late_deviation_us) / 4;
+}
+
+/* What was asked for says nothing of how late it would have come (Karn's rule). */
+void tree_missing_found(struct tree *tree, const struct tree_link *link, const struct uid *id)
 {
 	struct tree_missing *missing = find(tree, id);
 
-	if (missing)
-		remove_missing(tree, missing);
+	if (!missing) {
+		sample_lateness(tree, 0);
+		return;
+	}
+	if (link && !(missing->asked >> link->slot & 1))
+		sample_lateness(tree, mono_since_us(tree->now, missing->since));
+	remove_missing(tree, missing);
 }
 
 /* What it was charged with goes to another announcer, or is missed no longer. */
@@ -94,12 +121,12 @@ void tree_missing_link_gone(struct tree *tree, const struct tree_link *link)
 /* The first announcer first, then round and round by slots. */
 static struct tree_link *next_announcer(struct tree *tree, struct tree_missing *missing)
 {
-	if (missing->tries > 0 || !(missing->announcers >> missing->asked & 1)) {
+	if (missing->tries > 0 || !(missing->announcers >> missing->last & 1)) {
 		do
-			missing->asked = (uint8_t)((missing->asked + 1) % TREE_LINKS_MAX);
-		while (!(missing->announcers >> missing->asked & 1));
+			missing->last = (uint8_t)((missing->last + 1) % TREE_LINKS_MAX);
+		while (!(missing->announcers >> missing->last & 1));
 	}
-	return tree_link_of_slot(tree, missing->asked);
+	return tree_link_of_slot(tree, missing->last);
 }
 
 static int64_t patience_ms(const struct tree_missing *missing)
@@ -108,6 +135,16 @@ static int64_t patience_ms(const struct tree_missing *missing)
 
 	return (int64_t)TREE_GRAFT_NEXT_MS
 	       << (rounds > MISSING_SLOWER_MAX ? MISSING_SLOWER_MAX : rounds);
+}
+
+static void ask(struct tree *tree, struct tree_missing *missing)
+{
+	struct tree_link *link = next_announcer(tree, missing);
+
+	tree_graft(tree, link, &missing->id);
+	missing->asked |= (uint64_t)1 << link->slot;
+	missing->tries++;
+	missing->due = mono_add_ms(tree->now, patience_ms(missing));
 }
 
 void tree_missing_tick(struct tree *tree)
@@ -124,9 +161,7 @@ void tree_missing_tick(struct tree *tree)
 				remove_missing(tree, missing);
 				continue;
 			}
-			tree_graft(tree, next_announcer(tree, missing), &missing->id);
-			missing->tries++;
-			missing->due = mono_add_ms(tree->now, patience_ms(missing));
+			ask(tree, missing);
 		}
 		next = mono_min(next, missing->due);
 		i++;

@@ -124,6 +124,6 @@ bool view_is_active(const struct view *view, const struct node_id *id);
 size_t view_passive_count(const struct view *view);
 const struct contact *view_passive(const struct view *view, size_t at);
 
-/* No neighbour, and nobody left to ask in this round: view_join() through whatever the caller
- * remembers. */
+/* No neighbour, and every passive member was asked in vain, which goes on: view_join() through
+ * whatever the caller remembers. */
 bool view_is_alone(const struct view *view);

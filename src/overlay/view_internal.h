@@ -68,6 +68,7 @@ struct view {
 	struct mono reply_until; /* of the shuffle reply that is awaited */
 	struct mono seek_at, shuffle_at, check_at, renew_at, deadline;
 	int64_t shuffle_ms, backoff_ms;
+	bool exhausted;    /* all passive members were asked, and there is no neighbour */
 	unsigned failures; /* requests in a row without any answer */
 	struct throttle joins, evictions, ends;
 	struct view_note *notes;

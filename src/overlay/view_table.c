@@ -116,6 +116,7 @@ void view_add_link(struct view *view, const struct contact *contact)
 	if (request)
 		view_remove_request(view, request);
 	(void)view_remove_passive(view, &contact->id);
+	view->exhausted = false;
 	if (view->active_count == 0) {
 		view->check_at = mono_add_ms(view->now, VIEW_CHECK_MS);
 		view->shuffle_ms = VIEW_SHUFFLE_FIRST_MS;
@@ -230,6 +231,6 @@ const struct contact *view_passive(const struct view *view, size_t at)
 
 bool view_is_alone(const struct view *view)
 {
-	return view->active_count == 0 && view->request_count == 0 &&
-	       view->passive_tried == view->passive_count;
+	return view->active_count == 0 &&
+	       (view->exhausted || view->passive_count + view->request_count == 0);
 }

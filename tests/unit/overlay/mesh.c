@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "identity/sha256.h"
 
 enum {
 	PORT = 7946,
@@ -160,13 +161,20 @@ static void count(struct mesh *mesh, const struct message *message)
 	buf_deinit(&encoded);
 }
 
+/* Each pair of machines has its own distance, and each message some jitter. */
+static int64_t delay_us(struct mesh *mesh, size_t a, size_t b)
+{
+	struct prng pair =
+		prng_seeded(a < b ? a * mesh->machine_count + b : b * mesh->machine_count + a);
+	uint64_t span = (uint64_t)(mesh->delay_max_us - mesh->delay_min_us) + 1;
+
+	return prng_jitter(&mesh->prng, mesh->delay_min_us + (int64_t)prng_below(&pair, span));
+}
+
 static void send_message(struct mesh *mesh, size_t from, size_t to, const struct message *message)
 {
-	int64_t span = mesh->delay_max_us - mesh->delay_min_us;
 	struct mesh_event event = {
-		.at = mono_add_us(mesh->now,
-				  mesh->delay_min_us +
-					  (int64_t)prng_below(&mesh->prng, (uint64_t)span + 1)),
+		.at = mono_add_us(mesh->now, delay_us(mesh, from, to)),
 		.kind = EVENT_MESSAGE,
 		.to = (uint32_t)to,
 		.from = (uint32_t)from,
@@ -443,16 +451,13 @@ void mesh_broadcast(struct mesh *mesh, size_t n, const char *text)
 	char payload[64];
 	int len = snprintf(payload, sizeof(payload), "%s %u", text, (unsigned)mesh->sequence);
 	struct mesh_machine *machine = &mesh->machines[n];
-	const struct tree_effect *effect;
+	struct digest digest;
 
 	for (size_t i = 0; i < mesh->machine_count; i++)
 		mesh->machines[i].delivered = 0;
+	digest = sha256(bytes_of(payload, (size_t)len));
+	memcpy(mesh->broadcast.byte, digest.byte, sizeof(mesh->broadcast.byte));
 	tree_broadcast(machine->tree, mesh->now, bytes_of(payload, (size_t)len));
-	effect = tree_next_effect(machine->tree);
-	if (effect) {
-		mesh->broadcast = effect->message.gossip.id;
-		send_message(mesh, n, mesh_index(&effect->to), &effect->message);
-	}
 	machine->delivered = 1;
 	machine->hops = 0;
 	finish(mesh, n);
