@@ -38,7 +38,7 @@ static uint32_t score_of(int64_t fit)
 		.reliability = FIT_MAX,
 	};
 
-	return score_bid(&bid, 0, 0);
+	return (uint32_t)score_bid(&bid, 0, 0); /* nothing is preferred: never below 0 */
 }
 
 static void oracle_place(struct world *world, int64_t cpu_milli)

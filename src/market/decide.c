@@ -7,6 +7,10 @@
  * higher score, then the smaller machine id. Fewest first is what spreads distinct machines before
  * copies and copies evenly; counting resident replicas extends that across tenders. Ids differ, so
  * the order is total and does not depend on the order in which bids came in. Integers only.
+ *
+ * Spreading over zones: a machine whose zone is full by what is required has no room, one whose
+ * zone is fuller than preferred comes last; of equally loaded machines the one in the emptier zone
+ * comes first. Both change with every slot that is won.
  */
 #include "market/decide.h"
 
@@ -16,48 +20,75 @@
 
 #include "base/mem.h"
 
-/* True if @a, with @a_won slots so far, is to be preferred to @b. */
-static bool is_better(const struct decide_candidate *a, uint32_t a_won,
-		      const struct decide_candidate *b, uint32_t b_won)
-{
-	uint32_t a_load = a_won;
-	uint32_t b_load = b_won;
+/* What is compared, in this order; fewer is better but for the score. */
+struct rank {
+	uint32_t excess, load, crowd;
+	int32_t score;
+	const struct node_id *node;
+};
 
-	a_load += a->resident < DECIDE_RESIDENT_MAX ? a->resident : DECIDE_RESIDENT_MAX;
-	b_load += b->resident < DECIDE_RESIDENT_MAX ? b->resident : DECIDE_RESIDENT_MAX;
-	if (a_load != b_load)
-		return a_load < b_load;
+static struct rank rank_of(const struct decide_candidate *candidate, uint32_t won,
+			   const struct zones *zones)
+{
+	uint32_t resident = candidate->resident < DECIDE_RESIDENT_MAX ? candidate->resident
+								      : DECIDE_RESIDENT_MAX;
+
+	return (struct rank){
+		.excess = zones ? zones_excess(zones, candidate->zones) : 0,
+		.load = resident + won,
+		.crowd = zones ? zones_crowd(zones, candidate->zones) : 0,
+		.score = candidate->score,
+		.node = &candidate->node,
+	};
+}
+
+static bool is_better(const struct rank *a, const struct rank *b)
+{
+	if (a->excess != b->excess)
+		return a->excess < b->excess;
+	if (a->load != b->load)
+		return a->load < b->load;
+	if (a->crowd != b->crowd)
+		return a->crowd < b->crowd;
 	if (a->score != b->score)
 		return a->score > b->score;
-	return node_id_compare(&a->node, &b->node) < 0;
+	return node_id_compare(a->node, b->node) < 0;
 }
 
 static size_t best_candidate(const struct decide_candidate *candidates, size_t count,
-			     const uint32_t *won)
+			     const struct zones *zones, const uint32_t *won)
 {
 	size_t best = DECIDE_NONE;
+	struct rank best_rank = {0};
 
 	for (size_t i = 0; i < count; i++) {
-		if (won[i] >= candidates[i].copies)
+		struct rank rank;
+
+		if (won[i] >= candidates[i].copies ||
+		    (zones && !zones_allow(zones, candidates[i].zones)))
 			continue;
-		if (best == DECIDE_NONE ||
-		    is_better(&candidates[i], won[i], &candidates[best], won[best]))
-			best = i;
+		rank = rank_of(&candidates[i], won[i], zones);
+		if (best != DECIDE_NONE && !is_better(&rank, &best_rank))
+			continue;
+		best = i;
+		best_rank = rank;
 	}
 	return best;
 }
 
-size_t decide_winners(const struct decide_candidate *candidates, size_t count, size_t slot_count,
-		      size_t *ret_winners)
+size_t decide_winners(const struct decide_candidate *candidates, size_t count, struct zones *zones,
+		      size_t slot_count, size_t *ret_winners)
 {
 	uint32_t *won = mem_alloc(count, sizeof(*won));
 	size_t placed = 0;
 
 	for (size_t i = 0; i < slot_count; i++) {
-		ret_winners[i] = best_candidate(candidates, count, won);
+		ret_winners[i] = best_candidate(candidates, count, zones, won);
 		if (ret_winners[i] == DECIDE_NONE)
 			continue;
 		won[ret_winners[i]]++;
+		if (zones)
+			zones_add(zones, candidates[ret_winners[i]].zones);
 		placed++;
 	}
 	free(won);

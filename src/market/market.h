@@ -174,6 +174,13 @@ struct market_facts {
 	bool referred;         /* TENDER: it came by way of others, so silence declines it */
 };
 
+/* So many replicas run in a zone of one of the tender's spreads. */
+struct market_domain {
+	size_t spread;
+	uint64_t zone; /* zone_of() the label's value */
+	uint32_t count;
+};
+
 struct market_request {
 	const struct tender *tender;  /* copied */
 	struct bytes tender_envelope; /* copied */
@@ -181,6 +188,8 @@ struct market_request {
 	const char *pod_name_base;    /* pods are called <base>-<5 characters> */
 	const char *pod_name;         /* not NULL: exactly this (kind Pod) */
 	uint64_t epoch;
+	const struct market_domain *domains; /* the workload's replicas, for its spreads; copied */
+	size_t domain_count;
 };
 
 struct market;

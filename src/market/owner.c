@@ -124,6 +124,7 @@ static void round_free(struct market *market, struct round *round)
 		free(round->places[i].pod_name);
 	free(round->offers);
 	free(round->places);
+	free(round->domains);
 	buf_deinit(&round->envelope);
 	buf_deinit(&round->manifest);
 	free(round->pod_name_base);
@@ -152,6 +153,10 @@ static struct round *round_new(struct market *market, const struct market_reques
 					strnlen(request->pod_name_base, MARKET_POD_NAME_BASE_MAX));
 	round->pod_name = mem_strdup(request->pod_name);
 	round->epoch = request->epoch;
+	round->domains = mem_alloc(request->domain_count, sizeof(*round->domains));
+	round->domain_count = request->domain_count;
+	for (size_t i = 0; i < request->domain_count; i++)
+		round->domains[i] = request->domains[i];
 	round->opened_at = market->now;
 	round->places = mem_alloc(tender->slot_count, sizeof(*round->places));
 	for (size_t i = 0; i < tender->slot_count; i++)

@@ -50,8 +50,44 @@ static struct field field_of(const struct market *market, const struct round *ro
 			.copies = offer->bid.copies < copies_max ? offer->bid.copies : copies_max,
 			.resident = offer->bid.resident,
 		};
+		memcpy(field.candidates[field.count - 1].zones, offer->bid.zones,
+		       sizeof(offer->bid.zones));
 	}
 	return field;
+}
+
+static bool is_taken(const struct place *place)
+{
+	return place->state == PLACE_AWARDED || place->state == PLACE_ACCEPTED ||
+	       place->state == PLACE_DEPLOYED;
+}
+
+/* The zones of what ran before, of the bidders, and of what this round has placed so far. */
+static struct zones zones_of_round(const struct round *round)
+{
+	const struct requirements *needs = &round->tender.needs;
+	struct market_domain *domains = mem_alloc(
+		round->domain_count + round->offer_count * needs->spread_count, sizeof(*domains));
+	size_t count = round->domain_count;
+	struct zones zones;
+
+	for (size_t i = 0; i < count; i++)
+		domains[i] = round->domains[i];
+	for (size_t i = 0; i < round->offer_count; i++)
+		for (size_t j = 0; j < needs->spread_count; j++)
+			domains[count++] = (struct market_domain){
+				.spread = j, .zone = round->offers[i].bid.zones[j]};
+	zones_init(&zones, needs, domains, count);
+	free(domains);
+	for (size_t i = 0; i < round->tender.slot_count; i++) {
+		const struct place *place = &round->places[i];
+		const struct offer *offer =
+			is_taken(place) ? round_offer(round, &place->node) : NULL;
+
+		if (offer)
+			zones_add(&zones, offer->bid.zones);
+	}
+	return zones;
 }
 
 static void field_deinit(struct field *field)
@@ -65,8 +101,12 @@ static void choose(const struct market *market, const struct round *round, uint3
 		   size_t count, size_t *ret_offers)
 {
 	struct field field = field_of(market, round, copies_max);
+	bool is_spread = round->tender.needs.spread_count > 0;
+	struct zones zones = is_spread ? zones_of_round(round) : (struct zones){0};
 
-	(void)decide_winners(field.candidates, field.count, count, ret_offers);
+	(void)decide_winners(field.candidates, field.count, is_spread ? &zones : NULL, count,
+			     ret_offers);
+	zones_deinit(&zones);
 	for (size_t i = 0; i < count; i++)
 		if (ret_offers[i] != DECIDE_NONE)
 			ret_offers[i] = field.offers[ret_offers[i]];

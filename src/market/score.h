@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Score: how good a bid is, 0..SCORE_MAX; higher is better. What a machine says about itself is
- * clamped, what weighs against a lie (the round-trip time) is measured by the owner.
+ * Score: how good a bid is, -SCORE_MAX..SCORE_MAX; higher is better. What a machine says about
+ * itself is clamped, what weighs against a lie (the round-trip time) is measured by the owner.
  */
 #pragma once
 
@@ -12,4 +12,4 @@ enum {
 };
 
 /* @image_count: images that the tender names. @rtt_us: to the bidder, 0 = unknown. */
-uint32_t score_bid(const struct bid *bid, size_t image_count, int64_t rtt_us);
+int32_t score_bid(const struct bid *bid, size_t image_count, int64_t rtt_us);

@@ -54,7 +54,7 @@ struct offer {
 	struct bid bid;
 	struct mono at; /* arrival: never before the bidder's own time of bidding */
 	int64_t rtt_us;
-	uint32_t score;
+	int32_t score;
 	enum offer_state state;
 	struct mono resend_at; /* AWARDED */
 	struct uid *pods;      /* that were awarded to it */
@@ -97,6 +97,8 @@ struct round {
 	struct buf envelope, manifest;
 	char *pod_name_base, *pod_name;
 	uint64_t epoch;
+	struct market_domain *domains;
+	size_t domain_count;
 	enum round_state state;
 	/* COLLECTING */
 	enum market_stage stage;

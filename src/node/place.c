@@ -182,6 +182,36 @@ static void tender_fill(struct tender *tender, const struct workload *workload,
 			       tender->slots, tender->slot_count);
 }
 
+static bool is_counted(const struct node *node, const struct presence *pod)
+{
+	return !pod->terminating && pod->phase != POD_GONE && pod->phase != POD_FAILED &&
+	       machine_alive(node, &pod->node);
+}
+
+/* Where the workload's replicas run, for what it spreads over. The market adds equal ones up. */
+static struct market_domain *domains_of(const struct node *node, const struct workload *workload,
+					size_t *ret_count)
+{
+	size_t spreads = workload->needs.spread_count, pod_count;
+	struct market_domain *domains;
+	struct presence *pods;
+
+	*ret_count = 0;
+	if (spreads == 0)
+		return NULL;
+	pods = pods_read(node, &workload->object.uid, &pod_count);
+	domains = mem_alloc(pod_count * spreads, sizeof(*domains));
+	for (size_t i = 0; i < pod_count * spreads; i++)
+		if (is_counted(node, &pods[i / spreads]))
+			domains[(*ret_count)++] = (struct market_domain){
+				.spread = i % spreads,
+				.zone = pods[i / spreads].zones[i % spreads],
+				.count = 1,
+			};
+	pods_free(pods, pod_count);
+	return domains;
+}
+
 /* Open a tender for the object as it is stored now; its bytes are the manifest. */
 static void open_tender(struct node *node, struct mono now, const struct controller_effect *effect)
 {
@@ -189,11 +219,14 @@ static void open_tender(struct node *node, struct mono now, const struct control
 	struct record_key key = {.kind = RECORD_OBJECT, .uid = effect->object_uid};
 	const struct record_item *item = records_get(node->records, &key);
 	struct message message = {.type = MESSAGE_TENDER};
+	struct market_domain *domains;
 	struct buf envelope = {0};
+	size_t domain_count;
 	int outcome;
 
 	if (!workload || !item)
 		return;
+	domains = domains_of(node, workload, &domain_count);
 	tender_fill(&message.tender, workload, effect);
 	node_seal(node, now, &message, &envelope);
 	outcome = market_open(node->market, now,
@@ -203,6 +236,8 @@ static void open_tender(struct node *node, struct mono now, const struct control
 				      .manifest = bytes_buf(&item->record.value),
 				      .pod_name_base = workload->pod_name_base,
 				      .pod_name = workload->single ? workload->pod_name_base : NULL,
+				      .domains = domains,
+				      .domain_count = domain_count,
 			      });
 	if (outcome == 0)
 		node_count(node, NODE_COUNT_TENDERS_OPENED);
@@ -211,6 +246,7 @@ static void open_tender(struct node *node, struct mono now, const struct control
 				  message.tender.slot_count);
 	free(message.tender.slots);
 	free(message.tender.excluded);
+	free(domains);
 	buf_deinit(&envelope);
 }
 
