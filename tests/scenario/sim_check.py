@@ -6,6 +6,7 @@ into it on purpose, and it says how to see them again."""
 import json
 import subprocess
 import sys
+import tempfile
 
 SIM = sys.argv[1]
 EXIT_HELD, EXIT_VIOLATED, EXIT_USAGE = 0, 1, 2
@@ -54,16 +55,37 @@ def speaks_json():
     check(first == second, "two runs differ in what the machine did, and in nothing else")
 
 
+def reads_files():
+    with tempfile.NamedTemporaryFile("w", suffix=".scenario") as file:
+        file.write("# A machine of four goes and comes back.\nmachines 4\nset stewards=3\n"
+                   "length 90000\nat 5000 apply 3 100\nat 10000 power-off 3\n"
+                   "at 40000 power-on 3\n")
+        file.flush()
+        status, text = sim("run", "--scenario", file.name, "--json")
+        told = json.loads(text)
+        check(status == EXIT_HELD and told["replicas_placed"] == 3, "a scenario from a file")
+        check(told["scenario"] == file.name and told["machines"] == 4, "is told by its name")
+        file.write("at 50000 dance\n")
+        file.flush()
+        check(sim("run", "--scenario", file.name)[0] == EXIT_USAGE, "a line without sense")
+
+
 def refuses_nonsense():
     for arguments in ((), ("walk",), ("run", "--machines", "0"), ("run", "--seed", "x"),
-                      ("run", "--scenario", "none"), ("run", "--bug", "none"), ("run", "--seed")):
+                      ("run", "--scenario", "none"), ("run", "--bug", "none"), ("run", "--seed"),
+                      ("run", "--set", "pool=-1"), ("run", "--set", "speed=1"),
+                      ("list", "--all")):
         check(sim(*arguments)[0] == EXIT_USAGE, f"{' '.join(arguments) or 'nothing'} is refused")
     status, text = sim("list")
-    check(status == EXIT_HELD and "partition" in text, "the scenarios are listed")
+    names = [line.split()[0] for line in text.splitlines()]
+    wanted = {"placement", "one-owner", "burst", "full", "rare", "unsatisfiable", "churn",
+              "partition", "mass-failure", "join-storm", "slow-observers", "byzantine", "soak"}
+    check(status == EXIT_HELD and wanted <= set(names), "the scenarios are listed")
+    check(len(names) == len(set(names)), "each once")
 
 
 repeats_to_the_byte()
-for name in ("award-without-bid-check", "no-confirm", "hold-leak"):
-    finds(name)
+finds("no-confirm")
+reads_files()
 speaks_json()
 refuses_nonsense()
