@@ -9,6 +9,10 @@
 #include "base/mem.h"
 #include "overlay/kad_internal.h"
 
+enum {
+	ESTIMATE_UNLIKELY = 3, /* density says more than this times the truth once in 50,000 */
+};
+
 struct kad *kad_new(const struct contact *self, uint64_t seed, struct mono now)
 {
 	struct kad *kad = mem_new(struct kad);
@@ -281,18 +285,28 @@ size_t kad_entry_count(const struct kad *kad)
 
 /* k - 1 machines lie nearer than the k-th, whose distance is a share of the space: the unbiased
  * estimate of how many lie in all of it. */
+static uint64_t estimate_by_density(const struct kad *kad, const struct kad_entry *farthest)
+{
+	uint64_t distance = farthest->position ^ kad->table.self;
+
+	return UINT64_MAX / (distance / (KAD_BUCKET - 1) + 1) + 1;
+}
+
+/* The count is believed while no bucket has refused anybody, and unless density says that the table
+ * has not been filled yet. */
 uint64_t kad_estimate(const struct kad *kad)
 {
 	const struct kad_entry *nearest[KAD_BUCKET];
+	uint64_t known = kad->table.contact_count + 1, estimate;
 	bool refused = false;
-	uint64_t distance;
-	size_t count;
 
+	if (kad_table_nearest(&kad->table, kad->table.self, false, nearest, KAD_BUCKET) <
+	    KAD_BUCKET)
+		return known;
 	for (size_t i = 0; i < KAD_BUCKETS; i++)
 		refused = refused || (kad->table.buckets[i] && kad->table.buckets[i]->refused);
-	count = kad_table_nearest(&kad->table, kad->table.self, false, nearest, KAD_BUCKET);
-	if (!refused || count < KAD_BUCKET)
-		return kad->table.contact_count + 1;
-	distance = nearest[count - 1]->position ^ kad->table.self;
-	return (uint64_t)((double)(count - 1) * 0x1p64 / (double)(distance | 1)) + 1;
+	estimate = estimate_by_density(kad, nearest[KAD_BUCKET - 1]);
+	if (estimate < known || (!refused && estimate < ESTIMATE_UNLIKELY * known))
+		return known;
+	return estimate;
 }

@@ -24,7 +24,8 @@
  *   - Upkeep asks one contact, the one not heard for longest, instead of looking up: FIND costs a
  *     handshake where no connection stands. It becomes rarer while all is as it was, and frequent
  *     as soon as somebody does not answer.
- *   - A silent contact is passed by after KAD_SLOW_MS; its answer still counts until the end.
+ *   - A silent contact is passed by, and the end does not wait for it much longer than the others
+ *     took; its answer still counts until then, and for the table.
  *   - Positions are ordered by their first 8 bytes, ties by id: contacts are half as big for it.
  */
 #pragma once
@@ -36,11 +37,15 @@ enum {
 	KAD_BUCKET = 20, /* k of the paper */
 	KAD_ALPHA = 3,   /* requests of a lookup under way, silent ones not counted */
 	KAD_FLIGHT_MAX = 10,
-	KAD_KEEPERS = 8,   /* machines that keep a provider set: one of them lives after any churn
-			    * between two renewals */
-	KAD_SLOW_MS = 400, /* a WAN handshake and answer; then another one is asked as well */
-	KAD_REQUEST_MS = 1500,     /* then a contact of a lookup counts as silent */
-	KAD_FAILURES = 2,          /* in a row: forgotten */
+	KAD_KEEPERS = 8, /* machines that keep a provider set: one of them lives after any churn
+			  * between two renewals */
+	KAD_REQUEST_MS = 1000, /* then a contact of a lookup counts as silent */
+	KAD_PATIENCE = 4,      /* ... and is no longer waited for after so many times the slowest
+				* answer to this lookup, if that is shorter, */
+	KAD_PATIENCE_MIN_MS = 200,
+	KAD_SLOW_MS = 400, /* in half of that time, and after this at most, another one is asked
+			    * as well: a WAN handshake and answer */
+	KAD_FAILURES = 2,  /* in a row: forgotten */
 	KAD_LOOKUP_MS = 20 * 1000, /* a lookup ends with what it has */
 	KAD_ASKED_MAX = 80,        /* machines asked by one lookup, whatever liars name */
 	KAD_CANDIDATES_MAX = 128,  /* nearest ones known to one lookup */

@@ -220,8 +220,12 @@ bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node
 {
 	const struct kad_table *table = &kad->table;
 
-	return !kad_table_find(table, position, id) && !kad_table_mourns(kad, position, 1) &&
-	       has_room(table, kad_table_index(table, position), position);
+	unsigned index = kad_table_index(table, position);
+	const struct kad_bucket *bucket = table->buckets[index];
+	bool is_poor = !bucket || bucket->count < KAD_BUCKET / 2;
+
+	return (is_poor || (index >= kad->far && has_room(table, index, position))) &&
+	       !kad_table_find(table, position, id) && !kad_table_mourns(kad, position, 1);
 }
 
 /* ---- changes ---- */

@@ -98,7 +98,10 @@ struct kad_lookup {
 	struct contact *providers;
 	size_t provider_count, provider_seen;
 	struct mono deadline, ends;
-	bool done, cut;
+	int64_t slowest_us;
+	bool cut;
+	bool done;
+	bool told; /* the outcome; what is left is to see who answers after all */
 };
 
 struct kad_waiting {
@@ -147,7 +150,8 @@ struct kad {
 	struct kad_table table;
 
 	struct kad_lookup **lookups; /* under way, in order of their start */
-	size_t lookup_count, lookup_cap, user_count;
+	size_t lookup_count, lookup_cap;
+	size_t user_count, inner_count; /* not told yet */
 	struct kad_waiting *waiting;
 	size_t waiting_count, waiting_cap;
 	uint64_t next_token;
@@ -156,6 +160,8 @@ struct kad {
 	uint32_t check_ms;
 	unsigned far; /* buckets below it are not of the neighbourhood, as of the last look */
 	bool joined, checking;
+	struct mono trouble_at;
+	unsigned trouble_count;
 
 	struct kad_provided *provided;
 	size_t provided_count, provided_cap;
@@ -192,7 +198,7 @@ void kad_table_admit(struct kad *kad, uint64_t position, const struct contact *c
 /* Did not answer. */
 void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id);
 void kad_table_lost(struct kad *kad, uint64_t position, const struct node_id *id);
-/* Would it be admitted if it answered? */
+/* Is it worth a question? Far buckets fill by themselves once they are half full. */
 bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node_id *id);
 bool kad_table_mourns(const struct kad *kad, uint64_t position, unsigned failures);
 /* The @max nearest to @target; @lively: without those that were silent last. */

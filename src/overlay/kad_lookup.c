@@ -8,6 +8,9 @@
  *    |              +--KAD_REQUEST_MS-+-> SILENT (a late FOUND still counts)
  *    +-- lost, or no longer wanted --> GONE
  *
+ * An ASKED one is waited for as long as patience_us() says. The lookup that has told its outcome
+ * lingers until all it has asked are ANSWERED or SILENT, for the table's sake.
+ *
  * Invariants: each machine is asked at most once by a lookup, at most `asked_max` machines are
  * asked, and the list never grows beyond KAD_CANDIDATES_MAX: so a liar can cost time, up to
  * KAD_LOOKUP_MS, and nothing else.
@@ -21,11 +24,17 @@
 
 enum {
 	LIST_CAP_MIN = 32,
+	LINGER_MAX = KAD_LOOKUPS_MAX + KAD_INNER_MAX,
 };
 
 static bool is_upkeep(const struct kad_lookup *lookup)
 {
 	return lookup->kind == KAD_LOOKUP_CHECK || lookup->kind == KAD_LOOKUP_SURVEY;
+}
+
+static bool has_hurry(const struct kad_lookup *lookup)
+{
+	return !is_upkeep(lookup) && lookup->kind != KAD_LOOKUP_JOIN;
 }
 
 static bool is_of_user(enum kad_lookup_kind kind)
@@ -185,8 +194,9 @@ struct kad_lookup *kad_lookup_start(struct kad *kad, enum kad_lookup_kind kind,
 	struct kad_lookup *lookup;
 
 	assert(!is_of_user(kind));
-	if (kad->lookup_count - kad->user_count >= KAD_INNER_MAX)
+	if (kad->inner_count == KAD_INNER_MAX)
 		return NULL;
+	kad->inner_count++;
 	lookup = lookup_begin(kad, kind, target, first);
 	lookup->token = kad->next_token++;
 	lookup_step(kad, lookup);
@@ -225,9 +235,33 @@ int kad_find(struct kad *kad, struct mono now, const struct digest *target, bool
 
 /* ---- steps ---- */
 
-static bool is_slow(const struct kad *kad, const struct kad_candidate *candidate)
+/* How long the end of a lookup waits for an answer. Upkeep is in no hurry. */
+static int64_t patience_us(const struct kad_lookup *lookup)
 {
-	return mono_reached(kad->now, mono_add_ms(candidate->asked, KAD_SLOW_MS));
+	int64_t us = lookup->slowest_us * KAD_PATIENCE;
+
+	if (us == 0 || us > KAD_REQUEST_MS * US_PER_MS || !has_hurry(lookup))
+		return KAD_REQUEST_MS * US_PER_MS;
+	return us < KAD_PATIENCE_MIN_MS * US_PER_MS ? KAD_PATIENCE_MIN_MS * US_PER_MS : us;
+}
+
+static int64_t slow_us(const struct kad_lookup *lookup)
+{
+	int64_t us = patience_us(lookup) / 2;
+
+	return us < KAD_SLOW_MS * US_PER_MS ? us : KAD_SLOW_MS * US_PER_MS;
+}
+
+/* Asked @us ago or longer, and still silent. */
+static bool is_silent_for(const struct kad *kad, const struct kad_candidate *candidate, int64_t us)
+{
+	return mono_reached(kad->now, mono_add_us(candidate->asked, us));
+}
+
+static bool is_quick(const struct kad *kad, const struct kad_lookup *lookup,
+		     const struct kad_candidate *candidate)
+{
+	return candidate->state == KAD_ASKED && !is_silent_for(kad, candidate, slow_us(lookup));
 }
 
 static void candidate_ask(struct kad *kad, struct kad_lookup *lookup,
@@ -255,7 +289,7 @@ static bool candidate_may_be_asked(struct kad *kad, const struct kad_lookup *loo
 }
 
 /* Have the nearest that live answered? Candidates that may not be asked do not count. */
-static bool lookup_is_done(const struct kad_lookup *lookup)
+static bool lookup_is_done(const struct kad *kad, const struct kad_lookup *lookup)
 {
 	size_t answered = 0;
 
@@ -266,7 +300,9 @@ static bool lookup_is_done(const struct kad_lookup *lookup)
 				return false;
 			break;
 		case KAD_ASKED:
-			return false;
+			if (!is_silent_for(kad, &lookup->list[i], patience_us(lookup)))
+				return false;
+			break;
 		case KAD_ANSWERED:
 			answered++;
 			break;
@@ -277,29 +313,39 @@ static bool lookup_is_done(const struct kad_lookup *lookup)
 	return true;
 }
 
+/* When the silence of a candidate means something next. */
+static struct mono candidate_deadline(const struct kad *kad, const struct kad_lookup *lookup,
+				      const struct kad_candidate *candidate)
+{
+	const int64_t steps_us[] = {slow_us(lookup), patience_us(lookup),
+				    KAD_REQUEST_MS * US_PER_MS};
+	size_t step = lookup->told ? ARRAY_LEN(steps_us) - 1 : 0;
+
+	while (step < ARRAY_LEN(steps_us) - 1 && is_silent_for(kad, candidate, steps_us[step]))
+		step++;
+	return mono_add_us(candidate->asked, steps_us[step]);
+}
+
 static void lookup_schedule(const struct kad *kad, struct kad_lookup *lookup)
 {
-	struct mono deadline = lookup->ends;
+	struct mono deadline = lookup->told ? MONO_NEVER : lookup->ends;
 
 	for (size_t i = 0; i < lookup->count; i++) {
-		const struct kad_candidate *candidate = &lookup->list[i];
-
-		if (candidate->state == KAD_ASKED)
+		if (lookup->list[i].state == KAD_ASKED)
 			deadline = mono_min(deadline,
-					    mono_add_ms(candidate->asked, is_slow(kad, candidate)
-										  ? KAD_REQUEST_MS
-										  : KAD_SLOW_MS));
+					    candidate_deadline(kad, lookup, &lookup->list[i]));
 	}
 	lookup->deadline = deadline;
 }
 
-static void lookup_step(struct kad *kad, struct kad_lookup *lookup)
+/* Ask the nearest ones that were not asked yet. Those that are slow take nobody's place. */
+static void lookup_ask(struct kad *kad, struct kad_lookup *lookup)
 {
 	size_t ahead = 0, quick = 0, flight = 0;
 
 	for (size_t i = 0; i < lookup->count; i++) {
 		flight += lookup->list[i].state == KAD_ASKED;
-		quick += lookup->list[i].state == KAD_ASKED && !is_slow(kad, &lookup->list[i]);
+		quick += is_quick(kad, lookup, &lookup->list[i]);
 	}
 	for (size_t i = 0; i < lookup->count && ahead < lookup->want; i++) {
 		struct kad_candidate *candidate = &lookup->list[i];
@@ -312,10 +358,17 @@ static void lookup_step(struct kad *kad, struct kad_lookup *lookup)
 			flight++;
 		}
 		ahead += candidate->state == KAD_NEW || candidate->state == KAD_ANSWERED ||
-			 (candidate->state == KAD_ASKED && !is_slow(kad, candidate));
+			 is_quick(kad, lookup, candidate);
 	}
-	lookup->done = lookup->done || lookup_is_done(lookup);
-	lookup->cut = lookup->cut || lookup->asked >= lookup->asked_max;
+}
+
+static void lookup_step(struct kad *kad, struct kad_lookup *lookup)
+{
+	if (!lookup->told) {
+		lookup_ask(kad, lookup);
+		lookup->done = lookup->done || lookup_is_done(kad, lookup);
+		lookup->cut = lookup->cut || lookup->asked >= lookup->asked_max;
+	}
 	lookup_schedule(kad, lookup);
 }
 
@@ -353,6 +406,11 @@ static struct kad_lookup *lookup_of(const struct kad *kad, uint64_t token)
 	return NULL;
 }
 
+static int64_t slower(int64_t a_us, int64_t b_us)
+{
+	return a_us > b_us ? a_us : b_us;
+}
+
 /* A connection does not tell the incarnation. */
 static struct contact heard_from(const struct contact *known, const struct contact *from)
 {
@@ -371,13 +429,16 @@ bool kad_lookup_found(struct kad *kad, const struct contact *from, const struct 
 
 	if (!candidate || (candidate->state != KAD_ASKED && candidate->state != KAD_SILENT))
 		return false;
+	if (candidate->state == KAD_ASKED)
+		lookup->slowest_us =
+			slower(lookup->slowest_us, mono_since_us(kad->now, candidate->asked));
 	candidate->state = KAD_ANSWERED;
 	candidate->contact = heard_from(&candidate->contact, from);
 	hops = candidate->hops;
 	lookup->news += is_upkeep(lookup) && hops > 1;
-	for (size_t i = 0; i < found->nearest.count; i++)
+	for (size_t i = 0; i < found->nearest.count && !lookup->told; i++)
 		candidate_add(kad, lookup, &found->nearest.list[i], hops + 1);
-	if (lookup->kind == KAD_LOOKUP_PROVIDERS)
+	if (lookup->kind == KAD_LOOKUP_PROVIDERS && !lookup->told)
 		lookup_gather(kad, lookup, &found->providers);
 	lookup_step(kad, lookup);
 	return true;
@@ -525,33 +586,42 @@ static void waiting_begin(struct kad *kad)
 	memmove(kad->waiting, kad->waiting + count, kad->waiting_count * sizeof(kad->waiting[0]));
 }
 
-static struct kad_lookup *take_done(struct kad *kad)
+static bool tell_one(struct kad *kad)
 {
 	for (size_t i = 0; i < kad->lookup_count; i++) {
 		struct kad_lookup *lookup = kad->lookups[i];
 
-		if (!lookup->done)
+		if (!lookup->done || lookup->told)
 			continue;
-		kad->lookup_count--;
-		memmove(&kad->lookups[i], &kad->lookups[i + 1],
-			(kad->lookup_count - i) * sizeof(kad->lookups[0]));
-		kad->user_count -= is_of_user(lookup->kind);
-		return lookup;
+		lookup->told = true;
+		*(is_of_user(lookup->kind) ? &kad->user_count : &kad->inner_count) -= 1;
+		lookup_finish(kad, lookup);
+		lookup_schedule(kad, lookup);
+		return true;
 	}
-	return NULL;
+	return false;
+}
+
+/* Told, and nobody is left who might answer: or there are too many to be so patient. */
+static void remove_told(struct kad *kad)
+{
+	size_t kept = 0, count = kad->lookup_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct kad_lookup *lookup = kad->lookups[i];
+
+		if (lookup->told && (lookup->deadline.us == MONO_NEVER.us || count > LINGER_MAX))
+			kad_lookup_free(lookup);
+		else
+			kad->lookups[kept++] = lookup;
+	}
+	kad->lookup_count = kept;
 }
 
 void kad_lookup_settle(struct kad *kad)
 {
-	struct kad_lookup *lookup;
-
-	do {
-		if (kad->waiting_count > 0)
-			waiting_begin(kad);
-		lookup = take_done(kad);
-		if (lookup) {
-			lookup_finish(kad, lookup);
-			kad_lookup_free(lookup);
-		}
-	} while (lookup);
+	do
+		waiting_begin(kad);
+	while (tell_one(kad));
+	remove_told(kad);
 }

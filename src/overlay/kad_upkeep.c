@@ -18,6 +18,7 @@
 #include "overlay/kad_internal.h"
 
 enum {
+	DISASTER_COUNT = 8,  /* troubles within KAD_REFRESH_MIN_MS: a sixteenth of a usual pool */
 	SPACING_MS = 500,    /* between two surveys */
 	RETRY_MS = 2 * 1000, /* the one asked was silent: the next one */
 };
@@ -75,25 +76,43 @@ void kad_upkeep_formed(struct kad *kad)
 	kad->check_ms = KAD_SELF_MS;
 	kad->check_at = mono_add_ms(kad->now, (int64_t)prng_below(&kad->prng, KAD_SELF_MS));
 	schedule_refresh(kad);
+	/* Whoever filled the table chose: a far bucket is a sample of the machines there. */
+	for (unsigned i = 0; i < kad->far; i++)
+		kad_table_bucket(&kad->table, i)->refused = !is_poor(kad->table.buckets[i]);
 }
 
-/* A contact of bucket @index was silent, or is lost. */
-void kad_upkeep_trouble(struct kad *kad, unsigned index)
+static void survey_soon(struct kad *kad, struct kad_bucket *bucket)
 {
-	struct kad_bucket *bucket = kad_table_bucket(&kad->table, index);
-
-	if (!kad->joined)
-		return;
-	if (index >= kad->far) {
-		kad->check_ms = KAD_SELF_MIN_MS;
-		kad->check_at = mono_min(kad->check_at, soon(kad, KAD_SELF_MIN_MS));
-		return;
-	}
 	if (bucket->interval_ms == 0)
 		bucket->due = MONO_NEVER;
 	bucket->interval_ms = KAD_REFRESH_MIN_MS;
 	bucket->due = mono_min(bucket->due, soon(kad, KAD_REFRESH_MIN_MS));
 	kad->refresh_at = mono_min(kad->refresh_at, bucket->due);
+}
+
+/* Many at once, wherever they are: then others have gone of whom we do not hear. */
+static bool is_disaster(struct kad *kad)
+{
+	if (mono_reached(kad->now, mono_add_ms(kad->trouble_at, KAD_REFRESH_MIN_MS))) {
+		kad->trouble_at = kad->now;
+		kad->trouble_count = 0;
+	}
+	return ++kad->trouble_count == DISASTER_COUNT;
+}
+
+/* A contact of bucket @index was silent, or is lost. */
+void kad_upkeep_trouble(struct kad *kad, unsigned index)
+{
+	if (!kad->joined)
+		return;
+	kad->check_ms = KAD_SELF_MIN_MS;
+	kad->check_at = mono_min(kad->check_at, soon(kad, KAD_SELF_MIN_MS));
+	if (index < kad->far)
+		survey_soon(kad, kad_table_bucket(&kad->table, index));
+	if (!is_disaster(kad))
+		return;
+	for (unsigned i = 0; i < kad->far; i++)
+		survey_soon(kad, kad_table_bucket(&kad->table, i));
 }
 
 /* ---- the neighbourhood ---- */
@@ -206,7 +225,7 @@ static void survey_ended(struct kad *kad, const struct kad_lookup *lookup)
 		bucket->interval_ms = KAD_REFRESH_MS;
 	else
 		bucket->interval_ms = doubled(bucket->interval_ms, KAD_REFRESH_MAX_MS);
-	bucket->due = soon(kad, bucket->interval_ms);
+	bucket->due = soon(kad, has_answer(lookup) ? bucket->interval_ms : RETRY_MS);
 	schedule_refresh(kad);
 }
 

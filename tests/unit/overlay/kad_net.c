@@ -147,6 +147,8 @@ static void transmit(struct net *net, size_t at, const struct kad_effect *effect
 	machine->sent++;
 	machine->messages[effect->message.type]++;
 	machine->bytes += encoded.len;
+	if (net->watch)
+		net->watch(net, at, event.to, encoded.len);
 	event.message = mem_new(struct message);
 	r = message_decode(bytes_buf(&encoded), event.message);
 	assert(r == 0);

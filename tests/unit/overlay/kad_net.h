@@ -45,6 +45,7 @@ struct net {
 	struct mono now;
 	int64_t latency_us; /* one way, each message jittered */
 	unsigned loss_permille;
+	void (*watch)(struct net *net, size_t from, size_t to, size_t len); /* each message sent */
 	struct net_result *results;
 	size_t result_count, result_cap;
 };
