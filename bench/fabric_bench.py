@@ -368,7 +368,9 @@ def main():
             setattr(options, name, quick if options.quick else usual)
     if os.geteuid() != 0:
         sys.exit("bench: needs root, to make namespaces")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is taken apart
+    # So that everything is taken apart, also when whoever started us ignores one of them.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(1))
     figures = measure(options)
     if not options.no_sim:
         compare(figures, options)

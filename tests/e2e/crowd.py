@@ -8,6 +8,7 @@ What they say is read from their control sockets, which costs them next to nothi
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,9 +24,17 @@ MESH_PORT = 4000
 WAVE = 10  # daemons started at once
 
 
-def memory_directory():
-    """Where state goes: a file system in memory if there is one, for disks differ."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+def make_directory():
+    """For all state: on a file system in memory if there is one, for disks differ."""
+    parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+    for name in os.listdir(parent):
+        match = re.fullmatch(r"magik-crowd-(\d+)-\w+", name)
+        if match and not os.path.exists(f"/proc/{match.group(1)}"):
+            # Of a run that was killed before it could do it itself.
+            shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
+    made = tempfile.mkdtemp(prefix=f"magik-crowd-{os.getpid()}-", dir=parent)
+    os.chmod(made, 0o755)  # the unprivileged half of a daemon has to pass through
+    return made
 
 
 class Crowd:
@@ -33,8 +42,7 @@ class Crowd:
 
     def __init__(self, *arguments):
         self.arguments = arguments
-        self.directory = tempfile.mkdtemp(prefix="magik-", dir=memory_directory())
-        os.chmod(self.directory, 0o755)  # the unprivileged half of a daemon has to pass through
+        self.directory = make_directory()
         self.network = Network()
         self.host = self.network.host()
         run("ip", "-netns", self.host.name, "route", "add", "local", SUBNET, "dev", "lo")
