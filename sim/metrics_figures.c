@@ -14,9 +14,10 @@ enum {
 	P100 = 100,
 	/* As measured at the real transport (docs/performance.md). */
 	DATAGRAM_MESSAGE_MAX = 1120,
-	DATAGRAM_EXTRA_BYTES = 17 + 28,  /* QUIC's; UDP's and IPv4's */
-	HANDSHAKE_DATAGRAMS = 7,         /* both sides together */
-	HANDSHAKE_BYTES = 4172 + 7 * 28, /* the same */
+	DATAGRAM_EXTRA_BYTES = 17 + 28,                    /* QUIC's; UDP's and IPv4's */
+	HANDSHAKE_MESSAGES = 3,                            /* its flights */
+	HANDSHAKE_DATAGRAMS = 7,                           /* both sides together */
+	HANDSHAKE_BYTES = 4172 + HANDSHAKE_DATAGRAMS * 28, /* the same */
 };
 
 /* What only the market's work brings about. */
@@ -109,9 +110,8 @@ static void read_costs(const struct metrics *metrics, const struct metrics_total
 	add_types(now, market_types, ARRAY_LEN(market_types), &sent);
 	if (!metrics->broadcast_count)
 		add_types(now, tree_types, ARRAY_LEN(tree_types), &sent);
-	figures->messages_per_placement =
-		quotient((double)(sent.messages + HANDSHAKE_DATAGRAMS * handshakes),
-			 (double)metrics->placed);
+	figures->messages_per_placement = quotient(
+		(double)(sent.messages + HANDSHAKE_MESSAGES * handshakes), (double)metrics->placed);
 	figures->bytes_per_placement =
 		quotient(with_headers(sent) + (double)(HANDSHAKE_BYTES * handshakes),
 			 (double)metrics->placed);
