@@ -57,21 +57,49 @@ static json_t *metadata_new(const struct node_facts *facts, const struct kube_no
 	return metadata;
 }
 
+static json_t *taints_new(const struct node_facts *facts)
+{
+	static const char *const effects[] = {
+		[TAINT_NO_SCHEDULE] = "NoSchedule",
+		[TAINT_PREFER_NO_SCHEDULE] = "PreferNoSchedule",
+		[TAINT_NO_EXECUTE] = "NoExecute",
+	};
+	json_t *taints = json_array();
+	for (size_t i = 0; i < facts->taint_count; i++) {
+		const struct taint *from = &facts->taints[i];
+		json_t *taint = json_object();
+		kube_set_string(taint, "key", text_or_empty(from->key));
+		if (*text_or_empty(from->value))
+			kube_set_string(taint, "value", from->value);
+		kube_set_string(taint, "effect", effects[from->effect]);
+		kube_push(taints, taint);
+	}
+	return taints;
+}
+
 static json_t *spec_new(const struct node_facts *facts)
 {
 	json_t *spec = json_object();
 	kube_set(spec, "providerID", kube_text("magik://%s", node_id_text(&facts->id).text));
 	if (!facts->schedulable)
 		kube_set(spec, "unschedulable", json_true());
+	if (facts->taint_count > 0)
+		kube_set(spec, "taints", taints_new(facts));
 	return spec;
 }
 
-static json_t *resources_new(int64_t cpu_milli, int64_t memory_bytes, uint32_t pods)
+/* All there is of extended resources can be allocated. */
+static json_t *resources_new(const struct node_facts *facts, int64_t cpu_milli,
+			     int64_t memory_bytes)
 {
 	json_t *resources = json_object();
 	kube_set_string(resources, "cpu", kube_quantity_from_milli(cpu_milli).text);
 	kube_set_string(resources, "memory", kube_quantity_from_bytes(memory_bytes).text);
-	kube_set(resources, "pods", kube_text("%" PRIu32, pods ? pods : PODS_DEFAULT));
+	kube_set(resources, "pods",
+		 kube_text("%" PRIu32, facts->pods_max ? facts->pods_max : PODS_DEFAULT));
+	for (size_t i = 0; i < facts->resource_count; i++)
+		kube_set(resources, text_or_empty(facts->resources[i].name),
+			 kube_text("%" PRId64, facts->resources[i].count));
 	return resources;
 }
 
@@ -132,11 +160,9 @@ json_t *kube_node(const struct node_facts *facts, const struct kube_node_view *v
 {
 	json_t *node = json_object();
 	json_t *status = json_object();
-	kube_set(status, "capacity",
-		 resources_new(facts->cpu_milli, facts->memory_bytes, facts->pods_max));
+	kube_set(status, "capacity", resources_new(facts, facts->cpu_milli, facts->memory_bytes));
 	kube_set(status, "allocatable",
-		 resources_new(facts->cpu_milli_free_max, facts->memory_bytes_free_max,
-			       facts->pods_max));
+		 resources_new(facts, facts->cpu_milli_free_max, facts->memory_bytes_free_max));
 	kube_set(status, "conditions", conditions_new(facts, view));
 	kube_set(status, "addresses", addresses_new(facts));
 	kube_set(status, "nodeInfo", info_new(facts));

@@ -98,9 +98,12 @@ static json_t *metadata_new(const struct pod *pod)
 static json_t *spec_new(const struct pod *pod)
 {
 	const json_t *from = kube_pod_spec(pod->object);
+	struct kube_priority priority;
 	json_t *spec = json_is_object(from) ? json_deep_copy(from) : json_object();
 	if (*pod->node_name)
 		kube_set_string(spec, "nodeName", pod->node_name);
+	if (kube_priority_read(pod->object, &priority, NULL) == 0 && priority.value != 0)
+		kube_set_int(spec, "priority", priority.value);
 	kube_set_missing(spec, "enableServiceLinks", json_true());
 	return spec;
 }

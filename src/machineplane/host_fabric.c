@@ -91,6 +91,7 @@ static void send_hello(struct host *host)
 	hello.engines = engines;
 	hello.facts = &node;
 	hello.boot_id = borrow(facts->boot_id);
+	hello.priority_max = host->policy.priority_max;
 	send_message(host, IPC_HELLO, &hello.base);
 }
 

@@ -197,14 +197,51 @@ static void set_labels(const struct fabric *fabric, const Magik__Ipc__NodeFacts 
 		{"kubernetes.io/os", "linux"},
 		{"kubernetes.io/arch", from->architecture},
 	};
+	const struct {
+		bool has;
+		const char *key;
+	} roles[] = {
+		{facts->steward, "node-role.kubernetes.io/steward"},
+		{facts->admit, "node-role.kubernetes.io/admit"},
+		{facts->worker, "node-role.kubernetes.io/worker"},
+	};
 	size_t count = 0;
 
 	facts->labels = mem_alloc(MESSAGE_LABELS_MAX, sizeof(*facts->labels));
 	for (size_t i = 0; i < ARRAY_LEN(standard); i++)
 		facts->labels[count++] = label_of(standard[i][0], standard[i][1]);
+	for (size_t i = 0; i < ARRAY_LEN(roles); i++)
+		if (roles[i].has)
+			facts->labels[count++] = label_of(roles[i].key, "");
 	for (size_t i = 0; i < options->label_count && count < MESSAGE_LABELS_MAX; i++)
 		facts->labels[count++] = label_of(options->labels[i].key, options->labels[i].value);
 	facts->label_count = count;
+}
+
+/* Taints and extended resources, as the operator gave them. */
+static void set_offers(const struct options *options, struct node_facts *facts)
+{
+	facts->taints = mem_alloc(options->taint_count, sizeof(*facts->taints));
+	facts->taint_count = options->taint_count;
+	for (size_t i = 0; i < options->taint_count; i++)
+		facts->taints[i] = (struct taint){
+			.key = mem_strdup(options->taints[i].key),
+			.value = mem_strdup(options->taints[i].value),
+			.effect = options->taints[i].effect,
+		};
+	facts->resources = mem_alloc(options->resource_count, sizeof(*facts->resources));
+	facts->resource_count = options->resource_count;
+	for (size_t i = 0; i < options->resource_count; i++)
+		facts->resources[i] = (struct resource){
+			.name = mem_strdup(options->resources[i].name),
+			.count = options->resources[i].count,
+		};
+}
+
+/* What is promised of the CPU that is there. */
+static int64_t overcommitted(const struct options *options, uint64_t cpu_milli)
+{
+	return (int64_t)(cpu_milli * options->overcommit / 1000);
 }
 
 static void facts_fill(const struct host_state *host, struct node_facts *facts)
@@ -221,7 +258,8 @@ static void facts_fill(const struct host_state *host, struct node_facts *facts)
 		.api_url = api_url(fabric),
 		.cpu_milli = (int64_t)hello->capacity->cpu_milli,
 		.memory_bytes = (int64_t)hello->capacity->memory_bytes,
-		.cpu_milli_free_max = (int64_t)hello->allocatable->cpu_milli,
+		.cpu_milli_free_max =
+			overcommitted(&fabric->settings.options, hello->allocatable->cpu_milli),
 		.memory_bytes_free_max = (int64_t)hello->allocatable->memory_bytes,
 		.pods_max = hello->allocatable->pods,
 		.worker = grant_has(grant, ROLE_WORKER),
@@ -239,6 +277,7 @@ static void facts_fill(const struct host_state *host, struct node_facts *facts)
 	facts->schedulable =
 		facts->worker && !fabric->settings.options.no_schedule && !host->draining;
 	set_labels(fabric, from, facts);
+	set_offers(&fabric->settings.options, facts);
 }
 
 /* What this machine is and offers, told to the node at start and when it changes. */
@@ -264,6 +303,12 @@ static void machine_tell(struct host_state *host)
 		.engine_count = engine_count,
 		.architecture = facts.architecture,
 		.reliability = 1000,
+		.taints = facts.taints,
+		.taint_count = facts.taint_count,
+		.resources = facts.resources,
+		.resource_count = facts.resource_count,
+		.priority_limited = true,
+		.priority_max = host->hello->priority_max,
 	};
 	node_set_machine(host->fabric->node, clock_mono(), &facts, &machine);
 	node_facts_deinit(&facts);

@@ -183,6 +183,78 @@ static int set_label(struct options *options, const char *value, struct err *err
 	return 0;
 }
 
+static bool read_effect(const char *name, enum taint_effect *ret_effect)
+{
+	static const char *const names[] = {
+		[TAINT_NO_SCHEDULE] = "NoSchedule",
+		[TAINT_PREFER_NO_SCHEDULE] = "PreferNoSchedule",
+		[TAINT_NO_EXECUTE] = "NoExecute",
+	};
+
+	for (size_t i = TAINT_NO_SCHEDULE; i < ARRAY_LEN(names); i++) {
+		if (strcmp(names[i], name) != 0)
+			continue;
+		*ret_effect = (enum taint_effect)i;
+		return true;
+	}
+	return false;
+}
+
+/* key=value:Effect or key:Effect, as `kubectl taint` takes it. */
+static int set_taint(struct options *options, const char *value, struct err *err)
+{
+	const char *colon = strrchr(value, ':'), *equals = strchr(value, '=');
+	struct taint taint = {.effect = TAINT_ANY};
+
+	if (!colon || !read_effect(colon + 1, &taint.effect))
+		return bad(err, "must be key=value:NoSchedule, PreferNoSchedule or NoExecute");
+	if (options->taint_count == MESSAGE_TAINTS_MAX)
+		return bad(err, "is given too often");
+	if (!equals || equals > colon)
+		equals = colon;
+	taint.key = mem_copy(value, (size_t)(equals - value));
+	taint.value = equals < colon ? mem_copy(equals + 1, (size_t)(colon - equals - 1))
+				     : mem_strdup("");
+	if (!kube_name_is_label_key(taint.key) || !kube_name_is_label_value(taint.value)) {
+		free(taint.key);
+		free(taint.value);
+		return bad(err, "is not a Kubernetes taint");
+	}
+	options->taints[options->taint_count++] = taint;
+	return 0;
+}
+
+/* vendor/thing=N. */
+static int set_resource(struct options *options, const char *value, struct err *err)
+{
+	const char *equals = strchr(value, '=');
+	struct resource resource = {0};
+
+	if (!equals || options->resource_count == MESSAGE_RESOURCES_MAX)
+		return bad(err, equals ? "is given too often" : "must be vendor/thing=number");
+	if (set_number(&resource.count, equals + 1, 0, OPTIONS_RESOURCE_MAX, err) != 0)
+		return -EINVAL;
+	resource.name = mem_copy(value, (size_t)(equals - value));
+	if (!strchr(resource.name, '/') || !kube_name_is_label_key(resource.name)) {
+		free(resource.name);
+		return bad(err, "is not an extended resource, vendor/thing");
+	}
+	options->resources[options->resource_count++] = resource;
+	return 0;
+}
+
+/* 1.5 promises half as much again. */
+static int set_overcommit(struct options *options, const char *value, struct err *err)
+{
+	int64_t milli;
+
+	if (kube_quantity_milli(value, &milli) != 0 || milli < 1000 ||
+	    milli > OPTIONS_OVERCOMMIT_MAX * 1000)
+		return bad(err, "must be a ratio from 1 to 16, such as 1.5");
+	options->overcommit = (uint32_t)milli;
+	return 0;
+}
+
 /* cpu=500m,memory=1Gi in any order. */
 static int set_reserve(struct options *options, const char *value, struct err *err)
 {
@@ -258,6 +330,13 @@ static const struct option_row rows[] = {
 	{"mesh-host", false, set_mesh_host, "IP", "where peers connect, UDP (default 0.0.0.0)"},
 	{"mesh-port", false, set_mesh_port, "PORT", "(default 0: any free one)"},
 	{"label", false, set_label, "KEY=VALUE", "a label of this machine; repeatable"},
+	{"taint", false, set_taint, "KEY=VALUE:EFFECT",
+	 "keep pods away that do not tolerate it: NoSchedule, PreferNoSchedule, NoExecute; "
+	 "repeatable"},
+	{"resource", false, set_resource, "VENDOR/THING=N",
+	 "something countable that pods may ask for; repeatable"},
+	{"overcommit", false, set_overcommit, "RATIO",
+	 "promise this many times the CPU that is there (default 1)"},
 	{"reserve", false, set_reserve, "cpu=Q,memory=Q", "keep this much away from pods"},
 	{"no-schedule", true, set_no_schedule, NULL, "run no pods here"},
 	{"pool", false, set_pool, "N",
@@ -459,6 +538,7 @@ static void set_defaults(struct options *options)
 {
 	*options = (struct options){.rest_port = OPTIONS_REST_PORT,
 				    .null_delay_ms = OPTIONS_NULL_DELAY_MS,
+				    .overcommit = 1000,
 				    .pool = OVERLAY_POOL_DEFAULT};
 	options->state_dir = mem_strdup("/var/lib/magik");
 	options->run_dir = mem_strdup("/run/magik");
@@ -500,6 +580,12 @@ void options_deinit(struct options *options)
 		free(options->labels[i].key);
 		free(options->labels[i].value);
 	}
+	for (size_t i = 0; i < options->taint_count; i++) {
+		free(options->taints[i].key);
+		free(options->taints[i].value);
+	}
+	for (size_t i = 0; i < options->resource_count; i++)
+		free(options->resources[i].name);
 	free(options->node_name);
 	free(options->state_dir);
 	free(options->run_dir);

@@ -24,6 +24,8 @@ enum {
 	OPTIONS_FILE_MAX = 64 * 1024,
 	OPTIONS_REST_PORT = 3000, /* the port the documents name */
 	OPTIONS_POOL_MAX = OVERLAY_MEMBERS_MAX,
+	OPTIONS_RESOURCE_MAX = 1000000,          /* of one extended resource: a slip otherwise */
+	OPTIONS_OVERCOMMIT_MAX = 16,             /* beyond this every pod would crawl */
 	OPTIONS_NULL_DELAY_MS = 5,               /* what a container takes to start, roughly */
 	OPTIONS_NULL_DELAY_MAX_MS = 3600 * 1000, /* more than any test waits */
 };
@@ -44,6 +46,11 @@ struct options {
 	size_t pool; /* connections kept to others */
 	struct label labels[MESSAGE_LABELS_MAX];
 	size_t label_count;
+	struct taint taints[MESSAGE_TAINTS_MAX];
+	size_t taint_count;
+	struct resource resources[MESSAGE_RESOURCES_MAX];
+	size_t resource_count;
+	uint32_t overcommit; /* of CPU, in thousandths: 1000 promises what there is */
 	int64_t reserve_cpu_milli, reserve_memory_bytes;
 	bool no_schedule;
 	bool ephemeral_keys;

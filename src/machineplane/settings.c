@@ -12,6 +12,7 @@ void settings_encode(const struct settings *settings, struct buf *out)
 {
 	const struct options *options = &settings->options;
 	json_t *bootstrap = json_array(), *labels = json_object(), *json;
+	json_t *taints = json_array(), *resources = json_object();
 	char *text;
 
 	for (size_t i = 0; i < options->bootstrap_count; i++)
@@ -20,15 +21,24 @@ void settings_encode(const struct settings *settings, struct buf *out)
 	for (size_t i = 0; i < options->label_count; i++)
 		(void)json_object_set_new(labels, options->labels[i].key,
 					  json_string(options->labels[i].value));
-	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:i,s:o,s:o}",
+	for (size_t i = 0; i < options->taint_count; i++)
+		(void)json_array_append_new(taints, json_pack("[s,s,i]", options->taints[i].key,
+							      options->taints[i].value,
+							      (int)options->taints[i].effect));
+	for (size_t i = 0; i < options->resource_count; i++)
+		(void)json_object_set_new(resources, options->resources[i].name,
+					  json_integer(options->resources[i].count));
+	json = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:i,s:i,s:o,s:o,"
+			 "s:o,s:o}",
 			 "node", options->node_name, "state", options->state_dir, "run",
 			 options->run_dir, "rest-host", options->rest_host, "rest-port",
 			 (int)options->rest_port, "insecure", (int)options->rest_insecure,
 			 "mesh-host", options->mesh_host, "mesh-port", (int)options->mesh_port,
 			 "join", options->join, "no-schedule", (int)options->no_schedule,
 			 "log-json", (int)options->log_json, "made", (int)settings->made, "roots",
-			 (int)settings->roots, "pool", (int)options->pool, "bootstrap", bootstrap,
-			 "labels", labels);
+			 (int)settings->roots, "pool", (int)options->pool, "overcommit",
+			 (int)options->overcommit, "bootstrap", bootstrap, "labels", labels,
+			 "taints", taints, "resources", resources);
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text)
 		abort();
@@ -55,20 +65,47 @@ static void decode_lists(const json_t *bootstrap, json_t *labels, struct options
 					       .value = mem_strdup(json_string_value(value))};
 }
 
+static void decode_offers(const json_t *taints, json_t *resources, struct options *options)
+{
+	const char *key;
+	json_t *value;
+	size_t i;
+
+	json_array_foreach (taints, i, value) {
+		const char *taint_key, *taint_value;
+		int effect;
+
+		if (options->taint_count == MESSAGE_TAINTS_MAX ||
+		    json_unpack(value, "[s,s,i]", &taint_key, &taint_value, &effect) != 0)
+			continue;
+		options->taints[options->taint_count++] =
+			(struct taint){.key = mem_strdup(taint_key),
+				       .value = mem_strdup(taint_value),
+				       .effect = (enum taint_effect)effect};
+	}
+	json_object_foreach (resources, key, value)
+		if (options->resource_count < MESSAGE_RESOURCES_MAX)
+			options->resources[options->resource_count++] = (struct resource){
+				.name = mem_strdup(key), .count = json_integer_value(value)};
+}
+
 int settings_decode(struct bytes bytes, struct settings *ret_settings)
 {
-	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels;
+	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels,
+	       *taints, *resources;
 	const char *node, *state, *run, *rest_host, *mesh_host;
-	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots, pool;
+	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots, pool, overcommit;
 	struct options *options = &ret_settings->options;
 
 	if (!json ||
-	    json_unpack(json, "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:i,s:o,s:o}",
+	    json_unpack(json,
+			"{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:i,s:i,s:o,s:o,s:o,s:o}",
 			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
 			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
 			"mesh-port", &mesh_port, "no-schedule", &no_schedule, "log-json", &log_json,
-			"made", &made, "roots", &roots, "pool", &pool, "bootstrap", &bootstrap,
-			"labels", &labels) != 0) {
+			"made", &made, "roots", &roots, "pool", &pool, "overcommit", &overcommit,
+			"bootstrap", &bootstrap, "labels", &labels, "taints", &taints, "resources",
+			&resources) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}
@@ -86,8 +123,10 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 		.no_schedule = no_schedule,
 		.log_json = log_json,
 		.pool = (size_t)pool,
+		.overcommit = (uint32_t)overcommit,
 	};
 	decode_lists(bootstrap, labels, options);
+	decode_offers(taints, resources, options);
 	json_decref(json);
 	return 0;
 }

@@ -119,6 +119,7 @@ static const struct policy anything = {
 	.host_paths = (char *[]){(char *)(uintptr_t) "/"},
 	.host_path_count = 1,
 	.any_registry = true,
+	.priority_max = INT32_MAX,
 };
 
 static struct pod *load_root(struct pods *pods, const struct uid *uid, const json_t *root)

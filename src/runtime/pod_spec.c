@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/mem.h"
 #include "kube/manifest.h"
+#include "kube/needs.h"
 #include "kube/quantity.h"
 #include "runtime/image_ref.h"
 
@@ -589,6 +590,17 @@ static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err
 	return 0;
 }
 
+/* Whoever outranks others could push them off this machine. */
+static int check_priority(const struct pod_spec *spec, const struct policy *policy, struct err *err)
+{
+	struct kube_priority priority;
+	int r = kube_priority_read(spec->root, &priority, err);
+
+	if (r == 0 && priority.value > policy->priority_max)
+		return forbidden(err, "a priority this high");
+	return r;
+}
+
 int pod_spec_parse(struct bytes manifest, const struct policy *policy, struct pod_spec **ret_spec,
 		   struct err *err)
 {
@@ -600,6 +612,8 @@ int pod_spec_parse(struct bytes manifest, const struct policy *policy, struct po
 	r = read_root(manifest, spec, err);
 	if (r == 0)
 		r = read_object(spec, &pod, err);
+	if (r == 0)
+		r = check_priority(spec, policy, err);
 	if (r == 0)
 		r = read_pod(pod, spec, err);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "kube/needs.h"
 #include "runtime/files.h"
 
 static int read_list(const json_t *value, const char *key, char ***ret_items, size_t *ret_count,
@@ -41,12 +42,19 @@ static int read_key(struct policy *policy, const char *key, const json_t *value,
 		policy->any_registry = false;
 		return read_list(value, key, &policy->registries, &policy->registry_count, err);
 	}
+	if (strcmp(key, "priorityMax") == 0) {
+		if (!json_is_integer(value) || json_integer_value(value) < INT32_MIN ||
+		    json_integer_value(value) > INT32_MAX)
+			return err_set(err, -EINVAL, "priorityMax must be a number of 32 bits");
+		policy->priority_max = (int32_t)json_integer_value(value);
+		return 0;
+	}
 	return err_set(err, -EINVAL, "unknown key \"%s\"", key);
 }
 
 int policy_load(const char *path, struct policy *ret_policy, struct err *err)
 {
-	struct policy policy = {.any_registry = true};
+	struct policy policy = {.any_registry = true, .priority_max = KUBE_PRIORITY_MAX};
 	struct buf text = {0};
 	json_error_t where;
 	json_t *root, *value;

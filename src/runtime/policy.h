@@ -6,16 +6,19 @@
  *   {
  *     "privileged": false,           securityContext.privileged, dangerous capabilities, seccomp
  *     "hostPath": ["/srv/data"],     directories, with what lies below them, that may be mounted
- *     "registries": ["docker.io"]    where images may be pulled from; absent: anywhere
+ *     "registries": ["docker.io"],   where images may be pulled from; absent: anywhere
+ *     "priorityMax": 2000001000      the highest priority of a pod; absent: what users may ask for,
+ *                                    so that nothing here counts as critical for the system
  *   }
  *
- * Without a file all of it is denied but the registries. Unknown keys are errors: a misspelt one
- * must not look like a policy.
+ * Without a file all of it is denied but the registries and usual priorities. Unknown keys are
+ * errors: a misspelt one must not look like a policy.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -32,6 +35,7 @@ struct policy {
 	bool any_registry;
 	char **registries;
 	size_t registry_count;
+	int32_t priority_max;
 };
 
 /* @path NULL: the strict default. */

@@ -395,10 +395,17 @@ static void test_a_scale_answers_for_a_deployment(void **state)
 static void test_a_node_shows_the_machines_facts(void **state)
 {
 	struct label labels[] = {{.key = "disk", .value = "ssd"}};
+	struct taint taints[] = {{"dedicated", "db", TAINT_NO_EXECUTE},
+				 {"old", "", TAINT_PREFER_NO_SCHEDULE}};
+	struct resource resource = {"vendor.example/gpu", 2};
 	struct node_facts facts = {
 		.name = "n1",
 		.labels = labels,
 		.label_count = 1,
+		.taints = taints,
+		.taint_count = 2,
+		.resources = &resource,
+		.resource_count = 1,
 		.cpu_milli = 4000,
 		.memory_bytes = 8LL << 30,
 		.cpu_milli_free_max = 3500,
@@ -419,9 +426,12 @@ static void test_a_node_shows_the_machines_facts(void **state)
 	json_t *node = kube_node(&facts, &view);
 	assert_member(condition(node, "Ready"), "status", "True");
 	assert_json_equal(kube_member(node, "status.capacity"),
-			  "{'cpu':'4','memory':'8Gi','pods':'110'}");
+			  "{'cpu':'4','memory':'8Gi','pods':'110','vendor.example/gpu':'2'}");
 	assert_json_equal(kube_member(node, "status.allocatable"),
-			  "{'cpu':'3500m','memory':'7Gi','pods':'110'}");
+			  "{'cpu':'3500m','memory':'7Gi','pods':'110','vendor.example/gpu':'2'}");
+	assert_json_equal(kube_member(node, "spec.taints"),
+			  "[{'key':'dedicated','value':'db','effect':'NoExecute'},"
+			  "{'key':'old','effect':'PreferNoSchedule'}]");
 	assert_string_equal(cell(node, KUBE_NODES, 1), "Ready");
 	assert_string_equal(cell(node, KUBE_NODES, 2), "steward,worker");
 	assert_string_equal(cell(node, KUBE_NODES, 3), "60s");

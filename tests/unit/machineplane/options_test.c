@@ -103,6 +103,27 @@ static void the_null_engine_has_to_be_asked_for(void **state)
 	assert_string_equal(options.runtime, "null");
 }
 
+static void a_machine_can_be_tainted_and_have_things(void **state)
+{
+	assert_int_equal(READ("--taint", "dedicated=db:NoSchedule", "--taint",
+			      "example.org/old:PreferNoSchedule", "--taint", "a=:NoExecute",
+			      "--resource", "vendor.example/gpu=2", "--overcommit", "1.5"),
+			 0);
+	assert_int_equal(options.taint_count, 3);
+	assert_string_equal(options.taints[0].key, "dedicated");
+	assert_string_equal(options.taints[0].value, "db");
+	assert_int_equal(options.taints[0].effect, TAINT_NO_SCHEDULE);
+	assert_string_equal(options.taints[1].key, "example.org/old");
+	assert_string_equal(options.taints[1].value, "");
+	assert_int_equal(options.taints[1].effect, TAINT_PREFER_NO_SCHEDULE);
+	assert_string_equal(options.taints[2].value, "");
+	assert_int_equal(options.taints[2].effect, TAINT_NO_EXECUTE);
+	assert_int_equal(options.resource_count, 1);
+	assert_string_equal(options.resources[0].name, "vendor.example/gpu");
+	assert_int_equal(options.resources[0].count, 2);
+	assert_int_equal(options.overcommit, 1500);
+}
+
 static void the_documents_spellings_work_too(void **state)
 {
 	assert_int_equal(READ("--korium-host", "10.0.0.1", "--korium-port", "9", "--kem-ephemeral",
@@ -136,6 +157,19 @@ static void a_bad_value_is_refused_with_a_sentence(void **state)
 	refused("--label", "disk", "key=value");
 	refused("--label", "a b=c", "label");
 	refused("--label", "=c", "label");
+	refused("--taint", "dedicated=db", "NoSchedule");
+	refused("--taint", "dedicated=db:Evict", "NoSchedule");
+	refused("--taint", "dedicated:", "NoSchedule");
+	refused("--taint", ":NoSchedule", "taint");
+	refused("--taint", "a b=c:NoSchedule", "taint");
+	refused("--taint", "a=b c:NoSchedule", "taint");
+	refused("--resource", "gpu=2", "vendor/thing");
+	refused("--resource", "vendor/gpu", "vendor/thing");
+	refused("--resource", "vendor/gpu=many", "number");
+	refused("--resource", "vendor/gpu=-1", "number");
+	refused("--overcommit", "0.5", "ratio");
+	refused("--overcommit", "17", "ratio");
+	refused("--overcommit", "much", "ratio");
 	refused("--reserve", "cpu=lots", "quantity");
 	refused("--reserve", "disk=1Gi", "quantity");
 	refused("--reserve", "cpu=-1", "quantity");
@@ -269,6 +303,7 @@ int main(void)
 		cmocka_unit_test_teardown(without_options_a_machine_has_defaults, clean),
 		cmocka_unit_test_teardown(every_option_can_stand_on_the_command_line, clean),
 		cmocka_unit_test_teardown(the_null_engine_has_to_be_asked_for, clean),
+		cmocka_unit_test_teardown(a_machine_can_be_tainted_and_have_things, clean),
 		cmocka_unit_test_teardown(the_documents_spellings_work_too, clean),
 		cmocka_unit_test_teardown(a_bad_value_is_refused_with_a_sentence, clean),
 		cmocka_unit_test_teardown(an_unknown_option_is_refused_wherever_it_stands, clean),

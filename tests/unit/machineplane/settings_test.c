@@ -23,6 +23,11 @@ static struct settings sample(void)
 	options->mesh_host = mem_strdup("10.0.0.1");
 	options->mesh_port = 7000;
 	options->pool = 16;
+	options->overcommit = 1500;
+	options->taints[options->taint_count++] =
+		(struct taint){mem_strdup("dedicated"), mem_strdup("db"), TAINT_NO_EXECUTE};
+	options->resources[options->resource_count++] =
+		(struct resource){mem_strdup("vendor.example/gpu"), 2};
 	options->no_schedule = true;
 	options->log_json = true;
 	options->labels[options->label_count++] =
@@ -56,6 +61,14 @@ static void settings_come_back_as_they_were(void **state)
 	assert_string_equal(back.options.rest_host, "::1");
 	assert_int_equal(back.options.rest_port, 65535);
 	assert_int_equal(back.options.pool, 16);
+	assert_int_equal(back.options.overcommit, 1500);
+	assert_int_equal(back.options.taint_count, 1);
+	assert_string_equal(back.options.taints[0].key, "dedicated");
+	assert_string_equal(back.options.taints[0].value, "db");
+	assert_int_equal(back.options.taints[0].effect, TAINT_NO_EXECUTE);
+	assert_int_equal(back.options.resource_count, 1);
+	assert_string_equal(back.options.resources[0].name, "vendor.example/gpu");
+	assert_int_equal(back.options.resources[0].count, 2);
 	assert_true(back.options.rest_insecure);
 	assert_string_equal(back.options.mesh_host, "10.0.0.1");
 	assert_int_equal(back.options.mesh_port, 7000);

@@ -204,6 +204,41 @@ static void test_the_local_policy_opens_what_it_names(void **state)
 	(void)unlink(path);
 }
 
+static void test_the_local_policy_bounds_priorities(void **state)
+{
+	static const char critical[] =
+		POD("{\"priorityClassName\":\"system-node-critical\",\"containers\":"
+		    "[{\"name\":\"a\",\"image\":\"b\"}]}");
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(policy_load(NULL, &policy, &err), 0);
+	assert_int_equal(parse(critical, &policy, &spec, &err), -EACCES);
+	assert_non_null(strstr(err.text, "priority"));
+	write_policy(path, "{\"priorityMax\":2000001000}");
+	assert_int_equal(policy_load(path, &policy, &err), 0);
+	assert_int_equal(parse(critical, &policy, &spec, &err), 0);
+	(void)pod_spec_free(spec);
+	policy_deinit(&policy);
+	(void)unlink(path);
+}
+
+static void test_a_priority_limit_that_is_no_number_is_an_error(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"priorityMax\":99999999999}");
+	assert_int_equal(policy_load(path, &policy, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "priorityMax"));
+	(void)unlink(path);
+}
+
 static void test_a_misspelt_policy_is_an_error(void **state)
 {
 	char path[] = "/tmp/policy-test-XXXXXX";
@@ -229,6 +264,8 @@ int main(void)
 		cmocka_unit_test(test_a_manifest_of_too_many_values_is_refused),
 		cmocka_unit_test(test_what_is_no_object_is_refused),
 		cmocka_unit_test(test_the_local_policy_opens_what_it_names),
+		cmocka_unit_test(test_the_local_policy_bounds_priorities),
+		cmocka_unit_test(test_a_priority_limit_that_is_no_number_is_an_error),
 		cmocka_unit_test(test_a_misspelt_policy_is_an_error),
 	};
 
