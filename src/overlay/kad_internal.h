@@ -72,6 +72,7 @@ struct kad_candidate {
 	struct mono asked;
 	uint8_t state;
 	uint8_t hops;
+	bool repeated;
 };
 
 enum kad_lookup_kind {
@@ -238,6 +239,6 @@ void kad_provider_drop(struct kad *kad, const struct node_id *id, const struct d
 size_t kad_provider_sample(struct kad *kad, const struct digest *key, const struct node_id *except,
 			   struct contact *ret_contacts, size_t max);
 void kad_provider_ended(struct kad *kad, const struct kad_lookup *lookup);
-void kad_provider_soon(struct kad *kad);
+void kad_provider_soon(struct kad *kad, int64_t ms);
 void kad_provider_tick(struct kad *kad);
 void kad_provider_free(struct kad *kad);

@@ -264,8 +264,8 @@ static bool is_quick(const struct kad *kad, const struct kad_lookup *lookup,
 	return candidate->state == KAD_ASKED && !is_silent_for(kad, candidate, slow_us(lookup));
 }
 
-static void candidate_ask(struct kad *kad, struct kad_lookup *lookup,
-			  struct kad_candidate *candidate)
+static void candidate_send(struct kad *kad, const struct kad_lookup *lookup,
+			   const struct kad_candidate *candidate)
 {
 	struct message *message = &kad_out_add(kad, KAD_SEND, &candidate->contact)->effect.message;
 
@@ -273,6 +273,12 @@ static void candidate_ask(struct kad *kad, struct kad_lookup *lookup,
 	message->find.request = lookup->token;
 	message->find.target = lookup->target;
 	message->find.providers = lookup->kind == KAD_LOOKUP_PROVIDERS;
+}
+
+static void candidate_ask(struct kad *kad, struct kad_lookup *lookup,
+			  struct kad_candidate *candidate)
+{
+	candidate_send(kad, lookup, candidate);
 	candidate->state = KAD_ASKED;
 	candidate->asked = kad->now;
 	lookup->asked++;
@@ -476,16 +482,24 @@ void kad_lookup_forgive(struct kad *kad, int64_t late_us)
 	}
 }
 
+/* A slow one is asked once more, for the message may be lost; then it counts as silent. */
+static void candidate_expire(struct kad *kad, struct kad_lookup *lookup,
+			     struct kad_candidate *candidate)
+{
+	if (is_silent_for(kad, candidate, KAD_REQUEST_MS * US_PER_MS)) {
+		candidate->state = KAD_SILENT;
+		kad_table_silent(kad, candidate->position, &candidate->contact.id);
+	} else if (!candidate->repeated && !is_quick(kad, lookup, candidate)) {
+		candidate->repeated = true;
+		candidate_send(kad, lookup, candidate);
+	}
+}
+
 static void lookup_expire(struct kad *kad, struct kad_lookup *lookup)
 {
 	for (size_t i = 0; i < lookup->count; i++) {
-		struct kad_candidate *candidate = &lookup->list[i];
-
-		if (candidate->state != KAD_ASKED ||
-		    !mono_reached(kad->now, mono_add_ms(candidate->asked, KAD_REQUEST_MS)))
-			continue;
-		candidate->state = KAD_SILENT;
-		kad_table_silent(kad, candidate->position, &candidate->contact.id);
+		if (lookup->list[i].state == KAD_ASKED)
+			candidate_expire(kad, lookup, &lookup->list[i]);
 	}
 	if (mono_reached(kad->now, lookup->ends))
 		lookup->done = lookup->cut = true;
@@ -582,6 +596,8 @@ static void waiting_begin(struct kad *kad)
 
 	while (count < kad->waiting_count && kad->user_count < KAD_LOOKUPS_MAX)
 		user_begin(kad, &kad->waiting[count++]);
+	if (count == 0)
+		return;
 	kad->waiting_count -= count;
 	memmove(kad->waiting, kad->waiting + count, kad->waiting_count * sizeof(kad->waiting[0]));
 }

@@ -339,13 +339,12 @@ void kad_withdraw(struct kad *kad, struct mono now, const struct digest *key)
 	kad_settle(kad);
 }
 
-/* Machines were found after we had been alone. */
-void kad_provider_soon(struct kad *kad)
+/* Machines were found after we had been alone, or many have gone: there are other keepers. */
+void kad_provider_soon(struct kad *kad, int64_t ms)
 {
 	for (size_t i = 0; i < kad->provided_count; i++)
-		kad->provided[i].at =
-			mono_min(kad->provided[i].at,
-				 mono_add_ms(kad->now, prng_jitter(&kad->prng, KAD_JOIN_MS)));
+		kad->provided[i].at = mono_min(kad->provided[i].at,
+					       mono_add_ms(kad->now, prng_jitter(&kad->prng, ms)));
 	schedule(kad);
 }
 

@@ -111,6 +111,7 @@ void kad_upkeep_trouble(struct kad *kad, unsigned index)
 		survey_soon(kad, kad_table_bucket(&kad->table, index));
 	if (!is_disaster(kad))
 		return;
+	kad_provider_soon(kad, KAD_REFRESH_MIN_MS);
 	for (unsigned i = 0; i < kad->far; i++)
 		survey_soon(kad, kad_table_bucket(&kad->table, i));
 }
@@ -162,7 +163,7 @@ static void join_ended(struct kad *kad, const struct kad_lookup *lookup)
 	if (!kad->joined)
 		return;
 	schedule_refresh(kad);
-	kad_provider_soon(kad);
+	kad_provider_soon(kad, KAD_JOIN_MS);
 }
 
 static void check_ended(struct kad *kad, const struct kad_lookup *lookup)

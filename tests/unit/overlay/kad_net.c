@@ -154,7 +154,7 @@ static void transmit(struct net *net, size_t at, const struct kad_effect *effect
 	assert(r == 0);
 	buf_deinit(&encoded);
 	event.at = mono_add_us(net->now, prng_jitter(&net->prng, net->latency_us));
-	if (prng_below(&net->prng, 1000) < net->loss_permille)
+	if (event.to >= net->count || prng_below(&net->prng, 1000) < net->loss_permille)
 		event_free(&event);
 	else
 		push(net, event);
