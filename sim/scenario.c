@@ -100,7 +100,7 @@ static const struct scenario scenarios[] = {
 	 60000, /* what the work takes beyond settling and the quiet end, at most */
 	 {.settle_s = 60, .duration_s = 30, .workloads = 40, .replicas = 5},
 	 small_fabric,
-	 NULL},
+	 small_fabric_end},
 	{"placement",
 	 "machines place workloads; all figures are taken",
 	 true,

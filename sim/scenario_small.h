@@ -14,4 +14,7 @@ void small_crash(struct world *world);
 void small_partition(struct world *world);
 void small_churn(struct world *world);
 void small_soak(struct world *world);
-void small_fabric(struct world *world); /* scenario_fabric.c */
+
+/* scenario_fabric.c */
+void small_fabric(struct world *world);
+void small_fabric_end(struct world *world);
