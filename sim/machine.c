@@ -330,6 +330,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_PUT_DONE:
 	case NODE_CHANGED:
 	case NODE_STEPPED:
+	case NODE_FOUND:
 		break;
 	}
 }

@@ -6,6 +6,7 @@
 
 enum {
 	MEDIAN_PEERS_MIN = 3, /* with fewer, one that lies would decide a median anyway */
+	AGREED_MS = FABRIC_TIME_STEP_MIN_MS / 5,
 };
 
 static int64_t mono_ms(struct mono now)
@@ -114,7 +115,13 @@ int64_t fabric_time_hear(struct fabric_time *time, struct mono now, const struct
 			 struct wall said, bool peer_settled)
 {
 	int64_t before_ms = fabric_time_now(time, now).ms, step_ms, agreed_ms;
+	const struct fabric_time_peer *known = peer_find(time, peer);
 
+	/* It agrees with us now as it did before: nothing to settle anew. */
+	if (known && time->settled && known->settled == peer_settled &&
+	    llabs(said.ms - mono_ms(now) - time->offset_ms) <= AGREED_MS &&
+	    llabs(known->offset_ms - time->offset_ms) <= AGREED_MS)
+		return 0;
 	peer_remember(time, peer, said.ms - mono_ms(now), peer_settled);
 	agreed_ms = agreed_offset(time);
 	step_ms = agreed_ms - time->offset_ms;

@@ -134,10 +134,23 @@ static void leaf_wanted(struct node *node, const struct node_id *from, const str
 static int deliver_envelope(struct node *node, struct mono now, const struct node_id *from,
 			    struct bytes envelope);
 
+/* What was broadcast and is believed is handed on. */
+static int deliver_broadcast(struct node *node, struct mono now, const struct node_id *from,
+			     const struct uid *broadcast, struct bytes envelope)
+{
+	int outcome = deliver_envelope(node, now, from, envelope);
+
+	if (outcome == 0)
+		overlay_relay(node->overlay, now, broadcast);
+	return outcome;
+}
+
 static int deliver_parked(struct node *node, struct mono now, const struct parked *parked)
 {
 	struct bytes envelope = bytes_buf(&parked->envelope);
 
+	if (!uid_is_none(&parked->broadcast))
+		return deliver_broadcast(node, now, &parked->from, &parked->broadcast, envelope);
 	if (node_id_is_none(&parked->owner.id))
 		return deliver_envelope(node, now, &parked->from, envelope);
 	return node_referred(node, now, &parked->owner, envelope);
@@ -339,7 +352,7 @@ static void forget_disposed(struct node *node, struct mono now, const struct obj
 /*
  * It may come before the tombstone that says the same for good; nothing is placed in between.
  */
-static void deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
+static bool deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
 			     const struct disposal *disposal)
 {
 	bool steward = node_signer_is_steward(node, opened, disposal->object.namespace);
@@ -347,12 +360,13 @@ static void deliver_disposal(struct node *node, struct mono now, const struct no
 
 	if (!steward) {
 		count_market(node, &opened->issuer, MARKET_E_ROLE);
-		return;
+		return false;
 	}
 	if (whole)
 		forget_disposed(node, now, &disposal->object);
 	node_pods_stop_matching(node, whole ? &disposal->object.uid : &disposal->pod_uid,
 				disposal->object.namespace, disposal->grace_s);
+	return true;
 }
 
 /* A record's clock is that of its envelope, or a certificate that has run out could sign what looks
@@ -396,19 +410,20 @@ static bool may_be_relayed(enum message_type type)
 	return type == MESSAGE_TENDER || type == MESSAGE_DISPOSAL || type == MESSAGE_RECORD;
 }
 
-static void deliver_signed(struct node *node, struct mono now, const struct node_id *from,
-			   const struct node_signed *opened, struct bytes envelope)
+/* 0, or why it is not believed, where that is known here. */
+static int deliver_signed(struct node *node, struct mono now, const struct node_id *from,
+			  const struct node_signed *opened, struct bytes envelope)
 {
 	struct message message;
 	int outcome = message_decode(opened->payload, &message);
 
 	if (outcome == MESSAGE_E_UNKNOWN) {
 		node_count(node, NODE_COUNT_PACKETS_UNKNOWN);
-		return;
+		return NODE_TRUST_E_MALFORMED;
 	}
 	if (outcome) {
 		refuse_envelope(node, from, NODE_TRUST_E_MALFORMED);
-		return;
+		return NODE_TRUST_E_MALFORMED;
 	}
 	if (message.type != MESSAGE_RECORD)
 		outcome = node->config.trust.ops->fresh(node->config.trust.self,
@@ -422,10 +437,13 @@ static void deliver_signed(struct node *node, struct mono now, const struct node
 	else if (message.type == MESSAGE_RECORD)
 		deliver_record(node, now, from, opened, &message.record, envelope);
 	else if (message.type == MESSAGE_DISPOSAL)
-		deliver_disposal(node, now, opened, &message.disposal);
+		outcome = deliver_disposal(node, now, opened, &message.disposal)
+				  ? 0
+				  : NODE_TRUST_E_REFUSED;
 	else
 		deliver_market(node, now, opened, &message, envelope, NULL);
 	message_deinit(&message);
+	return outcome;
 }
 
 /* Returns how opening it went; NODE_TRUST_E_LEAF: the caller keeps it for later. */
@@ -441,7 +459,7 @@ static int deliver_envelope(struct node *node, struct mono now, const struct nod
 	else if (outcome)
 		refuse_envelope(node, from, outcome);
 	else
-		deliver_signed(node, now, from, &opened, envelope);
+		outcome = deliver_signed(node, now, from, &opened, envelope);
 	return outcome;
 }
 
@@ -458,7 +476,7 @@ static void hear_time(struct node *node, struct mono now, const struct node_id *
 	if (message->type == MESSAGE_HELLO) {
 		said = message->hello.fabric_ms;
 		settled = message->hello.fabric_settled;
-	} else if (message->type != MESSAGE_MEMBERS) {
+	} else if (message->type == MESSAGE_PING || message->type == MESSAGE_PONG) {
 		said = message->ping.fabric_ms;
 		settled = message->ping.fabric_settled;
 	}
@@ -492,8 +510,7 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		leaf_arrived(node, now, from, &message.leaf);
 	} else if (message.type == MESSAGE_REFERRAL) {
 		node_referral(node, now, from, &message.referral);
-	} else if (message.type == MESSAGE_HELLO || message.type == MESSAGE_MEMBERS ||
-		   message.type == MESSAGE_PING || message.type == MESSAGE_PONG) {
+	} else if (message.type >= MESSAGE_HELLO) {
 		hear_time(node, now, from, &message);
 		overlay_receive(node->overlay, now, from, &message, node_fabric_time(node, now));
 	} else {
@@ -502,6 +519,34 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		records_receive_message(node->records, now, from, &message);
 	}
 	message_deinit(&message);
+}
+
+/* A disposal, which is told to all; whatever else is broadcast ends here. */
+static void broadcast_envelope(struct node *node, struct mono now, const struct node_id *from,
+			       const struct uid *broadcast, struct bytes envelope)
+{
+	struct parked *parked;
+
+	if (deliver_broadcast(node, now, from, broadcast, envelope) != NODE_TRUST_E_LEAF)
+		return;
+	parked = parked_add(node, now, from, envelope);
+	if (!parked)
+		return;
+	parked->broadcast = *broadcast;
+	send_leaf_want(node, from, &node->missing_leaf);
+}
+
+void node_broadcast_arrived(struct node *node, struct mono now, const struct node_id *from,
+			    const struct uid *broadcast, struct bytes payload)
+{
+	struct packet packet;
+
+	if (packet_decode(payload, &packet) != 0) {
+		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
+		return;
+	}
+	if (packet.is_envelope)
+		broadcast_envelope(node, now, from, broadcast, packet.body);
 }
 
 void node_deliver(struct node *node, struct mono now, const struct node_id *from,

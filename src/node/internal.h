@@ -15,8 +15,9 @@ struct queued_effect {
 	struct list link;
 	struct node_effect effect;
 	struct buf packet;
-	struct message award; /* START */
-	struct record record; /* CHANGED */
+	struct contact *contacts; /* FOUND */
+	struct message award;     /* START */
+	struct record record;     /* CHANGED */
 	char *text;
 };
 
@@ -59,6 +60,7 @@ struct parked {
 	struct node_id from;
 	struct digest leaf;
 	struct buf envelope;
+	struct uid broadcast; /* by which it came; none: by no broadcast */
 	struct contact owner; /* a tender that @from handed on: who is to be dialled; else none */
 	struct mono deadline;
 };
@@ -138,6 +140,8 @@ bool node_signer_is_steward(const struct node *node, const struct node_signed *o
 			    const char *namespace);
 void node_deliver(struct node *node, struct mono now, const struct node_id *from,
 		  struct bytes packet);
+void node_broadcast_arrived(struct node *node, struct mono now, const struct node_id *from,
+			    const struct uid *broadcast, struct bytes payload);
 void node_parked_expire(struct node *node, struct mono now);
 struct mono node_parked_deadline(const struct node *node);
 
@@ -195,6 +199,7 @@ void node_stay_deinit(struct node *node);
 /* object.c */
 bool node_drain_records(struct node *node, struct mono now);
 void node_stewards_update(struct node *node, struct mono now);
+struct node_id node_controller(const struct node *node, const struct uid *uid);
 int node_put_record(struct node *node, struct mono now, struct record *record,
 		    uint64_t expected_hlc, uint64_t *ret_token);
 int node_put_presence(struct node *node, struct mono now, struct record *record,

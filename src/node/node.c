@@ -47,7 +47,11 @@ struct node *node_new(const struct node_config *config, struct mono now)
 {
 	struct node *node = mem_new(struct node);
 	struct overlay_config overlay = {
-		.self = config->self, .leaf = config->leaf, .seed = config->seed};
+		.self = config->self,
+		.leaf = config->leaf,
+		.seed = config->seed,
+		.pool = config->pool,
+	};
 	struct records_config records = {.self = config->self.id,
 					 .keeper = config->steward,
 					 .alone = config->records_stay,
@@ -93,6 +97,7 @@ static void queued_effect_free(struct queued_effect *queued)
 	message_deinit(&queued->award);
 	record_deinit(&queued->record);
 	free(queued->text);
+	free(queued->contacts);
 	free(queued);
 }
 
@@ -241,6 +246,29 @@ static bool has_left(const struct node *node, const struct node_id *id)
 	return overlay_find_peer(node->overlay, id, &peer) && peer.state == MEMBER_LEFT;
 }
 
+/* By copies: judging it may make the overlay act. */
+static void broadcast_delivered(struct node *node, struct mono now,
+				const struct overlay_effect *effect)
+{
+	struct node_id from = effect->to;
+	struct uid broadcast = effect->broadcast;
+
+	node_broadcast_arrived(node, now, &from, &broadcast, effect->payload);
+}
+
+static void lookup_ended(struct node *node, const struct overlay_effect *effect)
+{
+	struct queued_effect *queued = node_queue(node, NODE_FOUND);
+
+	queued->contacts = (struct contact *)mem_copy(
+		effect->contacts, effect->contact_count * sizeof(*effect->contacts));
+	queued->effect.contacts = queued->contacts;
+	queued->effect.contact_count = effect->contact_count;
+	queued->effect.token = effect->token;
+	queued->effect.hops = effect->hops;
+	queued->effect.complete = effect->complete;
+}
+
 static void overlay_effect_apply(struct node *node, struct mono now,
 				 const struct overlay_effect *effect)
 {
@@ -265,7 +293,10 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		node_queue(node, NODE_CLOSE)->effect.to = effect->to;
 		return;
 	case OVERLAY_DELIVER:
+		broadcast_delivered(node, now, effect);
+		return;
 	case OVERLAY_FOUND:
+		lookup_ended(node, effect);
 		return;
 	case OVERLAY_DIAL:
 		queued = node_queue(node, NODE_DIAL);
@@ -288,7 +319,8 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 
 		node_stewards_update(node, now);
 		records_peer_up(node->records, now, &joined);
-		controller_wake(node->controller, now);
+		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
+			controller_wake(node->controller, now);
 	} else if (effect->type == OVERLAY_LOST) {
 		struct node_id lost = effect->to;
 
@@ -357,22 +389,71 @@ void node_bootstrap(struct node *node, struct mono now, const struct addr *addr)
 	node_pump(node, now);
 }
 
-void node_connected(struct node *node, struct mono now, const struct node_peer *peer)
+/* A connection that is nobody's member yet changes nothing: its greeting will. */
+static void steward_note(struct node *node, struct mono now, const struct node_peer *peer)
 {
 	struct bytes key = bytes_of(peer->id.byte, ID_LEN);
+	struct overlay_peer known;
+
+	if (peer->steward == (map_get(&node->stewards, key) != NULL))
+		return;
+	if (peer->steward)
+		(void)map_put(&node->stewards, key, mem_copy(peer->id.byte, ID_LEN));
+	else
+		free(map_remove(&node->stewards, key));
+	if (overlay_find_peer(node->overlay, &peer->id, &known))
+		node_stewards_update(node, now);
+}
+
+/* Those that are no members are forgotten with their connection. */
+static void steward_forget(struct node *node, const struct node_id *id)
+{
+	struct overlay_peer peer;
+
+	if (!overlay_find_peer(node->overlay, id, &peer))
+		free(map_remove(&node->stewards, bytes_of(id->byte, ID_LEN)));
+}
+
+void node_remember(struct node *node, struct mono now, const struct contact *contact)
+{
+	advance(node, now);
+	overlay_remember(node->overlay, now, contact);
+	node_pump(node, now);
+}
+
+void node_know(struct node *node, struct mono now, const struct contact *contact)
+{
+	advance(node, now);
+	overlay_know(node->overlay, now, contact);
+	node_pump(node, now);
+}
+
+void node_formed(struct node *node, struct mono now)
+{
+	advance(node, now);
+	overlay_formed(node->overlay, now);
+	node_pump(node, now);
+}
+
+int node_find(struct node *node, struct mono now, const struct digest *target, bool providers,
+	      uint64_t *ret_token)
+{
+	int outcome;
 
 	advance(node, now);
-	if (peer->steward && !map_get(&node->stewards, key)) {
-		struct node_id *id = mem_new(struct node_id);
+	outcome = overlay_find(node->overlay, now, target, providers, ret_token);
+	node_pump(node, now);
+	return outcome;
+}
 
-		*id = peer->id;
-		(void)map_put(&node->stewards, key, id);
-	} else if (!peer->steward) {
-		free(map_remove(&node->stewards, key));
-	}
-	overlay_connected(node->overlay, now, &peer->id, &peer->addr, node_fabric_time(node, now));
+void node_connected(struct node *node, struct mono now, const struct node_peer *peer)
+{
+	struct contact contact = {.id = peer->id, .addr = peer->addr, .steward = peer->steward};
+
+	advance(node, now);
+	steward_note(node, now, peer);
+	overlay_connected(node->overlay, now, &contact, node_fabric_time(node, now));
 	node_parked_connected(node, now, &peer->id);
-	node_stewards_update(node, now);
 	node_pump(node, now);
 }
 
@@ -382,6 +463,7 @@ void node_disconnected(struct node *node, struct mono now, const struct node_id 
 	advance(node, now);
 	overlay_disconnected(node->overlay, now, id, addr);
 	fabric_time_forget(&node->time, id);
+	steward_forget(node, id);
 	node_pump(node, now);
 }
 

@@ -57,6 +57,7 @@ enum node_effect_type {
 	NODE_PEER,     /* the member @to is now @peer_state */
 	NODE_REFUSED,  /* a message of @to was refused: @text, for the log */
 	NODE_STEPPED,  /* fabric time was set by @step_ms */
+	NODE_FOUND,    /* the lookup @token of node_find() has ended with @contacts */
 };
 
 struct node_effect {
@@ -76,6 +77,10 @@ struct node_effect {
 	uint32_t stored, keepers;
 	bool quorum;
 	int64_t step_ms;
+	const struct contact *contacts;
+	size_t contact_count;
+	unsigned hops; /* FOUND: answers on the way to the nearest one */
+	bool complete; /* FOUND: the nearest ones known have all answered */
 	const char *text;
 };
 
@@ -149,6 +154,16 @@ void node_disconnected(struct node *node, struct mono now, const struct node_id 
 		       const struct addr *addr);
 void node_receive(struct node *node, struct mono now, const struct node_id *from,
 		  struct bytes packet);
+
+/* What an earlier life, or a simulation, knows of others: overlay_remember(), overlay_know(),
+ * overlay_formed(). */
+void node_remember(struct node *node, struct mono now, const struct contact *contact);
+void node_know(struct node *node, struct mono now, const struct contact *contact);
+void node_formed(struct node *node, struct mono now);
+
+/* Look up by distance, as overlay_find(); NODE_FOUND follows. */
+_must_use_ int node_find(struct node *node, struct mono now, const struct digest *target,
+			 bool providers, uint64_t *ret_token);
 
 /* Disk. */
 _must_use_ int node_restore(struct node *node, struct mono now, struct bytes envelope);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "identity/sha256.h"
+#include "overlay/kad.h"
 
 /* The stewards that live: ourselves, and connected members whose certificate says so. */
 void node_stewards_update(struct node *node, struct mono now)
@@ -32,6 +33,41 @@ void node_stewards_update(struct node *node, struct mono now)
 	records_set_stewards(node->records, now, ids, count);
 	free(ids);
 	node_workloads_touch_all(node);
+}
+
+/* The known machine that keeps records and is nearest to @uid; @best is the nearest so far. */
+static void nearer_steward(const struct digest *uid, const struct node_id *id, struct node_id *best,
+			   struct digest *best_position)
+{
+	struct digest position = kad_position(id);
+
+	if (!node_id_is_none(best) && kad_nearer(uid, &position, best_position) >= 0)
+		return;
+	*best = *id;
+	*best_position = position;
+}
+
+/*
+ * Whose task an object is. In a small fabric everybody knows everybody, and all agree. In a larger
+ * fabric it is the nearest steward that we know, so that those near to it agree, who know each
+ * other: at times two machines act at once, which the market makes harmless.
+ */
+struct node_id node_controller(const struct node *node, const struct uid *uid)
+{
+	struct digest target = sha256(bytes_of(uid->byte, UID_LEN)), position;
+	struct contact contacts[KAD_BUCKET];
+	struct node_id best = {0};
+	size_t count;
+
+	if (node->config.records_stay || !overlay_is_large(node->overlay))
+		return records_controller(node->records, uid);
+	if (node->config.steward)
+		nearer_steward(&target, &node->config.self.id, &best, &position);
+	count = overlay_nearest(node->overlay, &target, contacts, KAD_BUCKET);
+	for (size_t i = 0; i < count; i++)
+		if (contacts[i].steward)
+			nearer_steward(&target, &contacts[i].id, &best, &position);
+	return node_id_is_none(&best) ? records_controller(node->records, uid) : best;
 }
 
 /* Stamp, sign and store @record; it is complete but for its clock and digest. */
@@ -122,6 +158,19 @@ int node_put(struct node *node, struct mono now, const struct node_put *put, uin
 	return outcome;
 }
 
+/* To all whom nobody knows, and to ourselves. */
+static void broadcast_by_tree(struct node *node, struct mono now, struct bytes envelope)
+{
+	struct packet packet = {.is_envelope = true, .body = envelope};
+	struct buf payload = {0};
+
+	packet_encode(&packet, &payload);
+	overlay_broadcast(node->overlay, now, bytes_buf(&payload));
+	buf_deinit(&payload);
+	node_send_packet(node, &(struct node_destination){.id = node->config.self.id},
+			 MESSAGE_DISPOSAL, envelope);
+}
+
 /* Tell everyone at once; the tombstone tells those who are away. */
 static void broadcast_disposal(struct node *node, struct mono now, const struct object_ref *object,
 			       const struct uid *pod_uid, uint32_t grace_s)
@@ -133,7 +182,10 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 	message.disposal.pod_uid = *pod_uid;
 	message.disposal.grace_s = grace_s;
 	node_seal(node, now, &message, &envelope);
-	(void)node_broadcast(node, MESSAGE_DISPOSAL, bytes_buf(&envelope));
+	if (!overlay_is_large(node->overlay))
+		(void)node_broadcast(node, MESSAGE_DISPOSAL, bytes_buf(&envelope));
+	else
+		broadcast_by_tree(node, now, bytes_buf(&envelope));
 	buf_deinit(&envelope);
 	message_deinit(&message);
 }
@@ -198,7 +250,7 @@ void node_persisted(struct node *node, struct mono now, const struct record_key 
 /* A clash of names: the object's controller removes the younger one. */
 static void remove_clash(struct node *node, struct mono now, const struct object_ref *object)
 {
-	struct node_id controller = records_controller(node->records, &object->uid);
+	struct node_id controller = node_controller(node, &object->uid);
 	struct uid none = {0};
 	uint64_t token;
 

@@ -73,7 +73,8 @@ static bool machine_alive(const struct node *node, const struct node_id *id)
 	if (node_id_equal(id, &node->config.self.id))
 		return true;
 	if (!overlay_find_peer(node->overlay, id, &peer))
-		return node->config.records_stay; /* nobody said that it is lost */
+		/* In a large fabric nobody knows all: nobody said that it is lost. */
+		return node->config.records_stay || overlay_is_large(node->overlay);
 	return peer.state != MEMBER_DEAD && peer.state != MEMBER_LEFT;
 }
 
@@ -102,7 +103,7 @@ static void pods_free(struct presence *pods, size_t count)
 
 static void show(struct node *node, struct mono now, const struct workload *workload)
 {
-	struct node_id owner = records_controller(node->records, &workload->object.uid);
+	struct node_id owner = node_controller(node, &workload->object.uid);
 	struct controller_view view = {
 		.object = workload->object,
 		.generation = workload->generation,

@@ -1,150 +1,167 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dialling: bootstrap addresses until they have led somewhere, and every known machine that is not
- * connected, with a back-off that doubles. A machine that said goodbye is dialled as well, for its
- * next start may know nobody.
+ * Dialling: bootstrap addresses until they have led somewhere, candidates, and machines that were
+ * lost, with a back-off that doubles. A machine that said goodbye is dialled as well, for its next
+ * start may know nobody. In a large fabric only those are dialled whom we want, and lost ones.
  */
 #include <assert.h>
 
 #include "overlay/internal.h"
 
-void dial_soon(struct overlay *overlay, struct dial *dial, int64_t delay_ms)
+static uint32_t backoff_max_ms(const struct overlay *overlay)
 {
-	dial->backoff_ms = OVERLAY_REDIAL_MIN_MS;
-	dial->tries = 0;
-	dial->at = mono_add_ms(overlay->now, delay_ms);
+	return overlay->large ? OVERLAY_FAR_REDIAL_MS : OVERLAY_REDIAL_MAX_MS;
+}
+
+/* What a failed dial leaves: when to try again. */
+static void back_off(struct overlay *overlay, struct mono *dial_at, uint32_t *backoff_ms)
+{
+	*dial_at = mono_add_ms(overlay->now, prng_jitter(&overlay->prng, *backoff_ms));
+	*backoff_ms *= 2;
+	if (*backoff_ms > backoff_max_ms(overlay))
+		*backoff_ms = backoff_max_ms(overlay);
 }
 
 void dial_peer_soon(struct overlay *overlay, struct peer *peer)
 {
 	bool first = node_id_compare(&overlay->config.self.id, &peer->member.id) < 0;
 
-	dial_soon(overlay, &peer->dial, first ? 0 : OVERLAY_TIE_MS);
+	peer->backoff_ms = OVERLAY_REDIAL_MIN_MS;
+	peer->tries = 0;
+	peer->dial_at = mono_add_ms(overlay->now, first ? 0 : OVERLAY_TIE_MS);
+	due_touch(overlay, peer);
 }
 
-void dial_ended(struct overlay *overlay, struct dial *dial)
+void dial_peer_ended(struct overlay *overlay, struct peer *peer)
 {
-	if (!dial->running)
+	if (!peer->dialling)
 		return;
-	dial->running = false;
+	peer->dialling = false;
 	assert(overlay->dial_count > 0);
 	overlay->dial_count--;
 }
 
-void dial_failed(struct overlay *overlay, struct dial *dial)
+void dial_peer_failed(struct overlay *overlay, struct peer *peer)
 {
-	dial_ended(overlay, dial);
-	dial->tries++;
-	dial->at = mono_add_ms(overlay->now, prng_jitter(&overlay->prng, dial->backoff_ms));
-	dial->backoff_ms *= 2;
-	if (dial->backoff_ms > OVERLAY_REDIAL_MAX_MS)
-		dial->backoff_ms = OVERLAY_REDIAL_MAX_MS;
+	dial_peer_ended(overlay, peer);
+	if (peer->tries < UINT8_MAX)
+		peer->tries++;
+	back_off(overlay, &peer->dial_at, &peer->backoff_ms);
+	due_touch(overlay, peer);
 }
 
-static void dial_start(struct overlay *overlay, struct dial *dial)
-{
-	assert(!dial->running);
-	dial->running = true;
-	dial->started = overlay->now;
-	overlay->dial_count++;
-}
-
-/* When this dial needs attention: its timeout while it runs, else its turn. */
-static struct mono dial_due(const struct overlay *overlay, const struct dial *dial)
-{
-	if (dial->running)
-		return mono_add_ms(dial->started, OVERLAY_DIAL_TIMEOUT_MS);
-	return overlay->dial_count < OVERLAY_DIALS_MAX ? dial->at : MONO_NEVER;
-}
-
-static bool is_alone(const struct overlay *overlay)
-{
-	for (size_t i = 0; i < overlay->peer_count; i++) {
-		if (overlay->peers[i]->connected)
-			return false;
-	}
-	return true;
-}
-
-/* An address that led to a member is tried again only when nobody is left to ask. */
-static bool bootstrap_is_wanted(const struct bootstrap *bootstrap, bool alone)
-{
-	return !bootstrap->met || alone;
-}
-
-static bool peer_is_wanted(const struct peer *peer)
+bool dial_is_wanted(const struct overlay *overlay, const struct peer *peer)
 {
 	struct addr addr = peer_addr(peer);
 
-	return !peer->connected && !addr_is_none(&addr);
+	if (peer->connected || addr_is_none(&addr))
+		return false;
+	return !overlay->large || peer->wanted || peer->watched || peer->active || peer->greeted;
 }
 
-static void bootstrap_tick(struct overlay *overlay, struct bootstrap *bootstrap)
+/* A name that nobody answers to: in a large fabric there are others to try. */
+static bool is_given_up(const struct overlay *overlay, const struct peer *peer)
 {
-	struct dial *dial = &bootstrap->dial;
+	int tries = overlay->large && !peer->active ? 1 : OVERLAY_CANDIDATE_TRIES;
 
-	if (!mono_reached(overlay->now, dial_due(overlay, dial)))
-		return;
-	if (dial->running) {
-		dial_failed(overlay, dial);
-		return;
-	}
-	dial_start(overlay, dial);
-	effect_add(overlay, OVERLAY_DIAL, NULL)->addr = bootstrap->addr;
+	if (peer->greeted || peer->watched || peer->tries < tries)
+		return false;
+	return !peer->lasting ||
+	       mono_reached(overlay->now, mono_add_ms(peer->since, OVERLAY_FORGET_MS));
 }
 
-/* False when @peer is given up, and gone. */
-static bool peer_dial_tick(struct overlay *overlay, struct peer *peer)
+bool dial_peer_tick(struct overlay *overlay, struct peer *peer)
 {
-	struct dial *dial = &peer->dial;
-
-	if (!mono_reached(overlay->now, dial_due(overlay, dial)))
+	if (!mono_reached(overlay->now, dial_peer_due(overlay, peer)))
 		return true;
-	if (dial->running) {
-		dial_failed(overlay, dial);
-	} else if (!peer->greeted && dial->tries >= OVERLAY_CANDIDATE_TRIES) {
+	if (peer->dialling) {
+		dial_peer_failed(overlay, peer);
+		parts_unreachable(overlay, &peer->member.id);
+	} else if (is_given_up(overlay, peer)) {
+		parts_lost(overlay, &peer->member.id);
 		peer_remove(overlay, peer);
 		return false;
+	} else if (overlay->dial_count >= OVERLAY_DIALS_MAX) {
+		peer->dial_at = mono_add_ms(overlay->now,
+					    prng_jitter(&overlay->prng, OVERLAY_DIAL_WAIT_MS));
 	} else {
-		dial_start(overlay, dial);
+		peer->dialling = true;
+		peer->dial_at = overlay->now;
+		overlay->dial_count++;
 		effect_add(overlay, OVERLAY_DIAL, &peer->member.id)->addr = peer_addr(peer);
 		peer->hint_next = !peer->hint_next;
 	}
 	return true;
 }
 
-void dial_tick(struct overlay *overlay)
+/* When this peer's dial needs attention: its timeout while it runs, else its turn. */
+struct mono dial_peer_due(const struct overlay *overlay, const struct peer *peer)
 {
-	bool alone = is_alone(overlay);
+	if (peer->dialling)
+		return mono_add_ms(peer->dial_at, OVERLAY_DIAL_TIMEOUT_MS);
+	return dial_is_wanted(overlay, peer) ? peer->dial_at : MONO_NEVER;
+}
 
+struct bootstrap *bootstrap_find(struct overlay *overlay, const struct addr *addr)
+{
 	for (size_t i = 0; i < overlay->bootstrap_count; i++) {
-		if (bootstrap_is_wanted(&overlay->bootstraps[i], alone))
-			bootstrap_tick(overlay, &overlay->bootstraps[i]);
+		if (addr_equal(&overlay->bootstraps[i].addr, addr))
+			return &overlay->bootstraps[i];
 	}
-	for (size_t i = 0; i < overlay->peer_count;) {
-		struct peer *peer = overlay->peers[i];
+	return NULL;
+}
 
-		if (!peer_is_wanted(peer) || peer_dial_tick(overlay, peer))
-			i++;
+void bootstrap_ended(struct overlay *overlay, struct bootstrap *bootstrap)
+{
+	if (bootstrap->dialling)
+		overlay->dial_count--;
+	bootstrap->dialling = false;
+}
+
+void bootstrap_failed(struct overlay *overlay, struct bootstrap *bootstrap)
+{
+	bootstrap_ended(overlay, bootstrap);
+	back_off(overlay, &bootstrap->dial_at, &bootstrap->backoff_ms);
+}
+
+static struct mono bootstrap_next(const struct overlay *overlay, const struct bootstrap *bootstrap)
+{
+	/* An address that led to a member is tried again only when nobody is left to ask. */
+	if (bootstrap->met && overlay->counts.connected > 0)
+		return MONO_NEVER;
+	if (bootstrap->dialling)
+		return mono_add_ms(bootstrap->dial_at, OVERLAY_DIAL_TIMEOUT_MS);
+	return bootstrap->dial_at;
+}
+
+static void bootstrap_dial(struct overlay *overlay, struct bootstrap *bootstrap)
+{
+	if (bootstrap->dialling) {
+		bootstrap_failed(overlay, bootstrap);
+	} else if (overlay->dial_count >= OVERLAY_DIALS_MAX) {
+		bootstrap->dial_at = mono_add_ms(overlay->now, OVERLAY_DIAL_WAIT_MS);
+	} else {
+		bootstrap->dialling = true;
+		bootstrap->dial_at = overlay->now;
+		overlay->dial_count++;
+		effect_add(overlay, OVERLAY_DIAL, NULL)->addr = bootstrap->addr;
 	}
 }
 
-struct mono dial_deadline(const struct overlay *overlay)
+void bootstrap_tick(struct overlay *overlay)
 {
-	struct mono deadline = MONO_NEVER;
-	bool alone = is_alone(overlay);
-
 	for (size_t i = 0; i < overlay->bootstrap_count; i++) {
-		const struct bootstrap *bootstrap = &overlay->bootstraps[i];
+		struct bootstrap *bootstrap = &overlay->bootstraps[i];
 
-		if (bootstrap_is_wanted(bootstrap, alone))
-			deadline = mono_min(deadline, dial_due(overlay, &bootstrap->dial));
+		if (mono_reached(overlay->now, bootstrap_next(overlay, bootstrap)))
+			bootstrap_dial(overlay, bootstrap);
 	}
-	for (size_t i = 0; i < overlay->peer_count; i++) {
-		const struct peer *peer = overlay->peers[i];
+}
 
-		if (peer_is_wanted(peer))
-			deadline = mono_min(deadline, dial_due(overlay, &peer->dial));
-	}
-	return deadline;
+void bootstrap_plan(struct overlay *overlay)
+{
+	overlay->bootstrap_due = MONO_NEVER;
+	for (size_t i = 0; i < overlay->bootstrap_count; i++)
+		overlay->bootstrap_due = mono_min(overlay->bootstrap_due,
+						  bootstrap_next(overlay, &overlay->bootstraps[i]));
 }

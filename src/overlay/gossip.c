@@ -3,10 +3,13 @@
  * Gossip: what members say about members, and how little of it is believed.
  *
  * A report that somebody is ALIVE makes us dial it, and nothing else, unless we asked for it: a
- * witness whom we asked about a suspect answers only with what it saw itself, freshly. A report
- * that somebody is SUSPECT is that question. Verdicts of others (DEAD, LEFT) are not taken over.
- * About ourselves: a report of an older incarnation shows that the sender never got our greeting,
- * so it gets it; a suspicion of the present one is refuted by a higher one, told to all.
+ * witness whom we asked about a suspect answers only with what it saw itself, freshly (doubt.c).
+ * A report that somebody is SUSPECT is that question. A verdict of others (DEAD) makes us look for
+ * ourselves. About ourselves: a report of an older incarnation shows that the sender never got our
+ * greeting, so it gets it; a suspicion of the present one is refuted by a higher one, told to all.
+ *
+ * In a small fabric members tell each other of all members, on their pings, until everybody knows
+ * everybody. In a large one a newcomer is told of a few, and that is all.
  */
 #include <string.h>
 
@@ -22,26 +25,28 @@ static void report_add(struct members *members, const struct member *member,
 	report->state = state;
 }
 
-/* A MEMBERS message with one report. */
-static struct message report_message(const struct member *member, enum member_state state)
+/* Make @message one with room for @count reports. */
+static void reports_init(struct message *message, size_t count)
 {
-	struct message message = {.type = MESSAGE_MEMBERS};
-
-	message.members.reports = mem_alloc(1, sizeof(*message.members.reports));
-	report_add(&message.members, member, state);
-	return message;
+	message->type = MESSAGE_MEMBERS;
+	message->members.reports = mem_alloc(count, sizeof(*message->members.reports));
 }
 
-static void report_send(struct overlay *overlay, const struct node_id *to,
-			const struct member *member, enum member_state state)
+void gossip_report(struct overlay *overlay, const struct peer *to, const struct member *member,
+		   enum member_state state)
 {
-	effect_add(overlay, OVERLAY_SEND, to)->message = report_message(member, state);
+	struct message *message = effect_to_peer(overlay, to, MESSAGE_MEMBERS);
+
+	reports_init(message, 1);
+	report_add(&message->members, member, state);
 }
 
 void gossip_news(struct overlay *overlay, const struct node_id *id)
 {
 	struct news *news = overlay->news;
 
+	if (!news)
+		overlay->news = news = mem_alloc(OVERLAY_NEWS_MAX, sizeof(*news));
 	for (size_t i = 0; i < overlay->news_count; i++) {
 		if (node_id_equal(&news[i].id, id)) {
 			news[i].repeats = OVERLAY_NEWS_REPEATS;
@@ -95,28 +100,32 @@ static void round_fill(struct overlay *overlay, const struct node_id *to, struct
 
 void gossip_fill(struct overlay *overlay, const struct node_id *to, struct members *gossip)
 {
+	if (overlay->large)
+		return;
 	gossip->reports = mem_alloc(OVERLAY_GOSSIP_MAX, sizeof(*gossip->reports));
 	news_fill(overlay, to, gossip);
 	round_fill(overlay, to, gossip);
 }
 
-/* Tell a newcomer of everybody, in as many messages as it takes. */
-void gossip_introduce(struct overlay *overlay, const struct node_id *to)
+/* Tell a newcomer of everybody, in as many messages as it takes; in a large fabric of some, from a
+ * random place in the table on. */
+void gossip_introduce(struct overlay *overlay, const struct peer *to)
 {
+	size_t start = overlay->large ? prng_below(&overlay->prng, overlay->peer_count) : 0;
+	size_t left = overlay->large ? OVERLAY_INTRODUCED_MAX : SIZE_MAX;
 	struct message *message = NULL;
 
-	for (size_t i = 0; i < overlay->peer_count; i++) {
-		const struct peer *peer = overlay->peers[i];
+	for (size_t i = 0; i < overlay->peer_count && left > 0; i++) {
+		const struct peer *peer = overlay->peers[(start + i) % overlay->peer_count];
 
-		if (!is_worth_telling(peer, to))
+		if (!is_worth_telling(peer, &to->member.id))
 			continue;
 		if (!message || message->members.report_count == MESSAGE_NODES_MAX) {
-			message = &effect_add(overlay, OVERLAY_SEND, to)->message;
-			message->type = MESSAGE_MEMBERS;
-			message->members.reports =
-				mem_alloc(MESSAGE_NODES_MAX, sizeof(struct member_report));
+			message = effect_to_peer(overlay, to, MESSAGE_MEMBERS);
+			reports_init(message, MESSAGE_NODES_MAX);
 		}
 		report_add(&message->members, &peer->member, MEMBER_ALIVE);
+		left--;
 	}
 }
 
@@ -125,81 +134,21 @@ void gossip_announce(struct overlay *overlay, const struct peer *peer)
 	for (size_t i = 0; i < overlay->peer_count; i++) {
 		const struct peer *other = overlay->peers[i];
 
-		if (other != peer && other->connected)
-			report_send(overlay, &other->member.id, &peer->member, MEMBER_ALIVE);
+		if (other != peer && other->connected && (other->greeted || other->wanted))
+			gossip_report(overlay, other, &peer->member, MEMBER_ALIVE);
 	}
 }
 
 void gossip_announce_self(struct overlay *overlay, enum member_state state)
 {
-	struct message message = report_message(&overlay->config.self, state);
+	struct message message = {0};
 
+	reports_init(&message, 1);
+	report_add(&message.members, &overlay->config.self, state);
 	effect_send_to_all(overlay, &message);
 }
 
-static bool id_is_among(const struct node_id *ids, size_t count, const struct node_id *id)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (node_id_equal(&ids[i], id))
-			return true;
-	}
-	return false;
-}
-
-static bool is_witness(const struct peer *peer, const struct peer *suspect)
-{
-	return peer != suspect && peer->connected && peer->greeted && peer->state == MEMBER_ALIVE;
-}
-
-struct message gossip_question(const struct member *member)
-{
-	return report_message(member, MEMBER_SUSPECT);
-}
-
-/* Ask the suspect itself, and a few others, chosen by walking the table from a random place. */
-void gossip_ask(struct overlay *overlay, struct peer *suspect)
-{
-	size_t start = prng_below(&overlay->prng, overlay->peer_count);
-
-	if (suspect->connected)
-		report_send(overlay, &suspect->member.id, &suspect->member, MEMBER_SUSPECT);
-	suspect->witness_count = 0;
-	for (size_t i = 0; i < overlay->peer_count; i++) {
-		const struct peer *peer = overlay->peers[(start + i) % overlay->peer_count];
-
-		if (suspect->witness_count == OVERLAY_WITNESSES)
-			return;
-		if (!is_witness(peer, suspect))
-			continue;
-		suspect->witnesses[suspect->witness_count++] = peer->member.id;
-		report_send(overlay, &peer->member.id, &suspect->member, MEMBER_SUSPECT);
-	}
-}
-
-void gossip_answer(struct overlay *overlay, struct peer *peer)
-{
-	for (size_t i = 0; i < peer->asker_count; i++)
-		report_send(overlay, &peer->askers[i], &peer->member, MEMBER_ALIVE);
-	peer->asker_count = 0;
-}
-
-/* Somebody asks about @peer: answer with what we saw ourselves, or look. */
-static void receive_question(struct overlay *overlay, const struct node_id *from, struct peer *peer)
-{
-	int64_t silence_us = mono_since_us(overlay->now, peer->heard);
-
-	if (!peer->greeted || peer->state == MEMBER_LEFT)
-		return;
-	if (!id_is_among(peer->askers, peer->asker_count, from) &&
-	    peer->asker_count < OVERLAY_ASKERS_MAX)
-		peer->askers[peer->asker_count++] = *from;
-	if (peer->connected && silence_us < OVERLAY_WITNESS_FRESH_MS * US_PER_MS)
-		gossip_answer(overlay, peer);
-	else if (peer->connected)
-		liveness_ping(overlay, peer);
-}
-
-static void receive_about_self(struct overlay *overlay, const struct node_id *from,
+static void receive_about_self(struct overlay *overlay, struct peer *from,
 			       const struct member_report *report)
 {
 	struct member *self = &overlay->config.self;
@@ -218,7 +167,11 @@ static void receive_about_self(struct overlay *overlay, const struct node_id *fr
 	if (incarnation > (uint64_t)effect_fabric(overlay).ms + OVERLAY_INCARNATION_AHEAD_MS)
 		return;
 	self->incarnation = incarnation + 1;
-	gossip_announce_self(overlay, MEMBER_ALIVE);
+	parts_set_self(overlay);
+	if (overlay->large)
+		gossip_report(overlay, from, self, MEMBER_ALIVE);
+	else
+		gossip_announce_self(overlay, MEMBER_ALIVE);
 }
 
 /* The sender about itself, over its own connection: this is believed. */
@@ -231,29 +184,15 @@ static void receive_about_sender(struct overlay *overlay, struct peer *from,
 		from->member.incarnation = report->member.incarnation;
 }
 
-static void receive_unknown(struct overlay *overlay, const struct member_report *report)
-{
-	struct peer *peer;
-
-	if (addr_is_none(&report->member.addr) || addr_is_wildcard(&report->member.addr))
-		return;
-	peer = peer_add(overlay, &report->member.id, false);
-	if (!peer)
-		return;
-	peer->hint = report->member.addr;
-	peer->named = true;
-	dial_peer_soon(overlay, peer);
-}
-
 static void receive_alive(struct overlay *overlay, struct peer *from, struct peer *peer,
 			  const struct member_report *report, bool direct)
 {
-	bool asked = id_is_among(peer->witnesses, peer->witness_count, &from->member.id);
 	bool moved = !addr_equal(&report->member.addr, &peer->hint) &&
 		     !addr_equal(&report->member.addr, &peer->member.addr) &&
 		     !addr_is_wildcard(&report->member.addr);
 
-	if (direct && asked && report->member.incarnation >= peer->member.incarnation)
+	if (direct && doubt_asked(peer, &from->member.id) &&
+	    report->member.incarnation >= peer->member.incarnation)
 		liveness_vouched(overlay, peer);
 	if (peer->connected)
 		return;
@@ -269,23 +208,38 @@ static void receive_alive(struct overlay *overlay, struct peer *from, struct pee
 		peer->told_incarnation = report->member.incarnation;
 }
 
+static void receive_report(struct overlay *overlay, struct peer *from,
+			   const struct member_report *report, bool direct)
+{
+	struct peer *peer = peer_find(overlay, &report->member.id);
+
+	if (node_id_equal(&report->member.id, &overlay->config.self.id))
+		receive_about_self(overlay, from, report);
+	else if (peer == from)
+		receive_about_sender(overlay, from, report);
+	else if (report->state == MEMBER_SUSPECT)
+		doubt_question(overlay, from, report);
+	else if (report->state == MEMBER_DEAD && peer)
+		doubt_accuse(overlay, peer);
+	else if (report->state == MEMBER_ALIVE && peer)
+		receive_alive(overlay, from, peer, report, direct);
+	else if (report->state == MEMBER_ALIVE)
+		pool_named(overlay, &report->member);
+}
+
+/* In a large fabric one introduction a connection is enough, and no more than an honest one. */
 void gossip_receive(struct overlay *overlay, struct peer *from, const struct members *members,
 		    bool direct)
 {
-	for (size_t i = 0; i < members->report_count; i++) {
-		const struct member_report *report = &members->reports[i];
-		const struct node_id *id = &report->member.id;
-		struct peer *peer = peer_find(overlay, id);
+	size_t count = members->report_count;
 
-		if (node_id_equal(id, &overlay->config.self.id))
-			receive_about_self(overlay, &from->member.id, report);
-		else if (peer == from)
-			receive_about_sender(overlay, from, report);
-		else if (report->state == MEMBER_SUSPECT && peer)
-			receive_question(overlay, &from->member.id, peer);
-		else if (report->state == MEMBER_ALIVE && peer)
-			receive_alive(overlay, from, peer, report, direct);
-		else if (report->state == MEMBER_ALIVE)
-			receive_unknown(overlay, report);
+	if (overlay->large && count > 1) {
+		if (from->told)
+			return;
+		from->told = true;
+		if (count > OVERLAY_INTRODUCED_MAX)
+			count = OVERLAY_INTRODUCED_MAX;
 	}
+	for (size_t i = 0; i < count; i++)
+		receive_report(overlay, from, &members->reports[i], direct);
 }

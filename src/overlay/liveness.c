@@ -3,42 +3,117 @@
  * Liveness: silence, measured in our own ticks.
  *
  * Evidence of life is anything heard from a member itself, or the word of a witness that was asked.
- * After OVERLAY_SUSPECT_MS without any, a few witnesses are asked, again every OVERLAY_PING_MS with
- * others; after OVERLAY_DEAD_MS the member is dead. OUR rule for a slow observer (after Lifeguard):
- * a gap in our own ticks proves nothing about others, so everyone's silence starts again.
+ * After OVERLAY_SUSPECT_MS without any, a few witnesses are asked, again every
+ * OVERLAY_SUSPECT_PING_MS with others; after OVERLAY_DEAD_MS the member is dead. What a witness
+ * says counts for what it is: that it heard something, at most OVERLAY_WITNESS_FRESH_MS ago.
+ *
+ * In a large fabric only neighbours and the watched are observed so closely. Of the others it is
+ * enough that their connections stay: something is said every OVERLAY_KEEPALIVE_MS, by whoever is
+ * first, and only a long silence is asked about.
+ *
+ * OUR rule for a slow observer (after Lifeguard): a gap in our own ticks proves nothing about
+ * others, so our clock stands still meanwhile (overlay.c). A machine that is starved all the time
+ * comes to its verdicts so much later, but to no wrong ones.
  */
 #include "overlay/internal.h"
 
 enum {
-	RTT_SMOOTHING = 8, /* as TCP: an eighth of each new sample (RFC 6298) */
+	RTT_SMOOTHING = 8,                 /* as TCP: an eighth of each new sample (RFC 6298) */
+	JITTER_UNIT = 4 * (UINT8_MAX + 1), /* up to a quarter of a period is left out */
 };
+
+static struct mono mono_max(struct mono a, struct mono b)
+{
+	return a.us > b.us ? a : b;
+}
+
+/* Is its life observed closely? Not that of one that is only kept among many. */
+static bool is_close(const struct overlay *overlay, const struct peer *peer)
+{
+	return !overlay->large || peer->active || peer->watched;
+}
 
 static void member_up(struct overlay *overlay, struct peer *peer)
 {
-	peer->state = MEMBER_ALIVE;
+	bool merge = peer->mass;
+
+	peer_set_state(overlay, peer, MEMBER_ALIVE);
+	peer->mass = false;
 	effect_add(overlay, OVERLAY_JOINED, &peer->member.id);
+	parts_member(overlay, peer, merge);
+	due_touch(overlay, peer);
+}
+
+static void suspicion_ended(struct overlay *overlay, struct peer *peer)
+{
+	peer_set_state(overlay, peer, MEMBER_ALIVE);
+	if (peer->active)
+		view_doubt(overlay->view, overlay->real, &peer->member.id, false);
 }
 
 void liveness_heard(struct overlay *overlay, struct peer *peer)
 {
 	peer->heard = overlay->now;
-	if (peer->asker_count > 0)
-		gossip_answer(overlay, peer);
+	if (overlay->look_count > 0)
+		doubt_seen(overlay, peer);
+	if (peer->doubt) {
+		doubt_answer(overlay, peer);
+		peer_trust(peer);
+	}
 	/* A goodbye outlasts what was still on its way; only a greeting ends it. */
-	if (!peer->greeted || peer->state == MEMBER_LEFT)
+	if ((!peer->greeted && !peer->watched) || peer->state == MEMBER_LEFT)
 		return;
-	if (peer->state == MEMBER_SUSPECT)
-		peer->state = MEMBER_ALIVE;
-	else if (peer->state == MEMBER_DEAD && peer->connected)
+	if (peer->state == MEMBER_SUSPECT) {
+		suspicion_ended(overlay, peer);
+	} else if (peer->state == MEMBER_DEAD && peer->connected && peer->greeted) {
 		member_up(overlay, peer);
+	}
+}
+
+static int64_t suspect_ms(const struct overlay *overlay, const struct peer *peer)
+{
+	if (is_close(overlay, peer))
+		return OVERLAY_SUSPECT_MS;
+	return peer->connected ? OVERLAY_COLD_SUSPECT_MS : OVERLAY_BROKEN_SUSPECT_MS;
+}
+
+static int64_t dead_ms(const struct overlay *overlay, const struct peer *peer)
+{
+	if (is_close(overlay, peer))
+		return OVERLAY_DEAD_MS;
+	return peer->connected ? OVERLAY_COLD_DEAD_MS : OVERLAY_BROKEN_DEAD_MS;
+}
+
+static struct mono suspect_at(const struct overlay *overlay, const struct peer *peer)
+{
+	return mono_add_ms(peer_evidence(peer), suspect_ms(overlay, peer));
+}
+
+static struct mono dead_at(const struct overlay *overlay, const struct peer *peer)
+{
+	return mono_min(mono_add_ms(peer_evidence(peer), dead_ms(overlay, peer)),
+			doubt_deadline(peer));
 }
 
 void liveness_vouched(struct overlay *overlay, struct peer *peer)
 {
-	if (!peer_is_member(peer))
+	struct mono seen = mono_add_ms(overlay->now, -OVERLAY_WITNESS_FRESH_MS);
+
+	if (!peer_is_judged(peer) || seen.us <= peer->vouched.us)
 		return;
+	peer->vouched = seen;
+	if (peer->doubt)
+		peer->doubt->accused = false;
+	if (peer->state == MEMBER_SUSPECT && !mono_reached(overlay->now, suspect_at(overlay, peer)))
+		suspicion_ended(overlay, peer);
+	due_touch(overlay, peer);
+}
+
+/* It is observed closely from now on: what silence there was says nothing. */
+void liveness_watch(struct overlay *overlay, struct peer *peer)
+{
 	peer->vouched = overlay->now;
-	peer->state = MEMBER_ALIVE;
+	due_touch(overlay, peer);
 }
 
 void liveness_greeted(struct overlay *overlay, struct peer *peer, uint64_t incarnation)
@@ -46,37 +121,68 @@ void liveness_greeted(struct overlay *overlay, struct peer *peer, uint64_t incar
 	bool again = peer_is_member(peer) && incarnation <= peer->hello_incarnation;
 
 	if (!peer->greeted)
-		overlay->candidate_count--;
-	peer->greeted = true;
+		peer_set_greeted(overlay, peer, true);
+	peer_last(overlay, peer);
 	peer->hello_incarnation = incarnation;
 	peer->told_incarnation = incarnation;
 	if (!again)
 		member_up(overlay, peer);
 }
 
+/* Many at once: we are cut off from a part of the fabric, which may come back as one. */
+static bool is_mass(struct overlay *overlay)
+{
+	struct mono end = mono_add_ms(overlay->mass_since, OVERLAY_MASS_MS);
+	size_t many = overlay->counts.members / 8;
+
+	if (overlay->mass_count == 0 || mono_reached(overlay->now, end)) {
+		overlay->mass_since = overlay->now;
+		overlay->mass_count = 0;
+	}
+	overlay->mass_count++;
+	return overlay->mass_count >= (many > OVERLAY_MASS_MIN ? many : OVERLAY_MASS_MIN);
+}
+
 void liveness_gone(struct overlay *overlay, struct peer *peer, enum member_state state)
 {
-	bool was_member = peer_is_member(peer);
+	bool first_hand = (peer->active || peer->watched) && state == MEMBER_DEAD;
+	bool was_judged = peer_is_judged(peer);
 
-	if (!peer->greeted)
+	if (!peer->greeted && !peer->watched)
 		return;
-	peer->state = state;
-	peer->witness_count = 0;
-	peer->gone_since = overlay->now;
-	if (was_member)
-		effect_add(overlay, OVERLAY_LOST, &peer->member.id);
+	peer_set_state(overlay, peer, state);
+	peer_trust(peer);
+	if (!was_judged)
+		return;
+	if (!peer->connected)
+		peer->since = overlay->now;
+	peer->mass = is_mass(overlay);
+	effect_add(overlay, OVERLAY_LOST, &peer->member.id);
+	if (overlay->large && first_hand)
+		doubt_tell(overlay, peer);
+	parts_lost(overlay, &peer->member.id);
+	if (overlay->large)
+		pool_bound_gone(overlay, peer);
 }
 
 void liveness_ping(struct overlay *overlay, struct peer *peer)
 {
-	struct message *message = &effect_add(overlay, OVERLAY_SEND, &peer->member.id)->message;
+	struct message *message = effect_to_peer(overlay, peer, MESSAGE_PING);
 
+	peer->jitter = (uint8_t)prng_below(&overlay->prng, UINT8_MAX);
 	peer->ping_sequence = ++overlay->sequence;
 	peer->ping_sent = overlay->now;
-	message->type = MESSAGE_PING;
-	message->ping.sequence = peer->ping_sequence;
-	message->ping.fabric_ms = effect_fabric(overlay).ms;
+	effect_send_ping(overlay, message, MESSAGE_PING, peer->ping_sequence);
 	gossip_fill(overlay, &peer->member.id, &message->ping.gossip);
+}
+
+/* A PONG that nobody asked for, and nobody answers: the connection stays. */
+static void keep_alive(struct overlay *overlay, struct peer *peer)
+{
+	peer->jitter = (uint8_t)prng_below(&overlay->prng, UINT8_MAX);
+	peer->ping_sent = overlay->now;
+	peer->ping_sequence = 0;
+	effect_send_ping(overlay, effect_to_peer(overlay, peer, MESSAGE_PONG), MESSAGE_PONG, 0);
 }
 
 void liveness_pong(struct overlay *overlay, struct peer *peer, const struct ping *pong)
@@ -90,125 +196,157 @@ void liveness_pong(struct overlay *overlay, struct peer *peer, const struct ping
 	if (sample_us < 1)
 		sample_us = 1; /* 0 would mean unknown */
 	if (peer->rtt_us == 0)
-		peer->rtt_us = sample_us;
+		peer->rtt_us = (uint32_t)sample_us;
 	else
-		peer->rtt_us += (sample_us - peer->rtt_us) / RTT_SMOOTHING;
-}
-
-void liveness_forgive(struct overlay *overlay)
-{
-	for (size_t i = 0; i < overlay->peer_count; i++)
-		liveness_vouched(overlay, overlay->peers[i]);
-}
-
-static struct mono suspect_at(const struct peer *peer)
-{
-	return mono_add_ms(peer_evidence(peer), OVERLAY_SUSPECT_MS);
-}
-
-static struct mono dead_at(const struct peer *peer)
-{
-	return mono_add_ms(peer_evidence(peer), OVERLAY_DEAD_MS);
+		peer->rtt_us =
+			(uint32_t)(peer->rtt_us + (sample_us - peer->rtt_us) / RTT_SMOOTHING);
 }
 
 static void silence_tick(struct overlay *overlay, struct peer *peer)
 {
-	if (!peer_is_member(peer) || !mono_reached(overlay->now, suspect_at(peer)))
+	struct suspicion *doubt;
+
+	if (!peer_is_judged(peer))
 		return;
-	if (mono_reached(overlay->now, dead_at(peer))) {
+	if (mono_reached(overlay->now, dead_at(overlay, peer))) {
 		liveness_gone(overlay, peer, MEMBER_DEAD);
 		return;
 	}
-	if (peer->state == MEMBER_ALIVE) {
-		peer->state = MEMBER_SUSPECT;
-		peer->ask_at = overlay->now;
-		effect_add(overlay, OVERLAY_SUSPECTED, &peer->member.id);
-	}
-	if (mono_reached(overlay->now, peer->ask_at)) {
-		peer->ask_at = mono_add_ms(overlay->now, OVERLAY_PING_MS);
-		gossip_ask(overlay, peer);
-	}
-}
-
-/* A connected machine whose greeting never came: greet again, and say that we know nothing of it,
- * which it answers with its greeting. */
-static void greeting_ask(struct overlay *overlay, const struct peer *peer)
-{
-	struct message *message;
-
-	effect_send_hello(overlay, &peer->member.id);
-	message = &effect_add(overlay, OVERLAY_SEND, &peer->member.id)->message;
-	*message = gossip_question(&peer->member);
-}
-
-static bool is_quiet(const struct overlay *overlay, const struct peer *peer)
-{
-	return mono_since_us(overlay->now, peer->heard) >= OVERLAY_PING_MS * US_PER_MS ||
-	       mono_since_us(overlay->now, peer->pong_at) >= OVERLAY_RTT_AGE_MS * US_PER_MS ||
-	       peer->rtt_us == 0;
-}
-
-static void ping_tick(struct overlay *overlay, struct peer *peer)
-{
-	if (!peer->connected || !mono_reached(overlay->now, peer->ping_at))
+	if (!mono_reached(overlay->now, suspect_at(overlay, peer)))
 		return;
-	peer->ping_at = mono_add_ms(overlay->now, prng_jitter(&overlay->prng, OVERLAY_PING_MS));
-	if (!peer->greeted)
-		greeting_ask(overlay, peer);
-	else if (is_quiet(overlay, peer))
-		liveness_ping(overlay, peer);
-}
-
-static bool is_forgotten(const struct overlay *overlay, const struct peer *peer)
-{
-	return peer->greeted && !peer_is_member(peer) && !peer->connected &&
-	       mono_reached(overlay->now, mono_add_ms(peer->gone_since, OVERLAY_FORGET_MS));
-}
-
-void liveness_tick(struct overlay *overlay)
-{
-	for (size_t i = 0; i < overlay->peer_count;) {
-		struct peer *peer = overlay->peers[i];
-
-		silence_tick(overlay, peer);
-		ping_tick(overlay, peer);
-		if (is_forgotten(overlay, peer))
-			peer_remove(overlay, peer);
-		else
-			i++;
+	doubt = peer_doubt(peer);
+	if (peer->state == MEMBER_ALIVE) {
+		peer_set_state(overlay, peer, MEMBER_SUSPECT);
+		doubt->ask_at = overlay->now;
+		effect_add(overlay, OVERLAY_SUSPECTED, &peer->member.id);
+		if (peer->active)
+			view_doubt(overlay->view, overlay->real, &peer->member.id, true);
+	}
+	if (mono_reached(overlay->now, doubt->ask_at)) {
+		doubt->ask_at = mono_add_ms(overlay->now,
+					    prng_jitter(&overlay->prng, OVERLAY_SUSPECT_PING_MS));
+		doubt_ask(overlay, peer);
 	}
 }
 
-static struct mono mono_max(struct mono a, struct mono b)
+/* A machine that we want, and whose greeting never came: greet again, and say that we know nothing
+ * of it, which it answers with its greeting. */
+static void greeting_ask(struct overlay *overlay, struct peer *peer)
 {
-	return a.us > b.us ? a : b;
+	struct member unknown = {.id = peer->member.id, .addr = peer->hint};
+
+	peer->ping_sent = overlay->now;
+	peer->jitter = (uint8_t)prng_below(&overlay->prng, UINT8_MAX);
+	if (++peer->tries > OVERLAY_GREETING_TRIES) {
+		peer->wanted = false;
+		return;
+	}
+	effect_send_hello(overlay, peer);
+	gossip_report(overlay, peer, &unknown, MEMBER_SUSPECT);
 }
 
-static struct mono peer_deadline(const struct peer *peer)
+/* @period_ms with the peer's own jitter, after @start. */
+static struct mono after(const struct peer *peer, struct mono start, int64_t period_ms)
 {
-	struct mono deadline = peer->connected ? peer->ping_at : MONO_NEVER;
+	return mono_add_ms(start, period_ms - period_ms * peer->jitter / JITTER_UNIT);
+}
 
-	if (!peer->greeted)
+/* When a connected member has to be talked to, if it stays as quiet as it is. */
+static struct mono ping_due(const struct overlay *overlay, const struct peer *peer)
+{
+	bool close = is_close(overlay, peer), doubted = peer->doubt || peer->state != MEMBER_ALIVE;
+	int64_t period_ms = !overlay->large ? OVERLAY_PING_MS
+			    : close         ? OVERLAY_PROBE_MS
+					    : OVERLAY_KEEPALIVE_MS;
+	struct mono next =
+		after(peer, peer->ping_sent,
+		      !close && !doubted && peer->rtt_us ? period_ms : OVERLAY_SUSPECT_PING_MS);
+	struct mono quiet = after(peer, peer->heard, period_ms);
+
+	if (peer->rtt_us == 0 || (peer->doubt && peer->doubt->accused))
+		return next;
+	if (close)
+		quiet = mono_min(quiet, mono_add_ms(peer->pong_at, OVERLAY_RTT_AGE_MS));
+	return mono_max(quiet, next);
+}
+
+static void talk(struct overlay *overlay, struct peer *peer)
+{
+	bool silent = mono_since_us(overlay->now, peer->heard) >=
+		      2 * OVERLAY_KEEPALIVE_MS * (int64_t)US_PER_MS;
+
+	if (is_close(overlay, peer) || silent || peer->doubt || peer->rtt_us == 0)
+		liveness_ping(overlay, peer);
+	else
+		keep_alive(overlay, peer);
+}
+
+/* When a connection that has no place in the pool is closed. */
+static struct mono idle_at(const struct peer *peer)
+{
+	return mono_add_ms(mono_max(peer->heard, peer->ping_sent), OVERLAY_TRANSIENT_MS);
+}
+
+static bool is_greeting(const struct peer *peer)
+{
+	return peer->wanted && !peer->greeted;
+}
+
+/* What the connection to @peer needs next, and when. */
+static struct mono connection_due(const struct overlay *overlay, const struct peer *peer)
+{
+	if (!peer->connected)
+		return MONO_NEVER;
+	if (is_greeting(peer))
+		return after(peer, peer->ping_sent, OVERLAY_GREETING_MS);
+	if (peer_is_kept(peer) || (peer->greeted && !overlay->large))
+		return ping_due(overlay, peer);
+	return idle_at(peer);
+}
+
+static void connection_tick(struct overlay *overlay, struct peer *peer)
+{
+	if (!mono_reached(overlay->now, connection_due(overlay, peer)))
+		return;
+	if (is_greeting(peer)) {
+		greeting_ask(overlay, peer);
+	} else if (peer_is_kept(peer) || (peer->greeted && !overlay->large)) {
+		talk(overlay, peer);
+	} else {
+		peer->ping_sent = overlay->now; /* not again at once */
+		effect_add(overlay, OVERLAY_CLOSE, &peer->member.id);
+	}
+}
+
+static struct mono forget_at(const struct peer *peer)
+{
+	if (!peer->greeted || peer_is_member(peer) || peer->connected || peer->watched)
+		return MONO_NEVER;
+	return mono_add_ms(peer->since, OVERLAY_FORGET_MS);
+}
+
+bool liveness_tick(struct overlay *overlay, struct peer *peer)
+{
+	silence_tick(overlay, peer);
+	connection_tick(overlay, peer);
+	if (!mono_reached(overlay->now, forget_at(peer)))
+		return true;
+	peer_remove(overlay, peer);
+	return false;
+}
+
+struct mono liveness_due(const struct overlay *overlay, const struct peer *peer)
+{
+	struct mono deadline = mono_min(connection_due(overlay, peer), forget_at(peer));
+
+	if (!peer_is_judged(peer))
 		return deadline;
-	if (peer->state == MEMBER_ALIVE)
-		return mono_min(deadline, suspect_at(peer));
-	if (peer->state == MEMBER_SUSPECT) {
+	if (peer->state == MEMBER_SUSPECT && peer->doubt)
 		/* Heard of again and not cleared yet: nothing is asked before it is silent again.
 		 */
-		struct mono ask = mono_max(peer->ask_at, suspect_at(peer));
-
-		return mono_min(deadline, mono_min(ask, dead_at(peer)));
-	}
-	if (!peer->connected)
-		deadline = mono_add_ms(peer->gone_since, OVERLAY_FORGET_MS);
-	return deadline;
-}
-
-struct mono liveness_deadline(const struct overlay *overlay)
-{
-	struct mono deadline = MONO_NEVER;
-
-	for (size_t i = 0; i < overlay->peer_count; i++)
-		deadline = mono_min(deadline, peer_deadline(overlay->peers[i]));
-	return deadline;
+		deadline = mono_min(deadline,
+				    mono_max(peer->doubt->ask_at, suspect_at(overlay, peer)));
+	else
+		deadline = mono_min(deadline, suspect_at(overlay, peer));
+	return mono_min(deadline, dead_at(overlay, peer));
 }

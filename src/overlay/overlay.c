@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The events of the overlay. Each one first moves our time forward, which is also where a stall of
- * our own is noticed: when the deadline that we had named has passed long ago, nobody ticked us.
+ * our own is noticed: when the deadline that we had named has passed long ago, nobody ticked us,
+ * and our clock stood still since then.
  */
 #include "overlay/overlay.h"
 
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "overlay/internal.h"
 
@@ -20,9 +22,21 @@ struct overlay *overlay_new(const struct overlay_config *config, struct mono now
 		.config = *config,
 		.prng = prng_seeded(config->seed),
 		.now = now,
+		.real = now,
 		.fabric_at = now,
+		.bootstrap_due = MONO_NEVER,
+		.house_at = mono_add_ms(now, OVERLAY_FILL_MS),
+		.judge_at = now,
+		.renew_at = now,
+		.merged_at = now,
+		.small_since = MONO_NEVER,
 	};
+	if (config->pool == 0)
+		overlay->config.pool = OVERLAY_POOL_DEFAULT;
+	else if (config->pool < OVERLAY_POOL_MIN)
+		overlay->config.pool = OVERLAY_POOL_MIN;
 	member_copy(&config->self, &overlay->config.self);
+	parts_new(overlay);
 	return overlay;
 }
 
@@ -33,119 +47,164 @@ void overlay_free(struct overlay *overlay)
 	while (overlay->peer_count > 0)
 		peer_remove(overlay, overlay->peers[0]);
 	free(overlay->peers);
-	for (size_t i = 0; i < overlay->effect_count; i++)
-		message_deinit(&overlay->effects[i].message);
-	free(overlay->effects);
+	free(overlay->index);
+	free(overlay->dues);
+	free(overlay->bootstraps);
+	free(overlay->news);
+	free(overlay->looks);
+	effect_deinit_all(overlay);
+	parts_free(overlay);
 	member_deinit(&overlay->config.self);
 	free(overlay);
 }
 
-static void overlay_advance(struct overlay *overlay, struct mono now)
+void overlay_advance(struct overlay *overlay, struct mono now)
 {
-	struct mono deadline = liveness_deadline(overlay);
+	struct mono first = due_first(overlay);
+	int64_t late_us = 0;
 
-	assert(now.us >= overlay->now.us);
-	overlay->now = now;
-	if (mono_reached(now, mono_add_ms(deadline, OVERLAY_STALL_MS)))
-		liveness_forgive(overlay);
+	assert(now.us >= overlay->real.us);
+	overlay->real = now;
+	if (first.us != MONO_NEVER.us)
+		late_us = now.us - overlay->stalled_us - first.us;
+	if (late_us >= OVERLAY_STALL_MS * (int64_t)US_PER_MS && !fault_is_planted(FAULT_SELF_DOUBT))
+		overlay->stalled_us += late_us;
+	overlay->now.us = now.us - overlay->stalled_us;
+}
+
+/* From our clock to the caller's. */
+static struct mono overlay_real(const struct overlay *overlay, struct mono at)
+{
+	return mono_add_us(at, overlay->stalled_us);
 }
 
 static void overlay_set_fabric(struct overlay *overlay, struct wall fabric)
 {
 	overlay->fabric = fabric;
-	overlay->fabric_at = overlay->now;
+	overlay->fabric_at = overlay->real;
 }
 
 void overlay_bootstrap(struct overlay *overlay, struct mono now, const struct addr *addr)
 {
-	struct bootstrap *bootstrap;
-
 	overlay_advance(overlay, now);
 	if (overlay->bootstrap_count == OVERLAY_BOOTSTRAP_MAX || addr_is_none(addr) ||
-	    addr_equal(addr, &overlay->config.self.addr))
+	    addr_equal(addr, &overlay->config.self.addr) || bootstrap_find(overlay, addr))
 		return;
-	for (size_t i = 0; i < overlay->bootstrap_count; i++) {
-		if (addr_equal(&overlay->bootstraps[i].addr, addr))
-			return;
-	}
-	bootstrap = &overlay->bootstraps[overlay->bootstrap_count++];
-	*bootstrap = (struct bootstrap){.addr = *addr};
-	dial_soon(overlay, &bootstrap->dial, 0);
+	overlay->bootstraps = mem_resize(overlay->bootstraps, overlay->bootstrap_count + 1,
+					 sizeof(*overlay->bootstraps));
+	overlay->bootstraps[overlay->bootstrap_count++] = (struct bootstrap){
+		.addr = *addr,
+		.dial_at = overlay->now,
+		.backoff_ms = OVERLAY_REDIAL_MIN_MS,
+	};
+	bootstrap_plan(overlay);
 }
 
-static struct bootstrap *bootstrap_find(struct overlay *overlay, const struct addr *addr)
-{
-	for (size_t i = 0; i < overlay->bootstrap_count; i++) {
-		if (addr_equal(&overlay->bootstraps[i].addr, addr))
-			return &overlay->bootstraps[i];
-	}
-	return NULL;
-}
-
-void overlay_connected(struct overlay *overlay, struct mono now, const struct node_id *id,
-		       const struct addr *addr, struct wall fabric)
+/* Returns whether the address was one of ours to try. */
+static bool bootstrap_met(struct overlay *overlay, const struct addr *addr)
 {
 	struct bootstrap *bootstrap = bootstrap_find(overlay, addr);
-	struct peer *peer;
+
+	if (!bootstrap)
+		return false;
+	bootstrap_ended(overlay, bootstrap);
+	bootstrap->met = true;
+	bootstrap->dial_at = overlay->now;
+	bootstrap->backoff_ms = OVERLAY_REDIAL_MIN_MS;
+	return true;
+}
+
+static void peer_connected(struct overlay *overlay, struct peer *peer,
+			   const struct contact *contact, bool wanted)
+{
+	dial_peer_ended(overlay, peer);
+	peer_set_connected(overlay, peer, true);
+	peer->introduced = peer->told = peer->said_hello = false;
+	peer->tries = 0;
+	peer->since = peer->heard = peer->ping_sent = overlay->now;
+	peer->hint = contact->addr;
+	if (!peer->greeted)
+		peer->member.steward = contact->steward;
+	if (wanted)
+		peer->wanted = true;
+	if (peer->wanted || peer->greeted || peer->watched || peer->active)
+		effect_send_hello(overlay, peer);
+	pool_bound_transients(overlay);
+	due_touch(overlay, peer);
+}
+
+void overlay_connected(struct overlay *overlay, struct mono now, const struct contact *contact,
+		       struct wall fabric)
+{
+	struct peer *peer = peer_find(overlay, &contact->id);
+	bool wanted;
 
 	overlay_advance(overlay, now);
 	overlay_set_fabric(overlay, fabric);
-	if (bootstrap) {
-		bootstrap->met = true;
-		dial_ended(overlay, &bootstrap->dial);
-		dial_soon(overlay, &bootstrap->dial, 0);
-	}
-	if (overlay->left || node_id_equal(id, &overlay->config.self.id))
+	wanted = bootstrap_met(overlay, &contact->addr) && !(peer && peer_is_member(peer));
+	if (overlay->left || node_id_equal(&contact->id, &overlay->config.self.id))
 		return;
-	peer = peer_find(overlay, id);
 	if (!peer)
-		peer = peer_add(overlay, id, true);
+		peer = peer_add(overlay, &contact->id, true);
 	if (!peer)
 		return;
-	dial_ended(overlay, &peer->dial);
-	peer->connected = true;
-	peer->introduced = false;
-	peer->connected_at = now;
-	peer->heard = now;
-	peer->hint = *addr;
-	peer->ping_at = mono_add_ms(now, prng_jitter(&overlay->prng, OVERLAY_PING_MS));
-	effect_send_hello(overlay, id);
+	peer_connected(overlay, peer, contact, wanted);
+	bootstrap_plan(overlay);
+	parts_drain(overlay);
 }
 
 /* A connection that did not last counts as a dial that failed, so that two machines of which one
  * turns the other away do not keep each other busy. */
 static void peer_disconnected(struct overlay *overlay, struct peer *peer)
 {
-	int64_t lasted_us = mono_since_us(overlay->now, peer->connected_at);
+	int64_t lasted_us = mono_since_us(overlay->now, peer->since);
+	bool settled = lasted_us >= OVERLAY_SETTLED_MS * (int64_t)US_PER_MS;
+	bool kept = peer_is_kept(peer);
 
-	peer->connected = false;
+	peer_set_connected(overlay, peer, false);
 	peer->ping_sequence = 0;
-	if (lasted_us >= OVERLAY_SETTLED_MS * US_PER_MS)
+	peer->since = overlay->now;
+	if (!peer->greeted && !peer->wanted && !peer->watched && !peer->active) {
+		peer_remove(overlay, peer);
+		return;
+	}
+	if (kept && overlay->large && !peer->active && !peer->watched)
+		liveness_watch(overlay, peer);
+	if (settled)
 		dial_peer_soon(overlay, peer);
 	else
-		dial_failed(overlay, &peer->dial);
+		dial_peer_failed(overlay, peer);
+}
+
+static void bootstrap_disconnected(struct overlay *overlay, const struct addr *addr)
+{
+	struct bootstrap *bootstrap = bootstrap_find(overlay, addr);
+
+	if (bootstrap && bootstrap->dialling)
+		bootstrap_failed(overlay, bootstrap);
+	bootstrap_plan(overlay);
 }
 
 void overlay_disconnected(struct overlay *overlay, struct mono now, const struct node_id *id,
 			  const struct addr *addr)
 {
-	struct bootstrap *bootstrap;
 	struct peer *peer;
 
 	overlay_advance(overlay, now);
 	if (node_id_is_none(id)) {
-		bootstrap = bootstrap_find(overlay, addr);
-		if (bootstrap && bootstrap->dial.running)
-			dial_failed(overlay, &bootstrap->dial);
+		bootstrap_disconnected(overlay, addr);
 		return;
 	}
 	peer = peer_find(overlay, id);
-	if (!peer)
-		return;
-	if (peer->connected)
+	if (peer && peer->connected) {
 		peer_disconnected(overlay, peer);
-	else if (peer->dial.running)
-		dial_failed(overlay, &peer->dial);
+	} else {
+		if (peer && peer->dialling)
+			dial_peer_failed(overlay, peer);
+		parts_unreachable(overlay, id);
+	}
+	bootstrap_plan(overlay);
+	parts_drain(overlay);
 }
 
 /* Where a machine says it is, unless that cannot be dialled from here: then where it came from. */
@@ -168,47 +227,65 @@ static bool hello_is_acceptable(const struct peer *peer, const struct hello *hel
 	       hello->version_min <= MESSAGE_VERSION && hello->version_max >= MESSAGE_VERSION;
 }
 
+static void hello_take(struct overlay *overlay, struct peer *peer, const struct hello *hello,
+		       const struct addr *addr)
+{
+	struct contact contact;
+
+	member_deinit(&peer->member);
+	member_copy(&hello->self, &peer->member);
+	peer->member.addr = *addr;
+	liveness_greeted(overlay, peer, hello->self.incarnation);
+	contact = peer_contact(peer);
+	kad_seen(overlay->kad, overlay->real, &contact);
+}
+
 static void hello_receive(struct overlay *overlay, struct peer *peer, const struct hello *hello)
 {
 	struct addr addr = hello_addr(&hello->self.addr, &peer->hint);
 	bool stranger = !peer->greeted && !peer->named;
 	bool moved = peer->greeted && !addr_equal(&addr, &peer->member.addr);
-	bool back = peer->greeted && !peer_is_member(peer);
+	bool back = peer->greeted && !peer_is_member(peer), room;
 
 	if (!hello_is_acceptable(peer, hello))
 		return;
-	member_deinit(&peer->member);
-	member_copy(&hello->self, &peer->member);
-	peer->member.addr = addr;
-	liveness_greeted(overlay, peer, hello->self.incarnation);
-	if (stranger || moved || back) {
+	room = peer_is_member(peer) || pool_make_room(overlay, peer);
+	hello_take(overlay, peer, hello, &addr);
+	if (!peer->said_hello)
+		effect_send_hello(overlay, peer);
+	if ((stranger || moved || back) && !overlay->large) {
 		gossip_announce(overlay, peer);
 		gossip_news(overlay, &peer->member.id);
 	}
 	if (!peer->introduced)
-		gossip_introduce(overlay, &peer->member.id);
+		gossip_introduce(overlay, peer);
 	peer->introduced = true;
+	pool_greeted(overlay, peer);
+	if (!room && !peer->active && !peer->watched)
+		pool_release(overlay, peer, true);
+	due_touch(overlay, peer);
 }
 
 static void ping_receive(struct overlay *overlay, const struct peer *peer, const struct ping *ping)
 {
-	struct message *message = &effect_add(overlay, OVERLAY_SEND, &peer->member.id)->message;
+	struct message *message = effect_to_peer(overlay, peer, MESSAGE_PONG);
 
-	message->type = MESSAGE_PONG;
-	message->ping.sequence = ping->sequence;
-	message->ping.fabric_ms = effect_fabric(overlay).ms;
+	effect_send_ping(overlay, message, MESSAGE_PONG, ping->sequence);
 	gossip_fill(overlay, &peer->member.id, &message->ping.gossip);
 }
 
-void overlay_receive(struct overlay *overlay, struct mono now, const struct node_id *from,
-		     const struct message *message, struct wall fabric)
+/* A member that is no neighbour gives us up; a neighbour is the view's business. */
+static void disconnect_receive(struct overlay *overlay, struct peer *peer,
+			       const struct message *message)
 {
-	struct peer *peer = peer_find(overlay, from);
+	if (overlay->large && peer_is_kept(peer) && !peer->active && !peer->watched)
+		pool_release(overlay, peer, false);
+	else
+		parts_receive(overlay, peer, message);
+}
 
-	overlay_advance(overlay, now);
-	overlay_set_fabric(overlay, fabric);
-	if (!peer || !peer->connected || overlay->left)
-		return;
+static void peer_receive(struct overlay *overlay, struct peer *peer, const struct message *message)
+{
 	if (message->type == MESSAGE_HELLO)
 		hello_receive(overlay, peer, &message->hello);
 	liveness_heard(overlay, peer);
@@ -220,15 +297,37 @@ void overlay_receive(struct overlay *overlay, struct mono now, const struct node
 		gossip_receive(overlay, peer, &message->ping.gossip, false);
 	if (message->type == MESSAGE_MEMBERS)
 		gossip_receive(overlay, peer, &message->members, true);
+	else if (message->type == MESSAGE_DISCONNECT)
+		disconnect_receive(overlay, peer, message);
+	else if (message->type >= MESSAGE_JOIN)
+		parts_receive(overlay, peer, message);
+}
+
+void overlay_receive(struct overlay *overlay, struct mono now, const struct node_id *from,
+		     const struct message *message, struct wall fabric)
+{
+	struct peer *peer = peer_find(overlay, from);
+
+	overlay_advance(overlay, now);
+	overlay_set_fabric(overlay, fabric);
+	if (!peer || !peer->connected || overlay->left)
+		return;
+	peer_receive(overlay, peer, message);
+	parts_drain(overlay);
 }
 
 void overlay_heard(struct overlay *overlay, struct mono now, const struct node_id *from)
 {
 	struct peer *peer = peer_find(overlay, from);
+	bool doubted;
 
 	overlay_advance(overlay, now);
-	if (peer && peer->connected)
-		liveness_heard(overlay, peer);
+	if (!peer || !peer->connected)
+		return;
+	doubted = peer->state != MEMBER_ALIVE;
+	liveness_heard(overlay, peer);
+	if (doubted)
+		parts_drain(overlay);
 }
 
 void overlay_tick(struct overlay *overlay, struct mono now, struct wall fabric)
@@ -237,15 +336,25 @@ void overlay_tick(struct overlay *overlay, struct mono now, struct wall fabric)
 	overlay_set_fabric(overlay, fabric);
 	if (overlay->left)
 		return;
-	liveness_tick(overlay);
-	dial_tick(overlay);
+	due_run(overlay);
+	if (mono_reached(overlay->now, overlay->bootstrap_due)) {
+		bootstrap_tick(overlay);
+		bootstrap_plan(overlay);
+	}
+	if (mono_reached(overlay->now, overlay->house_at))
+		pool_house(overlay);
+	parts_tick(overlay);
+	parts_drain(overlay);
 }
 
 struct mono overlay_deadline(const struct overlay *overlay)
 {
+	struct mono ours;
+
 	if (overlay->left)
 		return MONO_NEVER;
-	return mono_min(liveness_deadline(overlay), dial_deadline(overlay));
+	ours = mono_min(due_first(overlay), mono_min(overlay->bootstrap_due, overlay->house_at));
+	return mono_min(overlay_real(overlay, ours), parts_deadline(overlay));
 }
 
 void overlay_set_leaf(struct overlay *overlay, const struct digest *leaf)
@@ -256,9 +365,17 @@ void overlay_set_leaf(struct overlay *overlay, const struct digest *leaf)
 void overlay_leave(struct overlay *overlay, struct mono now)
 {
 	overlay_advance(overlay, now);
-	if (!overlay->left)
-		gossip_announce_self(overlay, MEMBER_LEFT);
+	if (overlay->left)
+		return;
+	gossip_announce_self(overlay, MEMBER_LEFT);
+	view_leave(overlay->view, now);
+	parts_drain(overlay);
 	overlay->left = true;
+}
+
+static bool is_shown(const struct peer *peer)
+{
+	return peer->greeted || peer->watched;
 }
 
 static void peer_show(const struct peer *peer, struct overlay_peer *ret_peer)
@@ -277,7 +394,7 @@ bool overlay_next_peer(const struct overlay *overlay, size_t *position,
 	while (*position < overlay->peer_count) {
 		const struct peer *peer = overlay->peers[(*position)++];
 
-		if (peer->greeted) {
+		if (is_shown(peer)) {
 			peer_show(peer, ret_peer);
 			return true;
 		}
@@ -290,7 +407,7 @@ bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
 {
 	const struct peer *peer = peer_find(overlay, id);
 
-	if (!peer || !peer->greeted)
+	if (!peer || !is_shown(peer))
 		return false;
 	peer_show(peer, ret_peer);
 	return true;
@@ -298,11 +415,7 @@ bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
 
 size_t overlay_alive_count(const struct overlay *overlay)
 {
-	size_t count = 1;
-
-	for (size_t i = 0; i < overlay->peer_count; i++)
-		count += peer_is_member(overlay->peers[i]);
-	return count;
+	return 1 + overlay->counts.members;
 }
 
 struct contact overlay_contact(const struct overlay *overlay)
@@ -312,51 +425,42 @@ struct contact overlay_contact(const struct overlay *overlay)
 	return (struct contact){self->id, self->addr, self->incarnation, self->steward};
 }
 
-static bool is_among(const struct node_id *ids, size_t count, const struct node_id *id)
+const struct member *overlay_self(const struct overlay *overlay)
 {
-	for (size_t i = 0; i < count; i++)
-		if (node_id_equal(&ids[i], id))
-			return true;
-	return false;
+	return &overlay->config.self;
 }
 
-/* Reservoir sampling: every set of @count is equally likely. */
-size_t overlay_sample(struct overlay *overlay, const struct node_id *except, size_t except_count,
-		      size_t count, struct contact *ret_contacts)
+const struct view *overlay_view(const struct overlay *overlay)
 {
-	size_t seen = 0;
+	return overlay->view;
+}
 
-	for (size_t i = 0; i < overlay->peer_count; i++) {
-		const struct peer *peer = overlay->peers[i];
-		const struct member *member = &peer->member;
-		size_t at = seen;
+const struct tree *overlay_tree(const struct overlay *overlay)
+{
+	return overlay->tree;
+}
 
-		if (!peer->connected || !peer->greeted || peer->state != MEMBER_ALIVE ||
-		    is_among(except, except_count, &member->id))
-			continue;
-		if (seen++ >= count)
-			at = prng_below(&overlay->prng, seen);
-		if (at < count)
-			ret_contacts[at] = (struct contact){member->id, member->addr,
-							    member->incarnation, member->steward};
-	}
-	return seen < count ? seen : count;
+const struct kad *overlay_kad(const struct overlay *overlay)
+{
+	return overlay->kad;
 }
 
 bool overlay_is_whole(const struct overlay *overlay)
 {
-	for (size_t i = 0; i < overlay->peer_count; i++)
-		if (peer_is_member(overlay->peers[i]) && !overlay->peers[i]->connected)
-			return false;
-	return true;
+	return !overlay->large && overlay->counts.kept == overlay->counts.members;
+}
+
+bool overlay_is_large(const struct overlay *overlay)
+{
+	return overlay->large;
 }
 
 uint64_t overlay_size(const struct overlay *overlay)
 {
-	return overlay_alive_count(overlay);
-}
+	uint64_t known = overlay_alive_count(overlay), estimate;
 
-const struct member *overlay_self(const struct overlay *overlay)
-{
-	return &overlay->config.self;
+	if (!overlay->large)
+		return known;
+	estimate = kad_estimate(overlay->kad);
+	return estimate > known ? estimate : known;
 }

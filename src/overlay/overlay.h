@@ -48,9 +48,11 @@ enum {
 	OVERLAY_WATCH_MAX = 256,
 	OVERLAY_TRANSIENT_MAX = 64,
 	OVERLAY_TRANSIENT_MS = 10 * 1000,
-	OVERLAY_RENEW_MS = 20 * 1000, /* between two exchanges of a pool member, when not whole */
+	OVERLAY_RENEW_MS = 60 * 1000,     /* between two exchanges of a pool member, when not whole:
+					   * a handshake costs as much as a minute of probing */
 	OVERLAY_KEEPALIVE_MS = 25 * 1000, /* below the transport's idle timeout */
-	OVERLAY_PING_MS = 1000,           /* a quiet member is probed this often */
+	OVERLAY_PING_MS = 1000,           /* a quiet member is probed this often, when whole */
+	OVERLAY_PROBE_MS = 2000,          /* a quiet neighbour or watched one, when not whole */
 	OVERLAY_SUSPECT_MS = 3000,        /* silence until suspicion */
 	OVERLAY_DEAD_MS = 8000,           /* silence until the verdict */
 	OVERLAY_REDIAL_MIN_MS = 500,      /* back-off of dialling, doubling */
@@ -91,8 +93,9 @@ struct overlay_effect {
 	struct message message; /* SEND: owned by the overlay until the next call */
 	struct uid broadcast;   /* DELIVER */
 	struct bytes payload;   /* DELIVER: valid until the next call */
-	uint32_t hops;
-	uint64_t token; /* FOUND */
+	uint32_t hops;          /* DELIVER, FOUND */
+	bool complete;          /* FOUND: as kad.h says */
+	uint64_t token;         /* FOUND */
 	const struct contact *contacts;
 	size_t contact_count;
 };
@@ -108,9 +111,20 @@ void overlay_set_leaf(struct overlay *overlay, const struct digest *leaf);
 /* An address to try until some member is known through it. Ignored beyond OVERLAY_BOOTSTRAP_MAX. */
 void overlay_bootstrap(struct overlay *overlay, struct mono now, const struct addr *addr);
 
-/* A connection to @id stands (either side dialled), from @addr. @fabric is our fabric time. */
-void overlay_connected(struct overlay *overlay, struct mono now, const struct node_id *id,
-		       const struct addr *addr, struct wall fabric);
+/* A member of an earlier life, or one that somebody vouches for: dialled for the pool as soon as
+ * dials are free, and some of them again and again when they do not answer. */
+void overlay_remember(struct overlay *overlay, struct mono now, const struct contact *contact);
+
+/* Many have been remembered and overlay_know() was told the neighbourhood: nothing to look up. */
+void overlay_formed(struct overlay *overlay, struct mono now);
+
+/* A contact for lookups, known to live. */
+void overlay_know(struct overlay *overlay, struct mono now, const struct contact *contact);
+
+/* A connection to @contact stands (either side dialled): its id, the address it comes from, and
+ * whether it is a steward, all three proved. @fabric is our fabric time. */
+void overlay_connected(struct overlay *overlay, struct mono now, const struct contact *contact,
+		       struct wall fabric);
 
 /* The last connection to @id is gone, or a dial failed (@id none: of a bootstrap address). */
 void overlay_disconnected(struct overlay *overlay, struct mono now, const struct node_id *id,
@@ -146,6 +160,9 @@ size_t overlay_sample(struct overlay *overlay, const struct node_id *except, siz
 /* Everyone that is known to live is connected: the fabric is no larger than the pool. */
 bool overlay_is_whole(const struct overlay *overlay);
 
+/* The fabric is larger than the pool. Neither this nor whole: somebody's connection is missing. */
+bool overlay_is_large(const struct overlay *overlay);
+
 /* To all live machines but ourselves. At most MESSAGE_GOSSIP_MAX bytes. */
 void overlay_broadcast(struct overlay *overlay, struct mono now, struct bytes payload);
 void overlay_relay(struct overlay *overlay, struct mono now, const struct uid *broadcast);
@@ -170,6 +187,13 @@ bool overlay_next_peer(const struct overlay *overlay, size_t *position,
 		       struct overlay_peer *ret_peer);
 bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
 		       struct overlay_peer *ret_peer);
+struct view;
+struct tree;
+struct kad;
+
+const struct view *overlay_view(const struct overlay *overlay);
+const struct tree *overlay_tree(const struct overlay *overlay);
+const struct kad *overlay_kad(const struct overlay *overlay);
 size_t overlay_alive_count(const struct overlay *overlay); /* ourselves included */
 const struct member *overlay_self(const struct overlay *overlay);
 struct contact overlay_contact(const struct overlay *overlay); /* ourselves, for others */

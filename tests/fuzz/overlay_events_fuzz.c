@@ -105,7 +105,8 @@ static void receive_bytes(struct script *script, const struct node_id *from)
 	if (len > script->left)
 		len = script->left;
 	if (message_decode(bytes_of(script->at, len), &message) == 0) {
-		if (message.type >= MESSAGE_HELLO && message.type <= MESSAGE_PONG)
+		if (message.type >= MESSAGE_HELLO && message.type < MESSAGE_TYPE_COUNT &&
+		    message.type != MESSAGE_LEAF_WANT && message.type != MESSAGE_LEAF)
 			overlay_receive(script->overlay, script->now, from, &message,
 					fabric_at(script));
 		message_deinit(&message);
@@ -126,7 +127,8 @@ static void step(struct script *script)
 		break;
 	case 1:
 	case 2:
-		overlay_connected(script->overlay, script->now, &id, &addr, fabric_at(script));
+		overlay_connected(script->overlay, script->now,
+				  &(struct contact){.id = id, .addr = addr}, fabric_at(script));
 		break;
 	case 3:
 		overlay_disconnected(script->overlay, script->now, &id, &addr);

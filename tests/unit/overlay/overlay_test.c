@@ -23,7 +23,7 @@ static struct world *world_of(size_t count)
 
 	world_init(world);
 	for (size_t i = 0; i < count; i++) {
-		world_start(world, i, (uint8_t)(i + 1));
+		world_start(world, i, (uint16_t)(i + 1));
 		if (i > 0)
 			world_bootstrap(world, i, 0);
 	}
@@ -339,7 +339,8 @@ static void meet_strangers(struct overlay *overlay, struct world *world, size_t 
 
 		hello.hello.self.id = id;
 		hello.hello.self.addr = addr;
-		overlay_connected(overlay, world->now, &id, &addr, world_fabric(world));
+		overlay_connected(overlay, world->now, &(struct contact){.id = id, .addr = addr},
+				  world_fabric(world));
 		overlay_receive(overlay, world->now, &id, &hello, world_fabric(world));
 		overlay_disconnected(overlay, world->now, &id, &addr);
 		while (overlay_next_effect(overlay))
@@ -372,24 +373,25 @@ static void a_full_table_makes_room_for_the_living(void **state)
 /* The address that machine 0 keeps of a stranger that comes from 10.0.0.2:5555 and says @said. */
 static struct addr_text address_of(const char *said)
 {
-	struct world world;
+	struct world *world = mem_new(struct world);
 	struct message hello = {.type = MESSAGE_HELLO, .hello = {.version_max = 1}};
 	struct node_id id = {{0xdd}};
 	struct overlay_peer peer;
 	struct addr seen;
 	struct addr_text text;
 
-	world_init(&world);
-	world_start(&world, 0, 1);
+	world_init(world);
+	world_start(world, 0, 1);
 	assert_true(addr_parse("10.0.0.2:5555", &seen));
 	hello.hello.self.id = id;
 	if (said)
 		assert_true(addr_parse(said, &hello.hello.self.addr));
-	overlay_connected(world.machines[0].overlay, world.now, &id, &seen, world_fabric(&world));
-	overlay_receive(world.machines[0].overlay, world.now, &id, &hello, world_fabric(&world));
-	assert_true(overlay_find_peer(world.machines[0].overlay, &id, &peer));
+	overlay_connected(world->machines[0].overlay, world->now,
+			  &(struct contact){.id = id, .addr = seen}, world_fabric(world));
+	overlay_receive(world->machines[0].overlay, world->now, &id, &hello, world_fabric(world));
+	assert_true(overlay_find_peer(world->machines[0].overlay, &id, &peer));
 	text = addr_text(&peer.member->addr);
-	world_deinit(&world);
+	world_end(world);
 	return text;
 }
 

@@ -11,15 +11,17 @@
 enum event_type {
 	EVENT_MESSAGE,
 	EVENT_DIALLED,
+	EVENT_SENT, /* a connection was made for a message, or not */
 	EVENT_IDLE,
+	EVENT_CLOSED,
 };
 
 struct world_event {
-	struct world_event *next;
 	struct mono at;
 	uint64_t sequence;
 	enum event_type type;
 	size_t from, to;
+	unsigned waited; /* for a stalled machine to answer a dial */
 	struct message message;
 	struct node_id id; /* of a dial */
 	struct addr addr;
@@ -34,13 +36,11 @@ void world_deinit(struct world *world)
 {
 	for (size_t i = 0; i < world->machine_count; i++)
 		overlay_free(world->machines[i].overlay);
-	while (world->events) {
-		struct world_event *event = world->events;
-
-		world->events = event->next;
-		message_deinit(&event->message);
-		free(event);
+	for (size_t i = 0; i < world->event_count; i++) {
+		message_deinit(&world->events[i]->message);
+		free(world->events[i]);
 	}
+	free(world->events);
 }
 
 struct wall world_fabric(const struct world *world)
@@ -48,17 +48,50 @@ struct wall world_fabric(const struct world *world)
 	return (struct wall){.ms = WORLD_FABRIC_MS + world->now.us / US_PER_MS};
 }
 
+static bool event_is_earlier(const struct world_event *a, const struct world_event *b)
+{
+	return a->at.us != b->at.us ? a->at.us < b->at.us : a->sequence < b->sequence;
+}
+
+static void events_put(struct world *world, struct world_event *event)
+{
+	size_t at = world->event_count++;
+
+	if (world->event_count > world->event_cap) {
+		world->event_cap = world->event_cap ? world->event_cap * 2 : 64;
+		world->events = mem_resize(world->events, world->event_cap, sizeof(*world->events));
+	}
+	for (; at > 0 && event_is_earlier(event, world->events[(at - 1) / 2]); at = (at - 1) / 2)
+		world->events[at] = world->events[(at - 1) / 2];
+	world->events[at] = event;
+}
+
+static struct world_event *events_take(struct world *world)
+{
+	struct world_event *first = world->events[0], *last = world->events[--world->event_count];
+	size_t at = 0, child;
+
+	while ((child = 2 * at + 1) < world->event_count) {
+		if (child + 1 < world->event_count &&
+		    event_is_earlier(world->events[child + 1], world->events[child]))
+			child++;
+		if (event_is_earlier(last, world->events[child]))
+			break;
+		world->events[at] = world->events[child];
+		at = child;
+	}
+	world->events[at] = last;
+	return first;
+}
+
 static struct world_event *world_schedule(struct world *world, enum event_type type, int64_t in_us)
 {
-	struct world_event *event = mem_new(struct world_event), **at = &world->events;
+	struct world_event *event = mem_new(struct world_event);
 
 	event->type = type;
 	event->at = mono_add_us(world->now, in_us);
 	event->sequence = world->sequence++;
-	while (*at && (*at)->at.us <= event->at.us)
-		at = &(*at)->next;
-	event->next = *at;
-	*at = event;
+	events_put(world, event);
 	return event;
 }
 
@@ -69,11 +102,11 @@ static void world_note(struct world *world, uint64_t what)
 
 static size_t machine_by_id(const struct world *world, const struct node_id *id)
 {
-	for (size_t i = 0; i < world->machine_count; i++) {
-		if (node_id_equal(&world->machines[i].id, id))
-			return i;
-	}
-	return WORLD_MACHINES_MAX;
+	size_t n = (size_t)id->byte[ID_LEN - 1] * 256 + id->byte[0] - 1; /* world_start() */
+
+	return n < world->machine_count && node_id_equal(&world->machines[n].id, id)
+		       ? n
+		       : WORLD_MACHINES_MAX;
 }
 
 static size_t machine_by_addr(const struct world *world, const struct addr *addr)
@@ -88,58 +121,93 @@ static size_t machine_by_addr(const struct world *world, const struct addr *addr
 static void effect_send(struct world *world, size_t from, const struct overlay_effect *effect)
 {
 	size_t to = machine_by_id(world, &effect->to);
+	bool connected = to != WORLD_MACHINES_MAX && world->machines[from].connected[to];
 	struct world_event *event;
 	struct buf encoded = {0};
 
 	message_encode(&effect->message, &encoded); /* it must be within the limits */
 	world_note(world, encoded.len);
+	world->machines[from].sent++;
+	world->machines[from].bytes_sent += encoded.len;
 	buf_deinit(&encoded);
-	if (to == WORLD_MACHINES_MAX || !world->machines[from].connected[to])
+	if (!connected && addr_is_none(&effect->addr))
 		return;
 	if (world->drop == effect->message.type) {
 		world->drop = MESSAGE_NONE;
 		return;
 	}
-	event = world_schedule(world, EVENT_MESSAGE, WORLD_DELAY_US);
+	event = world_schedule(world, connected ? EVENT_MESSAGE : EVENT_SENT,
+			       connected ? WORLD_DELAY_US : 2 * WORLD_DELAY_US);
 	event->from = from;
 	event->to = to;
+	event->id = effect->to;
+	event->addr = effect->addr;
 	message_copy(&effect->message, &event->message);
+}
+
+static void effect_deliver(struct world *world, size_t n, const struct overlay_effect *effect)
+{
+	struct world_machine *machine = &world->machines[n];
+	struct uid broadcast = effect->broadcast;
+
+	machine->delivered++;
+	if (machine->relays)
+		overlay_relay(machine->overlay, world->now, &broadcast);
+}
+
+static void effect_apply(struct world *world, size_t n, const struct overlay_effect *effect)
+{
+	struct world_machine *machine = &world->machines[n];
+	struct world_event *event;
+
+	switch (effect->type) {
+	case OVERLAY_SEND:
+		effect_send(world, n, effect);
+		break;
+	case OVERLAY_DIAL:
+		machine->dials++;
+		event = world_schedule(world, EVENT_DIALLED, 2 * WORLD_DELAY_US);
+		event->from = n;
+		event->id = effect->to;
+		event->addr = effect->addr;
+		break;
+	case OVERLAY_CLOSE:
+		event = world_schedule(world, EVENT_CLOSED, 0);
+		event->from = n;
+		event->to = machine_by_id(world, &effect->to);
+		break;
+	case OVERLAY_JOINED:
+		machine->joined++;
+		break;
+	case OVERLAY_SUSPECTED:
+		machine->suspected++;
+		break;
+	case OVERLAY_LOST:
+		machine->lost++;
+		machine->lost_at = world->now;
+		break;
+	case OVERLAY_DELIVER:
+		effect_deliver(world, n, effect);
+		break;
+	case OVERLAY_FOUND:
+		machine->found++;
+		machine->found_count = effect->contact_count;
+		if (effect->contact_count > 0)
+			machine->found_first = effect->contacts[0];
+		break;
+	}
 }
 
 static void machine_effects(struct world *world, size_t n)
 {
 	struct world_machine *machine = &world->machines[n];
 	const struct overlay_effect *effect;
-	struct world_event *event;
 
 	while ((effect = overlay_next_effect(machine->overlay))) {
-		world_note(world, (uint64_t)effect->type << 8 | n);
-		switch (effect->type) {
-		case OVERLAY_SEND:
-			effect_send(world, n, effect);
-			break;
-		case OVERLAY_DIAL:
-			machine->dials++;
-			event = world_schedule(world, EVENT_DIALLED, 2 * WORLD_DELAY_US);
-			event->from = n;
-			event->id = effect->to;
-			event->addr = effect->addr;
-			break;
-		case OVERLAY_JOINED:
-			machine->joined++;
-			break;
-		case OVERLAY_SUSPECTED:
-			machine->suspected++;
-			break;
-		case OVERLAY_LOST:
-			machine->lost++;
-			break;
-		case OVERLAY_CLOSE:
-		case OVERLAY_DELIVER:
-		case OVERLAY_FOUND:
-			assert(false && "nothing in this world asks for it");
-		}
+		world_note(world, (uint64_t)effect->type << 16 | n);
+		effect_apply(world, n, effect);
 	}
+	machine->deadline = overlay_deadline(machine->overlay);
 }
 
 static void machine_connected(struct world *world, size_t n, size_t to)
@@ -147,7 +215,8 @@ static void machine_connected(struct world *world, size_t n, size_t to)
 	struct world_machine *machine = &world->machines[n], *peer = &world->machines[to];
 
 	machine->connected[to] = true;
-	overlay_connected(machine->overlay, world->now, &peer->id, &peer->addr,
+	overlay_connected(machine->overlay, world->now,
+			  &(struct contact){.id = peer->id, .addr = peer->addr},
 			  world_fabric(world));
 	machine_effects(world, n);
 }
@@ -186,10 +255,12 @@ static void event_message(struct world *world, struct world_event *event)
 {
 	struct world_machine *machine = &world->machines[event->to];
 
-	if (!machine->up || world->cut[event->from][event->to] || !machine->connected[event->from])
+	if (!machine->up || world->cut[event->from][event->to] ||
+	    world->one_way[event->from][event->to] || !machine->connected[event->from])
 		return;
 	if (machine->stalled) {
-		struct world_event *later = world_schedule(world, EVENT_MESSAGE, 100 * US_PER_MS);
+		struct world_event *later =
+			world_schedule(world, EVENT_MESSAGE, WORLD_WAIT_MS * US_PER_MS);
 
 		later->from = event->from;
 		later->to = event->to;
@@ -199,6 +270,31 @@ static void event_message(struct world *world, struct world_event *event)
 	overlay_receive(machine->overlay, world->now, &world->machines[event->from].id,
 			&event->message, world_fabric(world));
 	machine_effects(world, event->to);
+}
+
+/* The connection that a message needed; one that was made meanwhile serves as well. */
+static void event_sent(struct world *world, struct world_event *event)
+{
+	size_t from = event->from, to = event->to;
+
+	if (!world->machines[from].up)
+		return;
+	if (to == WORLD_MACHINES_MAX || !world->machines[from].connected[to])
+		event_dialled(world, event);
+	if (to == WORLD_MACHINES_MAX || !world->machines[from].connected[to])
+		return;
+	event_message(world, event);
+}
+
+static void event_closed(struct world *world, const struct world_event *event)
+{
+	size_t from = event->from, to = event->to;
+
+	if (to == WORLD_MACHINES_MAX || !world->machines[from].connected[to])
+		return;
+	machine_disconnected(world, from, to);
+	if (world->machines[to].connected[from] && !world->cut[from][to])
+		machine_disconnected(world, to, from);
 }
 
 /* The transport of @from gives a connection up that has had no life in it. */
@@ -212,17 +308,43 @@ static void event_idle(struct world *world, const struct world_event *event)
 		machine_disconnected(world, from, to);
 }
 
+/* A stalled machine answers a dial when it wakes, or too late. */
+static bool event_waits(struct world *world, struct world_event *event)
+{
+	size_t to = machine_by_addr(world, &event->addr);
+
+	if ((event->type != EVENT_DIALLED && event->type != EVENT_SENT) ||
+	    to == WORLD_MACHINES_MAX || !world->machines[to].stalled ||
+	    event->waited++ == WORLD_DIAL_MS / WORLD_WAIT_MS)
+		return false;
+	event->at = mono_add_ms(world->now, WORLD_WAIT_MS);
+	events_put(world, event);
+	return true;
+}
+
 static void world_event_run(struct world *world)
 {
-	struct world_event *event = world->events;
+	struct world_event *event = events_take(world);
 
-	world->events = event->next;
-	if (event->type == EVENT_MESSAGE)
+	if (event_waits(world, event))
+		return;
+	switch (event->type) {
+	case EVENT_MESSAGE:
 		event_message(world, event);
-	else if (event->type == EVENT_DIALLED)
+		break;
+	case EVENT_DIALLED:
 		event_dialled(world, event);
-	else
+		break;
+	case EVENT_SENT:
+		event_sent(world, event);
+		break;
+	case EVENT_IDLE:
 		event_idle(world, event);
+		break;
+	case EVENT_CLOSED:
+		event_closed(world, event);
+		break;
+	}
 	message_deinit(&event->message);
 	free(event);
 }
@@ -235,15 +357,11 @@ static size_t world_next_tick(const struct world *world, struct mono *ret_at)
 	*ret_at = MONO_NEVER;
 	for (size_t i = 0; i < world->machine_count; i++) {
 		const struct world_machine *machine = &world->machines[i];
-		struct mono at;
 
-		if (!machine->up || machine->stalled)
+		if (!machine->up || machine->stalled || machine->deadline.us >= ret_at->us)
 			continue;
-		at = overlay_deadline(machine->overlay);
-		if (at.us < ret_at->us) {
-			*ret_at = at;
-			first = i;
-		}
+		*ret_at = machine->deadline;
+		first = i;
 	}
 	return first;
 }
@@ -254,7 +372,7 @@ void world_run_ms(struct world *world, int64_t ms)
 
 	for (;;) {
 		size_t n = world_next_tick(world, &at);
-		struct mono event_at = world->events ? world->events->at : MONO_NEVER;
+		struct mono event_at = world->event_count ? world->events[0]->at : MONO_NEVER;
 
 		if (mono_min(at, event_at).us > end.us)
 			break;
@@ -270,15 +388,16 @@ void world_run_ms(struct world *world, int64_t ms)
 	world->now = end;
 }
 
-void world_start(struct world *world, size_t n, uint8_t host)
+void world_start(struct world *world, size_t n, uint16_t host)
 {
 	struct world_machine *machine = &world->machines[n];
-	struct overlay_config config = {.seed = n + 1};
+	struct overlay_config config = {.seed = n + 1, .pool = world->pool};
 	char name[16], addr[32];
 
 	(void)snprintf(name, sizeof(name), "n%zu", n);
-	(void)snprintf(addr, sizeof(addr), "10.0.0.%u:7946", host);
-	memset(machine->id.byte, (int)n + 1, sizeof(machine->id.byte));
+	(void)snprintf(addr, sizeof(addr), "10.0.%d.%d:7946", host / 256, host % 256);
+	memset(machine->id.byte, (int)(n + 1) % 256, sizeof(machine->id.byte));
+	machine->id.byte[ID_LEN - 1] = (uint8_t)((n + 1) / 256);
 	if (!addr_parse(addr, &machine->addr))
 		abort();
 	config.self = (struct member){
@@ -289,7 +408,8 @@ void world_start(struct world *world, size_t n, uint8_t host)
 	};
 	overlay_free(machine->overlay);
 	machine->overlay = overlay_new(&config, world->now);
-	machine->up = true;
+	machine->up = machine->relays = true;
+	machine->deadline = overlay_deadline(machine->overlay);
 	if (n >= world->machine_count)
 		world->machine_count = n + 1;
 }
@@ -297,6 +417,40 @@ void world_start(struct world *world, size_t n, uint8_t host)
 void world_bootstrap(struct world *world, size_t n, size_t at)
 {
 	overlay_bootstrap(world->machines[n].overlay, world->now, &world->machines[at].addr);
+	machine_effects(world, n);
+}
+
+void world_broadcast(struct world *world, size_t n, const char *text)
+{
+	overlay_broadcast(world->machines[n].overlay, world->now, bytes_str(text));
+	machine_effects(world, n);
+}
+
+void world_find(struct world *world, size_t n, const struct digest *target, bool providers)
+{
+	uint64_t token;
+
+	if (overlay_find(world->machines[n].overlay, world->now, target, providers, &token) != 0)
+		abort();
+	machine_effects(world, n);
+}
+
+void world_watch(struct world *world, size_t n, size_t about)
+{
+	struct contact contact = overlay_contact(world->machines[about].overlay);
+
+	if (!overlay_watch(world->machines[n].overlay, world->now, &contact))
+		abort();
+	machine_effects(world, n);
+}
+
+size_t world_connections(const struct world *world, size_t n)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < world->machine_count; i++)
+		count += world->machines[n].connected[i];
+	return count;
 }
 
 static void world_expect_idle(struct world *world, size_t from, size_t to)
