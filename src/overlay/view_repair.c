@@ -90,7 +90,7 @@ static void seek(struct view *view)
 
 		if (!candidate) {
 			view->passive_tried = 0;
-			view->exhausted = view->active_count + view->request_count == 0;
+			view->exhausted = view->active_count == 0;
 			if (view->passive_count > 0)
 				seek_in(view, next_backoff(view));
 			return;

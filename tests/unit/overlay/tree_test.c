@@ -272,6 +272,46 @@ static void a_payload_is_delivered_once_and_handed_on_when_accepted(void **state
 	tree_free(tree);
 }
 
+static void what_a_neighbour_is_known_to_have_is_not_sent_to_it(void **state)
+{
+	struct tree *tree = tree_with(4);
+	struct uid id = name_of("news");
+	struct node_id to;
+
+	(void)state;
+	receive_gossip(tree, 10, 1, "news");
+	receive_ihave(tree, 11, 2, "news");
+	receive_gossip(tree, 12, 3, "news");
+	assert_int_equal(sent(tree, MESSAGE_PRUNE, NULL), 1);
+	tree_accept(tree, at_ms(20), &id);
+	assert_int_equal(sent(tree, MESSAGE_GOSSIP, &to), 1);
+	assert_int_equal(to.byte[0], 4);
+	tree_tick(tree, at_ms(20 + TREE_LAZY_MS));
+	assert_int_equal(sent(tree, MESSAGE_IHAVE, NULL), 0);
+	tree_free(tree);
+}
+
+static void patience_follows_how_late_broadcasts_are(void **state)
+{
+	struct tree *tree = tree_with(2);
+	char payload[8];
+	int64_t now = 0;
+
+	(void)state;
+	for (int i = 0; i < 50; i++, now += 5000) {
+		(void)snprintf(payload, sizeof(payload), "%d", i);
+		receive_ihave(tree, now, 2, payload);
+		receive_gossip(tree, now + 350, 1, payload);
+	}
+	assert_int_equal(sent(tree, MESSAGE_GRAFT, NULL), 0);
+	receive_ihave(tree, now, 2, "late");
+	tree_tick(tree, at_ms(now + TREE_GRAFT_MS - 1));
+	assert_int_equal(sent(tree, MESSAGE_GRAFT, NULL), 0);
+	tree_tick(tree, at_ms(now + TREE_GRAFT_MAX_MS));
+	assert_int_equal(sent(tree, MESSAGE_GRAFT, NULL), 1);
+	tree_free(tree);
+}
+
 static void a_duplicate_prunes_its_link_and_is_announced_over_it_from_then_on(void **state)
 {
 	struct tree *tree = tree_with(2);
@@ -502,6 +542,8 @@ int main(void)
 		cmocka_unit_test(what_nobody_believes_goes_no_further),
 		cmocka_unit_test(memory_is_given_back),
 		cmocka_unit_test(a_payload_is_delivered_once_and_handed_on_when_accepted),
+		cmocka_unit_test(what_a_neighbour_is_known_to_have_is_not_sent_to_it),
+		cmocka_unit_test(patience_follows_how_late_broadcasts_are),
 		cmocka_unit_test(a_duplicate_prunes_its_link_and_is_announced_over_it_from_then_on),
 		cmocka_unit_test(a_payload_that_does_not_have_its_name_is_dropped),
 		cmocka_unit_test(messages_of_machines_that_are_no_neighbours_do_nothing),

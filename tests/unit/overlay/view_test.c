@@ -427,6 +427,69 @@ static void a_contact_that_nobody_can_dial_is_not_remembered(void **state)
 	view_free(view);
 }
 
+/* Take all effects: whom a message of @type went to last, and how many there were. */
+static size_t sent(struct view *view, enum message_type type, struct contact *ret_to)
+{
+	const struct view_effect *effect;
+	size_t count = 0;
+
+	while ((effect = view_next_effect(view)))
+		if (effect->type == VIEW_SEND && effect->message.type == type) {
+			count++;
+			*ret_to = effect->to;
+		}
+	return count;
+}
+
+static void a_machine_without_neighbours_asks_those_it_knows_again_and_again(void **state)
+{
+	struct contact self = invented(0), to;
+	struct view *view = view_new(&self, 1, (struct mono){0});
+	unsigned asked[3] = {0};
+	bool alone = false;
+
+	(void)state;
+	assert_true(view_is_alone(view));
+	for (size_t i = 1; i <= 3; i++) {
+		struct contact other = invented(i);
+
+		view_remember(view, (struct mono){0}, &other);
+	}
+	assert_false(view_is_alone(view));
+	while (view_deadline(view).us < 60LL * S * US_PER_MS) {
+		struct mono now = view_deadline(view);
+
+		view_tick(view, now);
+		while (sent(view, MESSAGE_NEIGHBOR, &to) > 0) {
+			asked[to.id.byte[0] - 1]++;
+			view_unreachable(view, now, &to.id);
+		}
+		alone = alone || view_is_alone(view);
+	}
+	assert_true(alone);
+	assert_int_equal(view_passive_count(view), 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_in_range(asked[i], 5, 60); /* with back-off */
+	view_free(view);
+}
+
+static void a_contact_that_cannot_be_dialled_is_dropped_by_who_has_neighbours(void **state)
+{
+	struct contact self = invented(0), other = invented(1), gone = invented(2);
+	struct view *view = view_new(&self, 1, (struct mono){0});
+	struct message join = {.type = MESSAGE_JOIN};
+
+	(void)state;
+	view_receive(view, (struct mono){0}, &other, &join);
+	assert_true(view_is_active(view, &other.id));
+	view_remember(view, (struct mono){0}, &gone);
+	view_unreachable(view, (struct mono){0}, &gone.id);
+	assert_int_equal(view_passive_count(view), 0);
+	view_unreachable(view, (struct mono){0}, &other.id);
+	assert_true(view_is_active(view, &other.id));
+	view_free(view);
+}
+
 static void a_machine_that_leaves_is_forgotten(void **state)
 {
 	struct mesh *mesh = mesh_formed(20, 3, S, MINUTE);
@@ -463,6 +526,8 @@ int main(void)
 		cmocka_unit_test(repeated_joins_push_out_few_neighbours),
 		cmocka_unit_test(an_older_incarnation_does_not_replace_a_newer),
 		cmocka_unit_test(a_contact_that_nobody_can_dial_is_not_remembered),
+		cmocka_unit_test(a_machine_without_neighbours_asks_those_it_knows_again_and_again),
+		cmocka_unit_test(a_contact_that_cannot_be_dialled_is_dropped_by_who_has_neighbours),
 		cmocka_unit_test(a_machine_that_leaves_is_forgotten),
 	};
 
