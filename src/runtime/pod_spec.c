@@ -143,7 +143,8 @@ static int read_quantity(const json_t *list, const char *key, bool milli, int64_
 	return 0;
 }
 
-/* A limit that nothing here enforces would be a lie. */
+/* A limit that nothing here enforces would be a lie. Extended resources (vendor/thing) are only
+ * counted, and that is done where this machine bids for pods. */
 static int check_resource_names(const json_t *list, struct err *err)
 {
 	static const char *const known[] = {"cpu", "memory", "ephemeral-storage"};
@@ -151,7 +152,7 @@ static int check_resource_names(const json_t *list, struct err *err)
 	json_t *value;
 
 	json_object_foreach ((json_t *)(uintptr_t)list, key, value) {
-		bool found = false;
+		bool found = strchr(key, '/') != NULL;
 
 		for (size_t i = 0; i < ARRAY_LEN(known); i++)
 			found |= strcmp(key, known[i]) == 0;

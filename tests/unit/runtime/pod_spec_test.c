@@ -96,8 +96,8 @@ static void test_what_cannot_be_kept_is_refused(void **state)
 	expect_refused(ONE(",\"envFrom\":[{}]"), -EOPNOTSUPP, "envFrom");
 	expect_refused(ONE(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{}}}]"),
 		       -EOPNOTSUPP, "fieldRef");
-	expect_refused(ONE(",\"resources\":{\"limits\":{\"nvidia.com/gpu\":1}}"), -EOPNOTSUPP,
-		       "nvidia.com/gpu");
+	expect_refused(ONE(",\"resources\":{\"limits\":{\"hugepages-2Mi\":1}}"), -EOPNOTSUPP,
+		       "hugepages-2Mi");
 	expect_refused(ONE(",\"resources\":{\"limits\":{\"memory\":\"1Ki\"}}"), -EINVAL, "memory");
 }
 
