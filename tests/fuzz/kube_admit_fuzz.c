@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * JSON bodies through admission: what is admitted is admitted again without a change, can be read
- * as a workload and shown as a table; what is refused has a Status.
+ * as a workload and shown as a table; what is refused has a Status. What can be read of an object,
+ * admitted or not, can be said in a tender.
  */
 #include <assert.h>
 
@@ -11,6 +12,7 @@
 #include "kube/status.h"
 #include "kube/table.h"
 #include "kube/workload.h"
+#include "wire/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -31,6 +33,22 @@ static void show(json_t *object, const struct kube_resource *resource)
 	}
 }
 
+/* False when the object's needs cannot be read. The encoder asserts every limit. */
+static bool tender_goes_round(const json_t *object)
+{
+	struct message message = {.type = MESSAGE_TENDER}, again;
+	struct buf bytes = {0};
+
+	if (kube_needs_read(object, &message.tender.needs, NULL) != 0)
+		return false;
+	message_encode(&message, &bytes);
+	assert(message_decode(bytes_buf(&bytes), &again) == 0);
+	message_deinit(&again);
+	message_deinit(&message);
+	buf_deinit(&bytes);
+	return true;
+}
+
 static void check_admitted(json_t *object, const struct kube_resource *resource)
 {
 	const struct kube_stamp stamp = {.uid.byte = {1}, .generation = 1};
@@ -43,6 +61,7 @@ static void check_admitted(json_t *object, const struct kube_resource *resource)
 	kube_admission_deinit(&again);
 	json_decref(before);
 	kube_stamp(object, &stamp);
+	assert(resource->id == KUBE_NAMESPACES || tender_goes_round(object));
 	if (resource->id != KUBE_NAMESPACES &&
 	    json_object_get(json_object_get(object, "metadata"), "name"))
 		assert(kube_workload_read(object, &workload, NULL) == 0);
@@ -70,9 +89,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		kube_admission_deinit(&admission);
 		json_decref(copy);
 	}
-	/* A peer's object is shown without having been admitted here. */
-	if (json_is_object(object))
+	/* A peer's object is shown and placed without having been admitted here. */
+	if (json_is_object(object)) {
 		show(object, kube_resource(KUBE_DEPLOYMENTS));
+		(void)tender_goes_round(object);
+	}
 	json_decref(object);
 	return 0;
 }
