@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "overlay/view.h"
 
 enum {
 	HOLD_SLACK_MS = 50,
@@ -350,6 +351,26 @@ static size_t reach(const struct world *world, size_t first, bool *reached)
 	return count;
 }
 
+/* The view of a machine: within its bounds, and known to the other side. */
+static void check_view(struct world *world, const struct sim_machine *machine)
+{
+	const struct view *view = overlay_view(node_overlay(machine->node));
+
+	if (view_active_count(view) > VIEW_ACTIVE_MAX || view_passive_count(view) > VIEW_PASSIVE_MAX)
+		world_violate(world, NULL, "%s has %zu active neighbours and %zu passive ones",
+			      machine->name, view_active_count(view), view_passive_count(view));
+	for (size_t i = 0; i < view_active_count(view); i++) {
+		const struct sim_machine *other = network_find(world, &view_active(view, i)->id);
+
+		if (!other || !other->node)
+			world_violate(world, NULL, "%s has a neighbour that does not run",
+				      machine->name);
+		else if (!view_is_active(overlay_view(node_overlay(other->node)), &machine->id))
+			world_violate(world, NULL, "%s is a neighbour of %s, but not the other way",
+				      other->name, machine->name);
+	}
+}
+
 void checker_overlay(struct world *world)
 {
 	bool *reached = mem_alloc(world->machine_count, sizeof(*reached));
@@ -370,6 +391,9 @@ void checker_overlay(struct world *world)
 				      live - count, live, world->machines[i].name);
 			break;
 		}
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (world->machines[i].node)
+			check_view(world, &world->machines[i]);
 	free(reached);
 }
 

@@ -19,7 +19,8 @@ void metrics_lookup(struct world *world, size_t from, size_t to)
 	const struct sim_machine *target = &world->machines[to];
 	struct digest position = kad_position(&target->id);
 	struct metrics_lookup *lookup = mem_new(struct metrics_lookup);
-	uint64_t space[2], token;
+	uint64_t space[2], token = 0;
+	int refused;
 
 	*lookup = (struct metrics_lookup){
 		.target = to,
@@ -27,7 +28,9 @@ void metrics_lookup(struct world *world, size_t from, size_t to)
 		.from_process = machine->process,
 		.begin_us = world->now_us,
 	};
-	if (node_find(machine->node, machine_now(world, machine), &position, false, &token) != 0) {
+	machine_call(machine, refused = node_find(machine->node, machine_now(world, machine),
+						  &position, false, &token));
+	if (refused) {
 		world->metrics->lookups_ended++; /* too many at a time: it has failed */
 		free(lookup);
 		return;

@@ -105,7 +105,7 @@ static const struct scenario scenarios[] = {
 	 "machines place workloads; all figures are taken",
 	 true,
 	 1000,
-	 120000,
+	 160000,
 	 {.settle_s = 30,
 	  .duration_s = 10,
 	  .workloads = 2,

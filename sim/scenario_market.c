@@ -10,6 +10,7 @@ enum {
 	PLACED_WITHIN_MS = 10 * 1000, /* of the last request, where there is room for all */
 	PROBE_SPACING_MS = 1000,
 	MACHINES_PER_BUSY_OWNER = 10,
+	REPLICAS_PER_MACHINE_MAX = 20, /* half of what there is room for */
 	WARM_BROADCASTS = 4,         /* they carve the tree */
 	UNIFORM_DEVIATIONS_MAX = 5,  /* of a normal distribution: once in three million runs */
 	PODS_MAX = 4,                /* of one workload on one machine, where there are many */
@@ -39,7 +40,10 @@ void large_placement(struct world *world)
 void large_one_owner(struct world *world)
 {
 	int64_t at_ms = steps_begin(world);
+	int64_t room = (int64_t)world->machine_count * REPLICAS_PER_MACHINE_MAX;
 
+	if (world->params.replicas > room)
+		world->params.replicas = room;
 	steps_work(world, at_ms, 0);
 	steps_expect_placed(world, at_ms + world->params.duration_s * MS_PER_S);
 }

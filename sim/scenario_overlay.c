@@ -12,6 +12,7 @@ enum {
 	QUIET_MS = 60 * 1000,  /* after trouble: liveness, redials and replacements are done */
 	MERGE_MS = 120 * 1000, /* halves that were apart are one again */
 	FIRST_MS = 5000,
+	MACHINES_PER_OWNER = 50,
 };
 
 /* Machines come and go; lookups and broadcasts go on meanwhile, and what owners want runs at the
@@ -94,6 +95,7 @@ void large_join_storm(struct world *world)
 	uint64_t storm_ms = (uint64_t)world->params.settle_s * MS_PER_S;
 	int64_t at_ms = (int64_t)storm_ms + world->params.duration_s * MS_PER_S;
 
+	steps_default_owners(world, MACHINES_PER_OWNER);
 	for (size_t i = 0; i < world->machine_count; i++)
 		world_action(world, (int64_t)world_random(world, storm_ms), boot, i);
 	steps_expect_formed(world, at_ms);

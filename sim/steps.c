@@ -208,7 +208,7 @@ static void lookup(struct world *world, uint64_t argument)
 
 	(void)argument;
 	if (from != to && network_reaches(world, from, to))
-		world_tell(world, NULL, "no lookups yet");
+		metrics_lookup(world, from, to);
 }
 
 void steps_lookups(struct world *world, int64_t at_ms, int64_t for_ms)
