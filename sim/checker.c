@@ -356,7 +356,8 @@ static void check_view(struct world *world, const struct sim_machine *machine)
 {
 	const struct view *view = overlay_view(node_overlay(machine->node));
 
-	if (view_active_count(view) > VIEW_ACTIVE_MAX || view_passive_count(view) > VIEW_PASSIVE_MAX)
+	if (view_active_count(view) > VIEW_ACTIVE_MAX ||
+	    view_passive_count(view) > VIEW_PASSIVE_MAX)
 		world_violate(world, NULL, "%s has %zu active neighbours and %zu passive ones",
 			      machine->name, view_active_count(view), view_passive_count(view));
 	for (size_t i = 0; i < view_active_count(view); i++) {

@@ -63,6 +63,7 @@ void metrics_free(struct metrics *metrics)
 	samples_deinit(&metrics->lookup_hops);
 	samples_deinit(&metrics->detect);
 	samples_deinit(&metrics->detect_first);
+	samples_deinit(&metrics->detect_all);
 	free(metrics);
 }
 
@@ -318,11 +319,24 @@ static void compare_flood(struct world *world, const struct metrics_broadcast *b
 	samples_add(&metrics->flood_last, result.last_us);
 }
 
+void metrics_work_ends(struct world *world)
+{
+	struct metrics *metrics = world->metrics;
+
+	if (metrics->work_is_over)
+		return;
+	metrics->work_is_over = true;
+	metrics->work_end = metrics_totals_now(world);
+	memcpy(metrics->work_handshakes, metrics->handshakes, sizeof(metrics->handshakes));
+	metrics->work_placed = metrics->placed;
+}
+
 void metrics_broadcast(struct world *world, size_t origin, bool warm)
 {
 	struct metrics *metrics = world->metrics;
 	struct metrics_broadcast *broadcast;
 
+	metrics_work_ends(world);
 	metrics->broadcasts = mem_resize(metrics->broadcasts, metrics->broadcast_count + 1,
 					 sizeof(*metrics->broadcasts));
 	broadcast = &metrics->broadcasts[metrics->broadcast_count++];
@@ -456,6 +470,20 @@ static void broadcasts_forget(struct metrics *metrics, size_t machine)
 
 /* ---- life and death ---- */
 
+static void remember_observers(struct world *world, const struct sim_machine *machine,
+			       struct metrics_machine *lost)
+{
+	const struct view *view = overlay_view(node_overlay(machine->node));
+
+	lost->observer_count = 0;
+	for (size_t i = 0; i < view_active_count(view) && i < VIEW_ACTIVE_MAX; i++) {
+		const struct sim_machine *other = network_find(world, &view_active(view, i)->id);
+
+		if (other)
+			lost->observers[lost->observer_count++] = other->index;
+	}
+}
+
 void metrics_process_ends(struct world *world, const struct sim_machine *machine)
 {
 	struct metrics *metrics = world->metrics;
@@ -467,15 +495,19 @@ void metrics_process_ends(struct world *world, const struct sim_machine *machine
 	count->awards = 0;
 	count->lost_us = world->now_us;
 	count->declared = false;
+	remember_observers(world, machine, count);
 }
 
-static void verdict_about_dead(struct world *world, struct metrics_machine *lost)
+static void verdict_about_dead(struct world *world, uint32_t observer, struct metrics_machine *lost)
 {
 	struct metrics *metrics = world->metrics;
 	int64_t after_us = world->now_us - lost->lost_us;
 
 	metrics->verdicts++;
-	samples_add(&metrics->detect, after_us);
+	samples_add(&metrics->detect_all, after_us);
+	for (size_t i = 0; i < lost->observer_count; i++)
+		if (lost->observers[i] == observer)
+			samples_add(&metrics->detect, after_us);
 	if (!lost->declared)
 		samples_add(&metrics->detect_first, after_us);
 	lost->declared = true;
@@ -490,7 +522,7 @@ void metrics_peer(struct world *world, const struct sim_machine *machine, const 
 	if (!other || state != MEMBER_DEAD)
 		return;
 	if (!other->node) {
-		verdict_about_dead(world, &metrics->machines[other->index]);
+		verdict_about_dead(world, machine->index, &metrics->machines[other->index]);
 		return;
 	}
 	metrics->verdicts++;

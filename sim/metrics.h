@@ -27,8 +27,10 @@
  *                            whose target lived throughout; longest chain of answers; time
  *   idle_bytes_per_machine_per_second  all that a machine sends in a quiet time, with headers,
  *                            acknowledgements, handshakes and keep-alives
- *   detect_ms                from a machine's loss to the verdict of each observer
- *   detect_first_ms          the same to the first verdict about each lost machine
+ *   detect_ms                from a machine's loss to the verdict of each of its observers, which
+ *                            are its neighbours in the view
+ *   detect_first_ms          the same to the first verdict of any machine about each lost one
+ *   detect_all_ms            the same to the verdict of each machine that gives one
  *   false_positives          verdicts about machines that ran and could be reached
  *   chi_square               of placed replicas over equal groups of eligible machines, with its
  *                            degrees of freedom and its distance from the mean in deviations
@@ -90,6 +92,8 @@ void metrics_periodic(struct world *world);
 void metrics_hopeless(struct world *world, size_t workload);
 void metrics_window_open(struct world *world, enum metrics_window window);
 void metrics_window_close(struct world *world, enum metrics_window window);
+/* What follows is not done for the market's sake: probes. The first call counts. */
+void metrics_work_ends(struct world *world);
 /* The next broadcast of @machine is followed to all others. @warm: it only carves the tree. */
 void metrics_broadcast(struct world *world, size_t machine, bool warm);
 /* A replica that ought to have been accepted and was not; false: there is none. */
@@ -123,6 +127,7 @@ struct metrics_figures {
 	double idle_bytes, hopeless_messages_per_s;
 	bool hopeless_measured;
 	int64_t detect_p50_us, detect_p99_us, detect_first_p50_us, detect_first_p99_us;
+	int64_t detect_all_p50_us, detect_all_p99_us;
 	uint64_t losses, verdicts, false_positives;
 	double chi_square, chi_square_deviations;
 	uint64_t chi_square_freedom, pods_max;

@@ -68,13 +68,13 @@ static double with_headers(struct node_traffic sent)
 	return (double)sent.bytes + (double)datagrams * DATAGRAM_EXTRA_BYTES;
 }
 
-static uint64_t handshakes_for(const struct metrics *metrics, const enum message_type *types,
+static uint64_t handshakes_for(const uint64_t *handshakes, const enum message_type *types,
 			       size_t count)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < count; i++)
-		sum += metrics->handshakes[types[i]];
+		sum += handshakes[types[i]];
 	return sum;
 }
 
@@ -87,7 +87,7 @@ static struct node_traffic lookups_of_work(const struct metrics *metrics,
 	struct node_traffic before = {0}, after = {0}, end = {0}, work = {0};
 	double share, messages, bytes;
 
-	if (idle_us <= 0 || metrics->lookups_ended)
+	if (idle_us <= 0)
 		return work;
 	add_types(&idle->begin, lookup_types, ARRAY_LEN(lookup_types), &before);
 	add_types(&idle->end, lookup_types, ARRAY_LEN(lookup_types), &after);
@@ -104,18 +104,19 @@ static struct node_traffic lookups_of_work(const struct metrics *metrics,
 static void read_costs(const struct metrics *metrics, const struct metrics_totals *now,
 		       struct metrics_figures *figures)
 {
+	const uint64_t *made =
+		metrics->work_is_over ? metrics->work_handshakes : metrics->handshakes;
+	double placed = (double)(metrics->work_is_over ? metrics->work_placed : metrics->placed);
 	struct node_traffic sent = lookups_of_work(metrics, now);
-	uint64_t handshakes = handshakes_for(metrics, market_types, ARRAY_LEN(market_types));
+	uint64_t handshakes = handshakes_for(made, market_types, ARRAY_LEN(market_types));
 
 	add_types(now, market_types, ARRAY_LEN(market_types), &sent);
-	if (!metrics->broadcast_count)
-		add_types(now, tree_types, ARRAY_LEN(tree_types), &sent);
-	figures->messages_per_placement = quotient(
-		(double)(sent.messages + HANDSHAKE_MESSAGES * handshakes), (double)metrics->placed);
+	add_types(now, tree_types, ARRAY_LEN(tree_types), &sent);
+	figures->messages_per_placement =
+		quotient((double)(sent.messages + HANDSHAKE_MESSAGES * handshakes), placed);
 	figures->bytes_per_placement =
-		quotient(with_headers(sent) + (double)(HANDSHAKE_BYTES * handshakes),
-			 (double)metrics->placed);
-	figures->handshakes_per_placement = quotient((double)handshakes, (double)metrics->placed);
+		quotient(with_headers(sent) + (double)(HANDSHAKE_BYTES * handshakes), placed);
+	figures->handshakes_per_placement = quotient((double)handshakes, placed);
 }
 
 static double network_bytes(const struct metrics_totals *totals)
@@ -254,6 +255,8 @@ static void read_overlay(struct metrics *metrics, struct metrics_figures *figure
 	figures->detect_p99_us = samples_percentile(&metrics->detect, P99);
 	figures->detect_first_p50_us = samples_percentile(&metrics->detect_first, P50);
 	figures->detect_first_p99_us = samples_percentile(&metrics->detect_first, P99);
+	figures->detect_all_p50_us = samples_percentile(&metrics->detect_all, P50);
+	figures->detect_all_p99_us = samples_percentile(&metrics->detect_all, P99);
 	figures->losses = metrics->detect_first.count;
 }
 
@@ -280,7 +283,7 @@ void metrics_read(struct world *world, struct metrics_figures *ret_figures)
 	ret_figures->heap_max = metrics->heap_max;
 	metrics_broadcasts_end(world);
 	read_placements(metrics, ret_figures);
-	read_costs(metrics, &now, ret_figures);
+	read_costs(metrics, metrics->work_is_over ? &metrics->work_end : &now, ret_figures);
 	read_windows(metrics, ret_figures);
 	read_chi_square(world, ret_figures);
 	read_broadcasts(metrics, ret_figures);

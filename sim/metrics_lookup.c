@@ -22,6 +22,7 @@ void metrics_lookup(struct world *world, size_t from, size_t to)
 	uint64_t space[2], token = 0;
 	int refused;
 
+	metrics_work_ends(world);
 	*lookup = (struct metrics_lookup){
 		.target = to,
 		.process = target->process,

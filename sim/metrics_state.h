@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "flood.h"
 #include "metrics.h"
+#include "overlay/view.h"
 #include "world.h"
 
 /* All that has been sent since the beginning, at a moment. */
@@ -33,9 +34,11 @@ struct metrics_work {
 };
 
 struct metrics_machine {
-	uint64_t awards; /* sent, when last looked at */
-	bool is_owner;   /* is in metrics.owners */
-	bool declared;   /* some observer has seen its loss */
+	uint64_t awards;                     /* sent, when last looked at */
+	bool is_owner;                       /* is in metrics.owners */
+	bool declared;                       /* some machine has seen its loss */
+	uint32_t observers[VIEW_ACTIVE_MAX]; /* its neighbours when it was lost */
+	size_t observer_count;
 	int64_t lost_us;
 	uint32_t placed;
 	int64_t used_milli; /* by what it has accepted */
@@ -67,6 +70,10 @@ struct metrics {
 	size_t work_count;
 	struct map works_by_uid;
 	int64_t first_given_us, last_accepted_us;
+	/* When the probes begin, which cost something too: all of the work until then. */
+	bool work_is_over;
+	struct metrics_totals work_end;
+	uint64_t work_handshakes[MESSAGE_TYPE_COUNT], work_placed;
 	uint64_t placed, double_placed;
 	size_t *owners; /* machines that have sent awards since the last look */
 	size_t owner_count, owner_cap;
@@ -81,7 +88,7 @@ struct metrics {
 	struct map lookups; /* machine, token -> struct metrics_lookup */
 	uint64_t lookups_ended, lookups_found;
 	struct samples lookup_time, lookup_hops;
-	struct samples detect, detect_first;
+	struct samples detect, detect_first, detect_all;
 	uint64_t verdicts, false_positives;
 	int64_t heap_max; /* of one machine's node */
 	/* metrics_quality.c */

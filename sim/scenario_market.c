@@ -11,11 +11,11 @@ enum {
 	PROBE_SPACING_MS = 1000,
 	MACHINES_PER_BUSY_OWNER = 10,
 	REPLICAS_PER_MACHINE_MAX = 20, /* half of what there is room for */
-	WARM_BROADCASTS = 4,         /* they carve the tree */
-	UNIFORM_DEVIATIONS_MAX = 5,  /* of a normal distribution: once in three million runs */
-	PODS_MAX = 4,                /* of one workload on one machine, where there are many */
-	HOPELESS_MESSAGES_MAX = 400, /* per second in the whole fabric, whatever is pending */
-	BACKED_OFF_MS = 60 * 1000,   /* from then on what fits nowhere is tried rarely */
+	WARM_BROADCASTS = 4,           /* they carve the tree */
+	UNIFORM_DEVIATIONS_MAX = 5,    /* of a normal distribution: once in three million runs */
+	PODS_MAX = 4,                  /* of one workload on one machine, where there are many */
+	HOPELESS_MESSAGES_MAX = 400,   /* per second in the whole fabric, whatever is pending */
+	BACKED_OFF_MS = 60 * 1000,     /* from then on what fits nowhere is tried rarely */
 };
 
 static const char rare_label[] = "example.org/rare";
