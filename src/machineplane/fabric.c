@@ -299,6 +299,7 @@ static void make_node(struct fabric *fabric)
 		.fabric = fabric->settings.made ? system : fabric->joined,
 		.trust = fabric_node_trust(fabric),
 		.pool = options->pool,
+		.records_stay = options->records_stay,
 	};
 
 	/* Above that of the life before, also when the system's clock was set back. */

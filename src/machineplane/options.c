@@ -285,6 +285,11 @@ static int set_ephemeral(struct options *options, const char *value, struct err 
 	return set_flag(&options->ephemeral_keys, value, err);
 }
 
+static int set_records_stay(struct options *options, const char *value, struct err *err)
+{
+	return set_flag(&options->records_stay, value, err);
+}
+
 static int set_drain(struct options *options, const char *value, struct err *err)
 {
 	return set_flag(&options->drain, value, err);
@@ -342,6 +347,10 @@ static const struct option_row rows[] = {
 	{"pool", false, set_pool, "N",
 	 "connections kept to other machines (default 128); in a fabric that is no larger everyone "
 	 "is connected to everyone"},
+	{"records-stay", true, set_records_stay, NULL,
+	 "objects stay with the machine they are given to and are seen there alone, for "
+	 "measurements "
+	 "of fabrics larger than the pool"},
 	{"runtime", false, set_runtime, "ENGINE",
 	 "default engine of pods: crun, krun or wasm; null starts nothing and says that pods run, "
 	 "for measurements"},

@@ -43,7 +43,8 @@ struct options {
 	char *join;    /* token text, NULL: none */
 	char *runtime; /* NULL: the best that works; "null" only when asked for */
 	int64_t null_delay_ms;
-	size_t pool; /* connections kept to others */
+	size_t pool;       /* connections kept to others */
+	bool records_stay; /* node_config.records_stay */
 	struct label labels[MESSAGE_LABELS_MAX];
 	size_t label_count;
 	struct taint taints[MESSAGE_TAINTS_MAX];

@@ -69,8 +69,8 @@ static void every_option_can_stand_on_the_command_line(void **state)
 			      "127.0.0.1", "--mesh-port", "7000", "--label", "disk=ssd", "--label",
 			      "example.org/zone=a", "--reserve", "cpu=500m,memory=1Gi",
 			      "--no-schedule", "--runtime", "crun", "--drain", "--ephemeral-keys",
-			      "--pool", "16", "--null-delay-ms", "0", "--policy-file", "/p",
-			      "--workplane", "/w", "--log-format", "json"),
+			      "--pool", "16", "--records-stay", "--null-delay-ms", "0",
+			      "--policy-file", "/p", "--workplane", "/w", "--log-format", "json"),
 			 0);
 	assert_string_equal(options.node_name, "m1");
 	assert_string_equal(options.state_dir, "/s");
@@ -94,6 +94,7 @@ static void every_option_can_stand_on_the_command_line(void **state)
 	assert_string_equal(options.workplane, "/w");
 	assert_true(options.log_json);
 	assert_int_equal(options.pool, 16);
+	assert_true(options.records_stay);
 	assert_int_equal(options.null_delay_ms, 0);
 }
 

@@ -23,6 +23,7 @@ static struct settings sample(void)
 	options->mesh_host = mem_strdup("10.0.0.1");
 	options->mesh_port = 7000;
 	options->pool = 16;
+	options->records_stay = true;
 	options->overcommit = 1500;
 	options->taints[options->taint_count++] =
 		(struct taint){mem_strdup("dedicated"), mem_strdup("db"), TAINT_NO_EXECUTE};
@@ -61,6 +62,7 @@ static void settings_come_back_as_they_were(void **state)
 	assert_string_equal(back.options.rest_host, "::1");
 	assert_int_equal(back.options.rest_port, 65535);
 	assert_int_equal(back.options.pool, 16);
+	assert_true(back.options.records_stay);
 	assert_int_equal(back.options.overcommit, 1500);
 	assert_int_equal(back.options.taint_count, 1);
 	assert_string_equal(back.options.taints[0].key, "dedicated");
