@@ -362,11 +362,13 @@ void view_traffic(struct view *view, struct mono now, const struct contact *from
 
 void view_remember(struct view *view, struct mono now, const struct contact *contact)
 {
+	const struct view_link *link = view_find_link(view, &contact->id);
+
 	view->now = now;
-	if (view_find_link(view, &contact->id))
-		notice_incarnation(view, contact);
-	else
+	if (!link)
 		view_add_passive(view, contact);
+	else if (contact->incarnation > link->contact.incarnation)
+		view_send(view, &link->contact, MESSAGE_NEIGHBOR);
 	view_settle(view);
 }
 

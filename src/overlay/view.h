@@ -98,8 +98,9 @@ void view_receive(struct view *view, struct mono now, const struct contact *from
 /* Tree traffic came from @from: if it is no neighbour it is told so. */
 void view_traffic(struct view *view, struct mono now, const struct contact *from);
 
-/* Worth remembering, and known first-hand: it goes into the passive view, a random other one makes
- * room. A neighbour with a higher incarnation is asked whether it still is one. */
+/* Worth remembering: it goes into the passive view, a random other one makes room. A neighbour of
+ * which a higher incarnation is told is asked whether it still is one; its address is taken from
+ * itself alone. */
 void view_remember(struct view *view, struct mono now, const struct contact *contact);
 
 /* Dead, left, or its connection is gone for good. Leaves both views. */
