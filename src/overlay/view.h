@@ -35,7 +35,7 @@
 enum {
 	VIEW_ACTIVE_MAX = 6, /* ln(100,000)/2: connected with overwhelming probability, and cheap */
 	VIEW_ACTIVE_MIN = 4, /* below it a neighbour is sought at once */
-	VIEW_PASSIVE_MAX = 96,        /* six times the active view of the paper, rounded up */
+	VIEW_PASSIVE_MAX = 96,        /* so that some live when most of a fabric is gone; 7 KiB */
 	VIEW_JOIN_TTL = 6,            /* ARWL: active random walk length */
 	VIEW_PASSIVE_TTL = 3,         /* PRWL: where on the walk a newcomer enters a passive view */
 	VIEW_SHUFFLE_MS = 60 * 1000,  /* with the handshake of its answer 110 bytes a second */
