@@ -816,6 +816,15 @@ static void wake(struct controller *controller, struct charge *charge, struct mo
 	charge->retry_promised = false;
 }
 
+void controller_wake_object(struct controller *controller, struct mono now,
+			    const struct uid *object_uid)
+{
+	struct charge *charge = charge_find(controller, object_uid);
+
+	if (charge)
+		wake(controller, charge, now);
+}
+
 /* No more than may be tried now; the next notice wakes others. */
 void controller_wake(struct controller *controller, struct mono now)
 {

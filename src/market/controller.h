@@ -99,6 +99,10 @@ void controller_closed(struct controller *controller, struct mono now, const str
 /* Room somewhere: what was backing off is due now. */
 void controller_wake(struct controller *controller, struct mono now);
 
+/* The same for one object. */
+void controller_wake_object(struct controller *controller, struct mono now,
+			    const struct uid *object_uid);
+
 /* Objects whose time has come: show them again. False at the end. *position starts at 0. */
 bool controller_due(const struct controller *controller, struct mono now, size_t *position,
 		    struct uid *ret_object_uid);

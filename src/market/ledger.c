@@ -100,7 +100,7 @@ struct amount amount_add(struct amount a, struct amount b)
 	return a;
 }
 
-static struct amount amount_less(struct amount a, struct amount b)
+struct amount amount_less(struct amount a, struct amount b)
 {
 	a.cpu_milli -= b.cpu_milli;
 	a.memory_bytes -= b.memory_bytes;

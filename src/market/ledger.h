@@ -50,6 +50,7 @@ bool ledger_knows(const struct ledger *ledger, const struct requirements *needs)
 struct amount ledger_amount(const struct ledger *ledger, const struct requirements *needs);
 struct amount amount_times(struct amount amount, uint32_t copies);
 struct amount amount_add(struct amount a, struct amount b);
+struct amount amount_less(struct amount a, struct amount b);
 
 /* What is neither used nor reserved, never below zero. */
 struct amount ledger_free(const struct ledger *ledger);

@@ -24,6 +24,7 @@ struct market *market_new(const struct market_config *config)
 	ledger_init(&market->ledger);
 	traces_init(&market->traces);
 	list_init(&market->notices);
+	list_init(&market->misses);
 	map_init(&market->rounds, prng_next(&market->prng));
 	map_init(&market->holds, prng_next(&market->prng));
 	map_init(&market->bound, prng_next(&market->prng));
@@ -71,6 +72,7 @@ void market_free(struct market *market)
 	map_deinit(&market->quotas);
 	traces_deinit(&market->traces);
 	notices_deinit(market);
+	misses_deinit(market);
 	ledger_deinit(&market->ledger);
 	effects_deinit(&market->effects);
 	machine_clear(&market->machine);
@@ -86,6 +88,7 @@ void market_due(struct market *market, struct mono at)
 void market_freed(struct market *market)
 {
 	(void)effects_add(&market->effects, MARKET_FREED);
+	miss_freed(market);
 }
 
 static void advance(struct market *market, struct mono now)
@@ -94,11 +97,23 @@ static void advance(struct market *market, struct mono now)
 	market->now = now;
 }
 
+/* CPU gives way under pressure, memory does not: only the first may be promised twice. */
+static int64_t promised_cpu(const struct market_machine *machine)
+{
+	int64_t promised;
+
+	if (machine->overcommit == 0 ||
+	    __builtin_mul_overflow(machine->cpu_milli, (int64_t)machine->overcommit, &promised))
+		return machine->cpu_milli;
+	return promised / MARKET_OVERCOMMIT_ONE;
+}
+
 /* True if @now offers more than @before in some respect. */
 static bool has_grown(const struct market_machine *before, const struct market_machine *now)
 {
-	return now->cpu_milli > before->cpu_milli || now->memory_bytes > before->memory_bytes ||
-	       now->pods_max > before->pods_max || now->schedulable > before->schedulable;
+	return promised_cpu(now) > promised_cpu(before) ||
+	       now->memory_bytes > before->memory_bytes || now->pods_max > before->pods_max ||
+	       now->schedulable > before->schedulable;
 }
 
 static char **copy_strings(const char *const *strings, size_t count)
@@ -145,7 +160,7 @@ void market_set_machine(struct market *market, struct mono now,
 	own->about.engines = (const char *const *)own->engines;
 	own->about.architecture = own->architecture;
 	market->ledger.capacity = (struct amount){
-		.cpu_milli = machine->cpu_milli,
+		.cpu_milli = promised_cpu(machine),
 		.memory_bytes = machine->memory_bytes,
 		.pods = machine->pods_max,
 	};
@@ -191,6 +206,8 @@ int market_receive(struct market *market, struct mono now, const struct node_id 
 	case MESSAGE_AWARD_REPLY:
 		return reply_receive(market, from, &message->award_reply);
 	case MESSAGE_EVENT:
+		if (message->event.kind == EVENT_ROOM)
+			return miss_room(market, from, &message->event, facts);
 		return message->event.seen ? notice_seen(market, from, &message->event)
 					   : reply_event(market, from, &message->event);
 	default:

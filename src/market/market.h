@@ -59,13 +59,16 @@ enum {
 	MARKET_REASSIGN_MS = 2000,
 	MARKET_DEPLOY_MS =
 		300 * 1000, /* then the owner forgets the tender: presence records tell the rest */
-	MARKET_RESEND_MS = 200,        /* an unanswered award, reply or confirm is sent again */
-	MARKET_EVENT_RESEND_MS = 1000, /* an event its owner has not seen; doubling */
-	MARKET_EVENT_TRIES = 6,        /* half a minute: then its owner is not there */
-	MARKET_NOTICES_MAX = 256,      /* such events at a time; the oldest go first */
-	MARKET_OVERBOOK = 2,           /* weak holds may promise this many times what is free */
-	MARKET_TENDERS_MAX = 4096,     /* open tenders of one owner */
-	MARKET_HOLDS_MAX = 16384,      /* holds of one machine */
+	MARKET_RESEND_MS = 200,          /* an unanswered award, reply or confirm is sent again */
+	MARKET_EVENT_RESEND_MS = 1000,   /* an event its owner has not seen; doubling */
+	MARKET_EVENT_TRIES = 6,          /* half a minute: then its owner is not there */
+	MARKET_MISSES_MAX = 16,          /* tenders remembered for which there was no room here */
+	MARKET_MISS_MS = 10 * 60 * 1000, /* for so long: twice the longest back-off */
+	MARKET_NOTICES_MAX = 256,        /* such events at a time; the oldest go first */
+	MARKET_OVERCOMMIT_ONE = 1000,    /* neither more nor less than there is */
+	MARKET_OVERBOOK = 2,             /* weak holds may promise this many times what is free */
+	MARKET_TENDERS_MAX = 4096,       /* open tenders of one owner */
+	MARKET_HOLDS_MAX = 16384,        /* holds of one machine */
 	MARKET_HOLDS_PER_OWNER_MAX = 2048,
 	MARKET_TRACES_MAX = 256,        /* finished tenders kept for /debug/tenders */
 	MARKET_TRACE_STEPS_MAX = 64,    /* of one tender; the first and the last are kept */
@@ -113,12 +116,13 @@ enum market_effect_type {
 	MARKET_SEND,  /* sign and send @message to @to (maybe ourselves), who may be at @addr */
 	MARKET_START, /* the award in @message (signed: @envelope) binds this machine: start its
 		       * pods. With preemption it comes when the victims are gone */
-	MARKET_STOP,  /* stop pod @pod_uid with the grace of its manifest, @text says why */
+	MARKET_STOP,  /* stop pod @pod_uid, @text says why */
 	MARKET_PLACED, /* owner: @to has accepted @slot as @pod_uid */
 	MARKET_FAILED, /* owner: @slot failed on @to, or @to was silent, and no bid is left */
 	MARKET_CLOSED, /* owner: every slot is accepted or given up; @slots remain unplaced. Once
 			* per tender; a pod may still be MARKET_FAILED after it */
 	MARKET_FREED,  /* this machine has room again: a capacity notice */
+	MARKET_ROOM,   /* owner: @to, maybe at @addr, has room now for what @object_uid lacked */
 };
 
 struct market_effect {
@@ -138,6 +142,7 @@ struct market_effect {
 	const uint32_t *slots;
 	size_t slot_count;
 	const char *text;
+	bool at_once; /* STOP: without the grace of its manifest: it must not have run */
 };
 
 struct market_config {
@@ -148,6 +153,7 @@ struct market_config {
 /* What this machine can offer now. Copied by market_set_machine(). */
 struct market_machine {
 	int64_t cpu_milli, memory_bytes; /* allocatable */
+	uint32_t overcommit; /* of CPU, per mille of it: 1000, or 0, promises what there is */
 	uint32_t pods_max;
 	bool schedulable; /* worker role, not --no-schedule, not draining */
 	const struct label *labels;
@@ -218,6 +224,11 @@ bool market_would_bid(const struct market *market, const struct tender *tender);
 
 /* Owner: give up a tender or its remaining slots (object deleted or changed). */
 void market_abandon(struct market *market, struct mono now, const struct uid *object_uid);
+
+/* This machine fits @tender, which is verified, but for its room: its owner is told when that has
+ * changed. */
+void market_missed(struct market *market, struct mono now, const struct node_id *owner,
+		   const struct addr *addr, const struct tender *tender);
 
 /* Any market message but DISPOSAL. The outcome is for counting and logging; nothing is lost. */
 _must_use_ int market_receive(struct market *market, struct mono now, const struct node_id *from,

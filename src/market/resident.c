@@ -161,6 +161,7 @@ void resident_stop(struct market *market, struct resident *resident, enum event_
 	item->effect.pod_uid = resident->pod_uid;
 	item->effect.object_uid = resident->object_uid;
 	item->effect.slot = resident->slot;
+	item->effect.at_once = end_event != EVENT_PREEMPTED;
 	effect_set_text(item, text);
 }
 

@@ -200,6 +200,8 @@ struct market {
 	struct map residents; /* pod uid -> struct resident */
 	struct map quotas;    /* owner -> struct quota */
 	struct traces traces;
+	struct list misses; /* tenders for which there was no room: miss.c */
+	size_t miss_count;
 	struct list notices; /* events that their owners have not seen: notice.c */
 	size_t notice_count;
 	size_t holds_held;
@@ -279,6 +281,12 @@ void notice_event(struct market *market, const struct hold *hold, struct message
 int notice_seen(struct market *market, const struct node_id *from, const struct event *seen);
 void notice_tick(struct market *market);
 void notices_deinit(struct market *market);
+
+/* miss.c: tenders for which there was no room */
+void miss_freed(struct market *market);
+int miss_room(struct market *market, const struct node_id *from, const struct event *event,
+	      const struct market_facts *facts);
+void misses_deinit(struct market *market);
 
 /* eligible.c */
 bool eligible(const struct market *market, const struct tender *tender);

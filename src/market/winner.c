@@ -295,6 +295,8 @@ int winner_tender(struct market *market, const struct node_id *from, const struc
 		return MARKET_E_EXCLUDED;
 	}
 	bid = compose_bid(market, tender, &room);
+	if (bid.copies == 0)
+		market_missed(market, market->now, from, &facts->addr, tender);
 	if (bid.copies == 0 || !ledger_hold(&market->ledger, room, need)) {
 		decline(market, from, tender, facts);
 		return MARKET_E_EXCLUDED;

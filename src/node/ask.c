@@ -16,18 +16,35 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "market/rare.h"
+#include "overlay/kad.h"
 
 enum {
 	ASK_DIRECT_MAX = 32, /* members that are all asked, whatever is wanted: no sample is cheaper
 			      * than the certainty that everybody has answered */
+	ASK_HINTS_MAX = 8,   /* machines with room now that are remembered per workload */
 	ASK_RTTS_MAX = 128,  /* of as many peers the round-trip time is looked at */
 	ASK_RTT_PERCENT = 90,
 };
 
 /* Machines handed on for one peer: tenders of 64 slots, ten a second, each to a third of it. */
-static const struct node_rate hand_on_rate = {.per_second = 256, .burst = 2048};
+static const struct node_rate hand_on_rate = {.per_minute = 60 * 256, .burst = 2048};
 /* Tenders that one peer hands to us: our answer to each may cost a handshake. */
-static const struct node_rate referred_rate = {.per_second = 64, .burst = 512};
+static const struct node_rate referred_rate = {.per_minute = 60 * 64, .burst = 512};
+
+/* Tenders of its own, and bids, of one peer. A busy owner opens a thousand tenders at a time. */
+static const struct node_rate speech_rate = {.per_minute = 60 * 1000, .burst = 4096};
+
+bool node_may_speak(struct node *node, struct mono now, const struct node_id *from,
+		    enum message_type type)
+{
+	if ((type != MESSAGE_TENDER && type != MESSAGE_BID) ||
+	    node_id_equal(from, &node->config.self.id) ||
+	    node_rate_take(&node->speakers, now, from, &speech_rate, 1))
+		return true;
+	node_count(node, NODE_COUNT_RATE);
+	return false;
+}
 
 static int compare_rtts(const void *a, const void *b)
 {
@@ -125,6 +142,13 @@ static void send_referral(struct node *node, const struct contact *to,
 	buf_deinit(&encoded);
 }
 
+/* Without one nobody could bid. */
+static bool has_address(const struct contact *contact)
+{
+	return !addr_is_none(&contact->addr) && !addr_is_wildcard(&contact->addr) &&
+	       contact->addr.port != 0;
+}
+
 static struct market_reach ask_by_referral(struct node *node, struct bytes envelope, size_t wanted)
 {
 	struct contact relays[MESSAGE_REFERRAL_MAX];
@@ -135,8 +159,7 @@ static struct market_reach ask_by_referral(struct node *node, struct bytes envel
 	size_t root = root_of(wanted);
 	size_t count;
 
-	/* Nobody could bid. */
-	if (addr_is_none(&referral.owner.addr) || addr_is_wildcard(&referral.owner.addr))
+	if (!has_address(&referral.owner))
 		return (struct market_reach){0};
 	count = overlay_sample(node->overlay, NULL, 0,
 			       root < MESSAGE_REFERRAL_MAX ? root : MESSAGE_REFERRAL_MAX, relays);
@@ -158,6 +181,36 @@ static struct market_reach ask_by_referral(struct node *node, struct bytes envel
 	};
 }
 
+/* ---- machines that have room now ---- */
+
+void node_hint(struct node *node, const struct market_effect *room)
+{
+	struct workload *workload = map_get(&node->workloads, uid_bytes(&room->object_uid));
+
+	if (!workload || workload->hint_count == ASK_HINTS_MAX)
+		return;
+	if (!workload->hints)
+		workload->hints = mem_alloc(ASK_HINTS_MAX, sizeof(*workload->hints));
+	for (size_t i = 0; i < workload->hint_count; i++)
+		if (node_id_equal(&workload->hints[i].id, &room->to))
+			return;
+	workload->hints[workload->hint_count++] =
+		(struct contact){.id = room->to, .addr = room->addr};
+}
+
+/* Once: they may be full again the next time. */
+static size_t ask_hinted(struct node *node, const struct market_effect *effect)
+{
+	struct workload *workload = map_get(&node->workloads, uid_bytes(&effect->object_uid));
+	size_t count = workload ? workload->hint_count : 0;
+
+	for (size_t i = 0; i < count; i++)
+		send_tender(node, &workload->hints[i], effect->envelope);
+	if (workload)
+		workload->hint_count = 0;
+	return count;
+}
+
 static struct market_reach ask_sample(struct node *node, const struct market_effect *effect)
 {
 	size_t members = overlay_alive_count(node->overlay);
@@ -169,14 +222,143 @@ static struct market_reach ask_sample(struct node *node, const struct market_eff
 	return ask_some(node, effect->envelope, effect->wanted);
 }
 
+/* Everybody, as the last resort. @share: of a thousand so many are to bid. */
+static struct market_reach ask_all(struct node *node, struct mono now,
+				   const struct market_effect *effect, uint32_t share)
+{
+	struct referral referral = {.owner = overlay_contact(node->overlay), .share = share};
+
+	if (!node_gossip_may_ask(node, now))
+		return (struct market_reach){0};
+	if (overlay_is_whole(node->overlay))
+		return ask_everybody(node, effect->envelope);
+	if (!has_address(&referral.owner))
+		return (struct market_reach){0};
+	buf_append_bytes(&referral.tender, effect->envelope);
+	node_gossip_ask(node, now, &referral);
+	buf_deinit(&referral.tender);
+	if (share == MESSAGE_SHARE_MAX)
+		ask_self(node, effect->envelope);
+	return (struct market_reach){.count = fabric_size(node) * share / MESSAGE_SHARE_MAX + 1};
+}
+
+/*
+ * For MARKET_BIDS_PER_SLOT bids, when so many machines of a sample did not fit that hardly one in
+ * as many does. 0: nearly everybody would have to bid, and so all may.
+ */
+static uint32_t share_for(const struct node *node, size_t open)
+{
+	uint64_t bidders = (uint64_t)open * MARKET_BIDS_PER_SLOT * MARKET_WIDE_PER_SLOT;
+	uint64_t share = bidders * MESSAGE_SHARE_MAX / fabric_size(node) + 1;
+
+	if (overlay_is_whole(node->overlay) || share > MESSAGE_SHARE_MAX / 2)
+		return 0;
+	return (uint32_t)share;
+}
+
+/* ---- provider sets ---- */
+
+static struct node_lookup *lookup_of(struct node *node, uint64_t token)
+{
+	for (size_t i = 0; i < node->lookup_count; i++)
+		if (node->lookups[i].token == token)
+			return &node->lookups[i];
+	return NULL;
+}
+
+/* Look up who has the rarest thing that the tender needs; node_found() goes on. */
+static bool ask_providers(struct node *node, struct mono now, const struct market_effect *effect)
+{
+	const struct tender *tender = market_tender(node->market, &effect->tender_id);
+	struct node_lookup lookup = {
+		.tender_id = effect->tender_id,
+		.wanted = effect->wanted,
+	};
+	char *term;
+	bool asked;
+
+	if (!tender || node->lookup_count == NODE_LOOKUPS_MAX ||
+	    (overlay_is_whole(node->overlay) &&
+	     overlay_alive_count(node->overlay) <= ASK_DIRECT_MAX))
+		return false;
+	term = rare_term(&tender->needs);
+	if (!term)
+		return false;
+	lookup.key = kad_key(term);
+	free(term);
+	asked = overlay_find(node->overlay, now, &lookup.key, true, &lookup.token) == 0;
+	if (!asked)
+		return false;
+	buf_append_bytes(&lookup.envelope, effect->envelope);
+	node->lookups[node->lookup_count++] = lookup;
+	return true;
+}
+
+bool node_found(struct node *node, struct mono now, const struct overlay_effect *found)
+{
+	struct node_lookup *lookup = lookup_of(node, found->token), done;
+	struct referral referral = {
+		.owner = overlay_contact(node->overlay),
+		.share = MESSAGE_SHARE_MAX,
+	};
+	struct market_reach reach = {.rtt_us = usual_rtt_us(node)};
+
+	if (!lookup)
+		return false;
+	done = *lookup;
+	*lookup = node->lookups[--node->lookup_count];
+	referral.tender = done.envelope; /* borrowed */
+	for (size_t i = 0; i < found->contact_count && reach.count < done.wanted; i++) {
+		if (node_id_equal(&found->contacts[i].id, &node->config.self.id) ||
+		    !has_address(&referral.owner))
+			continue;
+		send_referral(node, &found->contacts[i], &referral);
+		reach.count++;
+	}
+	/* A set that was not cut off is all there is. */
+	reach.complete =
+		found->contact_count < MESSAGE_CONTACTS_MAX && reach.count == found->contact_count;
+	if (node_provides(node, &done.key)) {
+		ask_self(node, bytes_buf(&done.envelope));
+		reach.count++;
+	}
+	buf_deinit(&done.envelope);
+	market_asked(node->market, now, &done.tender_id, MARKET_PROVIDERS, &reach);
+	return true;
+}
+
+void node_lookups_deinit(struct node *node)
+{
+	for (size_t i = 0; i < node->lookup_count; i++)
+		buf_deinit(&node->lookups[i].envelope);
+}
+
 void node_ask(struct node *node, struct mono now, const struct market_effect *effect)
 {
 	struct digest tender_id = effect->tender_id;
 	enum market_stage stage = effect->stage;
 	struct market_reach reach = {0};
+	uint32_t share;
 
-	if (stage == MARKET_SAMPLE || stage == MARKET_WIDE)
+	switch (stage) {
+	case MARKET_PROVIDERS:
+		if (ask_providers(node, now, effect))
+			return;
+		break;
+	case MARKET_SAMPLE:
+	case MARKET_WIDE:
 		reach = ask_sample(node, effect);
+		reach.count += ask_hinted(node, effect);
+		break;
+	case MARKET_BROADCAST_SOME:
+		share = share_for(node, effect->open);
+		if (share > 0)
+			reach = ask_all(node, now, effect, share);
+		break;
+	case MARKET_BROADCAST_ALL:
+		reach = ask_all(node, now, effect, MESSAGE_SHARE_MAX);
+		break;
+	}
 	reach.rtt_us = usual_rtt_us(node);
 	market_asked(node->market, now, &tender_id, stage, &reach);
 }
@@ -201,8 +383,9 @@ static void hand_on(struct node *node, struct mono now, const struct node_id *fr
 		send_referral(node, &members[i], &referral);
 }
 
-/* Nobody has verified it: good enough to be silent about it. */
-static bool would_bid(const struct node *node, struct bytes payload)
+/* Nobody may have verified it: good enough to be silent about it. */
+static bool would_bid(struct node *node, struct mono now, struct bytes payload,
+		      const struct contact *verified_owner)
 {
 	struct message message;
 	bool would;
@@ -210,6 +393,9 @@ static bool would_bid(const struct node *node, struct bytes payload)
 	if (message_decode(payload, &message) != 0)
 		return false;
 	would = message.type == MESSAGE_TENDER && market_would_bid(node->market, &message.tender);
+	if (message.type == MESSAGE_TENDER && !would && verified_owner)
+		market_missed(node->market, now, &verified_owner->id, &verified_owner->addr,
+			      &message.tender);
 	message_deinit(&message);
 	return would;
 }
@@ -230,14 +416,14 @@ int node_referred(struct node *node, struct mono now, const struct contact *owne
 		node_count(node, NODE_COUNT_SIGNATURE);
 		return outcome;
 	}
-	if (!would_bid(node, opened.payload))
-		return 0;
-	if (outcome == NODE_TRUST_E_LEAF)
-		return outcome;
-	if (!node_id_equal(&opened.issuer, &owner->id)) {
+	if (outcome == 0 && !node_id_equal(&opened.issuer, &owner->id)) {
 		node_count(node, NODE_COUNT_NOT_OWNER);
 		return 0;
 	}
+	if (!would_bid(node, now, opened.payload, outcome == 0 ? owner : NULL))
+		return 0;
+	if (outcome == NODE_TRUST_E_LEAF)
+		return outcome;
 	/* Two neighbours of the owner may both draw us. */
 	if (trust->ops->fresh(trust->self, fabric, &opened) != 0)
 		return 0;

@@ -70,10 +70,27 @@ static void park(struct node *node, struct mono now, const struct node_id *from,
 
 static bool is_dialling(const struct node *node, const struct node_id *owner)
 {
-	list_for_each (it, &node->parked)
-		if (node_id_equal(&list_entry(it, struct parked, link)->owner.id, owner))
+	list_for_each (it, &node->parked) {
+		const struct parked *parked = list_entry(it, struct parked, link);
+
+		if (uid_is_none(&parked->broadcast) && node_id_equal(&parked->owner.id, owner))
 			return true;
+	}
 	return false;
+}
+
+/* The neighbour that handed it on has judged it, so it has the certificate. */
+void node_park_gossip(struct node *node, struct mono now, const struct node_id *from,
+		      const struct node_gossip *gossip)
+{
+	struct parked *parked = parked_add(node, now, from, gossip->envelope);
+
+	if (!parked)
+		return;
+	parked->broadcast = gossip->id;
+	parked->owner = gossip->owner;
+	parked->share = gossip->share;
+	send_leaf_want(node, from, &node->missing_leaf);
 }
 
 /* The owner is dialled: its certificate comes with the connection over which we bid. */
@@ -134,23 +151,16 @@ static void leaf_wanted(struct node *node, const struct node_id *from, const str
 static int deliver_envelope(struct node *node, struct mono now, const struct node_id *from,
 			    struct bytes envelope);
 
-/* What was broadcast and is believed is handed on. */
-static int deliver_broadcast(struct node *node, struct mono now, const struct node_id *from,
-			     const struct uid *broadcast, struct bytes envelope)
-{
-	int outcome = deliver_envelope(node, now, from, envelope);
-
-	if (outcome == 0)
-		overlay_relay(node->overlay, now, broadcast);
-	return outcome;
-}
-
 static int deliver_parked(struct node *node, struct mono now, const struct parked *parked)
 {
 	struct bytes envelope = bytes_buf(&parked->envelope);
 
 	if (!uid_is_none(&parked->broadcast))
-		return deliver_broadcast(node, now, &parked->from, &parked->broadcast, envelope);
+		return node_gossip_judge(node, now,
+					 &(struct node_gossip){.id = parked->broadcast,
+							       .envelope = envelope,
+							       .owner = parked->owner,
+							       .share = parked->share});
 	if (node_id_is_none(&parked->owner.id))
 		return deliver_envelope(node, now, &parked->from, envelope);
 	return node_referred(node, now, &parked->owner, envelope);
@@ -162,7 +172,7 @@ void node_parked_connected(struct node *node, struct mono now, const struct node
 	list_for_each_safe (it, &node->parked) {
 		struct parked *parked = list_entry(it, struct parked, link);
 
-		if (!node_id_equal(&parked->owner.id, id))
+		if (!node_id_equal(&parked->owner.id, id) || !uid_is_none(&parked->broadcast))
 			continue;
 		if (deliver_parked(node, now, parked) == NODE_TRUST_E_LEAF)
 			send_leaf_want(node, id, &parked->leaf);
@@ -352,8 +362,8 @@ static void forget_disposed(struct node *node, struct mono now, const struct obj
 /*
  * It may come before the tombstone that says the same for good; nothing is placed in between.
  */
-static bool deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
-			     const struct disposal *disposal)
+bool node_deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
+			   const struct disposal *disposal)
 {
 	bool steward = node_signer_is_steward(node, opened, disposal->object.namespace);
 	bool whole = uid_is_none(&disposal->pod_uid);
@@ -437,10 +447,10 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 	else if (message.type == MESSAGE_RECORD)
 		deliver_record(node, now, from, opened, &message.record, envelope);
 	else if (message.type == MESSAGE_DISPOSAL)
-		outcome = deliver_disposal(node, now, opened, &message.disposal)
+		outcome = node_deliver_disposal(node, now, opened, &message.disposal)
 				  ? 0
 				  : NODE_TRUST_E_REFUSED;
-	else
+	else if (node_may_speak(node, now, from, message.type))
 		deliver_market(node, now, opened, &message, envelope, NULL);
 	message_deinit(&message);
 	return outcome;
@@ -519,34 +529,6 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		records_receive_message(node->records, now, from, &message);
 	}
 	message_deinit(&message);
-}
-
-/* A disposal, which is told to all; whatever else is broadcast ends here. */
-static void broadcast_envelope(struct node *node, struct mono now, const struct node_id *from,
-			       const struct uid *broadcast, struct bytes envelope)
-{
-	struct parked *parked;
-
-	if (deliver_broadcast(node, now, from, broadcast, envelope) != NODE_TRUST_E_LEAF)
-		return;
-	parked = parked_add(node, now, from, envelope);
-	if (!parked)
-		return;
-	parked->broadcast = *broadcast;
-	send_leaf_want(node, from, &node->missing_leaf);
-}
-
-void node_broadcast_arrived(struct node *node, struct mono now, const struct node_id *from,
-			    const struct uid *broadcast, struct bytes payload)
-{
-	struct packet packet;
-
-	if (packet_decode(payload, &packet) != 0) {
-		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
-		return;
-	}
-	if (packet.is_envelope)
-		broadcast_envelope(node, now, from, broadcast, packet.body);
 }
 
 void node_deliver(struct node *node, struct mono now, const struct node_id *from,

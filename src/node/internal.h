@@ -35,7 +35,11 @@ struct workload {
 	char **images;
 	size_t image_count;
 	char *pod_name_base;
-	bool dirty; /* to be shown to the controller */
+	bool dirty; /* to be shown to the controller, at @show_at */
+	struct mono show_at, shown_at;
+	size_t pods;           /* then */
+	struct contact *hints; /* who said that there is room now: asked first */
+	size_t hint_count;
 };
 
 /* Whom to send to; @addr is needed when no connection stands. */
@@ -62,18 +66,39 @@ struct parked {
 	struct buf envelope;
 	struct uid broadcast; /* by which it came; none: by no broadcast */
 	struct contact owner; /* a tender that @from handed on: who is to be dialled; else none */
+	uint32_t share;
 	struct mono deadline;
 };
 
-/* So many things in a second, and so many at once. */
+/* So many things in a minute, and so many at once. */
 struct node_rate {
-	int64_t per_second, burst;
+	int64_t per_minute, burst;
 };
 
 struct node_bucket {
 	bool used;
 	struct mono at;
-	int64_t milli;
+	int64_t parts;
+};
+
+enum {
+	NODE_LOOKUPS_MAX = 16, /* tenders that wait for a provider set; more go without */
+};
+
+/* Who has the rarest thing that a tender needs? */
+struct node_lookup {
+	uint64_t token;
+	struct digest tender_id, key;
+	size_t wanted;
+	struct buf envelope;
+};
+
+/* A broadcast that is to be judged. */
+struct node_gossip {
+	struct uid id;
+	struct bytes envelope;
+	struct contact owner; /* who asks everybody; none: a disposal */
+	uint32_t share;
 };
 
 /* A packet to ourselves. */
@@ -96,12 +121,20 @@ struct node {
 	struct map rooms;     /* node id -> struct room (capacity.c) */
 	struct map hand_ons;  /* node id -> its bucket (rate.c): machines it had us refer to */
 	struct map referred;  /* the same: tenders it handed to us */
+	struct map owner_broadcasts; /* the same: tenders it broadcast */
+	struct map disposals;        /* the same: disposals it broadcast */
+	struct map speakers;         /* the same: tenders and bids of its own */
+	struct node_bucket own_broadcasts, all_broadcasts;
+	struct node_lookup lookups[NODE_LOOKUPS_MAX];
+	size_t lookup_count;
+	struct map provided;  /* texts of what this machine provides (provide.c) */
 	struct map stewards;  /* node id -> itself, of connected peers that proved to be stewards */
 	struct list effects;  /* struct queued_effect */
 	struct list loopback; /* struct loopback */
 	struct list parked;   /* struct parked */
 	struct list letters;  /* presences on their way, where records stay: stay.c */
 	size_t letter_count;
+	struct map watches; /* pod uid -> the machine that runs it, where records stay */
 	size_t parked_count;
 	struct digest missing_leaf;    /* of the envelope just opened */
 	struct queued_effect *current; /* handed out by node_next_effect() */
@@ -112,6 +145,7 @@ struct node {
 	struct mono facts_due;
 	struct mono started, disown_due, letters_due;
 	bool workloads_dirty;
+	struct mono shows_due; /* dirty workloads that wait */
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
 	struct node_traffic traffic[MESSAGE_TYPE_COUNT];
@@ -140,8 +174,6 @@ bool node_signer_is_steward(const struct node *node, const struct node_signed *o
 			    const char *namespace);
 void node_deliver(struct node *node, struct mono now, const struct node_id *from,
 		  struct bytes packet);
-void node_broadcast_arrived(struct node *node, struct mono now, const struct node_id *from,
-			    const struct uid *broadcast, struct bytes payload);
 void node_parked_expire(struct node *node, struct mono now);
 struct mono node_parked_deadline(const struct node *node);
 
@@ -149,14 +181,36 @@ void node_deliver_referred(struct node *node, struct mono now, const struct node
 			   struct bytes envelope, const struct addr *owner_addr);
 void node_park_referred(struct node *node, struct mono now, const struct node_id *from,
 			struct bytes envelope, const struct contact *owner);
+void node_park_gossip(struct node *node, struct mono now, const struct node_id *from,
+		      const struct node_gossip *gossip);
+bool node_deliver_disposal(struct node *node, struct mono now, const struct node_signed *opened,
+			   const struct disposal *disposal);
 void node_parked_connected(struct node *node, struct mono now, const struct node_id *id);
 
 /* ask.c */
 void node_ask(struct node *node, struct mono now, const struct market_effect *effect);
 void node_referral(struct node *node, struct mono now, const struct node_id *from,
 		   const struct referral *referral);
+bool node_may_speak(struct node *node, struct mono now, const struct node_id *from,
+		    enum message_type type);
+void node_hint(struct node *node, const struct market_effect *room);
+bool node_found(struct node *node, struct mono now, const struct overlay_effect *found);
+void node_lookups_deinit(struct node *node);
 int node_referred(struct node *node, struct mono now, const struct contact *owner,
 		  struct bytes envelope);
+
+/* provide.c */
+void node_provide(struct node *node, struct mono now, const struct market_machine *machine);
+bool node_provides(const struct node *node, const struct digest *key);
+void node_provided_deinit(struct node *node);
+
+/* gossip.c */
+void node_gossip_envelope(struct node *node, struct mono now, struct bytes envelope);
+bool node_gossip_may_ask(struct node *node, struct mono now);
+void node_gossip_ask(struct node *node, struct mono now, const struct referral *referral);
+int node_gossip_judge(struct node *node, struct mono now, const struct node_gossip *gossip);
+void node_gossip_arrived(struct node *node, struct mono now, const struct node_id *from,
+			 const struct uid *id, struct bytes payload);
 
 /* rate.c */
 _must_use_ bool node_bucket_take(struct node_bucket *bucket, struct mono now,
@@ -194,6 +248,8 @@ void node_presence_tell(struct node *node, struct mono now, const struct node_de
 void node_presence_seen(struct node *node, const struct node_id *from,
 			const struct record_ack *ack);
 void node_presences_tick(struct node *node, struct mono now);
+void node_watch(struct node *node, struct mono now, const struct market_effect *placed);
+void node_unwatch(struct node *node, const struct uid *pod_uid);
 void node_stay_deinit(struct node *node);
 
 /* object.c */

@@ -66,6 +66,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->started = now;
 	node->disown_due = MONO_NEVER;
 	node->letters_due = MONO_NEVER;
+	node->shows_due = MONO_NEVER;
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
 		fabric_time_set(&node->time, now, config->fabric);
@@ -79,11 +80,16 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->rooms, config->seed);
 	map_init(&node->hand_ons, config->seed);
 	map_init(&node->referred, config->seed);
+	map_init(&node->owner_broadcasts, config->seed);
+	map_init(&node->disposals, config->seed);
+	map_init(&node->speakers, config->seed);
+	map_init(&node->provided, config->seed);
 	node->prng = prng_seeded(config->seed ^ NODE_SEED);
 	list_init(&node->effects);
 	list_init(&node->loopback);
 	list_init(&node->parked);
 	list_init(&node->letters);
+	map_init(&node->watches, config->seed);
 	node_stewards_update(node, now);
 	node_pump(node, now);
 	return node;
@@ -129,6 +135,11 @@ void node_free(struct node *node)
 	node_stay_deinit(node);
 	node_rates_deinit(&node->hand_ons);
 	node_rates_deinit(&node->referred);
+	node_rates_deinit(&node->owner_broadcasts);
+	node_rates_deinit(&node->disposals);
+	node_rates_deinit(&node->speakers);
+	node_lookups_deinit(node);
+	node_provided_deinit(node);
 	controller_free(node->controller);
 	market_free(node->market);
 	records_free(node->records);
@@ -246,20 +257,26 @@ static bool has_left(const struct node *node, const struct node_id *id)
 	return overlay_find_peer(node->overlay, id, &peer) && peer.state == MEMBER_LEFT;
 }
 
-/* By copies: judging it may make the overlay act. */
-static void broadcast_delivered(struct node *node, struct mono now,
-				const struct overlay_effect *effect)
+/* By a copy: judging it ends in calls of the overlay. */
+static void deliver_broadcast(struct node *node, struct mono now,
+			      const struct overlay_effect *effect)
 {
 	struct node_id from = effect->to;
-	struct uid broadcast = effect->broadcast;
+	struct uid id = effect->broadcast;
+	struct buf payload = {0};
 
-	node_broadcast_arrived(node, now, &from, &broadcast, effect->payload);
+	buf_append_bytes(&payload, effect->payload);
+	node_gossip_arrived(node, now, &from, &id, bytes_buf(&payload));
+	buf_deinit(&payload);
 }
 
-static void lookup_ended(struct node *node, const struct overlay_effect *effect)
+static void lookup_ended(struct node *node, struct mono now, const struct overlay_effect *effect)
 {
-	struct queued_effect *queued = node_queue(node, NODE_FOUND);
+	struct queued_effect *queued;
 
+	if (node_found(node, now, effect))
+		return;
+	queued = node_queue(node, NODE_FOUND);
 	queued->contacts = (struct contact *)mem_copy(
 		effect->contacts, effect->contact_count * sizeof(*effect->contacts));
 	queued->effect.contacts = queued->contacts;
@@ -293,10 +310,10 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		node_queue(node, NODE_CLOSE)->effect.to = effect->to;
 		return;
 	case OVERLAY_DELIVER:
-		broadcast_delivered(node, now, effect);
+		deliver_broadcast(node, now, effect);
 		return;
 	case OVERLAY_FOUND:
-		lookup_ended(node, effect);
+		lookup_ended(node, now, effect);
 		return;
 	case OVERLAY_DIAL:
 		queued = node_queue(node, NODE_DIAL);
@@ -520,6 +537,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_parked_deadline(node));
 	deadline = mono_min(deadline, node->disown_due);
 	deadline = mono_min(deadline, node->letters_due);
+	deadline = mono_min(deadline, node->shows_due);
 	return mono_min(deadline, node->facts_due);
 }
 

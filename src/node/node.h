@@ -194,6 +194,11 @@ void node_pod_status(struct node *node, struct mono now, const struct presence *
 void node_pod_recovered(struct node *node, struct mono now, const struct presence *presence,
 			struct bytes manifest);
 
+/* Set resources of this machine aside for @ttl_ms: an id, or 0 when they are not free. */
+uint64_t node_reserve(struct node *node, struct mono now, int64_t cpu_milli, int64_t memory_bytes,
+		      int64_t ttl_ms);
+void node_unreserve(struct node *node, struct mono now, uint64_t reservation);
+
 /* An award could not be handed to the host, or the host refused it. */
 void node_pod_refused(struct node *node, struct mono now, const struct uid *pod_uid,
 		      const char *text);

@@ -158,19 +158,6 @@ int node_put(struct node *node, struct mono now, const struct node_put *put, uin
 	return outcome;
 }
 
-/* To all whom nobody knows, and to ourselves. */
-static void broadcast_by_tree(struct node *node, struct mono now, struct bytes envelope)
-{
-	struct packet packet = {.is_envelope = true, .body = envelope};
-	struct buf payload = {0};
-
-	packet_encode(&packet, &payload);
-	overlay_broadcast(node->overlay, now, bytes_buf(&payload));
-	buf_deinit(&payload);
-	node_send_packet(node, &(struct node_destination){.id = node->config.self.id},
-			 MESSAGE_DISPOSAL, envelope);
-}
-
 /* Tell everyone at once; the tombstone tells those who are away. */
 static void broadcast_disposal(struct node *node, struct mono now, const struct object_ref *object,
 			       const struct uid *pod_uid, uint32_t grace_s)
@@ -182,10 +169,13 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 	message.disposal.pod_uid = *pod_uid;
 	message.disposal.grace_s = grace_s;
 	node_seal(node, now, &message, &envelope);
-	if (!overlay_is_large(node->overlay))
+	if (!overlay_is_large(node->overlay)) {
 		(void)node_broadcast(node, MESSAGE_DISPOSAL, bytes_buf(&envelope));
-	else
-		broadcast_by_tree(node, now, bytes_buf(&envelope));
+	} else {
+		node_gossip_envelope(node, now, bytes_buf(&envelope));
+		node_send_packet(node, &(struct node_destination){.id = node->config.self.id},
+				 MESSAGE_DISPOSAL, bytes_buf(&envelope));
+	}
 	buf_deinit(&envelope);
 	message_deinit(&message);
 }

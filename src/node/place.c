@@ -11,21 +11,47 @@
 #include "base/mem.h"
 #include "market/tender.h"
 
+enum {
+	SHOW_PODS_PER_MS = 4, /* a quarter of what showing them takes */
+	SHOW_PAUSE_MS_MAX = 1000,
+};
+
+static void make_dirty(struct node *node, struct workload *workload, struct mono show_at)
+{
+	if (!workload->dirty || show_at.us < workload->show_at.us)
+		workload->show_at = show_at;
+	workload->dirty = true;
+	node->workloads_dirty = true;
+}
+
+/* To be shown at once. */
 static void workload_touch(struct node *node, const struct uid *uid)
 {
 	struct workload *workload = map_get(&node->workloads, uid_bytes(uid));
 
+	if (workload)
+		make_dirty(node, workload, node->last);
+}
+
+/* A pod of it has changed. Showing costs what all its pods cost, so that of large workloads the
+ * changes are gathered for a while. */
+static void workload_touch_pod(struct node *node, const struct uid *uid)
+{
+	struct workload *workload = map_get(&node->workloads, uid_bytes(uid));
+	int64_t pause_ms;
+
 	if (!workload)
 		return;
-	workload->dirty = true;
-	node->workloads_dirty = true;
+	pause_ms = (int64_t)workload->pods / SHOW_PODS_PER_MS;
+	make_dirty(node, workload,
+		   mono_add_ms(workload->shown_at,
+			       pause_ms < SHOW_PAUSE_MS_MAX ? pause_ms : SHOW_PAUSE_MS_MAX));
 }
 
 void node_workloads_touch_all(struct node *node)
 {
 	map_for_each (entry, &node->workloads)
-		((struct workload *)entry->value)->dirty = true;
-	node->workloads_dirty = node->workloads.count > 0;
+		make_dirty(node, entry->value, node->last);
 }
 
 void node_workloads_deinit(struct node *node)
@@ -48,7 +74,9 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	struct workload *workload;
 
 	if (record->key.kind == RECORD_PRESENCE) {
-		workload_touch(node, uid);
+		if (removed)
+			node_unwatch(node, &record->key.sub);
+		workload_touch_pod(node, uid);
 		return;
 	}
 	if (record->key.kind == RECORD_TOMBSTONE)
@@ -101,7 +129,7 @@ static void pods_free(struct presence *pods, size_t count)
 	free(pods);
 }
 
-static void show(struct node *node, struct mono now, const struct workload *workload)
+static void show(struct node *node, struct mono now, struct workload *workload)
 {
 	struct node_id owner = node_controller(node, &workload->object.uid);
 	struct controller_view view = {
@@ -127,24 +155,34 @@ static void show(struct node *node, struct mono now, const struct workload *work
 		};
 	view.pods = shown;
 	controller_show(node->controller, now, &view);
+	workload->shown_at = now;
+	workload->pods = view.pod_count;
 	free(shown);
 	pods_free(pods, view.pod_count);
 }
 
 bool node_show_dirty(struct node *node, struct mono now)
 {
-	if (!node->workloads_dirty)
+	bool any = false;
+
+	if (!node->workloads_dirty && !mono_reached(now, node->shows_due))
 		return false;
 	node->workloads_dirty = false;
+	node->shows_due = MONO_NEVER;
 	map_for_each (entry, &node->workloads) {
 		struct workload *workload = entry->value;
 
 		if (!workload->dirty)
 			continue;
+		if (!mono_reached(now, workload->show_at)) {
+			node->shows_due = mono_min(node->shows_due, workload->show_at);
+			continue;
+		}
 		workload->dirty = false;
 		show(node, now, workload);
+		any = true;
 	}
-	return true;
+	return any;
 }
 
 void node_workloads_due(struct node *node, struct mono now)
@@ -304,11 +342,14 @@ static void market_effect_apply(struct node *node, struct mono now,
 		node_pods_start(node, now, effect);
 		return;
 	case MARKET_STOP:
-		node_pod_stop(node, &effect->pod_uid, 0, effect->text);
+		node_pod_stop(node, &effect->pod_uid, effect->at_once ? 0 : NODE_GRACE_OF_MANIFEST,
+			      effect->text);
 		return;
 	case MARKET_PLACED:
 		controller_placed(node->controller, now, &effect->object_uid, effect->slot,
 				  &effect->pod_uid);
+		if (node->config.records_stay)
+			node_watch(node, now, effect);
 		return;
 	case MARKET_FAILED:
 		controller_failed(node->controller, now, &effect->object_uid, effect->slot,
@@ -321,6 +362,10 @@ static void market_effect_apply(struct node *node, struct mono now,
 		return;
 	case MARKET_FREED:
 		controller_wake(node->controller, now);
+		return;
+	case MARKET_ROOM:
+		node_hint(node, effect);
+		controller_wake_object(node->controller, now, &effect->object_uid);
 		return;
 	}
 }

@@ -306,7 +306,25 @@ void node_set_machine(struct node *node, struct mono now, const struct node_fact
 	node_facts_copy(facts, &node->facts);
 	node->facts_known = true;
 	market_set_machine(node->market, now, machine);
+	node_provide(node, now, machine);
 	node_facts_publish(node, now);
+	node_pump(node, now);
+}
+
+uint64_t node_reserve(struct node *node, struct mono now, int64_t cpu_milli, int64_t memory_bytes,
+		      int64_t ttl_ms)
+{
+	uint64_t id = market_reserve(node->market, now, cpu_milli, memory_bytes, ttl_ms);
+
+	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
+	node_pump(node, now);
+	return id;
+}
+
+void node_unreserve(struct node *node, struct mono now, uint64_t reservation)
+{
+	market_unreserve(node->market, now, reservation);
+	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);
 }
 

@@ -12,39 +12,44 @@
 
 #include "base/mem.h"
 
+enum {
+	PARTS = 60 * 1000, /* of a token: what a rate of one per minute brings in a millisecond */
+};
+
 struct spender {
 	struct node_id id;
 	struct node_bucket bucket;
 };
 
-/* Tokens are counted in thousandths, so that a rate of few per second is exact. */
+static int64_t full(const struct node_rate *rate)
+{
+	return rate->burst * PARTS;
+}
+
 static void refill(struct node_bucket *bucket, struct mono now, const struct node_rate *rate)
 {
 	int64_t since_ms = mono_since_us(now, bucket->at) / (int64_t)US_PER_MS;
-	int64_t full_ms = rate->burst * 1000 / rate->per_second + 1;
 
-	if (since_ms > full_ms) {
-		bucket->milli = rate->burst * 1000;
+	if (since_ms > full(rate) / rate->per_minute) {
+		bucket->parts = full(rate);
 		bucket->at = now;
 		return;
 	}
-	bucket->milli += since_ms * rate->per_second;
-	if (bucket->milli > rate->burst * 1000)
-		bucket->milli = rate->burst * 1000;
+	bucket->parts += since_ms * rate->per_minute;
+	if (bucket->parts > full(rate))
+		bucket->parts = full(rate);
 	bucket->at = mono_add_ms(bucket->at, since_ms);
 }
 
 bool node_bucket_take(struct node_bucket *bucket, struct mono now, const struct node_rate *rate,
 		      int64_t cost)
 {
-	if (!bucket->used) {
-		*bucket =
-			(struct node_bucket){.used = true, .at = now, .milli = rate->burst * 1000};
-	}
+	if (!bucket->used)
+		*bucket = (struct node_bucket){.used = true, .at = now, .parts = full(rate)};
 	refill(bucket, now, rate);
-	if (bucket->milli < cost * 1000)
+	if (bucket->parts < cost * PARTS)
 		return false;
-	bucket->milli -= cost * 1000;
+	bucket->parts -= cost * PARTS;
 	return true;
 }
 
@@ -54,7 +59,7 @@ static void forget_full(struct map *spenders, struct mono now, const struct node
 		struct spender *spender = entry->value;
 
 		refill(&spender->bucket, now, rate);
-		if (spender->bucket.milli < rate->burst * 1000)
+		if (spender->bucket.parts < full(rate))
 			continue;
 		(void)map_remove(spenders, bytes_of(spender->id.byte, ID_LEN));
 		free(spender);
@@ -68,7 +73,8 @@ bool node_rate_take(struct map *spenders, struct mono now, const struct node_id 
 	struct spender *spender = map_get(spenders, key);
 
 	if (!spender) {
-		if (spenders->count >= NODE_RATE_PEERS_MAX)
+		/* At powers of two: seldom, and little is kept that need not be. */
+		if ((spenders->count & (spenders->count - 1)) == 0)
 			forget_full(spenders, now, rate);
 		if (spenders->count >= NODE_RATE_PEERS_MAX)
 			return false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where records stay with the machine that wrote them (node.h: records_stay), the machine that
- * awarded a pod still has to know its presence: it gets it, repeated until it is acknowledged.
+ * Where records stay with the machine that wrote them (node.h: records_stay), two things still have
+ * to be known elsewhere: the machine that awarded a pod gets its presence, repeated until it is
+ * acknowledged, and watches the machines that run its pods.
  */
 #include "node/internal.h"
 
@@ -24,6 +25,12 @@ struct letter {
 	struct buf envelope;
 	struct mono resend_at;
 	unsigned tries;
+};
+
+/* A machine that runs a pod of ours. */
+struct watch {
+	struct uid pod_uid;
+	struct node_id machine;
 };
 
 static void letter_free(struct node *node, struct letter *letter)
@@ -100,8 +107,45 @@ void node_presences_tick(struct node *node, struct mono now)
 	}
 }
 
+/* ---- the machine that wants it ---- */
+
+static bool is_watched(const struct node *node, const struct node_id *machine)
+{
+	map_for_each (entry, &node->watches)
+		if (node_id_equal(&((const struct watch *)entry->value)->machine, machine))
+			return true;
+	return false;
+}
+
+void node_watch(struct node *node, struct mono now, const struct market_effect *placed)
+{
+	struct contact contact = {.id = placed->to, .addr = placed->addr};
+	struct watch *watch;
+
+	if (node->watches.count >= OVERLAY_WATCH_MAX ||
+	    node_id_equal(&placed->to, &node->config.self.id))
+		return;
+	if (!is_watched(node, &placed->to) && !overlay_watch(node->overlay, now, &contact))
+		return;
+	watch = mem_new(struct watch);
+	*watch = (struct watch){placed->pod_uid, placed->to};
+	free(map_put(&node->watches, uid_bytes(&watch->pod_uid), watch));
+}
+
+void node_unwatch(struct node *node, const struct uid *pod_uid)
+{
+	struct watch *watch = map_remove(&node->watches, uid_bytes(pod_uid));
+
+	if (watch && !is_watched(node, &watch->machine))
+		overlay_unwatch(node->overlay, &watch->machine);
+	free(watch);
+}
+
 void node_stay_deinit(struct node *node)
 {
 	list_for_each_safe (it, &node->letters)
 		letter_free(node, list_entry(it, struct letter, link));
+	map_for_each (entry, &node->watches)
+		free(entry->value);
+	map_deinit(&node->watches);
 }

@@ -81,6 +81,7 @@ void workload_free(struct workload *workload)
 	for (size_t i = 0; i < workload->image_count; i++)
 		free(workload->images[i]);
 	free(workload->images);
+	free(workload->hints);
 	free(workload->pod_name_base);
 	free(workload);
 }

@@ -18,7 +18,7 @@ void event_unpack(struct unpacker *unpacker, const Magik__Event *from, struct ev
 	unpack_id(unpacker, from->tender_id, &to->tender_id);
 	to->slot = from->slot;
 	to->pod_uid = unpack_uid(unpacker, from->pod_uid);
-	to->kind = (enum event_kind)unpack_u32(unpacker, from->kind, EVENT_CANCELLED);
+	to->kind = (enum event_kind)unpack_u32(unpacker, from->kind, EVENT_ROOM);
 	to->text = unpack_prose(unpacker, from->text);
 	to->seen = from->seen;
 }

@@ -318,6 +318,8 @@ enum event_kind {
 	EVENT_FAILED,   /* it could not be started; the slot is free again */
 	EVENT_PREEMPTED,
 	EVENT_CANCELLED,
+	EVENT_ROOM, /* a machine had no room for the tender and has some now: @pod_uid is the
+		     * workload's */
 };
 
 struct event {

@@ -341,6 +341,111 @@ static void test_due_objects_are_named_until_they_are_shown(void **state)
 	controller_free(stage.controller);
 }
 
+/* The slots of the tender that is open are placed but for the last @unplaced. */
+static void place_but(struct stage *stage, const struct controller_effect *effect, size_t unplaced)
+{
+	uint32_t left[MESSAGE_SLOTS_MAX];
+	size_t placed = effect->slot_count - unplaced;
+
+	for (size_t i = 0; i < effect->slot_count; i++) {
+		struct uid pod = {.byte = {1, (uint8_t)effect->slots[i]}};
+
+		if (i < placed)
+			controller_placed(stage->controller, stage->now, &stage->view.object.uid,
+					  effect->slots[i], &pod);
+		else
+			left[i - placed] = effect->slots[i];
+	}
+	stage_close(stage, left, unplaced);
+}
+
+static void test_what_waits_behind_a_vain_tender_backs_off_with_it(void **state)
+{
+	struct stage stage = stage_of(100);
+	const struct controller_effect *effect;
+	int64_t wait_us;
+
+	(void)state;
+	effect = stage_show(&stage);
+	assert_int_equal(effect->slot_count, MESSAGE_SLOTS_MAX);
+	place_but(&stage, effect, MESSAGE_SLOTS_MAX);
+	assert_null(stage_show(&stage));
+	wait_us = controller_deadline(stage.controller).us - stage.now.us;
+	assert_in_range(wait_us, CONTROLLER_RETRY_MIN_MS * US_PER_MS * 3LL / 4,
+			CONTROLLER_RETRY_MIN_MS * US_PER_MS * 5LL / 4);
+	stage.now = controller_deadline(stage.controller);
+	assert_non_null(stage_show(&stage));
+	controller_free(stage.controller);
+}
+
+static void test_a_slot_lost_behind_a_vain_tender_is_tried_at_once(void **state)
+{
+	struct stage stage = stage_of(100);
+	const struct controller_effect *effect;
+
+	(void)state;
+	stage_pod(&stage, 99);
+	effect = stage_show(&stage);
+	assert_int_equal(effect->slot_count, MESSAGE_SLOTS_MAX);
+	place_but(&stage, effect, MESSAGE_SLOTS_MAX);
+	assert_null(stage_show(&stage));
+	stage.pods[0].machine_alive = false;
+	effect = stage_show(&stage);
+	assert_non_null(effect);
+	assert_int_equal(effect->slot_count, 1);
+	assert_int_equal(effect->slots[0], 99);
+	controller_free(stage.controller);
+}
+
+static void test_a_tender_that_placed_some_is_followed_by_the_next_at_once(void **state)
+{
+	struct stage stage = stage_of(4);
+	const struct controller_effect *effect;
+
+	(void)state;
+	effect = stage_show(&stage);
+	place_but(&stage, effect, 3);
+	effect = stage_show(&stage);
+	assert_non_null(effect);
+	assert_int_equal(effect->slot_count, 3);
+	assert_int_equal(effect->slots[0], 1);
+	controller_free(stage.controller);
+}
+
+/* Fifty objects that fit nowhere, shown whenever they are due for a minute. */
+static void test_hopeless_objects_take_turns(void **state)
+{
+	enum { OBJECTS = 50, SECONDS = 60 };
+	struct stage stage = stage_of(1);
+	const struct controller_effect *effect;
+	size_t tenders = 0;
+
+	(void)state;
+	for (uint8_t object = 0; object < OBJECTS; object++) {
+		memset(stage.view.object.uid.byte, object, UID_LEN);
+		effect = stage_show(&stage);
+		assert_non_null(effect);
+		place_but(&stage, effect, 1);
+	}
+	while (controller_deadline(stage.controller).us < SECONDS * 1000 * US_PER_MS) {
+		struct uid uid;
+		size_t position = 0;
+
+		stage.now = controller_deadline(stage.controller);
+		while (controller_due(stage.controller, stage.now, &position, &uid)) {
+			stage.view.object.uid = uid;
+			effect = stage_show(&stage);
+			if (!effect)
+				continue;
+			tenders++;
+			place_but(&stage, effect, 1);
+		}
+	}
+	assert_in_range(tenders, SECONDS * CONTROLLER_RETRIES_PER_S / 2,
+			SECONDS * CONTROLLER_RETRIES_PER_S + CONTROLLER_RETRIES_BURST);
+	controller_free(stage.controller);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +461,10 @@ int main(void)
 		cmocka_unit_test(test_a_new_controller_of_an_old_object_waits_first),
 		cmocka_unit_test(test_a_failed_pod_is_replaced_except_in_kind_pod),
 		cmocka_unit_test(test_many_replicas_take_one_tender_after_the_other),
+		cmocka_unit_test(test_what_waits_behind_a_vain_tender_backs_off_with_it),
+		cmocka_unit_test(test_a_slot_lost_behind_a_vain_tender_is_tried_at_once),
+		cmocka_unit_test(test_a_tender_that_placed_some_is_followed_by_the_next_at_once),
+		cmocka_unit_test(test_hopeless_objects_take_turns),
 		cmocka_unit_test(test_due_objects_are_named_until_they_are_shown),
 	};
 

@@ -231,23 +231,28 @@ static void send(struct lan *lan, size_t from, size_t to, const struct message *
 	send_once(lan, from, to, message);
 }
 
-static void ask_all(struct lan *lan, size_t from, const struct market_effect *effect)
+void lan_show(struct lan *lan, size_t from, const struct market_effect *effect, size_t first,
+	      size_t count, struct market_reach reach)
 {
 	struct message message;
 	struct digest id = effect->tender_id;
-	size_t asked = 0;
+	enum market_stage stage = effect->stage;
 	int r = message_decode(effect->envelope, &message);
 
 	assert(r == 0);
-	for (size_t i = 0; i < lan->node_count; i++) {
+	for (size_t i = first; i < first + count; i++) {
 		if (lan->down[i])
 			continue;
 		send(lan, from, i, &message);
-		asked++;
+		reach.count++;
 	}
 	message_deinit(&message);
-	market_asked(lan->markets[from], lan->now, &id, effect->stage,
-		     &(struct market_reach){.count = asked, .everyone = true});
+	market_asked(lan->markets[from], lan->now, &id, stage, &reach);
+}
+
+static void ask_all(struct lan *lan, size_t from, const struct market_effect *effect)
+{
+	lan_show(lan, from, effect, 0, lan->node_count, (struct market_reach){.everyone = true});
 }
 
 /* ---- hosts ---- */
@@ -318,7 +323,7 @@ static void carry_out(struct lan *lan, size_t node, const struct market_effect *
 {
 	switch (effect->type) {
 	case MARKET_ASK:
-		ask_all(lan, node, effect);
+		(lan->ask ? lan->ask : ask_all)(lan, node, effect);
 		break;
 	case MARKET_SEND:
 		send(lan, node, index_of(lan, &effect->to), effect->message);
@@ -346,6 +351,9 @@ static void carry_out(struct lan *lan, size_t node, const struct market_effect *
 		lan->closed++;
 		lan->unplaced += effect->slot_count;
 		break;
+	case MARKET_ROOM:
+		lan->rooms++;
+		break;
 	case MARKET_FREED:
 		lan->freed++;
 		break;
@@ -371,6 +379,7 @@ int lan_deliver_as(struct lan *lan, size_t from, size_t to, const struct message
 	struct market_facts facts = {
 		.steward = !lan->not_steward,
 		.deleted = lan->deleted,
+		.referred = lan->referred && message->type == MESSAGE_TENDER,
 		.rtt_us = from == to ? 0 : lan->delay_us_min * 2,
 	};
 	int r;

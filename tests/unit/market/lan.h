@@ -40,14 +40,17 @@ struct lan {
 	/* The network, per thousand and in microseconds; a node hears itself at once. */
 	uint32_t loss, duplication;
 	int64_t delay_us_min, delay_us_max;
-	int64_t start_us, stop_us;  /* of a pod */
-	uint32_t start_failures;    /* per thousand */
-	bool not_steward, deleted;  /* the facts handed to every market */
+	int64_t start_us, stop_us; /* of a pod */
+	uint32_t start_failures;   /* per thousand */
+	bool not_steward, deleted; /* the facts handed to every market */
+	bool referred;             /* tenders come by way of others */
+	/* How tenders are shown to machines; NULL: to all at once. It calls lan_asked(). */
+	void (*ask)(struct lan *lan, size_t from, const struct market_effect *effect);
 	struct lan_packet *packets; /* by (at, order) */
 	uint64_t order;
 	struct lan_pod pods[LAN_PODS_MAX];
 	size_t pod_count;
-	size_t placed, failed, closed, unplaced, freed; /* effects of owners, counted */
+	size_t placed, failed, closed, unplaced, freed, rooms; /* effects, counted */
 	struct buf story;
 	bool tell;
 	void (*check)(struct lan *lan); /* after every event */
@@ -77,6 +80,10 @@ int lan_open(struct lan *lan, size_t owner, const struct lan_tender *tender);
 void lan_make_tender(const struct lan_tender *from, struct message *ret_message);
 struct digest lan_tender_id(const struct lan_tender *tender);
 struct uid lan_object(uint8_t object);
+
+/* Show the tender of @effect to @count machines from @first on, and tell the market so. */
+void lan_show(struct lan *lan, size_t from, const struct market_effect *effect, size_t first,
+	      size_t count, struct market_reach reach);
 
 /* Hand a message to a market as if it came from @from, and run its effects. */
 /* @encodable: the codec would let it pass. False for a message that only a core would have to

@@ -75,6 +75,22 @@ static void trust_seal(void *self, struct wall now, struct bytes payload, struct
 	message_deinit(&message);
 }
 
+static size_t index_of(const struct world *world, const struct node_id *id)
+{
+	for (size_t i = 0; i < world->count; i++)
+		if (node_id_equal(&world->machines[i].id, id))
+			return i;
+	return world->count;
+}
+
+static bool knows(struct machine *machine, const struct node_id *id)
+{
+	struct world *world = world_of(machine);
+	size_t self = index_of(world, &machine->id), of = index_of(world, id);
+
+	return of == self || of == world->count || world->known[self][of];
+}
+
 static int trust_open(void *self, struct wall now, struct bytes envelope, struct node_signed *ret)
 {
 	uint8_t hash[SEAL_HASH_LEN];
@@ -90,7 +106,7 @@ static int trust_open(void *self, struct wall now, struct bytes envelope, struct
 	memcpy(&ret->signed_at.ms, at + ID_LEN, 8);
 	memcpy(ret->nonce, at + ID_LEN + 8, sizeof(ret->nonce));
 	ret->payload = bytes_of(envelope.ptr + SEAL_HEAD_LEN, envelope.len - SEAL_HEAD_LEN);
-	return 0;
+	return knows(self, &ret->issuer) ? 0 : NODE_TRUST_E_LEAF;
 }
 
 static int trust_fresh(void *self, struct wall now, const struct node_signed *opened)
@@ -124,12 +140,30 @@ static bool trust_is_steward(void *self, struct wall at, const struct digest *le
 
 static bool trust_leaf_get(void *self, const struct digest *leaf, struct leaf *ret_leaf)
 {
-	return false;
+	struct node_id id;
+
+	memcpy(id.byte, leaf->byte, ID_LEN);
+	if (!knows(self, &id))
+		return false;
+	*ret_leaf = (struct leaf){.cert_count = 1};
+	buf_append(&ret_leaf->certs[0], leaf->byte, ID_LEN);
+	return true;
 }
 
 static bool trust_leaf_add(void *self, struct wall now, const struct leaf *leaf)
 {
-	return false;
+	struct machine *machine = self;
+	struct world *world = world_of(machine);
+	struct node_id id;
+	size_t of;
+
+	if (leaf->cert_count != 1 || leaf->certs[0].len != ID_LEN)
+		return false;
+	memcpy(id.byte, leaf->certs[0].ptr, ID_LEN);
+	of = index_of(world, &id);
+	if (of < world->count)
+		world->known[index_of(world, &machine->id)][of] = true;
+	return of < world->count;
 }
 
 static const struct node_trust_ops trust_ops = {
@@ -176,14 +210,6 @@ static struct event_entry *event_first(struct world *world)
 	return first;
 }
 
-static size_t index_of(const struct world *world, const struct node_id *id)
-{
-	for (size_t i = 0; i < world->count; i++)
-		if (node_id_equal(&world->machines[i].id, id))
-			return i;
-	return world->count;
-}
-
 static void status(struct world *world, size_t machine, int64_t delay_ms, const struct uid *pod_uid,
 		   enum pod_phase phase)
 {
@@ -211,8 +237,11 @@ static void connect_pair(struct world *world, size_t from, size_t to)
 	struct node_peer a_sees = {.id = b->id, .steward = b->steward};
 	struct node_peer b_sees = {.id = a->id, .steward = a->steward};
 
-	if (world->cut[from][to] || !a->up || !b->up)
+	if (world->cut[from][to] || !a->up || !b->up || world->linked[from][to])
 		return;
+	world->linked[from][to] = world->linked[to][from] = true;
+	world->known[from][to] = world->known[to][from] = true;
+	world->dials++;
 	a_sees.addr = overlay_self(node_overlay(b->node))->addr;
 	b_sees.addr = overlay_self(node_overlay(a->node))->addr;
 	node_connected(a->node, world->now, &a_sees);
@@ -231,7 +260,10 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 
 	switch (effect->type) {
 	case NODE_SEND:
-		if (to == world->count || world->cut[machine][to])
+		if (to < world->count && !world->linked[machine][to] &&
+		    index_of_addr(world, &effect->addr) == to)
+			connect_pair(world, machine, to);
+		if (to == world->count || world->cut[machine][to] || !world->linked[machine][to])
 			return;
 		event = event_add(world, WORLD_DELAY_MS, EVENT_PACKET);
 		event->from = machine;
@@ -239,7 +271,8 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 		buf_append_bytes(&event->packet, effect->packet);
 		return;
 	case NODE_CLOSE:
-		if (to < world->count && world->machines[to].up) {
+		if (to < world->count && world->machines[to].up && world->linked[machine][to]) {
+			world->linked[machine][to] = world->linked[to][machine] = false;
 			node_disconnected(world->machines[machine].node, world->now,
 					  &world->machines[to].id, &(struct addr){0});
 			node_disconnected(world->machines[to].node, world->now,
@@ -349,10 +382,14 @@ static void machine_start(struct world *world, size_t i)
 		.steward = machine->steward,
 		.fabric = {1700000000000},
 		.trust = {.ops = &trust_ops, .self = machine},
+		.pool = world->pool,
+		.records_stay = world->records_stay,
 	};
 	struct node_facts facts = {.schedulable = true, .pods_max = 110};
 	struct market_machine offer = {
-		.cpu_milli = 4000,
+		.cpu_milli = machine->cpu_milli ? machine->cpu_milli : 4000,
+		.labels = &machine->label,
+		.label_count = machine->label.key != NULL,
 		.memory_bytes = (int64_t)4 << 30,
 		.pods_max = 110,
 		.schedulable = true,
@@ -419,12 +456,20 @@ void world_crash(struct world *world, size_t machine)
 	struct addr addr = overlay_self(node_overlay(gone->node))->addr;
 
 	gone->up = false;
-	for (size_t i = 0; i < world->count; i++)
+	for (size_t i = 0; i < world->count; i++) {
+		world->linked[i][machine] = world->linked[machine][i] = false;
 		if (world->machines[i].up)
 			node_disconnected(world->machines[i].node, world->now, &gone->id, &addr);
+	}
 }
 
 struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas)
+{
+	return world_deploy_spec(world, gateway, replicas, "");
+}
+
+struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t replicas,
+			     const char *spec)
 {
 	uint8_t random[UID_LEN];
 	struct object_ref object = {.namespace = (char[]){"default"},
@@ -444,11 +489,11 @@ struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas)
 		"\"namespace\":\"default\",\"uid\":\"%s\",\"generation\":1},\"spec\":{\"replicas\":"
 		"%u,"
 		"\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":{\"metadata\":{"
-		"\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"web\","
+		"\"labels\":{\"app\":\"web\"}},\"spec\":{%s\"containers\":[{\"name\":\"web\","
 		"\"image\":"
 		"\"web:1\",\"resources\":{\"requests\":{\"cpu\":\"100m\",\"memory\":\"64Mi\"}}}]}}}"
 		"}",
-		uid_text(&object.uid).text, replicas);
+		uid_text(&object.uid).text, replicas, spec);
 	put.json = bytes_buf(&json);
 	if (node_put(world->machines[gateway].node, world->now, &put, &token, &hlc) != 0)
 		abort();

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A few nodes in one process, over a network without loss and with one delay, on virtual time.
+ * A few nodes in one process, over a network without loss and with one delay, on virtual time. A
+ * send to a machine that is not connected dials it; certificates are known of machines that were
+ * connected, others are asked for.
  *
  * Envelopes are made by a stand-in for identity of the same shape: a keyed hash instead of a
  * signature, and a table that says who is a steward. Hosts start and stop pods after a delay.
@@ -10,7 +12,7 @@
 #include "node/node.h"
 
 enum {
-	WORLD_NODES_MAX = 8,
+	WORLD_NODES_MAX = 64,
 	WORLD_DELAY_MS = 1,
 	WORLD_START_MS = 20,
 	WORLD_SEEN_MAX = 8192,
@@ -23,6 +25,8 @@ struct machine {
 	struct node *node;
 	struct node_id id;
 	bool up, steward;
+	struct label label;            /* that it has, if it has a key */
+	int64_t cpu_milli;             /* 0: 4000 */
 	const char *namespace;         /* the only one it is a steward of; NULL: all */
 	uint64_t seen[WORLD_SEEN_MAX]; /* nonces, for the replay check */
 	size_t seen_count;
@@ -38,6 +42,11 @@ struct world {
 	size_t count;
 	struct list *events;
 	bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX];
+	bool linked[WORLD_NODES_MAX][WORLD_NODES_MAX];
+	bool known[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* certificates */
+	size_t pool;                                  /* of every machine; 0: the default */
+	bool records_stay;
+	size_t dials;
 	uint64_t serial;
 };
 
@@ -52,6 +61,9 @@ void world_crash(struct world *world, size_t machine);
 
 /* Create a Deployment "web" in namespace default. Returns its uid. */
 struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas);
+/* The same, with @spec before the containers of its pods: "\"nodeSelector\":{...}," or "". */
+struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t replicas,
+			     const char *spec);
 void world_delete(struct world *world, size_t gateway, const struct uid *uid);
 
 /* Pods of @uid in phase Running, as @observer knows them, and on how many machines. */

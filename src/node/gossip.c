@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Broadcasts, as a node judges them before it hands them on (overlay/tree.h).
+ *
+ * What is broadcast is a packet: a signed disposal, or a referral that asks everybody. It goes on
+ * only when its issuer is known, its signature holds, it is of now, its issuer may say it, and no
+ * limit is passed. An issuer we have never met is asked for at the neighbour it came through, which
+ * has believed it before us: so certificates follow a broadcast along the same tree.
+ *
+ * A broadcast costs as many messages as there are machines. Tenders are therefore limited three
+ * times: by their owner, by each relay per owner, and by each relay over all owners; the last is
+ * what bounds the fabric's work when many owners have something that fits nowhere.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "identity/sha256.h"
+
+/* Twice per attempt, and the back-off of attempts ends at five minutes. */
+static const struct node_rate own_rate = {.per_minute = 6, .burst = 4};
+static const struct node_rate owner_rate = {.per_minute = 12, .burst = 8};
+static const struct node_rate all_rate = {.per_minute = 60, .burst = 30};
+/* A steward that deletes a thousand workloads at once; what is over the limit is told by the
+ * tombstone records. */
+static const struct node_rate disposal_rate = {.per_minute = 600, .burst = 1000};
+
+static void send_all(struct node *node, struct mono now, const struct packet *packet)
+{
+	struct buf payload = {0};
+
+	packet_encode(packet, &payload);
+	if (payload.len <= MESSAGE_GOSSIP_MAX)
+		overlay_broadcast(node->overlay, now, bytes_buf(&payload));
+	buf_deinit(&payload);
+}
+
+void node_gossip_envelope(struct node *node, struct mono now, struct bytes envelope)
+{
+	send_all(node, now, &(struct packet){.is_envelope = true, .body = envelope});
+}
+
+bool node_gossip_may_ask(struct node *node, struct mono now)
+{
+	if (fault_is_planted(FAULT_BROADCAST_LIMIT))
+		return true;
+	return node_bucket_take(&node->own_broadcasts, now, &own_rate, 1) &&
+	       node_bucket_take(&node->all_broadcasts, now, &all_rate, 1);
+}
+
+void node_gossip_ask(struct node *node, struct mono now, const struct referral *referral)
+{
+	struct message message = {.type = MESSAGE_REFERRAL, .referral = *referral}; /* borrowed */
+	struct buf encoded = {0};
+
+	message_encode(&message, &encoded);
+	send_all(node, now, &(struct packet){.body = bytes_buf(&encoded)});
+	buf_deinit(&encoded);
+}
+
+/* ---- judging those of others ---- */
+
+/* Of a thousand machines so many are to bid, and every tender means others. */
+static bool is_in_share(const struct node *node, const struct digest *tender_id, uint32_t share)
+{
+	struct buf text = {0};
+	struct digest digest;
+	uint32_t draw;
+
+	buf_append(&text, tender_id->byte, ID_LEN);
+	buf_append(&text, node->config.self.id.byte, ID_LEN);
+	digest = sha256(bytes_buf(&text));
+	buf_deinit(&text);
+	draw = (uint32_t)digest.byte[0] << 16 | (uint32_t)digest.byte[1] << 8 | digest.byte[2];
+	return draw % MESSAGE_SHARE_MAX < share;
+}
+
+static bool within_limits(struct node *node, struct mono now, const struct node_id *owner)
+{
+	if (fault_is_planted(FAULT_BROADCAST_LIMIT))
+		return true;
+	if (node_rate_take(&node->owner_broadcasts, now, owner, &owner_rate, 1) &&
+	    node_bucket_take(&node->all_broadcasts, now, &all_rate, 1))
+		return true;
+	node_count(node, NODE_COUNT_RATE);
+	return false;
+}
+
+/* An owner asks everybody. It may have asked us before, by referral: others still have to hear. */
+static void judge_tender(struct node *node, struct mono now, const struct node_gossip *gossip,
+			 const struct node_signed *opened, const struct message *message)
+{
+	int outcome = node->config.trust.ops->fresh(node->config.trust.self,
+						    node_fabric_time(node, now), opened);
+	const struct tender *tender = &message->tender;
+
+	if (outcome == NODE_TRUST_E_STALE) {
+		node_count(node, NODE_COUNT_STALE);
+		return;
+	}
+	if (!node_id_equal(&opened->issuer, &gossip->owner.id) ||
+	    !node_signer_is_steward(node, opened, tender->object.namespace)) {
+		node_count(node, NODE_COUNT_ROLE);
+		return;
+	}
+	if (!within_limits(node, now, &opened->issuer))
+		return;
+	overlay_relay(node->overlay, now, &gossip->id);
+	if (!market_would_bid(node->market, tender))
+		market_missed(node->market, now, &gossip->owner.id, &gossip->owner.addr, tender);
+	else if (outcome == 0 && is_in_share(node, &tender->id, gossip->share))
+		node_deliver_referred(node, now, opened, gossip->envelope, &gossip->owner.addr);
+}
+
+static void judge_disposal(struct node *node, struct mono now, const struct node_gossip *gossip,
+			   const struct node_signed *opened, const struct disposal *disposal)
+{
+	int outcome = node->config.trust.ops->fresh(node->config.trust.self,
+						    node_fabric_time(node, now), opened);
+
+	if (outcome) {
+		node_count(node,
+			   outcome == NODE_TRUST_E_STALE ? NODE_COUNT_STALE : NODE_COUNT_REPLAY);
+		return;
+	}
+	if (!node_rate_take(&node->disposals, now, &opened->issuer, &disposal_rate, 1)) {
+		node_count(node, NODE_COUNT_RATE);
+		return;
+	}
+	if (node_deliver_disposal(node, now, opened, disposal))
+		overlay_relay(node->overlay, now, &gossip->id);
+}
+
+/* NODE_TRUST_E_LEAF: to be judged again when its issuer's certificate is known. */
+int node_gossip_judge(struct node *node, struct mono now, const struct node_gossip *gossip)
+{
+	const struct node_trust *trust = &node->config.trust;
+	struct node_signed opened = {0};
+	struct message message;
+	int outcome = trust->ops->open(trust->self, node_fabric_time(node, now), gossip->envelope,
+				       &opened);
+
+	if (outcome == NODE_TRUST_E_LEAF)
+		node->missing_leaf = opened.leaf;
+	if (outcome)
+		return outcome;
+	if (message_decode(opened.payload, &message) != 0)
+		return NODE_TRUST_E_MALFORMED;
+	if (message.type == MESSAGE_TENDER && !node_id_is_none(&gossip->owner.id))
+		judge_tender(node, now, gossip, &opened, &message);
+	else if (message.type == MESSAGE_DISPOSAL && node_id_is_none(&gossip->owner.id))
+		judge_disposal(node, now, gossip, &opened, &message.disposal);
+	else
+		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
+	message_deinit(&message);
+	return 0;
+}
+
+static void judge_or_park(struct node *node, struct mono now, const struct node_id *from,
+			  const struct node_gossip *gossip)
+{
+	int outcome = node_gossip_judge(node, now, gossip);
+
+	if (outcome == NODE_TRUST_E_LEAF)
+		node_park_gossip(node, now, from, gossip);
+	else if (outcome)
+		node_count(node, NODE_COUNT_SIGNATURE);
+}
+
+void node_gossip_arrived(struct node *node, struct mono now, const struct node_id *from,
+			 const struct uid *id, struct bytes payload)
+{
+	struct node_gossip gossip = {.id = *id};
+	struct packet packet;
+	struct message message;
+
+	if (packet_decode(payload, &packet) != 0) {
+		node_count(node, NODE_COUNT_PACKETS_MALFORMED);
+		return;
+	}
+	gossip.envelope = packet.body;
+	if (packet.is_envelope) {
+		judge_or_park(node, now, from, &gossip);
+		return;
+	}
+	if (message_decode(packet.body, &message) != 0)
+		return;
+	if (message.type == MESSAGE_REFERRAL && message.referral.count == 0) {
+		gossip.owner = message.referral.owner;
+		gossip.share = message.referral.share;
+		gossip.envelope = bytes_buf(&message.referral.tender);
+		judge_or_park(node, now, from, &gossip);
+	}
+	message_deinit(&message);
+}
