@@ -24,6 +24,8 @@ struct kad *kad_new(const struct contact *self, uint64_t seed, struct mono now)
 		.deadline = MONO_NEVER,
 		.check_at = MONO_NEVER,
 		.refresh_at = MONO_NEVER,
+		.greet_at = now,
+		.trouble_at = now,
 		.provide_at = MONO_NEVER,
 		.sweep_at = MONO_NEVER,
 	};
@@ -123,10 +125,14 @@ static bool is_usable(const struct kad *kad, const struct contact *contact)
 
 void kad_seen(struct kad *kad, struct mono now, const struct contact *contact)
 {
+	const struct kad_entry *newcomer;
+
 	kad_advance(kad, now);
 	if (!is_usable(kad, contact))
 		return;
-	kad_table_admit(kad, kad_id_prefix(&contact->id), contact);
+	newcomer = kad_table_admit(kad, kad_id_prefix(&contact->id), contact);
+	if (newcomer)
+		kad_upkeep_greeted(kad, newcomer);
 	kad_settle(kad);
 }
 
@@ -213,7 +219,7 @@ void kad_receive(struct kad *kad, struct mono now, const struct contact *from,
 		return;
 	if (answers && !kad_lookup_found(kad, from, &message->found))
 		return;
-	kad_table_admit(kad, kad_id_prefix(&from->id), from);
+	(void)kad_table_admit(kad, kad_id_prefix(&from->id), from);
 	if (message->type == MESSAGE_FIND)
 		find_receive(kad, from, &message->find);
 	if (message->type == MESSAGE_PROVIDE)

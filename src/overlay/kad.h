@@ -54,15 +54,17 @@ enum {
 	KAD_FOUND_MAX = 64, /* contacts that KAD_FOUND names */
 
 	/* Upkeep. Intervals double while nothing is wrong, and begin anew when something is. */
-	KAD_JOIN_MS = 300,                    /* after the first contact: look up ourselves */
-	KAD_SELF_MIN_MS = 10 * 1000,          /* the neighbourhood: one neighbour is asked */
-	KAD_SELF_MS = 60 * 1000,              /* begin here where nothing seems wrong */
-	KAD_SELF_MAX_MS = 10 * 60 * 1000,     /* 5 KiB a time with the handshake: 10 bytes/s */
-	KAD_FILL_MS = 2 * 1000,               /* a far bucket less than half full */
-	KAD_REFRESH_MIN_MS = 15 * 1000,       /* a far bucket, one contact of which was silent */
-	KAD_REFRESH_MS = 10 * 60 * 1000,      /* any other one in which few were heard of late */
+	KAD_JOIN_MS = 300,                /* after the first contact: look up ourselves */
+	KAD_SELF_MIN_MS = 10 * 1000,      /* the neighbourhood: one neighbour is asked */
+	KAD_SELF_MS = 60 * 1000,          /* begin here where nothing seems wrong */
+	KAD_SELF_MAX_MS = 10 * 60 * 1000, /* 5 KiB a time with the handshake: 10 bytes/s */
+	KAD_FILL_MS = 2 * 1000,           /* a far bucket less than half full */
+	KAD_REFRESH_MIN_MS = 15 * 1000,   /* a far bucket, one contact of which was silent */
+	KAD_REFRESH_MS =
+		10 * 60 * 1000, /* any other one, if its oldest was not heard for so long */
 	KAD_REFRESH_MAX_MS = 2 * 3600 * 1000, /* 10 buckets at 100,000 machines: 7 bytes/s */
-	KAD_SURVEY_MAX = 6, /* machines that one question of upkeep may lead to asking */
+	KAD_GREET_MS = 3 * 60 * 1000, /* one of those that greet us is asked who is near us */
+	KAD_SURVEY_MAX = 6,           /* machines that one question of upkeep may lead to asking */
 
 	KAD_PROVIDE_MS = 5 * 60 * 1000, /* an entry is renewed so often while keepers change, */
 	KAD_PROVIDE_MAX_MS = 40 * 60 * 1000, /* and so rarely while they stay */

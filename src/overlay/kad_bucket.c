@@ -192,9 +192,9 @@ static void grave_dig(struct kad *kad, uint64_t position, unsigned failures)
 	struct kad_table *table = &kad->table;
 	struct kad_grave *grave = grave_find(table, position);
 
-	if (grave)
-		failures += grave->failures;
-	else
+	if (grave && grave->failures > failures)
+		failures = grave->failures;
+	if (!grave)
 		grave = &table->graves[table->grave_next++ % KAD_GRAVES];
 	*grave = (struct kad_grave){
 		.position = position,
@@ -230,7 +230,8 @@ bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node
 
 /* ---- changes ---- */
 
-static void bucket_insert(struct kad *kad, unsigned index, const struct kad_entry *entry)
+static struct kad_entry *bucket_insert(struct kad *kad, unsigned index,
+				       const struct kad_entry *entry)
 {
 	struct kad_bucket *bucket = kad_table_bucket(&kad->table, index);
 
@@ -243,6 +244,7 @@ static void bucket_insert(struct kad *kad, unsigned index, const struct kad_entr
 	bucket->entries[bucket->count++] = *entry;
 	if (kad->table.contact_count++ == 0)
 		kad_upkeep_first(kad);
+	return &bucket->entries[bucket->count - 1];
 }
 
 static void bucket_remove(struct kad *kad, unsigned index, struct kad_entry *entry)
@@ -254,7 +256,7 @@ static void bucket_remove(struct kad *kad, unsigned index, struct kad_entry *ent
 	kad->table.contact_count--;
 	if (bucket->has_spare && bucket->count < KAD_BUCKET) {
 		bucket->has_spare = false;
-		bucket_insert(kad, index, &bucket->spare);
+		(void)bucket_insert(kad, index, &bucket->spare);
 	}
 	if (bucket->count <= KAD_BUCKET / 2)
 		bucket->refused = false;
@@ -279,7 +281,8 @@ static struct kad_entry *bucket_evictable(struct kad_bucket *bucket)
 	return bucket_silent(bucket);
 }
 
-void kad_table_admit(struct kad *kad, uint64_t position, const struct contact *contact)
+const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
+					const struct contact *contact)
 {
 	struct kad_table *table = &kad->table;
 	unsigned index = kad_table_index(table, position);
@@ -292,21 +295,19 @@ void kad_table_admit(struct kad *kad, uint64_t position, const struct contact *c
 		grave->failures = 0;
 	if (entry) {
 		entry_refresh(entry, kad->now, contact);
-		return;
+		return NULL;
 	}
-	if (has_room(table, index, position)) {
-		bucket_insert(kad, index, &fresh);
-		return;
-	}
+	if (has_room(table, index, position))
+		return bucket_insert(kad, index, &fresh);
 	bucket = kad_table_bucket(table, index);
 	bucket->refused = true;
 	entry = bucket_evictable(bucket);
-	if (entry) {
-		*entry = fresh;
-		return;
+	if (!entry) {
+		bucket->has_spare = true;
+		entry = &bucket->spare;
 	}
-	bucket->spare = fresh;
-	bucket->has_spare = true;
+	*entry = fresh;
+	return entry;
 }
 
 void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id)
@@ -315,13 +316,14 @@ void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *
 	unsigned index = kad_table_index(table, position);
 	struct kad_entry *entry = kad_table_find(table, position, id);
 
+	/* Only named by others: silence may be theirs, who gave a wrong address. */
 	if (!entry) {
 		grave_dig(kad, position, 1);
 		return;
 	}
 	entry->failures++;
 	if (entry->failures >= KAD_FAILURES || table->buckets[index]->has_spare) {
-		grave_dig(kad, position, entry->failures);
+		grave_dig(kad, position, KAD_FAILURES);
 		bucket_remove(kad, index, entry);
 	}
 	kad_upkeep_trouble(kad, index);

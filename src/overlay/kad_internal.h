@@ -72,7 +72,7 @@ struct kad_candidate {
 	struct mono asked;
 	uint8_t state;
 	uint8_t hops;
-	bool repeated;
+	bool repeated, readdressed;
 };
 
 enum kad_lookup_kind {
@@ -81,7 +81,8 @@ enum kad_lookup_kind {
 	KAD_LOOKUP_PROVIDE, /* the rest are our own */
 	KAD_LOOKUP_WITHDRAW,
 	KAD_LOOKUP_JOIN,
-	KAD_LOOKUP_CHECK,  /* of the neighbourhood */
+	KAD_LOOKUP_CHECK, /* of the neighbourhood */
+	KAD_LOOKUP_GREET,
 	KAD_LOOKUP_SURVEY, /* of a far bucket */
 };
 
@@ -157,10 +158,11 @@ struct kad {
 	size_t waiting_count, waiting_cap;
 	uint64_t next_token;
 
-	struct mono check_at, refresh_at;
+	struct mono check_at, refresh_at, greet_at;
 	uint32_t check_ms;
 	unsigned far; /* buckets below it are not of the neighbourhood, as of the last look */
 	bool joined, checking;
+	bool rejoin; /* upkeep met neighbours of ours that we should have known */
 	struct mono trouble_at;
 	unsigned trouble_count;
 
@@ -194,8 +196,9 @@ struct contact kad_entry_contact(const struct kad_entry *entry);
 struct kad_entry *kad_table_find(const struct kad_table *table, uint64_t position,
 				 const struct node_id *id);
 struct kad_bucket *kad_table_bucket(struct kad_table *table, unsigned index);
-/* Lives: refreshed if known, else admitted or made a spare. */
-void kad_table_admit(struct kad *kad, uint64_t position, const struct contact *contact);
+/* Lives: refreshed if known, else admitted or made a spare: then the entry is returned. */
+const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
+					const struct contact *contact);
 /* Did not answer. */
 void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id);
 void kad_table_lost(struct kad *kad, uint64_t position, const struct node_id *id);
@@ -227,6 +230,8 @@ void kad_lookup_free(struct kad_lookup *lookup);
 /* kad_upkeep.c */
 void kad_upkeep_first(struct kad *kad);
 void kad_upkeep_formed(struct kad *kad);
+/* A machine that we did not know has connected. */
+void kad_upkeep_greeted(struct kad *kad, const struct kad_entry *newcomer);
 void kad_upkeep_trouble(struct kad *kad, unsigned index);
 void kad_upkeep_ended(struct kad *kad, const struct kad_lookup *lookup);
 void kad_upkeep_tick(struct kad *kad);

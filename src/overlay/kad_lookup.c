@@ -29,7 +29,8 @@ enum {
 
 static bool is_upkeep(const struct kad_lookup *lookup)
 {
-	return lookup->kind == KAD_LOOKUP_CHECK || lookup->kind == KAD_LOOKUP_SURVEY;
+	return lookup->kind == KAD_LOOKUP_CHECK || lookup->kind == KAD_LOOKUP_GREET ||
+	       lookup->kind == KAD_LOOKUP_SURVEY;
 }
 
 static bool has_hurry(const struct kad_lookup *lookup)
@@ -105,19 +106,38 @@ static void list_insert(struct kad_lookup *lookup, const struct kad_candidate *c
 	lookup->count++;
 }
 
-/* @hops answers led to it. */
+/* Named before. Whoever was first may have given a wrong address: another one is tried, once. */
+static void candidate_readdress(struct kad_candidate *candidate, const struct contact *contact)
+{
+	if (candidate->state != KAD_SILENT || candidate->readdressed ||
+	    addr_equal(&candidate->contact.addr, &contact->addr))
+		return;
+	candidate->contact = *contact;
+	candidate->state = KAD_NEW;
+	candidate->repeated = false;
+	candidate->readdressed = true;
+}
+
+/* @hops answers led to it. We know better than others where our own contacts are. */
 static void candidate_add(struct kad *kad, struct kad_lookup *lookup, const struct contact *contact,
 			  unsigned hops)
 {
+	struct kad_candidate *known = candidate_find(lookup, &contact->id);
 	struct kad_candidate candidate = {.contact = *contact, .state = KAD_NEW};
+	const struct kad_entry *entry;
 
-	if (node_id_equal(&contact->id, &kad->self.id) || candidate_find(lookup, &contact->id))
+	if (known)
+		candidate_readdress(known, contact);
+	if (known || node_id_equal(&contact->id, &kad->self.id))
 		return;
 	candidate.hops = (uint8_t)(hops < UINT8_MAX ? hops : UINT8_MAX);
 	candidate.position = kad_id_prefix(&contact->id);
 	if (is_upkeep(lookup) ? !kad_table_wants(kad, candidate.position, &contact->id)
 			      : kad_table_mourns(kad, candidate.position, KAD_FAILURES))
 		return;
+	entry = kad_table_find(&kad->table, candidate.position, &contact->id);
+	if (entry && entry->failures == 0)
+		candidate.contact = kad_entry_contact(entry);
 	list_insert(lookup, &candidate);
 }
 
@@ -134,6 +154,7 @@ static size_t want_of(enum kad_lookup_kind kind)
 	case KAD_LOOKUP_WITHDRAW:
 		return KAD_KEEPERS;
 	case KAD_LOOKUP_CHECK:
+	case KAD_LOOKUP_GREET:
 	case KAD_LOOKUP_SURVEY:
 		break;
 	}
@@ -585,6 +606,7 @@ static void lookup_finish(struct kad *kad, struct kad_lookup *lookup)
 		break;
 	case KAD_LOOKUP_JOIN:
 	case KAD_LOOKUP_CHECK:
+	case KAD_LOOKUP_GREET:
 	case KAD_LOOKUP_SURVEY:
 		kad_upkeep_ended(kad, lookup);
 	}

@@ -10,8 +10,10 @@
  * that we do not know is asked as well, and so enters the table;
  *   - survey: the same for each far bucket; one that is less than half full is asked for a random
  *     position in it, others for our own, by which two halves that were apart find together.
- * An interval doubles when all is as it was, and falls to its minimum when somebody was silent: so
- * a quiet fabric costs next to nothing, and churn is met by as many questions as it needs.
+ * And of the machines that connect to us by chance, one in KAD_GREET_MS is asked the first
+ * question. An interval doubles when all is as it was, and falls to its minimum when somebody was
+ * silent: so a quiet fabric costs next to nothing, and churn is met by as many questions as it
+ * needs.
  */
 #include <string.h>
 
@@ -75,6 +77,7 @@ void kad_upkeep_formed(struct kad *kad)
 	kad->joined = true;
 	kad->check_ms = KAD_SELF_MS;
 	kad->check_at = mono_add_ms(kad->now, (int64_t)prng_below(&kad->prng, KAD_SELF_MS));
+	kad->greet_at = mono_add_ms(kad->now, (int64_t)prng_below(&kad->prng, KAD_GREET_MS));
 	schedule_refresh(kad);
 	/* Whoever filled the table chose: a far bucket is a sample of the machines there. */
 	for (unsigned i = 0; i < kad->far; i++)
@@ -132,7 +135,8 @@ static void check(struct kad *kad)
 		kad->check_at = MONO_NEVER;
 		return;
 	}
-	if (!kad->joined) {
+	if (!kad->joined || kad->rejoin) {
+		kad->rejoin = false;
 		kad->checking = kad_lookup_start(kad, KAD_LOOKUP_JOIN, &position, NULL);
 		return;
 	}
@@ -143,6 +147,28 @@ static void check(struct kad *kad)
 	}
 	if (heard_ms_ago(kad, oldest) >= kad->check_ms)
 		kad->checking = kad_lookup_start(kad, KAD_LOOKUP_CHECK, &position, oldest);
+}
+
+/* Over a connection that stands, a question costs a tenth. That it goes to whoever comes is how
+ * halves of a fabric that were apart find together: each newcomer from the other half knows those
+ * of its half that are near us. */
+void kad_upkeep_greeted(struct kad *kad, const struct kad_entry *newcomer)
+{
+	struct digest position = kad_position(&kad->self.id);
+
+	if (!kad->joined || kad->checking || !mono_reached(kad->now, kad->greet_at))
+		return;
+	kad->greet_at = soon(kad, KAD_GREET_MS);
+	kad->checking = kad_lookup_start(kad, KAD_LOOKUP_GREET, &position, newcomer);
+}
+
+static void greet_ended(struct kad *kad, const struct kad_lookup *lookup)
+{
+	if (lookup->news == 0)
+		return;
+	kad->rejoin = true;
+	kad->check_at = mono_min(kad->check_at, soon(kad, KAD_SELF_MIN_MS));
+	kad->greet_at = soon(kad, KAD_SELF_MIN_MS);
 }
 
 /* The one that was asked first, or any one of a join, has answered. */
@@ -259,6 +285,8 @@ void kad_upkeep_ended(struct kad *kad, const struct kad_lookup *lookup)
 	kad->checking = false;
 	if (lookup->kind == KAD_LOOKUP_JOIN)
 		join_ended(kad, lookup);
+	else if (lookup->kind == KAD_LOOKUP_GREET)
+		greet_ended(kad, lookup);
 	else
 		check_ended(kad, lookup);
 }

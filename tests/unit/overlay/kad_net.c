@@ -236,10 +236,10 @@ static void meet(struct net *net, struct kad *kad, size_t other)
 }
 
 /* Of each bucket up to KAD_BUCKET random members; of the neighbourhood all. */
-static void form_one(struct net *net, const size_t *order, size_t at)
+static void form_one(struct net *net, const size_t *order, size_t at, size_t count)
 {
 	struct kad *kad = net->machines[order[at]].kad;
-	size_t begin = 0, end = net->count;
+	size_t begin = 0, end = count;
 
 	for (unsigned bits = 1; end - begin > 2 * KAD_BUCKET; bits++) {
 		size_t low = begin, high = end, others;
@@ -258,19 +258,20 @@ static void form_one(struct net *net, const size_t *order, size_t at)
 	net_flush(net, order[at]);
 }
 
-void net_form(struct net *net)
+void net_form(struct net *net, size_t first, size_t end)
 {
-	size_t *order = mem_alloc(net->count, sizeof(*order));
+	size_t count = end - first, *order = mem_alloc(count, sizeof(*order));
 
-	for (size_t i = 0; i < net->count; i++) {
-		order[i] = i;
-		net->machines[i].kad =
-			kad_new(&net->machines[i].contact, prng_next(&net->prng), net->now);
+	for (size_t i = 0; i < count; i++) {
+		struct net_machine *machine = &net->machines[first + i];
+
+		order[i] = first + i;
+		machine->kad = kad_new(&machine->contact, prng_next(&net->prng), net->now);
 	}
 	sorting = net;
-	qsort(order, net->count, sizeof(*order), compare_positions);
-	for (size_t i = 0; i < net->count; i++)
-		form_one(net, order, i);
+	qsort(order, count, sizeof(*order), compare_positions);
+	for (size_t i = 0; i < count; i++)
+		form_one(net, order, i, count);
 	free(order);
 }
 

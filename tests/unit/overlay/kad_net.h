@@ -55,8 +55,9 @@ void net_deinit(struct net *net);
 
 /* Machine @at is up, knowing @knows (or nobody: itself). */
 void net_start(struct net *net, size_t at, size_t knows);
-/* All machines, each with the table that upkeep would have brought it. */
-void net_form(struct net *net);
+/* Machines from @first to before @end, each with the table that upkeep would have brought it if
+ * there were no others. */
+void net_form(struct net *net, size_t first, size_t end);
 void net_stop(struct net *net, size_t at);
 void net_run_ms(struct net *net, int64_t ms);
 /* Take the effects of a machine to which something was done directly. */

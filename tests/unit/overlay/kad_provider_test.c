@@ -24,7 +24,7 @@ static struct net *net_formed(size_t count, uint64_t seed)
 	struct net *net = mem_new(struct net);
 
 	net_init(net, count, seed);
-	net_form(net);
+	net_form(net, 0, count);
 	return net;
 }
 

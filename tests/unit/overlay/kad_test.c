@@ -30,7 +30,7 @@ static struct net *net_formed(size_t count, uint64_t seed)
 {
 	struct net *net = net_new(count, seed);
 
-	net_form(net);
+	net_form(net, 0, count);
 	return net;
 }
 
@@ -93,6 +93,33 @@ static void half_of_all_may_vanish(void **state)
 	}
 	assert_int_equal(hits, 50 * KAD_KEEPERS);
 	net_run_ms(net, 15 * MINUTE);
+	for (size_t i = 0; i < 50; i++) {
+		struct digest target = net_random(net);
+		const struct net_result *result = net_find(net, net_random_up(net), &target, false);
+
+		assert_int_equal(net_hits(net, result, &target, KAD_BUCKET), KAD_BUCKET);
+	}
+	net_end(net);
+}
+
+static void two_halves_find_together(void **state)
+{
+	struct net *net = net_new(800, 15);
+
+	(void)state;
+	net_form(net, 0, 400);
+	net_form(net, 400, 800);
+	/* As pools are renewed, machines of the other half connect: half of all, in two minutes. */
+	for (size_t i = 0; i < 400; i++) {
+		size_t one = prng_below(&net->prng, 400), other = 400 + prng_below(&net->prng, 400);
+
+		kad_seen(net->machines[one].kad, net->now, &net->machines[other].contact);
+		kad_seen(net->machines[other].kad, net->now, &net->machines[one].contact);
+		net_flush(net, one);
+		net_flush(net, other);
+		net_run_ms(net, 300);
+	}
+	net_run_ms(net, MINUTE);
 	for (size_t i = 0; i < 50; i++) {
 		struct digest target = net_random(net);
 		const struct net_result *result = net_find(net, net_random_up(net), &target, false);
@@ -502,6 +529,32 @@ static void we_never_become_our_own_contact(void **state)
 }
 
 /* It invents nearer and nearer machines, none of which exists. */
+static void a_wrong_address_does_not_hide_a_machine(void **state)
+{
+	struct one one = one_new();
+	struct contact liar = far_contact(0), honest = far_contact(1), named = far_contact(2);
+	struct contact wrong = named, to;
+	struct digest target = kad_position(&named.id);
+	uint64_t token, request;
+	bool asked_right = false;
+
+	(void)state;
+	wrong.addr.port++;
+	kad_seen(one.kad, one.now, &liar);
+	kad_seen(one.kad, one.now, &honest);
+	assert_int_equal(kad_find(one.kad, one.now, &target, false, &token), 0);
+	assert_true(next_find(one.kad, &to, &request));
+	drain(one.kad);
+	answer(&one, &liar, request, &wrong, 1);
+	drain(one.kad);
+	kad_unreachable(one.kad, one.now, &named.id);
+	answer(&one, &honest, request, &named, 1);
+	while (next_find(one.kad, &to, &request))
+		asked_right = asked_right || addr_equal(&to.addr, &named.addr);
+	assert_true(asked_right);
+	kad_free(one.kad);
+}
+
 static void a_liar_costs_time_and_no_more(void **state)
 {
 	struct one one = one_new();
@@ -639,6 +692,7 @@ int main(void)
 		cmocka_unit_test(lookups_find_the_truly_nearest),
 		cmocka_unit_test(machines_that_know_one_other_form_a_fabric),
 		cmocka_unit_test(half_of_all_may_vanish),
+		cmocka_unit_test(two_halves_find_together),
 		cmocka_unit_test(lookups_succeed_under_churn),
 		cmocka_unit_test(lost_messages_do_not_matter),
 		cmocka_unit_test(a_quiet_fabric_says_next_to_nothing),
@@ -653,6 +707,7 @@ int main(void)
 		cmocka_unit_test(those_whom_others_name_must_answer_first),
 		cmocka_unit_test(answers_nobody_asked_for_are_nothing),
 		cmocka_unit_test(we_never_become_our_own_contact),
+		cmocka_unit_test(a_wrong_address_does_not_hide_a_machine),
 		cmocka_unit_test(a_liar_costs_time_and_no_more),
 		cmocka_unit_test(a_stall_of_our_own_blames_nobody),
 		cmocka_unit_test(too_many_lookups_wait_and_then_are_refused),
