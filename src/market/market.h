@@ -196,6 +196,7 @@ struct market_request {
 	uint64_t epoch;
 	const struct market_domain *domains; /* the workload's replicas, for its spreads; copied */
 	size_t domain_count;
+	bool together; /* all slots go to one machine, for the replicas want each other's company */
 };
 
 struct market;

@@ -153,6 +153,7 @@ static struct round *round_new(struct market *market, const struct market_reques
 					strnlen(request->pod_name_base, MARKET_POD_NAME_BASE_MAX));
 	round->pod_name = mem_strdup(request->pod_name);
 	round->epoch = request->epoch;
+	round->together = request->together;
 	round->domains = mem_alloc(request->domain_count, sizeof(*round->domains));
 	round->domain_count = request->domain_count;
 	for (size_t i = 0; i < request->domain_count; i++)

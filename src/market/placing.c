@@ -96,14 +96,46 @@ static void field_deinit(struct field *field)
 	free(field->offers);
 }
 
+/* Replicas that want each other's company: the best machine takes as many as fit, nobody else any.
+ * Once it has been chosen there is no other. */
+static void keep_together(const struct round *round, struct field *field, size_t count)
+{
+	uint32_t most = 0;
+	size_t best, kept = 0;
+
+	for (size_t i = 0; i < round->tender.slot_count; i++)
+		if (is_taken(&round->places[i]))
+			field->count = 0;
+	for (size_t i = 0; i < field->count; i++)
+		if (field->candidates[i].copies > most)
+			most = field->candidates[i].copies;
+	if (most > count)
+		most = (uint32_t)count;
+	for (size_t i = 0; i < field->count; i++) {
+		if (field->candidates[i].copies < most)
+			continue;
+		field->candidates[kept] = field->candidates[i];
+		field->offers[kept++] = field->offers[i];
+	}
+	field->count = kept;
+	if (decide_winners(field->candidates, kept, NULL, 1, &best) == 0)
+		return;
+	field->candidates[0] = field->candidates[best];
+	field->offers[0] = field->offers[best];
+	field->count = 1;
+}
+
 /* The winning offers for @count slots: ret_offers[i] is an index, or DECIDE_NONE. */
 static void choose(const struct market *market, const struct round *round, uint32_t copies_max,
 		   size_t count, size_t *ret_offers)
 {
-	struct field field = field_of(market, round, copies_max);
+	struct field field =
+		field_of(market, round, round->together ? MESSAGE_SLOTS_MAX : copies_max);
 	bool is_spread = round->tender.needs.spread_count > 0;
 	struct zones zones = is_spread ? zones_of_round(round) : (struct zones){0};
 
+	if (round->together)
+		keep_together(round, &field, count);
 	(void)decide_winners(field.candidates, field.count, is_spread ? &zones : NULL, count,
 			     ret_offers);
 	zones_deinit(&zones);
@@ -205,6 +237,9 @@ void placing_award(struct market *market, struct round *round, enum placing_rule
 	size_t count = open_places(round, places);
 
 	choose(market, round, rule == PLACING_DISTINCT ? 1 : MESSAGE_SLOTS_MAX, count, winners);
+	/* What does not fit beside the others is for the next attempt, which finds them there. */
+	if (round->together && count > 0 && winners[0] != DECIDE_NONE)
+		rule = PLACING_FINAL;
 	for (size_t i = 0; i < count; i++) {
 		if (winners[i] != DECIDE_NONE)
 			assign(market, round, places[i], &round->offers[winners[i]]);

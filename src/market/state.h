@@ -99,6 +99,7 @@ struct round {
 	uint64_t epoch;
 	struct market_domain *domains;
 	size_t domain_count;
+	bool together;
 	enum round_state state;
 	/* COLLECTING */
 	enum market_stage stage;

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "market/tender.h"
+#include "market/terms.h"
 
 enum {
 	SHOW_PODS_PER_MS = 4, /* a quarter of what showing them takes */
@@ -227,6 +228,36 @@ static bool is_counted(const struct node *node, const struct presence *pod)
 	       machine_alive(node, &pod->node);
 }
 
+/*
+ * OUR rule for replicas that require each other's company: of a workload without any, the first
+ * ones need not find themselves, but go to one machine together.
+ */
+static bool waive_own_company(const struct node *node, const struct workload *workload,
+			      struct requirements *needs)
+{
+	const struct terms_labels labels = {needs->pod_labels, needs->pod_label_count};
+	struct term_sets kept = {0};
+	size_t pod_count, counted = 0;
+	struct presence *pods;
+
+	kept.list = mem_alloc(needs->with.count, sizeof(*kept.list));
+	for (size_t i = 0; i < needs->with.count; i++)
+		if (!terms_hold(&needs->with.list[i], labels))
+			kept.list[kept.count++] = needs->with.list[i];
+	if (kept.count < needs->with.count) {
+		pods = pods_read(node, &workload->object.uid, &pod_count);
+		for (size_t i = 0; i < pod_count; i++)
+			counted += is_counted(node, &pods[i]);
+		pods_free(pods, pod_count);
+	}
+	if (kept.count == needs->with.count || counted > 0) {
+		free(kept.list);
+		return false;
+	}
+	needs->with = kept; /* borrows the terms */
+	return true;
+}
+
 /* Where the workload's replicas run, for what it spreads over. The market adds equal ones up. */
 static struct market_domain *domains_of(const struct node *node, const struct workload *workload,
 					size_t *ret_count)
@@ -261,12 +292,14 @@ static void open_tender(struct node *node, struct mono now, const struct control
 	struct market_domain *domains;
 	struct buf envelope = {0};
 	size_t domain_count;
+	bool together;
 	int outcome;
 
 	if (!workload || !item)
 		return;
 	domains = domains_of(node, workload, &domain_count);
 	tender_fill(&message.tender, workload, effect);
+	together = waive_own_company(node, workload, &message.tender.needs);
 	node_seal(node, now, &message, &envelope);
 	outcome = market_open(node->market, now,
 			      &(struct market_request){
@@ -277,6 +310,7 @@ static void open_tender(struct node *node, struct mono now, const struct control
 				      .pod_name = workload->single ? workload->pod_name_base : NULL,
 				      .domains = domains,
 				      .domain_count = domain_count,
+				      .together = together,
 			      });
 	if (outcome == 0)
 		node_count(node, NODE_COUNT_TENDERS_OPENED);
@@ -286,6 +320,8 @@ static void open_tender(struct node *node, struct mono now, const struct control
 	free(message.tender.slots);
 	free(message.tender.excluded);
 	free(domains);
+	if (together)
+		free(message.tender.needs.with.list);
 	buf_deinit(&envelope);
 }
 

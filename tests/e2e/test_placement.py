@@ -131,6 +131,15 @@ def test_replicas_that_stay_apart_and_pods_that_stay_together(zones):
                lambda: placed(zones, "reader") == {"z3": 2})
 
 
+def test_replicas_that_want_each_other_start_together(zones):
+    zones.apply(manifests.deployment("herd", 3, spec=beside("podAffinity", "herd")))
+    assert list(nodes_of(zones.wait_pods(3)).values()) == [3]
+    where = nodes_of(zones.pods())
+    zones.kubectl("scale", "deployment", "herd", "--replicas=5")
+    zones.wait_pods(5)
+    assert set(nodes_of(zones.pods())) == set(where)
+
+
 def placed_pod(fabric, name):
     pod = fabric.api(f"/api/v1/namespaces/default/pods/{name}").json()
     return pod["spec"].get("nodeName") and pod["status"]["phase"] == "Running"

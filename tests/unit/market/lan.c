@@ -142,14 +142,13 @@ void lan_make_tender(const struct lan_tender *from, struct message *ret_message)
 		.attempt = from->attempt,
 		.slots = mem_alloc(from->count, sizeof(*tender.slots)),
 		.slot_count = from->count,
-		.needs.cpu_milli = from->cpu_milli ? from->cpu_milli : 100,
-		.needs.memory_bytes = 64 << 20,
-		.needs.engine = mem_strdup(""),
-		.needs.architecture = mem_strdup(""),
 		.priority = from->priority,
 		.preemptible = from->preemptible,
 	};
 
+	requirements_copy(from->needs ? from->needs : &(struct requirements){0}, &tender.needs);
+	tender.needs.cpu_milli = from->cpu_milli ? from->cpu_milli : 100;
+	tender.needs.memory_bytes = 64 << 20;
 	for (uint32_t i = 0; i < from->count; i++)
 		tender.slots[i] = from->first + i;
 	if (from->excluded) {
@@ -176,6 +175,7 @@ int lan_open(struct lan *lan, size_t owner, const struct lan_tender *from)
 		.tender_envelope = bytes_buf(&envelope),
 		.manifest = bytes_str(lan_manifest),
 		.pod_name_base = "web",
+		.together = from->together,
 	};
 	r = market_open(lan->markets[owner], lan->now, &request);
 	buf_deinit(&envelope);

@@ -71,6 +71,8 @@ struct lan_tender {
 	int64_t cpu_milli;
 	int32_t priority;
 	bool preemptible;
+	bool together;
+	const struct requirements *needs; /* what more than CPU and memory; NULL: nothing */
 	const struct node_id *excluded;
 };
 extern const char lan_manifest[]; /* what every award carries */
