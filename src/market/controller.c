@@ -593,7 +593,7 @@ static struct mono next_due(const struct charge *charge, struct mono now, bool m
 	for (size_t i = 0; i < charge->note_count; i++)
 		if (!mono_reached(now, charge->notes[i].until))
 			due = mono_min(due, charge->notes[i].until);
-	for (size_t i = 0; i < charge->sighting_count; i++)
+	for (size_t i = 0; i < charge->sighting_count && !fault_is_planted(FAULT_SURPLUS); i++)
 		due = mono_min(due, mono_add_ms(charge->sightings[i].since, CONTROLLER_SURPLUS_MS));
 	if (!mono_reached(now, charge->settle_until))
 		due = mono_min(due, charge->settle_until);

@@ -37,10 +37,12 @@ static size_t wanted(const struct round *round, size_t open)
 }
 
 /* A machine that runs a replica already does not count (OUR rule): a stage must not end early on
- * bids that would double it up. */
-static bool is_distinct(const struct offer *offer)
+ * bids that would double it up. Of a sample it does: others that run none are not to be expected
+ * when so many do. */
+static bool is_distinct(const struct round *round, const struct offer *offer)
 {
-	return offer->state == OFFER_STANDING && offer->bid.copies > 0 && offer->bid.resident == 0;
+	return offer->state == OFFER_STANDING && offer->bid.copies > 0 &&
+	       (offer->bid.resident == 0 || (round->asked && !round->reach.everyone));
 }
 
 static bool is_enough(const struct round *round)
@@ -61,7 +63,7 @@ void stage_begin(struct market *market, struct round *round, enum market_stage s
 	round->enough_at = MONO_NEVER;
 	round->distinct = 0;
 	for (size_t i = 0; i < round->offer_count; i++)
-		round->distinct += is_distinct(&round->offers[i]);
+		round->distinct += is_distinct(round, &round->offers[i]);
 	item->effect.tender_id = round->tender.id;
 	item->effect.object_uid = round->tender.object.uid;
 	item->effect.generation = round->tender.generation;
@@ -173,7 +175,7 @@ void stage_consider(struct market *market, struct round *round)
 void stage_count(struct market *market, struct round *round, const struct offer *offer)
 {
 	round->answers++;
-	round->distinct += is_distinct(offer);
+	round->distinct += is_distinct(round, offer);
 	stage_consider(market, round);
 }
 

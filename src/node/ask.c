@@ -211,13 +211,26 @@ static size_t ask_hinted(struct node *node, const struct market_effect *effect)
 	return count;
 }
 
+/* A small fabric has no second sample: all of it costs hardly more. Nor a first one of what few
+ * machines have. */
+static bool asks_everybody(const struct node *node, const struct market_effect *effect)
+{
+	const struct tender *tender = market_tender(node->market, &effect->tender_id);
+	size_t members = overlay_alive_count(node->overlay);
+	char *term;
+
+	if (members <= ASK_DIRECT_MAX || members <= effect->wanted || effect->stage == MARKET_WIDE)
+		return true;
+	term = tender ? rare_term(&tender->needs) : NULL;
+	free(term);
+	return term != NULL;
+}
+
 static struct market_reach ask_sample(struct node *node, const struct market_effect *effect)
 {
-	size_t members = overlay_alive_count(node->overlay);
-
-	if (!overlay_is_whole(node->overlay))
+	if (overlay_is_large(node->overlay))
 		return ask_by_referral(node, effect->envelope, effect->wanted);
-	if (members <= ASK_DIRECT_MAX || members <= effect->wanted)
+	if (asks_everybody(node, effect))
 		return ask_everybody(node, effect->envelope);
 	return ask_some(node, effect->envelope, effect->wanted);
 }
@@ -228,11 +241,7 @@ static struct market_reach ask_all(struct node *node, struct mono now,
 {
 	struct referral referral = {.owner = overlay_contact(node->overlay), .share = share};
 
-	if (!node_gossip_may_ask(node, now))
-		return (struct market_reach){0};
-	if (overlay_is_whole(node->overlay))
-		return ask_everybody(node, effect->envelope);
-	if (!has_address(&referral.owner))
+	if (!has_address(&referral.owner) || !node_gossip_may_ask(node, now))
 		return (struct market_reach){0};
 	buf_append_bytes(&referral.tender, effect->envelope);
 	node_gossip_ask(node, now, &referral);
@@ -251,9 +260,7 @@ static uint32_t share_for(const struct node *node, size_t open)
 	uint64_t bidders = (uint64_t)open * MARKET_BIDS_PER_SLOT * MARKET_WIDE_PER_SLOT;
 	uint64_t share = bidders * MESSAGE_SHARE_MAX / fabric_size(node) + 1;
 
-	if (overlay_is_whole(node->overlay) || share > MESSAGE_SHARE_MAX / 2)
-		return 0;
-	return (uint32_t)share;
+	return share > MESSAGE_SHARE_MAX / 2 ? 0 : (uint32_t)share;
 }
 
 /* ---- provider sets ---- */
@@ -277,9 +284,7 @@ static bool ask_providers(struct node *node, struct mono now, const struct marke
 	char *term;
 	bool asked;
 
-	if (!tender || node->lookup_count == NODE_LOOKUPS_MAX ||
-	    (overlay_is_whole(node->overlay) &&
-	     overlay_alive_count(node->overlay) <= ASK_DIRECT_MAX))
+	if (!tender || node->lookup_count == NODE_LOOKUPS_MAX || !overlay_is_large(node->overlay))
 		return false;
 	term = rare_term(&tender->needs);
 	if (!term)

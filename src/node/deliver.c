@@ -320,10 +320,9 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 		facts.steward = node_signer_is_steward(node, opened, object->namespace);
 		facts.deleted = node_is_deleted(node, &object->uid, object->namespace);
 	}
-	if (overlay_find_peer(node->overlay, &opened->issuer, &peer)) {
+	if (overlay_find_peer(node->overlay, &opened->issuer, &peer))
 		facts.rtt_us = peer.rtt_us;
-		facts.addr = peer.member->addr;
-	}
+	(void)!overlay_find_addr(node->overlay, &opened->issuer, &facts.addr);
 	if (referred)
 		facts.addr = *referred;
 	if (message->type == MESSAGE_TENDER)

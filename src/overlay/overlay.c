@@ -413,6 +413,18 @@ bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
 	return true;
 }
 
+bool overlay_find_addr(const struct overlay *overlay, const struct node_id *id,
+		       struct addr *ret_addr)
+{
+	const struct peer *peer = peer_find(overlay, id);
+	struct addr addr = peer ? peer_addr(peer) : (struct addr){0};
+
+	if (addr_is_none(&addr))
+		return false;
+	*ret_addr = addr;
+	return true;
+}
+
 size_t overlay_alive_count(const struct overlay *overlay)
 {
 	return 1 + overlay->counts.members;

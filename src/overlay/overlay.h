@@ -46,7 +46,7 @@ enum {
 	OVERLAY_MEMBERS_MAX = 1024, /* peers of all sorts in memory, dead ones included */
 	OVERLAY_BOOTSTRAP_MAX = 16,
 	OVERLAY_WATCH_MAX = 256,
-	OVERLAY_TRANSIENT_MAX = 64,
+	OVERLAY_TRANSIENT_MAX = 256, /* the bidders of one large tender stay connected */
 	OVERLAY_TRANSIENT_MS = 10 * 1000,
 	OVERLAY_RENEW_MS = 60 * 1000,     /* between two exchanges of a pool member, when not whole:
 					   * a handshake costs as much as a minute of probing */
@@ -194,6 +194,9 @@ struct kad;
 const struct view *overlay_view(const struct overlay *overlay);
 const struct tree *overlay_tree(const struct overlay *overlay);
 const struct kad *overlay_kad(const struct overlay *overlay);
+/* Where a machine is to which a connection stands, or that is known otherwise. */
+bool overlay_find_addr(const struct overlay *overlay, const struct node_id *id,
+		       struct addr *ret_addr);
 size_t overlay_alive_count(const struct overlay *overlay); /* ourselves included */
 const struct member *overlay_self(const struct overlay *overlay);
 struct contact overlay_contact(const struct overlay *overlay); /* ourselves, for others */
