@@ -197,8 +197,10 @@ int award_receive(struct market *market, const struct node_id *from, const struc
 	answer = award_check(market, hold, award, facts);
 	need = amount_times(hold->need, (uint32_t)award->assignment_count);
 	/* Other pods may have come since the bid. */
-	if (answer == AWARD_ACCEPTED && (!cohabit_allows(market, hold->namespace, &hold->needs) ||
-					 !take_room(market, hold, need)))
+	if (answer == AWARD_ACCEPTED &&
+	    (!cohabit_has_room(market, hold->namespace, &hold->needs) ||
+	     !cohabit_has_company(market, hold->namespace, &hold->needs) ||
+	     !take_room(market, hold, need)))
 		answer = AWARD_REFUSED_FULL;
 	if (answer != AWARD_ACCEPTED) {
 		hold_over(market, hold, answer);

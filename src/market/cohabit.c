@@ -58,8 +58,8 @@ static bool has_company(const struct market *market, const char *namespace,
 	return false;
 }
 
-bool cohabit_allows(const struct market *market, const char *namespace,
-		    const struct requirements *needs)
+bool cohabit_has_room(const struct market *market, const char *namespace,
+		      const struct requirements *needs)
 {
 	map_for_each (entry, &market->residents) {
 		const struct resident *resident = entry->value;
@@ -70,6 +70,12 @@ bool cohabit_allows(const struct market *market, const char *namespace,
 		    (shuns(needs, &resident->needs) || shuns(&resident->needs, needs)))
 			return false;
 	}
+	return true;
+}
+
+bool cohabit_has_company(const struct market *market, const char *namespace,
+			 const struct requirements *needs)
+{
 	for (size_t i = 0; i < needs->with.count; i++)
 		if (!has_company(market, namespace, &needs->with.list[i]))
 			return false;

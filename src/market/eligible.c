@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A machine on which a tender's pods may not run does not bid. Here is all but the amounts, which
- * the ledger answers for, and the pods that run here already (cohabit.c).
+ * the ledger answers for, and pods that are in the way (cohabit.c): that is room, which may come.
  */
 #include <string.h>
 
@@ -74,7 +74,7 @@ bool eligible(const struct market *market, const struct tender *tender)
 	       terms_any_holds(&needs->selector, labels_of(machine)) &&
 	       terms_tolerate_all(needs, machine->taints, machine->taint_count) &&
 	       has_zones(machine, needs) && ledger_knows(&market->ledger, needs) &&
-	       cohabit_allows(market, tender->object.namespace, needs);
+	       cohabit_has_company(market, tender->object.namespace, needs);
 }
 
 uint32_t eligible_penalty(const struct market *market, const struct tender *tender)

@@ -296,8 +296,12 @@ uint32_t eligible_images(const struct market *market, const struct tender *tende
 uint32_t eligible_penalty(const struct market *market, const struct tender *tender);
 
 /* cohabit.c */
-bool cohabit_allows(const struct market *market, const char *namespace,
-		    const struct requirements *needs);
+/* No pod here is in the way: that can change, as with any room. */
+bool cohabit_has_room(const struct market *market, const char *namespace,
+		      const struct requirements *needs);
+/* The pods are here that the newcomer requires. */
+bool cohabit_has_company(const struct market *market, const char *namespace,
+			 const struct requirements *needs);
 /* At most @copies, and one where copies cannot share a machine. */
 uint32_t cohabit_copies(const struct requirements *needs, uint32_t copies);
 void cohabit_wish(const struct market *market, const char *namespace,

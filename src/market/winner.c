@@ -194,7 +194,9 @@ static struct bid compose_bid(struct market *market, const struct tender *tender
 {
 	struct amount need = ledger_amount(&market->ledger, &tender->needs);
 	struct amount room = ledger_free(&market->ledger);
-	uint32_t copies = cohabit_copies(&tender->needs, (uint32_t)tender->slot_count);
+	bool allowed = cohabit_has_room(market, tender->object.namespace, &tender->needs);
+	uint32_t copies =
+		allowed ? cohabit_copies(&tender->needs, (uint32_t)tender->slot_count) : 0;
 	struct bid bid = {
 		.tender_id = tender->id,
 		.copies = ledger_copies(room, need, copies),
@@ -206,7 +208,7 @@ static struct bid compose_bid(struct market *market, const struct tender *tender
 		.penalty = eligible_penalty(market, tender),
 	};
 
-	if (bid.copies == 0) {
+	if (bid.copies == 0 && allowed) {
 		room = winner_room(market, tender, need);
 		bid.copies = ledger_copies(room, need, 1);
 		bid.fit = 0;
@@ -221,6 +223,7 @@ bool market_would_bid(const struct market *market, const struct tender *tender)
 	struct amount need = ledger_amount(&market->ledger, &tender->needs);
 
 	return tender->slot_count > 0 && eligible(market, tender) &&
+	       cohabit_has_room(market, tender->object.namespace, &tender->needs) &&
 	       ledger_copies(winner_room(market, tender, need), need, 1) > 0;
 }
 
