@@ -245,13 +245,16 @@ static void hello_receive(struct overlay *overlay, struct peer *peer, const stru
 	struct addr addr = hello_addr(&hello->self.addr, &peer->hint);
 	bool stranger = !peer->greeted && !peer->named;
 	bool moved = peer->greeted && !addr_equal(&addr, &peer->member.addr);
-	bool back = peer->greeted && !peer_is_member(peer), room;
+	bool back = peer->greeted && !peer_is_member(peer), stays;
 
 	if (!hello_is_acceptable(peer, hello))
 		return;
-	room = peer_is_member(peer) || pool_make_room(overlay, peer);
+	stays = peer_is_member(peer) || pool_make_room(overlay, peer) || peer->active ||
+		peer->watched;
 	hello_take(overlay, peer, hello, &addr);
-	if (!peer->said_hello)
+	/* For want of room it is not answered in kind: both ends would then have said nothing, and
+	 * take each answer for a greeting. */
+	if (!peer->said_hello && stays)
 		effect_send_hello(overlay, peer);
 	if ((stranger || moved || back) && !overlay->large) {
 		gossip_announce(overlay, peer);
@@ -261,7 +264,7 @@ static void hello_receive(struct overlay *overlay, struct peer *peer, const stru
 		gossip_introduce(overlay, peer);
 	peer->introduced = true;
 	pool_greeted(overlay, peer);
-	if (!room && !peer->active && !peer->watched)
+	if (!stays)
 		pool_release(overlay, peer, true);
 	due_touch(overlay, peer);
 }
@@ -278,7 +281,8 @@ static void ping_receive(struct overlay *overlay, const struct peer *peer, const
 static void disconnect_receive(struct overlay *overlay, struct peer *peer,
 			       const struct message *message)
 {
-	if (overlay->large && peer_is_kept(peer) && !peer->active && !peer->watched)
+	if (overlay->large && (peer_is_kept(peer) || peer->wanted) && !peer->active &&
+	    !peer->watched)
 		pool_release(overlay, peer, false);
 	else
 		parts_receive(overlay, peer, message);
