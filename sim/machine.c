@@ -151,13 +151,16 @@ static void give_addresses(struct world *world, struct sim_machine *machine)
 		machine_call(machine, node_bootstrap(machine->node, now, &machine->contacts[i]));
 }
 
-static void start_node(struct world *world, struct sim_machine *machine, bool join)
+void machine_start(struct world *world, struct sim_machine *machine, bool join)
 {
-	struct node_config config = {
+	struct node_config config;
+
+	machine->incarnation = (uint64_t)world_wall(world).ms;
+	config = (struct node_config){
 		.self = {.id = machine->id,
 			 .addr = machine->addr,
 			 .name = machine->name,
-			 .incarnation = (uint64_t)world_wall(world).ms,
+			 .incarnation = machine->incarnation,
 			 .steward = machine->steward},
 		.leaf = trust_leaf(machine),
 		.steward = machine->steward,
@@ -184,7 +187,7 @@ void world_boot(struct world *world, size_t index, bool join)
 {
 	struct sim_machine *machine = &world->machines[index];
 
-	start_node(world, machine, join);
+	machine_start(world, machine, join);
 	world_tell(world, NULL, "%s boots", machine->name);
 	give_addresses(world, machine);
 	machine_pump(world, machine);

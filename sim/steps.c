@@ -77,7 +77,10 @@ int64_t steps_boot_ms(const struct world *world)
 int64_t steps_begin(struct world *world)
 {
 	steps_default_owners(world, MACHINES_PER_OWNER);
-	world_boot_all(world);
+	if (world->params.formed)
+		world_boot_formed(world);
+	else
+		world_boot_all(world);
 	return steps_boot_ms(world) + world->params.settle_s * MS_PER_S;
 }
 

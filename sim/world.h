@@ -156,6 +156,7 @@ struct sim_machine {
 	int64_t cpu_milli, memory_bytes;
 	struct label *labels; /* borrowed */
 	size_t label_count;
+	uint64_t incarnation;
 	struct fabric_time_kept kept;
 	int64_t clock_error_ms;       /* its system's clock less true time */
 	int64_t started_us, ended_us; /* its process, the last one before */
@@ -310,8 +311,13 @@ void machine_init(struct world *world, size_t index, bool steward);
 void machine_new_id(struct world *world, struct sim_machine *machine);
 void machine_deinit(struct sim_machine *machine);
 
+void machine_start(struct world *world, struct sim_machine *machine, bool join);
+
 /* Start the machine's daemon; @join: it gets the fabric's time with a token. */
 void world_boot(struct world *world, size_t machine, bool join);
+
+/* formed.c: all machines at once, with what they remember of each other. */
+void world_boot_formed(struct world *world);
 
 /* Boot all machines, some milliseconds apart, and give the first few as bootstrap addresses. */
 void world_boot_all(struct world *world);

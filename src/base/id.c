@@ -12,11 +12,6 @@ int node_id_compare(const struct node_id *a, const struct node_id *b)
 	return memcmp(a->byte, b->byte, ID_LEN);
 }
 
-bool node_id_equal(const struct node_id *a, const struct node_id *b)
-{
-	return node_id_compare(a, b) == 0;
-}
-
 bool node_id_is_none(const struct node_id *id)
 {
 	return memcmp(id->byte, none, ID_LEN) == 0;
@@ -43,11 +38,6 @@ bool node_id_parse(const char *hex, struct node_id *ret_id)
 int digest_compare(const struct digest *a, const struct digest *b)
 {
 	return memcmp(a->byte, b->byte, ID_LEN);
-}
-
-bool digest_equal(const struct digest *a, const struct digest *b)
-{
-	return digest_compare(a, b) == 0;
 }
 
 struct id_text digest_text(const struct digest *digest)
