@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """usage: ./dev bench fabric [--machines N] [--pool P] [--workloads W] [--replicas R] [--idle S]
-                         [--seeds K] [--no-sim] [--quick]
+                         [--settle S] [--seeds K] [--no-sim] [--quick]
 
 Measures one fabric of N real daemons on this machine, all real (QUIC, certificates on both sides,
 records on disk, the market) but for the pods, which the null engine only says to run. Then runs the
@@ -13,10 +13,11 @@ the pool not every machine can keep every record: objects stay where they were g
   --pool       connections each keeps (default 128, the daemon's own)
   --workloads  Deployments (default 40), one every 100 ms, each given to another machine
   --replicas   of each (default 5)
+  --settle     seconds between the forming of the fabric and the work, on both sides (default 60)
   --idle       seconds of quiet that are measured (default 30)
   --seeds      runs of the simulator, with seeds from 1 on (default 3)
   --no-sim     do not compare
-  --quick      20 machines, 8 workloads, 10 seconds of quiet, one seed
+  --quick      20 machines, 8 workloads, 5 seconds to settle, 10 of quiet, one seed
 """
 import argparse
 import json
@@ -141,21 +142,6 @@ def form(crowd, options, figures):
     figures["join_handshakes"] = formed.counters["magik_quic_handshakes_dialled_total"]
     figures["join_cpu_seconds"] = formed.cpu_s
     say(f"{options.machines} machines formed in {figures['formed_seconds']:.1f} s")
-
-
-def settle(crowd):
-    """Until a second passes in which fewer connections are made than there are machines."""
-    last = {}
-
-    def quiet():
-        made = crowd.counters()["magik_quic_handshakes_dialled_total"]
-        now = time.monotonic()
-        if last and now - last["at"] < 1:
-            return False
-        calm = last and (made - last["made"]) / (now - last["at"]) < max(1, len(crowd.daemons) / 20)
-        last.update(made=made, at=now)
-        return calm
-    eventually("no more connections are made", quiet, 120)
 
 
 def names(options):
@@ -294,7 +280,7 @@ def measure(options):
     stay = () if options.whole else ("--records-stay",)
     with Crowd("--pool", options.pool, *stay) as crowd:
         form(crowd, options, figures)
-        settle(crowd)
+        time.sleep(options.settle)
         place(crowd, options, figures)
         sizes(crowd, figures)
         dispose(crowd, options, figures)
@@ -303,12 +289,15 @@ def measure(options):
     return figures
 
 
-def simulate(options, seed):
+def simulate(figures, options, seed):
     """What the simulator says of the same work."""
+    settings = {name: getattr(options, name) for name in ("pool", "workloads", "replicas")}
+    settings["stay"] = int(not options.whole)
+    settings["settle_s"] = int(figures["formed_seconds"]) + options.settle
     done = subprocess.run(
         [SIMULATOR, "run", "--scenario", "fabric", "--machines", str(options.machines), "--seed",
-         str(seed), "--json", "--set", f"stay={int(not options.whole)}", *(part for name in ("pool", "workloads", "replicas")
-                                for part in ("--set", f"{name}={getattr(options, name)}"))],
+         str(seed), "--json", *(part for name, value in settings.items()
+                                for part in ("--set", f"{name}={value}"))],
         stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"the simulator ended with status {done.returncode}: {done.stdout}")
@@ -331,7 +320,7 @@ def event_counts(traffic, options):
 def compare(figures, options):
     """Real counts beside the simulator's mean over some seeds."""
     real = event_counts(figures["traffic"], options)
-    runs = [event_counts(simulate(options, seed + 1)["traffic"], options)
+    runs = [event_counts(simulate(figures, options, seed + 1)["traffic"], options)
             for seed in range(options.seeds)]
     rows = {}
     for name in dict.fromkeys([*real, *(name for run in runs for name in run)]):
@@ -371,6 +360,7 @@ def main():
     parser.add_argument("--pool", type=int, default=128)
     parser.add_argument("--workloads", type=int)
     parser.add_argument("--replicas", type=int, default=5)
+    parser.add_argument("--settle", type=int)
     parser.add_argument("--idle", type=int)
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--no-sim", action="store_true")
@@ -380,8 +370,8 @@ def main():
     if options.help:
         print(__doc__.strip())
         return
-    for name, usual, quick in (("machines", 200, 20), ("workloads", 40, 8), ("idle", 30, 10),
-                               ("seeds", 3, 1)):
+    for name, usual, quick in (("machines", 200, 20), ("workloads", 40, 8), ("settle", 60, 5),
+                               ("idle", 30, 10), ("seeds", 3, 1)):
         if getattr(options, name) is None:
             setattr(options, name, quick if options.quick else usual)
     if os.geteuid() != 0:
