@@ -335,7 +335,8 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		struct node_id joined = effect->to;
 
 		node_stewards_update(node, now);
-		records_peer_up(node->records, now, &joined);
+		if (!node->config.records_stay)
+			records_peer_up(node->records, now, &joined);
 		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
 			controller_wake(node->controller, now);
 	} else if (effect->type == OVERLAY_LOST) {
@@ -412,6 +413,9 @@ static void steward_note(struct node *node, struct mono now, const struct node_p
 	struct bytes key = bytes_of(peer->id.byte, ID_LEN);
 	struct overlay_peer known;
 
+	/* Nothing is kept with them: object.c. */
+	if (node->config.records_stay)
+		return;
 	if (peer->steward == (map_get(&node->stewards, key) != NULL))
 		return;
 	if (peer->steward)
