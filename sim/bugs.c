@@ -10,7 +10,8 @@ enum {
 	NO_FAULT = -1,
 };
 
-#define BYZANTINE "--scenario byzantine"
+#define BYZANTINE "--scenario byzantine --machines 30 --set duration_s=60"
+#define PARTIAL "--machines 60 --set stay=1 --set pool=12 --scenario "
 
 static const struct bug bugs[] = {
 	{"award-without-bid-check", "hosts start whatever award passes by",
@@ -31,6 +32,24 @@ static const struct bug bugs[] = {
 	 "--scenario placement --machines 20", "no tender has been open"},
 	{"surplus-off", "controllers leave alone what is too many", SIM_BUG_NONE, FAULT_SURPLUS,
 	 "--scenario partition", "alive"},
+	{"leaf-off", "certificates that are asked for never come", SIM_BUG_LEAF_OFF, NO_FAULT,
+	 PARTIAL "placement", "broadcasts reached"},
+	{"tree-repair-off", "nobody asks for a broadcast that was only announced",
+	 SIM_BUG_TREE_REPAIR_OFF, NO_FAULT, PARTIAL "mass-failure", "broadcasts reached"},
+	{"dedup-off", "a broadcast that was seen before counts as new", SIM_BUG_NONE,
+	 FAULT_TREE_DEDUP, PARTIAL "placement", "round and round"},
+	{"view-repair-off", "lost neighbours are not replaced", SIM_BUG_VIEW_REPAIR_OFF, NO_FAULT,
+	 PARTIAL "mass-failure", ""},
+	{"ping-before-evict-off", "a full bucket gives up contacts that live", SIM_BUG_NONE,
+	 FAULT_KAD_EVICT, PARTIAL "placement", "no longer knows"},
+	{"self-doubt-off", "machines without a processor blame the others", SIM_BUG_NONE,
+	 FAULT_SELF_DOUBT, PARTIAL "slow-observers", "verdicts about machines that lived"},
+	{"witness-off", "nobody is asked about a machine that is silent", SIM_BUG_NONE,
+	 FAULT_WITNESS, PARTIAL "slow-observers", "verdicts about machines that lived"},
+	{"referral-self-bias", "who is asked to hand a tender on bids itself",
+	 SIM_BUG_REFERRAL_SELF_BIAS, NO_FAULT, PARTIAL "one-owner", ""},
+	{"backoff-off", "what fits nowhere is tried again as soon as at first", SIM_BUG_NONE,
+	 FAULT_BACKOFF, PARTIAL "unsatisfiable --set workloads=40", "messages per second"},
 };
 
 const struct bug *bug_find(const char *name)
@@ -94,6 +113,8 @@ static bool act(struct world *world, struct message *message, struct buf *altere
 		return true;
 	case SIM_BUG_RELEASE_OFF:
 		return type != MESSAGE_RELEASE;
+	case SIM_BUG_LEAF_OFF:
+		return type != MESSAGE_LEAF;
 	case SIM_BUG_TREE_REPAIR_OFF:
 		return type != MESSAGE_GRAFT;
 	case SIM_BUG_VIEW_REPAIR_OFF:

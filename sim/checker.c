@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "overlay/kad.h"
 #include "overlay/view.h"
 
 enum {
@@ -212,6 +213,8 @@ void checker_machine(struct world *world, struct sim_machine *machine)
 	    usage.memory_bytes > machine->memory_bytes)
 		world_violate(world, NULL, "%s has bound %lld of %lld milli-cores", machine->name,
 			      (long long)usage.cpu_milli, (long long)machine->cpu_milli);
+	if (usage.tenders)
+		world->no_tender_since_us = world->now_us;
 	if (seen != machine->tenders_seen) {
 		machine->tenders_seen = seen;
 		machine->tender_seen_us = world->now_us;
@@ -256,21 +259,8 @@ static void check_tenders(struct world *world, const struct sim_machine *machine
 	}
 }
 
-static bool any_tender_is_open(const struct world *world)
-{
-	for (size_t i = 0; i < world->machine_count; i++) {
-		const struct node *node = world->machines[i].node;
-
-		if (node && market_usage(node_market(node)).tenders)
-			return true;
-	}
-	return false;
-}
-
 void checker_periodic(struct world *world)
 {
-	if (any_tender_is_open(world))
-		world->no_tender_since_us = world->now_us;
 	for (size_t i = 0; i < world->machine_count; i++) {
 		const struct sim_machine *machine = &world->machines[i];
 		struct market_usage usage;
@@ -308,9 +298,10 @@ void checker_fresh(struct world *world, const struct sim_machine *machine,
 bool checker_may_seem_dead(const struct world *world, const struct sim_machine *observer,
 			   const struct sim_machine *other)
 {
-	int64_t now_us = world->now_us, since_us;
+	int64_t now_us = world->now_us;
 
-	if (!network_talks(world, observer->index, other->index, &since_us))
+	/* Where one way is cut, a third machine can tell. */
+	if (!network_reaches(world, observer->index, other->index))
 		return true;
 	if (world->network.cut_us &&
 	    now_us - world->network.cut_us < SIM_GRACE_MS * (int64_t)US_PER_MS)
@@ -396,6 +387,67 @@ void checker_overlay(struct world *world)
 		if (world->machines[i].node)
 			check_view(world, &world->machines[i]);
 	free(reached);
+}
+
+/* ---- contacts ---- */
+
+static bool is_contact(const struct kad *kad, const struct node_id *id)
+{
+	struct contact contact;
+	size_t position = 0;
+
+	while (kad_next_contact(kad, &position, &contact))
+		if (node_id_equal(&contact.id, id))
+			return true;
+	return false;
+}
+
+void checker_contacts_begin(struct world *world)
+{
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct sim_machine *machine = &world->machines[i];
+		struct contact contact;
+		size_t position = 0, count = 0;
+		const struct kad *kad;
+
+		if (!machine->node)
+			continue;
+		kad = overlay_kad(node_overlay(machine->node));
+		machine->known = mem_resize(machine->known, kad_contact_count(kad) + 1,
+					    sizeof(*machine->known));
+		while (kad_next_contact(kad, &position, &contact))
+			if (directory_find(world->directory, &contact.id, &machine->known[count]))
+				count++;
+		machine->known_count = count;
+		machine->known_process = machine->process;
+	}
+}
+
+static void check_contacts(struct world *world, const struct sim_machine *machine)
+{
+	const struct kad *kad = overlay_kad(node_overlay(machine->node));
+
+	for (size_t i = 0; i < machine->known_count; i++) {
+		const struct sim_machine *other = &world->machines[machine->known[i]];
+
+		if (other->node && other->process == other->known_process &&
+		    !is_contact(kad, &other->id))
+			world_violate(world, NULL, "%s no longer knows %s, which lives",
+				      machine->name, other->name);
+	}
+}
+
+void checker_contacts_end(struct world *world)
+{
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct sim_machine *machine = &world->machines[i];
+
+		if (machine->node && machine->process == machine->known_process)
+			check_contacts(world, machine);
+		free(machine->known);
+		machine->known = NULL;
+		machine->known_count = 0;
+	}
 }
 
 void checker_all_accepted(struct world *world)

@@ -26,6 +26,10 @@ void checker_pods(struct world *world);
 void checker_periodic(struct world *world); /* every second */
 void checker_end(struct world *world);
 
+/* From the first call to the second nobody forgets a contact that lives. */
+void checker_contacts_begin(struct world *world);
+void checker_contacts_end(struct world *world);
+
 /* At moments that a scenario chooses: all that run are one overlay; all that fits is accepted. */
 void checker_overlay(struct world *world);
 void checker_all_accepted(struct world *world);

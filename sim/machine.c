@@ -87,6 +87,7 @@ void machine_deinit(struct sim_machine *machine)
 	network_dials_drop(machine->world, machine);
 	trust_deinit(machine);
 	links_deinit(&machine->links);
+	free(machine->known);
 }
 
 /* ---- start and end ---- */

@@ -13,7 +13,8 @@
 enum {
 	GOSSIP_TAG_0 = 0xb2, /* field 70 of a Message, length-delimited */
 	GOSSIP_TAG_1 = 0x04,
-	AT_GOSSIP = 3, /* after the packet's type and the message's version */
+	COPIES_PER_MACHINE_MAX = 10, /* of one broadcast; a tree makes hardly more than one */
+	AT_GOSSIP = 3,               /* after the packet's type and the message's version */
 };
 
 struct metrics *metrics_new(size_t machines)
@@ -426,7 +427,9 @@ void metrics_packet(struct world *world, size_t from, size_t to, struct bytes pa
 	broadcast = id ? broadcast_of(metrics, from, id) : NULL;
 	if (!broadcast)
 		return;
-	broadcast->copies++;
+	if (++broadcast->copies > COPIES_PER_MACHINE_MAX * (uint64_t)world->machine_count)
+		world_violate(world, NULL, "a broadcast of %s goes round and round",
+			      world->machines[broadcast->origin].name);
 	if (!bit_get(broadcast->expected, to))
 		return;
 	bit_clear(broadcast->expected, to);

@@ -45,6 +45,7 @@ static const struct params_entry params_list[] = {
 	ENTRY(lost, 0, MANY, 0, "machines that vanish for good"),
 	ENTRY(starved, 0, PERCENT, 0, "percent of machines that are stalled half of the time"),
 	ENTRY(stall_ms, 0, 60 * 1000, 0, "longest of these stalls"),
+	ENTRY(broken, 0, 1, 0, "1: neighbours do not hear each other now and then"),
 	ENTRY(liars, 0, MANY, 0, "byzantine machines"),
 };
 

@@ -41,6 +41,7 @@ struct params {
 	int64_t lost;       /* machines that vanish */
 	int64_t starved;    /* percent of machines that are stalled half of the time */
 	int64_t stall_ms;   /* longest of these stalls */
+	int64_t broken;     /* 1: ways between neighbours are cut in one direction, for a while */
 	int64_t liars;      /* byzantine machines */
 };
 

@@ -112,6 +112,8 @@ void large_slow_observers(struct world *world)
 	int64_t busy_ms = world->params.duration_s * MS_PER_S;
 
 	steps_starve(world, at_ms, at_ms + busy_ms);
+	if (world->params.broken)
+		steps_break_ways(world, at_ms, at_ms + busy_ms);
 	steps_losses(world, at_ms + QUIET_MS, busy_ms - 2 * QUIET_MS);
 }
 

@@ -3,12 +3,14 @@
 
 #include "checker.h"
 #include "metrics.h"
+#include "overlay/view.h"
 
 enum {
 	BOOT_MS = 20,         /* world_boot_all() starts a machine each so many ms */
 	BOOT_CALM_MS = 10000, /* after the last one */
 	AGAIN_MS = 1,         /* has the last workload of an owner been placed? */
 	MACHINES_PER_OWNER = 50,
+	BROKEN_MS = 15 * 1000, /* longer than a verdict takes */
 	AWAY_MS_MIN = 1000,
 	AWAY_MS_MAX = 30 * 1000,
 	PER_THOUSAND = 1000,
@@ -89,6 +91,18 @@ static void window_open(struct world *world, uint64_t window)
 	metrics_window_open(world, (enum metrics_window)window);
 }
 
+static void contacts_begin(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	checker_contacts_begin(world);
+}
+
+static void contacts_end(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	checker_contacts_end(world);
+}
+
 static void window_close(struct world *world, uint64_t window)
 {
 	metrics_window_close(world, (enum metrics_window)window);
@@ -98,6 +112,8 @@ void steps_idle(struct world *world, int64_t at_ms, int64_t for_ms)
 {
 	world_action(world, at_ms, window_open, METRICS_IDLE);
 	world_action(world, at_ms + for_ms, window_close, METRICS_IDLE);
+	world_action(world, at_ms, contacts_begin, 0);
+	world_action(world, at_ms + for_ms, contacts_end, 0);
 }
 
 /* ---- work ---- */
@@ -262,6 +278,41 @@ void steps_churn(struct world *world, int64_t at_ms, int64_t until_ms)
 
 	for (int64_t i = 0; i < count; i++)
 		world_action(world, some_ms(world, at_ms, until_ms - at_ms), restart, 0);
+}
+
+static void mute(struct world *world, uint64_t pair)
+{
+	world_mute(world, pair / SIM_MACHINES_MAX, pair % SIM_MACHINES_MAX, true);
+}
+
+static void unmute(struct world *world, uint64_t pair)
+{
+	world_mute(world, pair / SIM_MACHINES_MAX, pair % SIM_MACHINES_MAX, false);
+}
+
+static void break_way(struct world *world, uint64_t argument)
+{
+	size_t from = some_machine(world);
+	const struct view *view = overlay_view(node_overlay(world->machines[from].node));
+	const struct sim_machine *to;
+	uint64_t pair;
+
+	(void)argument;
+	if (!view_active_count(view))
+		return;
+	to = network_find(world,
+			  &view_active(view, world_random(world, view_active_count(view)))->id);
+	if (!to)
+		return;
+	pair = (uint64_t)from * SIM_MACHINES_MAX + to->index;
+	mute(world, pair);
+	world_action(world, world->now_us / US_PER_MS + BROKEN_MS, unmute, pair);
+}
+
+void steps_break_ways(struct world *world, int64_t at_ms, int64_t until_ms)
+{
+	for (; at_ms < until_ms; at_ms += BROKEN_MS)
+		world_action(world, at_ms, break_way, 0);
 }
 
 /* A stall and its pause are equally long on average: half of the time. */

@@ -46,6 +46,9 @@ void steps_churn(struct world *world, int64_t at_ms, int64_t until_ms);
 /* params.starved percent of the machines stall again and again until @until_ms. */
 void steps_starve(struct world *world, int64_t at_ms, int64_t until_ms);
 
+/* Again and again a machine does not hear one of its neighbours, which all others do. */
+void steps_break_ways(struct world *world, int64_t at_ms, int64_t until_ms);
+
 /* It violates if some replica that fits has not been accepted by then. */
 void steps_expect_placed(struct world *world, int64_t at_ms);
 

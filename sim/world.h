@@ -174,6 +174,9 @@ struct sim_machine {
 	struct sim_nonces seen[2]; /* of this and of the last window */
 	int64_t seen_since_ms;
 	/* checker.c */
+	uint32_t *known; /* contacts when it was last looked at */
+	size_t known_count;
+	uint32_t known_process;
 	uint64_t tenders_seen;
 	int64_t tender_seen_us;
 };
