@@ -13,7 +13,7 @@
  *   double_placed            acceptances of a slot that was alive elsewhere in the same component
  *   messages_per_placement   event-driven messages per placed replica: market, certificates asked
  *                            for, broadcasts of tenders, lookups of providers, and the handshakes
- *                            that these made necessary, three (its flights) for each
+ *                            that these made necessary, one for each
  *   bytes_per_placement      of the same messages, as they leave the machine: with the headers of
  *                            QUIC, UDP and IPv4; with handshakes, without acknowledgements
  *   placement_ms             from the moment an owner is given a replica to its first acceptance
