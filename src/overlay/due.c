@@ -6,9 +6,25 @@
  */
 #include "overlay/internal.h"
 
+/* On our own grid of turns, so that neighbours do not act in step. */
+static struct mono due_gathered(const struct overlay *overlay, struct mono at)
+{
+	int64_t grid_us = OVERLAY_GRID_MS * (int64_t)US_PER_MS, over_us;
+
+	if (at.us == MONO_NEVER.us)
+		return at;
+	over_us = (at.us - overlay->grid_us) % grid_us;
+	return mono_add_us(at, over_us ? grid_us - over_us : 0);
+}
+
+/* What is pressing keeps its time: dials, and members in doubt. */
 static struct mono peer_due(const struct overlay *overlay, const struct peer *peer)
 {
-	return mono_min(liveness_due(overlay, peer), dial_peer_due(overlay, peer));
+	struct mono at = liveness_due(overlay, peer);
+
+	if (!peer->doubt && peer->greeted)
+		at = due_gathered(overlay, at);
+	return mono_min(at, dial_peer_due(overlay, peer));
 }
 
 static void due_place(struct overlay *overlay, size_t place, struct due due)

@@ -6,8 +6,7 @@
 #include "overlay/internal.h"
 
 enum {
-	EFFECTS_CAP_MIN = 4, /* most events have one or two; each takes a third of a KiB */
-	EFFECTS_CAP_KEPT = 8,
+	EFFECTS_CAP_MIN = 4, /* most events have one or two; each takes half a KiB */
 };
 
 struct overlay_effect *effect_add(struct overlay *overlay, enum overlay_effect_type type,
@@ -51,12 +50,9 @@ const struct overlay_effect *overlay_next_effect(struct overlay *overlay)
 		effect_deinit(&overlay->effects[overlay->effect_next - 1]);
 	if (overlay->effect_next < overlay->effect_count)
 		return &overlay->effects[overlay->effect_next++];
-	overlay->effect_next = overlay->effect_count = 0;
-	if (overlay->effect_cap > EFFECTS_CAP_KEPT) {
-		free(overlay->effects);
-		overlay->effects = NULL;
-		overlay->effect_cap = 0;
-	}
+	overlay->effect_next = overlay->effect_count = overlay->effect_cap = 0;
+	free(overlay->effects);
+	overlay->effects = NULL;
 	return NULL;
 }
 

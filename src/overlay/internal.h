@@ -50,8 +50,9 @@ enum {
 	OVERLAY_DIALS_MAX = 16,          /* at a time: dialling costs us handshakes */
 	OVERLAY_DIAL_WAIT_MS = 200,      /* to look again whether one of them has ended */
 	OVERLAY_DIAL_TIMEOUT_MS = 20000, /* a dial of which the caller says nothing has failed */
-	OVERLAY_TIE_MS = 300,         /* of two that hear of each other the lower id dials first */
-	OVERLAY_SETTLED_MS = 5000,    /* a connection that lasted so long resets the back-off */
+	OVERLAY_TIE_MS = 300,      /* of two that hear of each other the lower id dials first */
+	OVERLAY_SETTLED_MS = 5000, /* a connection that lasted so long resets the back-off */
+	OVERLAY_GRID_MS = 250, /* turns of peers in good health are gathered: a tick serves many */
 	OVERLAY_STALL_MS = 1000,      /* a tick so late means that we were stalled ourselves */
 	OVERLAY_RTT_AGE_MS = 10000,   /* a member that talks is still measured this often */
 	OVERLAY_GREETING_MS = 1000,   /* a greeting that does not come is asked for this often */
@@ -106,8 +107,9 @@ struct peer {
 	bool active : 1;  /* neighbour of the view */
 	bool watched : 1; /* by the caller */
 	bool dialling : 1;
-	bool lasting : 1; /* from an earlier life: not given up before it has greeted us */
-	bool mass : 1;    /* lost together with many others */
+	bool released : 1; /* on this connection one gave the other up */
+	bool lasting : 1;  /* from an earlier life: not given up before it has greeted us */
+	bool mass : 1;     /* lost together with many others */
 };
 
 struct bootstrap {
@@ -148,7 +150,8 @@ struct overlay {
 	struct mono fabric_at;
 	struct peer **peers; /* by id */
 	size_t peer_count, peer_cap;
-	struct peer **index; /* open addressing by id, a power of two, at most half full */
+	int64_t grid_us;     /* where our grid of turns begins */
+	struct peer **index; /* open addressing by id, a power of two, at most 3/4 full */
 	size_t index_cap;
 	struct due *dues; /* heap; dues[0] is the first */
 	struct peer_counts counts;

@@ -35,6 +35,8 @@ struct overlay *overlay_new(const struct overlay_config *config, struct mono now
 		overlay->config.pool = OVERLAY_POOL_DEFAULT;
 	else if (config->pool < OVERLAY_POOL_MIN)
 		overlay->config.pool = OVERLAY_POOL_MIN;
+	overlay->grid_us =
+		now.us - (int64_t)prng_below(&overlay->prng, OVERLAY_GRID_MS * US_PER_MS);
 	member_copy(&config->self, &overlay->config.self);
 	parts_new(overlay);
 	return overlay;
@@ -119,7 +121,7 @@ static void peer_connected(struct overlay *overlay, struct peer *peer,
 {
 	dial_peer_ended(overlay, peer);
 	peer_set_connected(overlay, peer, true);
-	peer->introduced = peer->told = peer->said_hello = false;
+	peer->introduced = peer->told = peer->said_hello = peer->released = false;
 	peer->tries = 0;
 	peer->since = peer->heard = peer->ping_sent = overlay->now;
 	peer->hint = contact->addr;
@@ -245,13 +247,15 @@ static void hello_receive(struct overlay *overlay, struct peer *peer, const stru
 	struct addr addr = hello_addr(&hello->self.addr, &peer->hint);
 	bool stranger = !peer->greeted && !peer->named;
 	bool moved = peer->greeted && !addr_equal(&addr, &peer->member.addr);
-	bool back = peer->greeted && !peer_is_member(peer), stays;
+	bool back = peer->greeted && !peer_is_member(peer), stays, introduce;
 
 	if (!hello_is_acceptable(peer, hello))
 		return;
 	stays = peer_is_member(peer) || pool_make_room(overlay, peer) || peer->active ||
 		peer->watched;
 	hello_take(overlay, peer, hello, &addr);
+	/* In a large fabric only who was there before can tell the other something. */
+	introduce = !peer->introduced && (!overlay->large || !peer->said_hello);
 	/* For want of room it is not answered in kind: both ends would then have said nothing, and
 	 * take each answer for a greeting. */
 	if (!peer->said_hello && stays)
@@ -260,7 +264,7 @@ static void hello_receive(struct overlay *overlay, struct peer *peer, const stru
 		gossip_announce(overlay, peer);
 		gossip_news(overlay, &peer->member.id);
 	}
-	if (!peer->introduced)
+	if (introduce)
 		gossip_introduce(overlay, peer);
 	peer->introduced = true;
 	pool_greeted(overlay, peer);
@@ -277,15 +281,15 @@ static void ping_receive(struct overlay *overlay, const struct peer *peer, const
 	gossip_fill(overlay, &peer->member.id, &message->ping.gossip);
 }
 
-/* A member that is no neighbour gives us up; a neighbour is the view's business. */
-static void disconnect_receive(struct overlay *overlay, struct peer *peer,
-			       const struct message *message)
+/* A member gives us up, for its pool is full. One that has much to choose from speaks for a large
+ * fabric. A neighbour, and one that we watch, is kept all the same. */
+static void released_receive(struct overlay *overlay, struct peer *peer)
 {
-	if (overlay->large && (peer_is_kept(peer) || peer->wanted) && !peer->active &&
-	    !peer->watched)
-		pool_release(overlay, peer, false);
-	else
-		parts_receive(overlay, peer, message);
+	if ((!peer_is_kept(peer) && !peer->wanted) || peer->active || peer->watched)
+		return;
+	pool_release(overlay, peer, false);
+	if (kad_estimate(overlay->kad) > overlay->config.pool)
+		overlay->crowded = true;
 }
 
 static void peer_receive(struct overlay *overlay, struct peer *peer, const struct message *message)
@@ -301,8 +305,8 @@ static void peer_receive(struct overlay *overlay, struct peer *peer, const struc
 		gossip_receive(overlay, peer, &message->ping.gossip, false);
 	if (message->type == MESSAGE_MEMBERS)
 		gossip_receive(overlay, peer, &message->members, true);
-	else if (message->type == MESSAGE_DISCONNECT)
-		disconnect_receive(overlay, peer, message);
+	else if (message->type == MESSAGE_DISCONNECT && message->disconnect.released)
+		released_receive(overlay, peer);
 	else if (message->type >= MESSAGE_JOIN)
 		parts_receive(overlay, peer, message);
 }

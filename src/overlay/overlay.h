@@ -50,7 +50,7 @@ enum {
 	OVERLAY_TRANSIENT_MS = 10 * 1000,
 	OVERLAY_RENEW_MS = 60 * 1000,     /* between two exchanges of a pool member, when not whole:
 					   * a handshake costs as much as a minute of probing */
-	OVERLAY_KEEPALIVE_MS = 25 * 1000, /* below the transport's idle timeout */
+	OVERLAY_KEEPALIVE_MS = 40 * 1000, /* below the transport's idle timeout of 60 s */
 	OVERLAY_PING_MS = 1000,           /* a quiet member is probed this often, when whole */
 	OVERLAY_PROBE_MS = 2000,          /* a quiet neighbour or watched one, when not whole */
 	OVERLAY_SUSPECT_MS = 3000,        /* silence until suspicion */

@@ -68,10 +68,12 @@ static void table_grow(struct overlay *overlay)
 {
 	if (overlay->peer_count < overlay->peer_cap)
 		return;
-	overlay->peer_cap = overlay->peer_cap ? overlay->peer_cap * 2 : PEERS_CAP_MIN;
+	overlay->peer_cap += overlay->peer_cap / 4 + PEERS_CAP_MIN;
 	overlay->peers = mem_resize(overlay->peers, overlay->peer_cap, sizeof(*overlay->peers));
 	overlay->dues = mem_resize(overlay->dues, overlay->peer_cap, sizeof(*overlay->dues));
-	overlay->index_cap = overlay->peer_cap * 2;
+	if (overlay->peer_cap * 4 <= overlay->index_cap * 3)
+		return;
+	overlay->index_cap = overlay->index_cap ? overlay->index_cap * 2 : INDEX_CAP_MIN;
 	free(overlay->index);
 	overlay->index = mem_alloc(overlay->index_cap, sizeof(*overlay->index));
 	for (size_t i = 0; i < overlay->peer_count; i++)

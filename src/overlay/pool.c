@@ -42,11 +42,13 @@ void pool_release(struct overlay *overlay, struct peer *peer, bool tell)
 	struct contact contact = peer_contact(peer);
 
 	if (tell && peer->connected)
-		effect_to_peer(overlay, peer, MESSAGE_DISCONNECT);
+		effect_to_peer(overlay, peer, MESSAGE_DISCONNECT)->disconnect.released = true;
 	peer_set_state(overlay, peer, MEMBER_DEAD);
 	peer_set_greeted(overlay, peer, false);
 	peer_trust(peer);
-	peer->wanted = peer->said_hello = false;
+	peer->wanted = false;
+	peer->released = true;
+	peer->since = overlay->now;
 	view_remember(overlay->view, overlay->real, &contact);
 	if (peer->connected)
 		due_touch(overlay, peer);
@@ -136,6 +138,7 @@ void pool_bound_gone(struct overlay *overlay, struct peer *gone)
 struct peer *pool_want(struct overlay *overlay, const struct contact *contact)
 {
 	struct peer *peer = peer_find(overlay, &contact->id);
+	bool anew;
 
 	if (node_id_equal(&contact->id, &overlay->config.self.id))
 		return NULL;
@@ -145,9 +148,10 @@ struct peer *pool_want(struct overlay *overlay, const struct contact *contact)
 			return NULL;
 		peer->hint = contact->addr;
 	}
+	anew = !peer->wanted && !peer_is_kept(peer);
 	peer->wanted = !peer_is_kept(peer);
 	peer->named = true;
-	if (peer->connected && !peer->said_hello)
+	if (peer->connected && (anew || !peer->said_hello))
 		effect_send_hello(overlay, peer);
 	else if (!peer->connected && !peer->dialling)
 		dial_peer_soon(overlay, peer);
@@ -214,7 +218,12 @@ static bool is_candidate(const struct overlay *overlay, const struct contact *co
 
 	if (addr_is_none(&contact->addr) || node_id_equal(&contact->id, &overlay->config.self.id))
 		return false;
-	return !peer || (peer->connected && !peer->greeted && !peer->wanted);
+	if (!peer)
+		return true;
+	/* Whom we gave up, or who gave us up, is left in peace for a while. */
+	return peer->connected && !peer->greeted && !peer->wanted &&
+	       (!peer->released ||
+		mono_reached(overlay->now, mono_add_ms(peer->since, OVERLAY_RENEW_MS)));
 }
 
 /* Somebody we are not connected to: from the passive view, which is random, from a random place
@@ -277,6 +286,23 @@ static void join_again(struct overlay *overlay)
 		view_join(overlay->view, overlay->real, &contact);
 }
 
+/* One goes and another comes; while others fill our pool by their dials, one only goes. */
+static void renew(struct overlay *overlay)
+{
+	size_t pool = overlay->config.pool;
+	struct peer *oldest;
+
+	overlay->renew_at =
+		mono_add_ms(overlay->now, prng_jitter(&overlay->prng, OVERLAY_RENEW_MS));
+	if (overlay->counts.kept <= pool + pool / 16) {
+		(void)want_another(overlay);
+		return;
+	}
+	oldest = oldest_replaceable(overlay, NULL);
+	if (oldest)
+		pool_release(overlay, oldest, true);
+}
+
 void pool_house(struct overlay *overlay)
 {
 	bool full = overlay->counts.kept >= overlay->config.pool;
@@ -293,10 +319,7 @@ void pool_house(struct overlay *overlay)
 		overlay->house_at = mono_add_ms(overlay->now, OVERLAY_FILL_MS);
 	} else {
 		overlay->small_since = MONO_NEVER;
-		if (mono_reached(overlay->now, overlay->renew_at)) {
-			overlay->renew_at = mono_add_ms(
-				overlay->now, prng_jitter(&overlay->prng, OVERLAY_RENEW_MS));
-			(void)want_another(overlay);
-		}
+		if (mono_reached(overlay->now, overlay->renew_at))
+			renew(overlay);
 	}
 }

@@ -164,6 +164,7 @@ void disconnect_pack(struct packer *packer, const struct disconnect *from, Magik
 {
 	(void)packer;
 	to->leaving = from->leaving;
+	to->released = from->released;
 }
 
 void disconnect_unpack(struct unpacker *unpacker, const Magik__Disconnect *from,
@@ -171,6 +172,7 @@ void disconnect_unpack(struct unpacker *unpacker, const Magik__Disconnect *from,
 {
 	(void)unpacker;
 	to->leaving = from->leaving;
+	to->released = from->released;
 }
 
 void disconnect_deinit(struct disconnect *disconnect)

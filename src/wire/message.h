@@ -484,9 +484,10 @@ struct neighbor_reply {
 	bool accepted;
 };
 
-/* DISCONNECT: no longer neighbours. The connection may stay. */
+/* No longer neighbours; the connection may stay. */
 struct disconnect {
-	bool leaving; /* the sender's daemon ends */
+	bool released; /* instead: the connection has no place in the sender's pool any longer */
+	bool leaving;  /* the sender's daemon ends */
 };
 
 struct shuffle {

@@ -463,6 +463,25 @@ void world_crash(struct world *world, size_t machine)
 	}
 }
 
+static struct uid next_uid(const struct world *world)
+{
+	uint8_t random[UID_LEN];
+
+	memset(random, (int)((world->serial + 1) & 0x7f), sizeof(random));
+	return uid_from_random(random);
+}
+
+size_t world_next_controller(const struct world *world)
+{
+	struct uid uid = next_uid(world);
+	struct node_id id = records_controller(node_records(world->machines[0].node), &uid);
+	size_t machine = 0;
+
+	while (!node_id_equal(node_self(world->machines[machine].node), &id))
+		machine++;
+	return machine;
+}
+
 struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas)
 {
 	return world_deploy_spec(world, gateway, replicas, "");
@@ -471,7 +490,6 @@ struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas)
 struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t replicas,
 			     const char *spec)
 {
-	uint8_t random[UID_LEN];
 	struct object_ref object = {.namespace = (char[]){"default"},
 				    .kind = (char[]){"Deployment"},
 				    .name = (char[]){"web"}};
@@ -479,9 +497,8 @@ struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t repli
 	struct buf json = {0};
 	uint64_t token, hlc;
 
+	object.uid = next_uid(world);
 	world->serial++;
-	memset(random, (int)(world->serial & 0x7f), sizeof(random));
-	object.uid = uid_from_random(random);
 	buf_append_format(
 		&json,
 		"{\"apiVersion\":\"apps/"

@@ -60,6 +60,8 @@ void world_run_ms(struct world *world, int64_t ms);
 void world_crash(struct world *world, size_t machine);
 
 /* Create a Deployment "web" in namespace default. Returns its uid. */
+/* Whose task the next object will be that world_deploy() makes. */
+size_t world_next_controller(const struct world *world);
 struct uid world_deploy(struct world *world, size_t gateway, uint32_t replicas);
 /* The same, with @spec before the containers of its pods: "\"nodeSelector\":{...}," or "". */
 struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t replicas,

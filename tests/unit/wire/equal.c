@@ -316,6 +316,7 @@ static void assert_view_equal(const struct message *a, const struct message *b)
 		return;
 	case MESSAGE_DISCONNECT:
 		SAME_NUMBER(disconnect.leaving);
+		SAME_NUMBER(disconnect.released);
 		return;
 	case MESSAGE_SHUFFLE:
 		assert_contact_equal(&a->shuffle.origin, &b->shuffle.origin);

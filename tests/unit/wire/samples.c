@@ -344,6 +344,7 @@ static void view_fill(struct message *message)
 		break;
 	case MESSAGE_DISCONNECT:
 		message->disconnect.leaving = true;
+		message->disconnect.released = true;
 		break;
 	case MESSAGE_SHUFFLE:
 		message->shuffle =
