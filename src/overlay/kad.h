@@ -40,6 +40,7 @@ enum {
 	KAD_KEEPERS = 8, /* machines that keep a provider set: one of them lives after any churn
 			  * between two renewals */
 	KAD_REQUEST_MS = 1000, /* then a contact of a lookup counts as silent */
+	KAD_TARGET_MS = 3000,  /* but one whose own position is looked up is waited for */
 	KAD_PATIENCE = 4,      /* ... and is no longer waited for after so many times the slowest
 				* answer to this lookup, if that is shorter, */
 	KAD_PATIENCE_MIN_MS = 200,
@@ -53,13 +54,15 @@ enum {
 	KAD_WAITING_MAX = 256,
 	KAD_FOUND_MAX = 64, /* contacts that KAD_FOUND names */
 
-	/* Upkeep. Intervals double while nothing is wrong, and begin anew when something is. */
+	/* Upkeep. Intervals grow while nothing is wrong, and begin anew when something is. */
 	KAD_JOIN_MS = 300,                /* after the first contact: look up ourselves */
 	KAD_SELF_MIN_MS = 10 * 1000,      /* the neighbourhood: one neighbour is asked */
 	KAD_SELF_MS = 60 * 1000,          /* begin here where nothing seems wrong */
 	KAD_SELF_MAX_MS = 10 * 60 * 1000, /* 5 KiB a time with the handshake: 10 bytes/s */
-	KAD_FILL_MS = 2 * 1000,           /* a far bucket less than half full */
-	KAD_REFRESH_MIN_MS = 15 * 1000,   /* a far bucket, one contact of which was silent */
+	KAD_SELF_GROWTH = 4,              /* 10 s, 40 s, 160 s, 10 min */
+	KAD_REFRESH_GROWTH = 2,
+	KAD_FILL_MS = 2 * 1000,         /* a far bucket less than half full */
+	KAD_REFRESH_MIN_MS = 15 * 1000, /* a far bucket, one contact of which was silent */
 	KAD_REFRESH_MS =
 		10 * 60 * 1000, /* any other one, if its oldest was not heard for so long */
 	KAD_REFRESH_MAX_MS = 2 * 3600 * 1000, /* 10 buckets at 100,000 machines: 7 bytes/s */

@@ -152,13 +152,13 @@ unsigned kad_table_far(const struct kad_table *table)
 	return index;
 }
 
-/* Would @position be among the KAD_BUCKET nearest to us? */
-static bool is_neighbour(const struct kad_table *table, unsigned index, uint64_t position)
+bool kad_table_is_near(const struct kad_table *table, uint64_t position)
 {
+	unsigned index = kad_table_index(table, position);
 	const struct kad_bucket *bucket = table->buckets[index];
 	size_t nearer = 0;
 
-	for (size_t i = 0; i < bucket->count; i++)
+	for (size_t i = 0; bucket && i < bucket->count; i++)
 		nearer += (bucket->entries[i].position ^ table->self) < (position ^ table->self);
 	for (unsigned i = index + 1; i < KAD_BUCKETS && nearer < KAD_BUCKET; i++) {
 		if (table->buckets[i])
@@ -173,7 +173,7 @@ static bool has_room(const struct kad_table *table, unsigned index, uint64_t pos
 
 	if (!bucket || bucket->count < KAD_BUCKET)
 		return true;
-	return bucket->count < BUCKET_NEAR_MAX && is_neighbour(table, index, position);
+	return bucket->count < BUCKET_NEAR_MAX && kad_table_is_near(table, position);
 }
 
 /* ---- machines that were silent ---- */

@@ -94,7 +94,7 @@ struct kad_lookup {
 	unsigned bucket; /* SURVEY */
 	size_t want;     /* ends when so many nearest have answered */
 	size_t asked, asked_max;
-	size_t news;                /* upkeep: contacts won */
+	size_t news, near_news;     /* upkeep: contacts won, and how many of the neighbourhood */
 	struct kad_candidate *list; /* nearest first */
 	size_t count, cap;
 	struct contact *providers;
@@ -204,6 +204,8 @@ void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *
 void kad_table_lost(struct kad *kad, uint64_t position, const struct node_id *id);
 /* Is it worth a question? Far buckets fill by themselves once they are half full. */
 bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node_id *id);
+/* Is it among the KAD_BUCKET nearest to us, or would it be? */
+bool kad_table_is_near(const struct kad_table *table, uint64_t position);
 bool kad_table_mourns(const struct kad *kad, uint64_t position, unsigned failures);
 /* The @max nearest to @target; @lively: without those that were silent last. */
 size_t kad_table_nearest(const struct kad_table *table, uint64_t target, bool lively,

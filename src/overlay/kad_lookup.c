@@ -256,19 +256,27 @@ int kad_find(struct kad *kad, struct mono now, const struct digest *target, bool
 
 /* ---- steps ---- */
 
+/* After that a candidate counts as silent. Nobody else will do for the target itself. */
+static int64_t request_us(const struct kad_lookup *lookup, const struct kad_candidate *candidate)
+{
+	return (candidate->position == lookup->position ? KAD_TARGET_MS : KAD_REQUEST_MS) *
+	       US_PER_MS;
+}
+
 /* How long the end of a lookup waits for an answer. Upkeep is in no hurry. */
-static int64_t patience_us(const struct kad_lookup *lookup)
+static int64_t patience_us(const struct kad_lookup *lookup, const struct kad_candidate *candidate)
 {
 	int64_t us = lookup->slowest_us * KAD_PATIENCE;
 
-	if (us == 0 || us > KAD_REQUEST_MS * US_PER_MS || !has_hurry(lookup))
-		return KAD_REQUEST_MS * US_PER_MS;
+	if (us == 0 || us > KAD_REQUEST_MS * US_PER_MS || !has_hurry(lookup) ||
+	    candidate->position == lookup->position)
+		return request_us(lookup, candidate);
 	return us < KAD_PATIENCE_MIN_MS * US_PER_MS ? KAD_PATIENCE_MIN_MS * US_PER_MS : us;
 }
 
-static int64_t slow_us(const struct kad_lookup *lookup)
+static int64_t slow_us(const struct kad_lookup *lookup, const struct kad_candidate *candidate)
 {
-	int64_t us = patience_us(lookup) / 2;
+	int64_t us = patience_us(lookup, candidate) / 2;
 
 	return us < KAD_SLOW_MS * US_PER_MS ? us : KAD_SLOW_MS * US_PER_MS;
 }
@@ -282,7 +290,8 @@ static bool is_silent_for(const struct kad *kad, const struct kad_candidate *can
 static bool is_quick(const struct kad *kad, const struct kad_lookup *lookup,
 		     const struct kad_candidate *candidate)
 {
-	return candidate->state == KAD_ASKED && !is_silent_for(kad, candidate, slow_us(lookup));
+	return candidate->state == KAD_ASKED &&
+	       !is_silent_for(kad, candidate, slow_us(lookup, candidate));
 }
 
 static void candidate_send(struct kad *kad, const struct kad_lookup *lookup,
@@ -327,7 +336,8 @@ static bool lookup_is_done(const struct kad *kad, const struct kad_lookup *looku
 				return false;
 			break;
 		case KAD_ASKED:
-			if (!is_silent_for(kad, &lookup->list[i], patience_us(lookup)))
+			if (!is_silent_for(kad, &lookup->list[i],
+					   patience_us(lookup, &lookup->list[i])))
 				return false;
 			break;
 		case KAD_ANSWERED:
@@ -344,8 +354,8 @@ static bool lookup_is_done(const struct kad *kad, const struct kad_lookup *looku
 static struct mono candidate_deadline(const struct kad *kad, const struct kad_lookup *lookup,
 				      const struct kad_candidate *candidate)
 {
-	const int64_t steps_us[] = {slow_us(lookup), patience_us(lookup),
-				    KAD_REQUEST_MS * US_PER_MS};
+	const int64_t steps_us[] = {slow_us(lookup, candidate), patience_us(lookup, candidate),
+				    request_us(lookup, candidate)};
 	size_t step = lookup->told ? ARRAY_LEN(steps_us) - 1 : 0;
 
 	while (step < ARRAY_LEN(steps_us) - 1 && is_silent_for(kad, candidate, steps_us[step]))
@@ -462,7 +472,10 @@ bool kad_lookup_found(struct kad *kad, const struct contact *from, const struct 
 	candidate->state = KAD_ANSWERED;
 	candidate->contact = heard_from(&candidate->contact, from);
 	hops = candidate->hops;
-	lookup->news += is_upkeep(lookup) && hops > 1;
+	if (is_upkeep(lookup) && hops > 1) {
+		lookup->news++;
+		lookup->near_news += kad_table_is_near(&kad->table, candidate->position);
+	}
 	for (size_t i = 0; i < found->nearest.count && !lookup->told; i++)
 		candidate_add(kad, lookup, &found->nearest.list[i], hops + 1);
 	if (lookup->kind == KAD_LOOKUP_PROVIDERS && !lookup->told)
@@ -507,7 +520,7 @@ void kad_lookup_forgive(struct kad *kad, int64_t late_us)
 static void candidate_expire(struct kad *kad, struct kad_lookup *lookup,
 			     struct kad_candidate *candidate)
 {
-	if (is_silent_for(kad, candidate, KAD_REQUEST_MS * US_PER_MS)) {
+	if (is_silent_for(kad, candidate, request_us(lookup, candidate))) {
 		candidate->state = KAD_SILENT;
 		kad_table_silent(kad, candidate->position, &candidate->contact.id);
 	} else if (!candidate->repeated && !is_quick(kad, lookup, candidate)) {

@@ -11,7 +11,7 @@
  *   - survey: the same for each far bucket; one that is less than half full is asked for a random
  *     position in it, others for our own, by which two halves that were apart find together.
  * And of the machines that connect to us by chance, one in KAD_GREET_MS is asked the first
- * question. An interval doubles when all is as it was, and falls to its minimum when somebody was
+ * question. An interval grows while all is as it was, and falls to its minimum when somebody was
  * silent: so a quiet fabric costs next to nothing, and churn is met by as many questions as it
  * needs.
  */
@@ -30,9 +30,9 @@ static struct mono soon(struct kad *kad, int64_t ms)
 	return mono_add_ms(kad->now, prng_jitter(&kad->prng, ms));
 }
 
-static uint32_t doubled(uint32_t ms, uint32_t ms_max)
+static uint32_t grown(uint32_t ms, uint32_t factor, uint32_t ms_max)
 {
-	return ms < ms_max / 2 ? ms * 2 : ms_max;
+	return ms < ms_max / factor ? ms * factor : ms_max;
 }
 
 static int64_t heard_ms_ago(const struct kad *kad, const struct kad_entry *entry)
@@ -164,7 +164,7 @@ void kad_upkeep_greeted(struct kad *kad, const struct kad_entry *newcomer)
 
 static void greet_ended(struct kad *kad, const struct kad_lookup *lookup)
 {
-	if (lookup->news == 0)
+	if (lookup->near_news == 0)
 		return;
 	kad->rejoin = true;
 	kad->check_at = mono_min(kad->check_at, soon(kad, KAD_SELF_MIN_MS));
@@ -199,8 +199,8 @@ static void check_ended(struct kad *kad, const struct kad_lookup *lookup)
 		kad->check_at = soon(kad, RETRY_MS);
 		return;
 	}
-	kad->check_ms =
-		lookup->news > 0 ? KAD_SELF_MIN_MS : doubled(kad->check_ms, KAD_SELF_MAX_MS);
+	kad->check_ms = lookup->news > 0 ? KAD_SELF_MIN_MS
+					 : grown(kad->check_ms, KAD_SELF_GROWTH, KAD_SELF_MAX_MS);
 	kad->check_at = soon(kad, kad->check_ms);
 }
 
@@ -251,7 +251,8 @@ static void survey_ended(struct kad *kad, const struct kad_lookup *lookup)
 	else if (was_filling && !is_poor(bucket))
 		bucket->interval_ms = KAD_REFRESH_MS;
 	else
-		bucket->interval_ms = doubled(bucket->interval_ms, KAD_REFRESH_MAX_MS);
+		bucket->interval_ms =
+			grown(bucket->interval_ms, KAD_REFRESH_GROWTH, KAD_REFRESH_MAX_MS);
 	bucket->due = soon(kad, has_answer(lookup) ? bucket->interval_ms : RETRY_MS);
 	schedule_refresh(kad);
 }
