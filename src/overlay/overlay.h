@@ -10,11 +10,11 @@
  * broadcast), kad.h (Kademlia: lookup and provider sets), liveness.c (suspicion and verdict). What
  * joins them is the table of peers, whose size does not depend on the fabric's:
  *
- *   active      neighbours of the view, at most VIEW_ACTIVE_MAX: probed every OVERLAY_PING_MS,
+ *   active      neighbours of the view, at most VIEW_ACTIVE_MAX: probed every OVERLAY_PROBE_MS,
  *               watched, broadcast to
  *   pool        kept connections to random machines, config.pool with the active ones: samples are
- *               drawn from it; renewed one by one (OVERLAY_RENEW_MS), probed every
- *               OVERLAY_KEEPALIVE_MS
+ *               drawn from it; renewed one by one (OVERLAY_RENEW_MS), kept alive every
+ *               OVERLAY_KEEPALIVE_MS; others may connect to it beyond that, by a quarter
  *   watched     machines whose life matters to the caller (overlay_watch()): probed as active ones
  *   transient   connections that somebody opened to say something: closed when idle for
  *               OVERLAY_TRANSIENT_MS, the oldest first beyond OVERLAY_TRANSIENT_MAX
@@ -22,8 +22,8 @@
  *               which were apart for an hour merge, a machine with one surviving contact rejoins,
  *               and restarted and readdressed ones are found again
  *
- * While a fabric is no larger than the pool every machine is connected to every other and knows all
- * members (overlay_is_whole()).
+ * While a fabric is no larger than the pool every machine is connected to every other, knows all
+ * members (overlay_is_whole()) and probes each every OVERLAY_PING_MS.
  *
  * A machine that others only named is dialled and nothing else; it becomes a member, is reported
  * (OVERLAY_JOINED) and shown, when it has connected and its HELLO has come. Only who wants a
@@ -31,8 +31,9 @@
  *
  * Liveness: a member not heard from is probed, then suspected and asked about through others, and
  * only then declared dead; a machine that was itself stalled doubts itself first (after Lifeguard).
- * An observer's verdict is told to all of its pool: they look for themselves at once, with a
- * shorter patience, so that one liar can cause a probe and nothing more.
+ * In a large fabric a neighbour's or watcher's verdict is told to all of its pool: they look for
+ * themselves at once, with a shorter patience, so that one liar can cause a probe and nothing more.
+ * A member that is only given up by a pool is forgotten, and nothing is told.
  */
 #pragma once
 
