@@ -120,16 +120,16 @@ static void judge_disposal(struct node *node, struct mono now, const struct node
 	int outcome = node->config.trust.ops->fresh(node->config.trust.self,
 						    node_fabric_time(node, now), opened);
 
-	if (outcome) {
-		node_count(node,
-			   outcome == NODE_TRUST_E_STALE ? NODE_COUNT_STALE : NODE_COUNT_REPLAY);
+	if (outcome == NODE_TRUST_E_STALE) {
+		node_count(node, NODE_COUNT_STALE);
 		return;
 	}
 	if (!node_rate_take(&node->disposals, now, &opened->issuer, &disposal_rate, 1)) {
 		node_count(node, NODE_COUNT_RATE);
 		return;
 	}
-	if (node_deliver_disposal(node, now, opened, disposal))
+	/* Known already: it was told directly as well, and others still have to hear. */
+	if (outcome == NODE_TRUST_E_REPLAY || node_deliver_disposal(node, now, opened, disposal))
 		overlay_relay(node->overlay, now, &gossip->id);
 }
 

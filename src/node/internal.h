@@ -134,7 +134,7 @@ struct node {
 	struct list parked;   /* struct parked */
 	struct list letters;  /* presences on their way, where records stay: stay.c */
 	size_t letter_count;
-	struct map watches; /* pod uid -> the machine that runs it, where records stay */
+	struct map watches; /* pod uid -> the machine that runs it, where not all are seen */
 	size_t parked_count;
 	struct digest missing_leaf;    /* of the envelope just opened */
 	struct queued_effect *current; /* handed out by node_next_effect() */
@@ -248,7 +248,8 @@ void node_presence_tell(struct node *node, struct mono now, const struct node_de
 void node_presence_seen(struct node *node, const struct node_id *from,
 			const struct record_ack *ack);
 void node_presences_tick(struct node *node, struct mono now);
-void node_watch(struct node *node, struct mono now, const struct market_effect *placed);
+void node_watch(struct node *node, struct mono now, const struct uid *pod_uid,
+		const struct contact *machine);
 void node_unwatch(struct node *node, const struct uid *pod_uid);
 void node_stay_deinit(struct node *node);
 
@@ -268,6 +269,7 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,
 			     uint32_t grace_s);
 bool node_is_deleted(const struct node *node, const struct uid *uid, const char *namespace);
+bool node_facts_addr(const struct node *node, const struct node_id *machine, struct addr *ret_addr);
 void node_facts_publish(struct node *node, struct mono now);
 void node_publish_again(struct node *node, struct mono now);
 void node_pods_deinit(struct node *node);

@@ -163,6 +163,7 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 			       const struct uid *pod_uid, uint32_t grace_s)
 {
 	struct message message = {.type = MESSAGE_DISPOSAL};
+	struct node_destination to = {0};
 	struct buf envelope = {0};
 
 	object_ref_copy(object, &message.disposal.object);
@@ -172,6 +173,11 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 	if (!overlay_is_large(node->overlay)) {
 		(void)node_broadcast(node, MESSAGE_DISPOSAL, bytes_buf(&envelope));
 	} else {
+		/* Its controller first, or it would replace the pods that it sees ending. */
+		to.id = node_controller(node, &object->uid);
+		(void)!overlay_find_addr(node->overlay, &to.id, &to.addr);
+		if (!node_id_is_none(&to.id) && !node_id_equal(&to.id, &node->config.self.id))
+			node_send_packet(node, &to, MESSAGE_DISPOSAL, bytes_buf(&envelope));
 		node_gossip_envelope(node, now, bytes_buf(&envelope));
 		node_send_packet(node, &(struct node_destination){.id = node->config.self.id},
 				 MESSAGE_DISPOSAL, bytes_buf(&envelope));

@@ -130,6 +130,22 @@ static void pods_free(struct presence *pods, size_t count)
 	free(pods);
 }
 
+/* Of a workload that we have taken over: its pods were awarded by others. */
+static void watch_machines(struct node *node, struct mono now, const struct presence *pods,
+			   size_t count)
+{
+	struct contact contact = {0};
+
+	if (!overlay_is_large(node->overlay))
+		return;
+	for (size_t i = 0; i < count && node->watches.count < OVERLAY_WATCH_MAX; i++) {
+		contact.id = pods[i].node;
+		if (overlay_find_addr(node->overlay, &contact.id, &contact.addr) ||
+		    node_facts_addr(node, &contact.id, &contact.addr))
+			node_watch(node, now, &pods[i].pod_uid, &contact);
+	}
+}
+
 static void show(struct node *node, struct mono now, struct workload *workload)
 {
 	struct node_id owner = node_controller(node, &workload->object.uid);
@@ -148,6 +164,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 		return;
 	}
 	pods = pods_read(node, &workload->object.uid, &view.pod_count);
+	watch_machines(node, now, pods, view.pod_count);
 	shown = mem_alloc(view.pod_count, sizeof(*shown));
 	for (size_t i = 0; i < view.pod_count; i++)
 		shown[i] = (struct controller_pod){
@@ -384,8 +401,9 @@ static void market_effect_apply(struct node *node, struct mono now,
 	case MARKET_PLACED:
 		controller_placed(node->controller, now, &effect->object_uid, effect->slot,
 				  &effect->pod_uid);
-		if (node->config.records_stay)
-			node_watch(node, now, effect);
+		if (node->config.records_stay || overlay_is_large(node->overlay))
+			node_watch(node, now, &effect->pod_uid,
+				   &(struct contact){.id = effect->to, .addr = effect->addr});
 		return;
 	case MARKET_FAILED:
 		controller_failed(node->controller, now, &effect->object_uid, effect->slot,

@@ -338,6 +338,19 @@ static struct record_key facts_key(const struct node_id *id)
 	return key;
 }
 
+bool node_facts_addr(const struct node *node, const struct node_id *machine, struct addr *ret_addr)
+{
+	struct record_key key = facts_key(machine);
+	const struct record_item *item = records_get(node->records, &key);
+	struct node_facts facts;
+
+	if (!item || node_facts_decode(bytes_buf(&item->record.value), &facts) != 0)
+		return false;
+	*ret_addr = facts.addr;
+	node_facts_deinit(&facts);
+	return true;
+}
+
 void node_facts_publish(struct node *node, struct mono now)
 {
 	struct record record = {.key = facts_key(&node->config.self.id)};

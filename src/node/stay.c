@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where records stay with the machine that wrote them (node.h: records_stay), two things still have
- * to be known elsewhere: the machine that awarded a pod gets its presence, repeated until it is
- * acknowledged, and watches the machines that run its pods.
+ * Where records stay with the machine that wrote them (node.h: records_stay), the machine that
+ * awarded a pod still has to know its presence: it gets it, repeated until it is acknowledged.
+ *
+ * Where not everybody sees everybody, whoever controls a workload watches the machines that run its
+ * pods, up to OVERLAY_WATCH_MAX.
  */
 #include "node/internal.h"
 
@@ -117,18 +119,19 @@ static bool is_watched(const struct node *node, const struct node_id *machine)
 	return false;
 }
 
-void node_watch(struct node *node, struct mono now, const struct market_effect *placed)
+void node_watch(struct node *node, struct mono now, const struct uid *pod_uid,
+		const struct contact *machine)
 {
-	struct contact contact = {.id = placed->to, .addr = placed->addr};
 	struct watch *watch;
 
-	if (node->watches.count >= OVERLAY_WATCH_MAX ||
-	    node_id_equal(&placed->to, &node->config.self.id))
+	if (node->watches.count >= OVERLAY_WATCH_MAX || addr_is_none(&machine->addr) ||
+	    node_id_equal(&machine->id, &node->config.self.id) ||
+	    map_get(&node->watches, uid_bytes(pod_uid)))
 		return;
-	if (!is_watched(node, &placed->to) && !overlay_watch(node->overlay, now, &contact))
+	if (!is_watched(node, &machine->id) && !overlay_watch(node->overlay, now, machine))
 		return;
 	watch = mem_new(struct watch);
-	*watch = (struct watch){placed->pod_uid, placed->to};
+	*watch = (struct watch){*pod_uid, machine->id};
 	free(map_put(&node->watches, uid_bytes(&watch->pod_uid), watch));
 }
 
