@@ -11,7 +11,7 @@ the pool not every machine can keep every record: objects stay where they were g
 
   --machines   daemons (default 200)
   --pool       connections each keeps (default 128, the daemon's own)
-  --workloads  Deployments (default 40), one every 100 ms, each given to another machine
+  --workloads  Deployments (default 40), one every 500 ms, each given to another machine
   --replicas   of each (default 5)
   --settle     seconds between the forming of the fabric and the work, on both sides (default 60)
   --idle       seconds of quiet that are measured (default 30)
@@ -39,7 +39,7 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
 RESULT = os.path.join(TOP, "build", "bench", "fabric.json")
 SIMULATOR = os.path.join(TOP, "build", "sim", "magik-sim")
-GAP_S = 0.1
+GAP_S = 0.5  # two cores carry all machines: faster, and what is measured is their queue
 REST_S = 5  # what is sent after the last event of a phase still belongs to it
 TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = 28  # IPv4 and UDP, per datagram

@@ -97,7 +97,7 @@ static const struct scenario scenarios[] = {
 	 "the work of ./dev bench fabric, to be compared with real daemons",
 	 false,
 	 50,
-	 60000, /* what the work takes beyond settling and the quiet end, at most */
+	 120000, /* what the work takes beyond settling and the quiet end, at most */
 	 {.settle_s = 60, .duration_s = 30, .workloads = 40, .replicas = 5},
 	 small_fabric,
 	 small_fabric_end},
@@ -105,7 +105,7 @@ static const struct scenario scenarios[] = {
 	 "the work of ./dev bench fabric, to be compared with real daemons",
 	 true,
 	 200,
-	 60000,
+	 120000,
 	 {.settle_s = 60, .duration_s = 30, .workloads = 40, .replicas = 5},
 	 small_fabric,
 	 small_fabric_end},
