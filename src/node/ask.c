@@ -294,6 +294,8 @@ static bool ask_providers(struct node *node, struct mono now, const struct marke
 	asked = overlay_find(node->overlay, now, &lookup.key, true, &lookup.token) == 0;
 	if (!asked)
 		return false;
+	if (!node->lookups)
+		node->lookups = mem_alloc(NODE_LOOKUPS_MAX, sizeof(*node->lookups));
 	buf_append_bytes(&lookup.envelope, effect->envelope);
 	node->lookups[node->lookup_count++] = lookup;
 	return true;
@@ -336,6 +338,7 @@ void node_lookups_deinit(struct node *node)
 {
 	for (size_t i = 0; i < node->lookup_count; i++)
 		buf_deinit(&node->lookups[i].envelope);
+	free(node->lookups);
 }
 
 void node_ask(struct node *node, struct mono now, const struct market_effect *effect)

@@ -125,7 +125,7 @@ struct node {
 	struct map disposals;        /* the same: disposals it broadcast */
 	struct map speakers;         /* the same: tenders and bids of its own */
 	struct node_bucket own_broadcasts, all_broadcasts;
-	struct node_lookup lookups[NODE_LOOKUPS_MAX];
+	struct node_lookup *lookups; /* NODE_LOOKUPS_MAX, once there is one */
 	size_t lookup_count;
 	struct map provided;  /* texts of what this machine provides (provide.c) */
 	struct map stewards;  /* node id -> itself, of connected peers that proved to be stewards */

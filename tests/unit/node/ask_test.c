@@ -13,7 +13,7 @@
 enum {
 	MACHINES = 60,
 	POOL = 8,
-	FORMING_MS = 60 * 1000,
+	FORMING_MS = 20 * 1000,
 };
 
 static struct world *begin(void)

@@ -21,7 +21,6 @@ enum event_type { EVENT_PACKET, EVENT_STATUS };
 struct event_entry {
 	struct list link;
 	struct mono at;
-	uint64_t serial;
 	enum event_type type;
 	size_t from, to;
 	struct buf packet;
@@ -185,29 +184,24 @@ static void event_free(struct event_entry *event)
 	free(event);
 }
 
+/* In the order in which they are due; of equals the first one first. */
 static struct event_entry *event_add(struct world *world, int64_t delay_ms, enum event_type type)
 {
 	struct event_entry *event = mem_new(struct event_entry);
+	struct list *after = world->events->prev;
 
 	event->type = type;
 	event->at = mono_add_ms(world->now, delay_ms);
-	event->serial = world->serial++;
-	list_append(world->events, &event->link);
+	while (after != world->events &&
+	       list_entry(after, struct event_entry, link)->at.us > event->at.us)
+		after = after->prev;
+	list_append(after->next, &event->link);
 	return event;
 }
 
 static struct event_entry *event_first(struct world *world)
 {
-	struct event_entry *first = NULL;
-
-	list_for_each (it, world->events) {
-		struct event_entry *event = list_entry(it, struct event_entry, link);
-
-		if (!first || event->at.us < first->at.us ||
-		    (event->at.us == first->at.us && event->serial < first->serial))
-			first = event;
-	}
-	return first;
+	return list_first(world->events, struct event_entry, link);
 }
 
 static void status(struct world *world, size_t machine, int64_t delay_ms, const struct uid *pod_uid,
