@@ -147,8 +147,8 @@ void world_boot_formed(struct world *world)
 		struct sim_machine *machine = &world->machines[i];
 
 		know_by_distance(world, machine, placed);
-		remember_members(world, machine);
 		machine_call(machine, node_formed(machine->node, machine_now(world, machine)));
+		remember_members(world, machine);
 		machine_pump(world, machine);
 	}
 	free(placed);

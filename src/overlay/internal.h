@@ -282,6 +282,7 @@ void pool_bound_gone(struct overlay *overlay, struct peer *gone);
 struct peer *pool_want(struct overlay *overlay, const struct contact *contact);
 void pool_set_large(struct overlay *overlay, bool large);
 void pool_house(struct overlay *overlay);
+void pool_judge(struct overlay *overlay); /* how large the fabric is */
 /* Somebody to dial was named: a candidate in a small fabric, remembered in a large one. */
 void pool_named(struct overlay *overlay, const struct member *member);
 

@@ -116,7 +116,8 @@ void overlay_bootstrap(struct overlay *overlay, struct mono now, const struct ad
  * dials are free, and some of them again and again when they do not answer. */
 void overlay_remember(struct overlay *overlay, struct mono now, const struct contact *contact);
 
-/* Many have been remembered and overlay_know() was told the neighbourhood: nothing to look up. */
+/* overlay_know() was told the neighbourhood: there is nothing to look up, and how large the fabric
+ * is can be told already. Whom to connect to is remembered after this. */
 void overlay_formed(struct overlay *overlay, struct mono now);
 
 /* A contact for lookups, known to live. */

@@ -253,7 +253,7 @@ static bool want_another(struct overlay *overlay)
 	return candidate_draw(overlay, &contact) && pool_want(overlay, &contact) != NULL;
 }
 
-static void judge_size(struct overlay *overlay)
+void pool_judge(struct overlay *overlay)
 {
 	size_t pool = overlay->config.pool;
 	bool dense = kad_estimate(overlay->kad) > 2 * ((uint64_t)pool + 1);
@@ -311,7 +311,7 @@ void pool_house(struct overlay *overlay)
 		join_again(overlay);
 	overlay->house_at = mono_add_ms(overlay->now, OVERLAY_JUDGE_MS);
 	if (mono_reached(overlay->now, overlay->judge_at))
-		judge_size(overlay);
+		pool_judge(overlay);
 	if (!overlay->large) {
 		(void)want_another(overlay);
 	} else if (!full) {

@@ -34,6 +34,7 @@ void overlay_formed(struct overlay *overlay, struct mono now)
 {
 	overlay_advance(overlay, now);
 	kad_formed(overlay->kad, now);
+	pool_judge(overlay);
 	parts_drain(overlay);
 }
 
