@@ -57,6 +57,7 @@ enum {
 	OVERLAY_RTT_AGE_MS = 10000,   /* a member that talks is still measured this often */
 	OVERLAY_GREETING_MS = 1000,   /* a greeting that does not come is asked for this often */
 	OVERLAY_GREETING_TRIES = 10,  /* then nobody wants the connection for its pool */
+	OVERLAY_GUESTS_MIN = 2,       /* more than the pool and an eighth, for the smallest pools */
 	OVERLAY_NEW_MS = 10 * 1000,   /* a member so new is not pushed out for a newer one */
 	OVERLAY_FILL_MS = 1000,       /* between two dials to fill the pool of a large fabric */
 	OVERLAY_JUDGE_MS = 5000,      /* between two looks at how large the fabric is */
@@ -75,6 +76,7 @@ struct suspicion {
 	struct mono ask_at;
 	struct mono accused_at; /* another's verdict came; when `accused` */
 	bool accused;
+	bool close; /* it was observed closely when the suspicion arose */
 	uint8_t witness_count, asker_count;
 	struct node_id witnesses[OVERLAY_WITNESSES];
 	struct node_id askers[OVERLAY_ASKERS_MAX];

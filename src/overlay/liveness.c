@@ -27,10 +27,13 @@ static struct mono mono_max(struct mono a, struct mono b)
 	return a.us > b.us ? a : b;
 }
 
-/* Is its life observed closely? Not that of one that is only kept among many. */
+/* Is its life observed closely? Not that of one that is only kept among many. A suspicion is
+ * brought to its end, though a replacement may have pushed the suspect out of the view meanwhile.
+ */
 static bool is_close(const struct overlay *overlay, const struct peer *peer)
 {
-	return !overlay->large || peer->active || peer->watched;
+	return !overlay->large || peer->active || peer->watched ||
+	       (peer->doubt && peer->doubt->close);
 }
 
 static void member_up(struct overlay *overlay, struct peer *peer)
@@ -145,7 +148,7 @@ static bool is_mass(struct overlay *overlay)
 
 void liveness_gone(struct overlay *overlay, struct peer *peer, enum member_state state)
 {
-	bool first_hand = (peer->active || peer->watched) && state == MEMBER_DEAD;
+	bool first_hand = is_close(overlay, peer) && state == MEMBER_DEAD;
 	bool was_judged = peer_is_judged(peer);
 
 	if (!peer->greeted && !peer->watched)
@@ -217,6 +220,7 @@ static void silence_tick(struct overlay *overlay, struct peer *peer)
 	doubt = peer_doubt(peer);
 	if (peer->state == MEMBER_ALIVE) {
 		peer_set_state(overlay, peer, MEMBER_SUSPECT);
+		doubt->close = is_close(overlay, peer);
 		doubt->ask_at = overlay->now;
 		effect_add(overlay, OVERLAY_SUSPECTED, &peer->member.id);
 		if (peer->active)

@@ -14,7 +14,7 @@
  *               watched, broadcast to
  *   pool        kept connections to random machines, config.pool with the active ones: samples are
  *               drawn from it; renewed one by one (OVERLAY_RENEW_MS), kept alive every
- *               OVERLAY_KEEPALIVE_MS; others may connect to it beyond that, by a quarter
+ *               OVERLAY_KEEPALIVE_MS; others may connect to it beyond that, by an eighth
  *   watched     machines whose life matters to the caller (overlay_watch()): probed as active ones
  *   transient   connections that somebody opened to say something: closed when idle for
  *               OVERLAY_TRANSIENT_MS, the oldest first beyond OVERLAY_TRANSIENT_MAX

@@ -6,7 +6,7 @@
  * more members are connected than the pool holds, when somebody is named for whom there is no room,
  * or when the density of positions says so by far. Then a machine dials one random contact of its
  * passive view a second until its pool is full, and exchanges one member every OVERLAY_RENEW_MS
- * from then on. Others may connect to it beyond that, by a quarter; then the oldest makes room. It
+ * from then on. Others may connect to it beyond that, by an eighth; then the oldest makes room. It
  * is small again when the pool has long had room and no contact is left to fill it with.
  *
  * To give a member up is told (DISCONNECT): both ends then let the connection become idle, and
@@ -58,7 +58,7 @@ void pool_release(struct overlay *overlay, struct peer *peer, bool tell)
 
 bool pool_make_room(struct overlay *overlay, const struct peer *newcomer)
 {
-	size_t most = overlay->config.pool + overlay->config.pool / 4;
+	size_t most = overlay->config.pool + overlay->config.pool / 8 + OVERLAY_GUESTS_MIN;
 	struct peer *oldest;
 
 	if (overlay->counts.kept < most || !overlay->large)
