@@ -11,13 +11,13 @@ the pool not every machine can keep every record: objects stay where they were g
 
   --machines   daemons (default 200)
   --pool       connections each keeps (default 128, the daemon's own)
-  --workloads  Deployments (default 40), one every 500 ms, each given to another machine
-  --replicas   of each (default 5)
+  --workloads  Deployments (default 100), one every 250 ms, each given to another machine
+  --replicas   of each (default 2)
   --settle     seconds between the forming of the fabric and the work, on both sides (default 60)
   --idle       seconds of quiet that are measured (default 30)
   --seeds      runs of the simulator, with seeds from 1 on (default 3)
   --no-sim     do not compare
-  --quick      20 machines, 8 workloads, 5 seconds to settle, 10 of quiet, one seed
+  --quick      20 machines, 10 workloads, 5 seconds to settle, 10 of quiet, one seed
 """
 import argparse
 import json
@@ -39,7 +39,7 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
 RESULT = os.path.join(TOP, "build", "bench", "fabric.json")
 SIMULATOR = os.path.join(TOP, "build", "sim", "magik-sim")
-GAP_S = 0.5  # two cores carry all machines: faster, and what is measured is their queue
+GAP_S = 0.25  # two cores carry all machines: faster, and what is measured is their queue
 REST_S = 5  # what is sent after the last event of a phase still belongs to it
 TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = 28  # IPv4 and UDP, per datagram
@@ -359,7 +359,7 @@ def main():
     parser.add_argument("--machines", type=int)
     parser.add_argument("--pool", type=int, default=128)
     parser.add_argument("--workloads", type=int)
-    parser.add_argument("--replicas", type=int, default=5)
+    parser.add_argument("--replicas", type=int, default=2)
     parser.add_argument("--settle", type=int)
     parser.add_argument("--idle", type=int)
     parser.add_argument("--seeds", type=int)
@@ -370,7 +370,7 @@ def main():
     if options.help:
         print(__doc__.strip())
         return
-    for name, usual, quick in (("machines", 200, 20), ("workloads", 40, 8), ("settle", 60, 5),
+    for name, usual, quick in (("machines", 200, 20), ("workloads", 100, 10), ("settle", 60, 5),
                                ("idle", 30, 10), ("seeds", 3, 1)):
         if getattr(options, name) is None:
             setattr(options, name, quick if options.quick else usual)

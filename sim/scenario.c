@@ -98,7 +98,7 @@ static const struct scenario scenarios[] = {
 	 false,
 	 50,
 	 120000, /* what the work takes beyond settling and the quiet end, at most */
-	 {.settle_s = 60, .duration_s = 30, .workloads = 40, .replicas = 5},
+	 {.settle_s = 60, .duration_s = 30, .workloads = 100, .replicas = 2},
 	 small_fabric,
 	 small_fabric_end},
 	{"fabric",
@@ -106,7 +106,7 @@ static const struct scenario scenarios[] = {
 	 true,
 	 200,
 	 120000,
-	 {.settle_s = 60, .duration_s = 30, .workloads = 40, .replicas = 5},
+	 {.settle_s = 60, .duration_s = 30, .workloads = 100, .replicas = 2},
 	 small_fabric,
 	 small_fabric_end},
 	{"placement",

@@ -9,7 +9,7 @@
 #include "scenario_small.h"
 
 enum {
-	GAP_MS = 500,   /* between two workloads */
+	GAP_MS = 250,   /* between two workloads */
 	REST_MS = 5000, /* after the last event of a phase */
 	LOOK_MS = 100,  /* is the phase over? */
 	MEMORY_MIB = 16,
