@@ -12,7 +12,11 @@ enum {
 	BOOTSTRAP_COUNT = 3,
 	BOOT_SPACING_US = 20 * 1000,
 	PERSIST_US = 2000, /* a disk that syncs */
-	TICKS_MAX = 1000,  /* of one machine at one moment; a few are usual */
+	/* What the protocols of one machine may hold, whatever the fabric's size; looked at where a
+	 * few busy ones do not decide the average. */
+	MEMORY_BYTES_MAX = 96 * 1024,
+	MEMORY_MACHINES_MIN = 1000,
+	TICKS_MAX = 1000, /* of one machine at one moment; a few are usual */
 	FORGETFUL_US = 5 * US_PER_S,
 	CLOCK_ERROR_MS = 3000, /* the system's clock is off by up to this */
 };
@@ -236,6 +240,22 @@ void machine_end(struct world *world, struct sim_machine *machine)
 	machine->stalled_until_us = 0;
 	machine->ended_us = world->now_us;
 	network_process_ended(world, machine);
+}
+
+void world_check_memory(struct world *world)
+{
+	int64_t bytes = 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		if (!world->machines[i].node)
+			continue;
+		bytes += world->machines[i].heap_bytes;
+		count++;
+	}
+	if (count >= MEMORY_MACHINES_MIN && bytes / (int64_t)count > MEMORY_BYTES_MAX)
+		world_violate(world, NULL, "a machine's protocols hold %lld bytes on average",
+			      (long long)(bytes / (int64_t)count));
 }
 
 /* ---- disk ---- */

@@ -221,6 +221,8 @@ static int run(struct report_options *options)
 	world_run(world, scenario_length_ms(scenario, world));
 	if (!world->violation[0])
 		checker_end(world);
+	if (world->params.stay)
+		world_check_memory(world);
 	if (!world->violation[0] && scenario->finish)
 		scenario->finish(world);
 	violated = world->violation[0] != 0;

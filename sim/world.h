@@ -336,6 +336,9 @@ struct mono machine_now(const struct world *world, const struct sim_machine *mac
 struct wall world_wall(const struct world *world);
 struct wall machine_system(const struct world *world, const struct sim_machine *machine);
 
+/* Does a machine need more memory for its protocols than it may, on average of a large fabric? */
+void world_check_memory(struct world *world);
+
 /* Call a function of the machine's node; what it allocates is the machine's. */
 #define machine_call(machine, call)                    \
 	do {                                           \

@@ -117,6 +117,9 @@ int64_t fabric_time_hear(struct fabric_time *time, struct mono now, const struct
 	int64_t before_ms = fabric_time_now(time, now).ms, step_ms, agreed_ms;
 	const struct fabric_time_peer *known = peer_find(time, peer);
 
+	/* No room for its word: the others have settled it. */
+	if (!known && time->settled && time->peer_count == FABRIC_TIME_PEERS_MAX)
+		return 0;
 	/* It agrees with us now as it did before: nothing to settle anew. */
 	if (known && time->settled && known->settled == peer_settled &&
 	    llabs(said.ms - mono_ms(now) - time->offset_ms) <= AGREED_MS &&
