@@ -68,7 +68,7 @@ const struct cli_verb verb_sim = {
 	"sim",
 	"magik sim run [--machines N] [--seed S] [--scenario NAME|FILE]\n"
 	"              [--set NAME=VALUE]... [--json] [--story] [--bug NAME]\n"
-	"magik sim list [--scenarios|--bugs]\n"
+	"magik sim list [--scenarios|--bugs|--params]\n"
 	"\n"
 	"Simulate a fabric: many machines in one process on a virtual clock and network,\n"
 	"with the protocols as the daemon runs them. The same arguments give the same\n"
@@ -77,7 +77,7 @@ const struct cli_verb verb_sim = {
 	"  --machines   how many (default: as the scenario says)\n"
 	"  --seed       of everything random (default 1)\n"
 	"  --scenario   what happens: one that `list` names, or a file\n"
-	"  --set        change a parameter; `list` names them\n"
+	"  --set        change a parameter; `list --params` names them\n"
 	"  --json       print one JSON object and nothing else\n"
 	"  --story      print all that happened\n"
 	"  --bug        run with a known fault, to see that it is found\n"
