@@ -38,6 +38,8 @@ enum {
 	TENDER_SLACK_MS = 10 * 1000,
 	RELEASED_MS = 900, /* after the last tender: a check later all holds are given back */
 	SLOTS_MAX = 1 << 20,
+	STALL_BEFORE_MS = 2000,
+	STALL_OVER_MS = 5000,
 	LATE_VERDICT_MS = OVERLAY_DEAD_MS + 4000, /* may be about the process before */
 };
 
@@ -317,8 +319,10 @@ bool checker_may_seem_dead(const struct world *world, const struct sim_machine *
 		return true;
 	if (now_us - other->started_us < LATE_VERDICT_MS * (int64_t)US_PER_MS)
 		return true;
-	return other->stalled_until_us > now_us &&
-	       now_us - other->stalled_since_us > OVERLAY_DEAD_MS * (int64_t)US_PER_MS;
+	/* Silence counts from the last sign of life, and news of a verdict travels. */
+	return now_us < other->stalled_until_us + STALL_OVER_MS * (int64_t)US_PER_MS &&
+	       now_us - other->stalled_since_us >
+		       (OVERLAY_DEAD_MS - STALL_BEFORE_MS) * (int64_t)US_PER_MS;
 }
 
 /* ---- overlay ---- */

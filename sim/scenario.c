@@ -122,7 +122,7 @@ static const struct scenario scenarios[] = {
 	  .lookups = 200,
 	  .lost = 3},
 	 large_placement,
-	 large_probes_end},
+	 large_placement_end},
 	{"one-owner",
 	 "3,000 replicas through one machine",
 	 true,

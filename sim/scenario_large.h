@@ -6,6 +6,7 @@
 
 /* scenario_market.c */
 void large_placement(struct world *world);
+void large_placement_end(struct world *world);
 void large_one_owner(struct world *world);
 void large_one_owner_end(struct world *world);
 void large_burst(struct world *world);

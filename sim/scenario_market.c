@@ -11,11 +11,13 @@ enum {
 	PROBE_SPACING_MS = 1000,
 	MACHINES_PER_BUSY_OWNER = 10,
 	REPLICAS_PER_MACHINE_MAX = 20, /* half of what there is room for */
-	WARM_BROADCASTS = 4,           /* they carve the tree */
-	UNIFORM_DEVIATIONS_MAX = 5,    /* of a normal distribution: once in three million runs */
-	PODS_MAX = 4,                  /* of one workload on one machine, where there are many */
-	HOPELESS_MESSAGES_MAX = 400,   /* per second in the whole fabric, whatever is pending */
-	BACKED_OFF_MS = 60 * 1000,     /* from then on what fits nowhere is tried rarely */
+	LAST_DELIVERY_MS = 300,        /* of a broadcast, in a room without losses */
+	ATTEMPTS_MAX = 16,   /* at what fits nowhere in some minutes: each waits twice as long */
+	WARM_BROADCASTS = 4, /* they carve the tree */
+	UNIFORM_DEVIATIONS_MAX = 5,  /* of a normal distribution: once in three million runs */
+	PODS_MAX = 4,                /* of one workload on one machine, where there are many */
+	HOPELESS_MESSAGES_MAX = 400, /* per second in the whole fabric, whatever is pending */
+	BACKED_OFF_MS = 60 * 1000,   /* from then on what fits nowhere is tried rarely */
 };
 
 static const char rare_label[] = "example.org/rare";
@@ -35,6 +37,18 @@ void large_placement(struct world *world)
 	steps_broadcasts(world, at_ms, PROBE_SPACING_MS, WARM_BROADCASTS);
 	at_ms += world->params.broadcasts * PROBE_SPACING_MS + STEPS_PROBE_MS + MS_PER_S;
 	steps_losses(world, at_ms, STEPS_PROBE_MS);
+}
+
+void large_placement_end(struct world *world)
+{
+	struct metrics_figures figures;
+
+	large_probes_end(world);
+	metrics_read(world, &figures);
+	if (world->params.profile == PARAMS_LAN && !world->network.loss && !world->network.vanish &&
+	    figures.broadcast_last_p99_us > LAST_DELIVERY_MS * US_PER_MS)
+		world_violate(world, NULL, "the last machine had a broadcast after %.0f ms only",
+			      (double)figures.broadcast_last_p99_us / US_PER_MS);
 }
 
 void large_one_owner(struct world *world)
@@ -216,6 +230,9 @@ void large_unsatisfiable_end(struct world *world)
 	struct metrics_figures figures;
 
 	metrics_read(world, &figures);
+	if (figures.tenders > ATTEMPTS_MAX * (uint64_t)world->workload_count)
+		world_violate(world, NULL, "%llu tenders for %zu workloads that fit nowhere",
+			      (unsigned long long)figures.tenders, world->workload_count);
 	if (figures.hopeless_messages_per_s > HOPELESS_MESSAGES_MAX)
 		world_violate(world, NULL, "what fits nowhere costs %.0f messages per second",
 			      figures.hopeless_messages_per_s);

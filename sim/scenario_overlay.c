@@ -12,6 +12,7 @@ enum {
 	QUIET_MS = 60 * 1000,  /* after trouble: liveness, redials and replacements are done */
 	MERGE_MS = 120 * 1000, /* halves that were apart are one again */
 	FIRST_MS = 5000,
+	REDUNDANCY_MAX = 2, /* payloads too many for each machine; after a disaster trees are new */
 	MACHINES_PER_OWNER = 50,
 };
 
@@ -125,6 +126,9 @@ void large_probes_end(struct world *world)
 	if (figures.broadcasts && figures.broadcast_delivered < 1)
 		world_violate(world, NULL, "broadcasts reached %.4f %% of the machines",
 			      100 * figures.broadcast_delivered);
+	if (figures.broadcasts && figures.broadcast_redundancy > REDUNDANCY_MAX)
+		world_violate(world, NULL, "broadcasts came %.2f times too often",
+			      figures.broadcast_redundancy);
 	if (figures.lookups && figures.lookup_success < 0.999)
 		world_violate(world, NULL, "%.3f %% of the lookups found their machine",
 			      100 * figures.lookup_success);
