@@ -28,17 +28,6 @@ void large_byzantine(struct world *world)
 	steps_expect_placed(world, at_ms + busy_ms);
 }
 
-static void partition(struct world *world, uint64_t first_of_other_side)
-{
-	world_partition(world, first_of_other_side);
-}
-
-static void heal(struct world *world, uint64_t argument)
-{
-	(void)argument;
-	world_heal(world);
-}
-
 static void jump(struct world *world, uint64_t machine)
 {
 	world_clock_jump(world, machine,
@@ -52,6 +41,7 @@ static void calm(struct world *world, uint64_t argument)
 	world->network.loss = world->network.vanish = world->network.duplication = 0;
 }
 
+/* Partitions have a scenario of their own; small soaks have them too. */
 void large_soak(struct world *world)
 {
 	int64_t at_ms = steps_begin(world);
@@ -63,19 +53,9 @@ void large_soak(struct world *world)
 	steps_churn(world, at_ms + FIRST_MS, until_ms);
 	steps_starve(world, at_ms, until_ms);
 	steps_lookups(world, at_ms, until_ms - at_ms);
-	for (at_ms += TURN_MS; at_ms + 2 * TURN_MS < until_ms; at_ms += TURN_MS) {
-		uint64_t what = world_random(world, 3);
-
-		if (what == 0) {
-			world_action(world, at_ms, partition,
-				     1 + world_random(world, world->machine_count - 1));
-			world_action(world, at_ms + (int64_t)world_random(world, TURN_MS), heal, 0);
-		} else if (what == 1) {
-			world_action(world, at_ms, jump, world_random(world, world->machine_count));
-		}
-	}
+	for (at_ms += TURN_MS; at_ms < until_ms; at_ms += TURN_MS)
+		world_action(world, at_ms, jump, world_random(world, world->machine_count));
 	world_action(world, until_ms, calm, 0);
-	world_action(world, until_ms, heal, 0);
 	steps_expect_formed(world, until_ms + CALM_MS);
 	steps_broadcasts(world, until_ms + CALM_MS, PROBE_SPACING_MS, WARM_BROADCASTS);
 	steps_expect_placed(world, until_ms + 2 * CALM_MS);
