@@ -45,7 +45,7 @@ static const struct bug bugs[] = {
 	 FAULT_KAD_EVICT, PARTIAL "placement", "no longer knows"},
 	{"self-doubt-off", "machines without a processor blame the others", SIM_BUG_NONE,
 	 FAULT_SELF_DOUBT,
-	 PARTIAL "slow-observers --set stall_ms=12000 --set starved=10 --set duration_s=200",
+	 PARTIAL "slow-observers --set stall_ms=6000 --set starved=10 --set duration_s=300",
 	 "verdicts about machines that lived"},
 	{"referral-self-bias", "who is asked to hand a tender on bids itself",
 	 SIM_BUG_REFERRAL_SELF_BIAS, NO_FAULT, PARTIAL "one-owner", ""},
