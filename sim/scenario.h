@@ -13,7 +13,9 @@
 #include "world.h"
 
 enum {
-	SCENARIO_SMALL_MAX = 200, /* machines, unless --set stay=... says otherwise */
+	SCENARIO_SMALL_MAX =
+		OVERLAY_POOL_DEFAULT, /* machines, unless --set stay=... says otherwise: then all
+				       * stewards know each other */
 };
 
 struct scenario {
