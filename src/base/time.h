@@ -29,7 +29,9 @@ enum {
 
 static inline struct mono mono_add_us(struct mono at, int64_t us)
 {
-	return (struct mono){.us = at.us > INT64_MAX - us ? INT64_MAX : at.us + us};
+	bool over = us > 0 && at.us > INT64_MAX - us;
+
+	return (struct mono){.us = over ? INT64_MAX : at.us + us};
 }
 
 static inline struct mono mono_add_ms(struct mono at, int64_t ms)

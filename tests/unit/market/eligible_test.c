@@ -166,9 +166,11 @@ static void run_pod(const char *namespace, const struct requirements *needs, uin
 static void end_pod(uint8_t name)
 {
 	struct uid pod = {{name, 1}};
+	struct message told;
 
 	market_pod_ended(market, (struct mono){1000000}, &pod);
-	(void)last_sent();
+	told = last_sent();
+	message_deinit(&told);
 }
 
 static void a_machine_without_the_labels_does_not_bid(void **state)
