@@ -132,8 +132,8 @@ def held_rows(runs):
 
 
 def scale_runs(quick):
-    sizes = [100, 300, 1000] if quick else [100, 1000, 10000, 100000]
-    common = {"formed": 1, "workloads": 1}
+    sizes = [100, 1000] if quick else [100, 1000, 10000, 100000]
+    common = {"formed": 1, "stay": 1, "workloads": 1}
     runs = {}
     for size in sizes:
         params = dict(common)
@@ -142,8 +142,10 @@ def scale_runs(quick):
         elif size == 100000:
             params["duration_s"] = 150  # five virtual minutes in all
         runs[f"lan{size}"] = Run("placement", size, **params)
-        if size in (1000, 10000):
+        if size in (1000, 10000) and not quick:
             runs[f"wan{size}"] = Run("placement", size, profile="wan", **params)
+    if quick:
+        runs["wan300"] = Run("placement", 300, profile="wan", **common, duration_s=5)
     return runs
 
 
@@ -218,7 +220,7 @@ def one_owner_rows(runs, _quick):
 
 
 def rare_runs(quick):
-    return {"run": Run("rare", 1000 if quick else 10000, formed=1,
+    return {"run": Run("rare", 300 if quick else 10000, formed=1,
                        **({"workloads": 5, "duration_s": 20} if quick else {}))}
 
 
@@ -234,24 +236,25 @@ def rare_rows(runs, _quick):
 
 def unsatisfiable_runs(quick):
     counts = [1, 10] if quick else [1, 10, 100]
-    return {count: Run("unsatisfiable", 1000, formed=1, workloads=count,
+    return {count: Run("unsatisfiable", 300 if quick else 1000, formed=1, workloads=count,
                        **({"duration_s": 60} if quick else {})) for count in counts}
 
 
 def unsatisfiable_rows(runs, _quick):
     rows = [Row("unsatisfiable",
-                f"1,000 machines, {count * 20:,} pending: messages per second in all",
+                f"{run.machines:,} machines, {count * (run.machines // 50):,} pending: messages per "
+                "second in all",
                 run.figure("unplaceable_messages_per_second"), "/s", run=run)
             for count, run in runs.items()]
     most = max(run.figure("unplaceable_messages_per_second") for run in runs.values())
-    rows.append(Row("unsatisfiable", "1,000 machines: the most of these", most, "/s", "400 /s",
+    rows.append(Row("unsatisfiable", "the most of these", most, "/s", "400 /s",
                     most <= 400))
     return rows
 
 
 def loss_runs(quick):
-    size = 1000 if quick else 10000
-    return {"run": Run("placement", size, formed=1, loss=10, workloads=1,
+    size = 300 if quick else 10000
+    return {"run": Run("placement", size, formed=1, stay=1, loss=10, workloads=1,
                        **({"duration_s": 5} if quick else {}))}
 
 
@@ -280,8 +283,8 @@ def full_rows(runs, _quick):
 def broadcast_runs(quick):
     size = 1000 if quick else 10000
     more = {"duration_s": 5} if quick else {}
-    return {"tree": Run("placement", size, formed=1, workloads=1, **more),
-            "half": Run("mass-failure", size, formed=1)}
+    return {"tree": Run("placement", size, formed=1, stay=1, workloads=1, **more),
+            "half": Run("mass-failure", 300 if quick else size, formed=1)}
 
 
 def broadcast_rows(runs, _quick):
@@ -302,7 +305,7 @@ def broadcast_rows(runs, _quick):
 
 
 def churn_runs(quick):
-    return {"run": Run("churn", 1000 if quick else 10000, formed=1,
+    return {"run": Run("churn", 300 if quick else 10000, formed=1,
                        **({"duration_s": 60, "lookups": 300} if quick else {"lookups": 3000}))}
 
 
@@ -317,7 +320,7 @@ def churn_rows(runs, _quick):
 
 def detect_runs(quick):
     if quick:
-        return {"run": Run("slow-observers", 500, formed=1, duration_s=180, lost=5)}
+        return {"run": Run("slow-observers", 300, formed=1, duration_s=180, lost=5)}
     return {"run": Run("slow-observers", 10000, formed=1, duration_s=3600, lost=100)}
 
 
@@ -332,7 +335,7 @@ def detect_rows(runs, _quick):
 
 
 def join_runs(quick):
-    return {"run": Run("join-storm", 1000 if quick else 10000,
+    return {"run": Run("join-storm", 300 if quick else 10000,
                        **({"duration_s": 30} if quick else {"settle_s": 10}))}
 
 

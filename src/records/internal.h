@@ -141,6 +141,7 @@ struct index *name_kind_index(const struct records *records, const char *kind);
 /* writer.c */
 struct writer *writer_find(const struct records *records, const struct node_id *id);
 struct writer *writer_get(struct records *records, const struct node_id *id); /* NULL: full */
+void writer_heard(struct records *records, const struct node_id *id);
 void writer_add(struct writer *writer, struct item *item);
 void writer_drop(struct item *item);
 void writer_sweep(struct records *records);

@@ -324,6 +324,8 @@ int records_receive(struct records *records, struct mono now, struct wall fabric
 
 	records->now = now;
 	records->fabric = fabric;
+	if (node_id_equal(from, &writer->id))
+		writer_heard(records, from);
 	outcome = judge(records, writer, record, envelope);
 	if (outcome == 0)
 		merge_insert(records, make_item(records, record, envelope, &writer->id));

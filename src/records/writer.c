@@ -3,8 +3,9 @@
  * Writers: whose records live in our memory, and whether that machine is there.
  *
  * What a machine says about itself is worth as much as its life. When it is lost its records go,
- * and copies that others still hold are not taken back until it is up again. A machine that we have
- * only heard of through its records gets RECORDS_STRANGER_MS to come up.
+ * and copies that others still hold are not taken back until it is up again, or brings one itself:
+ * in a large fabric not everybody is told that it is up. A machine that we have only heard of
+ * through its records gets RECORDS_STRANGER_MS to come up.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -106,6 +107,17 @@ void records_peer_up(struct records *records, struct mono now, const struct node
 		writer->lost = false;
 	}
 	sync_start(records, peer);
+}
+
+/* It speaks for itself, so it lives: what it says counts again. */
+void writer_heard(struct records *records, const struct node_id *id)
+{
+	struct writer *writer = writer_find(records, id);
+
+	if (!writer || !writer->lost)
+		return;
+	writer->lost = false;
+	writer->since = records->now;
 }
 
 void records_peer_lost(struct records *records, struct mono now, const struct node_id *peer)

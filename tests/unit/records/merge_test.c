@@ -144,6 +144,18 @@ static int receive_as(struct records *records, struct record record, uint8_t wri
 	return outcome;
 }
 
+/* A copy of what @writer wrote, brought by @from. */
+static int take_from(struct records *records, struct record record, uint8_t writer, uint8_t from)
+{
+	struct record_writer signer = {.id = make_id(writer), .steward = true};
+	struct node_id bringer = make_id(from);
+	int outcome = records_receive(records, start, make_fabric(0), &bringer, &signer, &record,
+				      bytes_str("envelope"));
+
+	record_deinit(&record);
+	return outcome;
+}
+
 static void only_stewards_write_objects_and_tombstones(void **state)
 {
 	struct records *records = make_records(1);
@@ -315,11 +327,25 @@ static void what_a_lost_machine_said_is_forgotten_until_it_returns(void **state)
 	assert_int_equal(records_count(records, RECORD_NODE), 1);
 	assert_int_equal(drain(records, RECORDS_CHANGED), 2);
 	/* Another keeper that has not noticed yet does not bring it back. */
-	assert_int_equal(take(records, make_node(2, 10), 2), RECORDS_E_OLD);
+	assert_int_equal(take_from(records, make_node(2, 10), 2, 3), RECORDS_E_OLD);
 	assert_int_equal(records_count(records, RECORD_NODE), 1);
 	records_peer_up(records, start, &two);
-	assert_int_equal(take(records, make_node(2, 10), 2), 0);
+	assert_int_equal(take_from(records, make_node(2, 10), 2, 3), 0);
 	assert_int_equal(records_count(records, RECORD_NODE), 2);
+	records_free(records);
+}
+
+static void a_lost_machine_that_speaks_for_itself_is_believed(void **state)
+{
+	struct records *records = make_records(1);
+	struct node_id two = make_id(2);
+
+	(void)state;
+	records_peer_lost(records, start, &two);
+	assert_int_equal(take_from(records, make_presence(1, 7, 2, 10), 2, 3), RECORDS_E_OLD);
+	assert_int_equal(take_from(records, make_presence(1, 7, 2, 10), 2, 2), 0);
+	assert_int_equal(take_from(records, make_presence(1, 8, 2, 20), 2, 3), 0);
+	assert_int_equal(records_count(records, RECORD_PRESENCE), 2);
 	records_free(records);
 }
 
@@ -615,6 +641,7 @@ int main(void)
 		cmocka_unit_test(the_end_of_a_pod_is_not_undone_by_a_late_copy),
 		cmocka_unit_test(a_deleted_object_is_readable_while_it_has_pods),
 		cmocka_unit_test(what_a_lost_machine_said_is_forgotten_until_it_returns),
+		cmocka_unit_test(a_lost_machine_that_speaks_for_itself_is_believed),
 		cmocka_unit_test(a_machine_known_by_its_records_alone_is_forgotten_soon),
 		cmocka_unit_test(the_older_of_two_objects_keeps_the_name),
 		cmocka_unit_test(an_update_does_not_make_an_object_younger),
