@@ -435,6 +435,11 @@ void kad_provider_ended(struct kad *kad, const struct kad_lookup *lookup)
 		provided_pace(kad, provided, positions, count);
 		for (size_t i = 0; i < count; i++)
 			tell_keeper(kad, provided, withdraw, keepers[i]);
+		/* Nobody was known yet, or some who are known did not answer: all of us have just
+		 * started, or the way to them was cut. */
+		if (lookup->count == 0 || (count < KAD_KEEPERS && kad_contact_count(kad) >= count))
+			provided->at = mono_add_ms(kad->now,
+						   prng_jitter(&kad->prng, KAD_PROVIDE_RETRY_MS));
 		if (withdraw)
 			provided_remove(kad, provided);
 	}

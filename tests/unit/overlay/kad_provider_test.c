@@ -154,6 +154,27 @@ static void who_comes_later_finds_what_was_provided_alone(void **state)
 	net_end(net);
 }
 
+static void what_is_provided_before_anybody_is_known_is_told_later(void **state)
+{
+	struct net *net = mem_new(struct net);
+	struct digest key = kad_key("label example.org/gpu=a100");
+
+	(void)state;
+	net_init(net, 21, 11);
+	net_form(net, 0, 20);
+	net_start(net, 20, 20);
+	provide(net, 20, &key);
+	assert_int_equal(found_by(net, 3, &key), 0);
+	/* As after a restart: all of its table at once, from what was remembered. */
+	for (size_t i = 0; i < 20; i++)
+		kad_seen(net->machines[20].kad, net->now, &net->machines[i].contact);
+	kad_formed(net->machines[20].kad, net->now);
+	net_flush(net, 20);
+	net_run_ms(net, 15 * 1000);
+	assert_int_equal(found_by(net, 3, &key), 1);
+	net_end(net);
+}
+
 static void a_machine_provides_only_so_much(void **state)
 {
 	struct net *net = net_formed(2, 9);
@@ -312,6 +333,7 @@ int main(void)
 		cmocka_unit_test(what_is_withdrawn_is_gone_at_once),
 		cmocka_unit_test(new_keepers_learn_after_the_old_ones_are_gone),
 		cmocka_unit_test(who_comes_later_finds_what_was_provided_alone),
+		cmocka_unit_test(what_is_provided_before_anybody_is_known_is_told_later),
 		cmocka_unit_test(a_machine_provides_only_so_much),
 		cmocka_unit_test(a_large_set_is_a_bounded_sample),
 		cmocka_unit_test(one_machine_is_listed_in_so_many_sets),
