@@ -6,9 +6,10 @@ Runs every check of the tree and ends with one line "N passed, N failed, N skipp
 is 0 only if nothing failed. Parts, in this order:
 
   build      gcc, warnings are errors
-  unit       unit, scenario and integration tests, corpus replay, style checks, in the gcc build
-  asan       the same tests built with AddressSanitizer and UndefinedBehaviorSanitizer, and
-             the quick ones of e2e with such daemons
+  unit       unit, scenario and integration tests, large scenarios, corpus replay, style checks, in
+             the gcc build
+  asan       the same tests, but integration and most large scenarios, built with AddressSanitizer
+             and UndefinedBehaviorSanitizer, and the quick ones of e2e with such daemons
   clang      clang, warnings are errors
   e2e        real daemons in network namespaces, real kubectl; needs root
 
@@ -151,7 +152,7 @@ def run_parts(tally, parts):
     suites = ["unit", "scenario", "fuzz", "integration", "style"]
     built = compile_tree(tally, "build") if {"build", "unit", "e2e"} & parts else False
     if "unit" in parts and built:
-        run_meson(tally, "build", suites)
+        run_meson(tally, "build", suites + ["large"])
     if "asan" in parts and compile_tree(tally, "build-asan"):
         run_meson(tally, "build-asan", suites[:4])
         run_e2e(tally, "build-asan", quick=True)
