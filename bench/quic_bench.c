@@ -344,7 +344,7 @@ struct wire {
 static struct wire wire_now(const struct bench *bench)
 {
 	const struct side *side[] = {&bench->client, &bench->server};
-	struct wire wire;
+	struct wire wire = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(side); i++) {
 		const struct quic_stats *stats =
@@ -377,7 +377,7 @@ static void wire_print(const struct bench *bench, const char *what, const struct
 /* One message at a time, each with its acknowledgement, on a connection that is quiet else. */
 static void wire_messages(struct bench *bench, size_t len, bool answered)
 {
-	uint8_t payload[MESSAGE_LONG] = {0};
+	static const uint8_t payload[MESSAGE_LONG]; /* too large for a stack frame */
 	struct wire before;
 	char what[48];
 
@@ -397,7 +397,7 @@ static void wire_messages(struct bench *bench, size_t len, bool answered)
 /* Many at once: acknowledgements are shared. */
 static void wire_burst(struct bench *bench, size_t len, size_t count)
 {
-	uint8_t payload[MESSAGE_LONG] = {0};
+	static const uint8_t payload[MESSAGE_LONG]; /* too large for a stack frame */
 	struct wire before;
 	char what[48];
 

@@ -138,7 +138,7 @@ static int node_affinity_read(const json_t *from, struct requirements *needs, st
 		json_object_get(from, "requiredDuringSchedulingIgnoredDuringExecution");
 	json_t *term;
 	size_t index;
-	int64_t weight;
+	int64_t weight = 0;
 	int r = 0;
 	if (required && json_array_size(json_object_get(required, "nodeSelectorTerms")) == 0)
 		return refuse(err, "nodeSelectorTerms is empty");

@@ -355,7 +355,7 @@ static int class_read(const json_t *spec, struct kube_priority *priority, struct
 static int number_read(const json_t *value, struct kube_priority *priority, struct err *err)
 {
 	const char *text = json_string_value(value);
-	char *end;
+	char none[] = "", *end = none;
 	long long number;
 	if (!value)
 		return 0;

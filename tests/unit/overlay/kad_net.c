@@ -15,7 +15,7 @@ enum {
 
 struct digest net_random(struct net *net)
 {
-	struct digest digest;
+	struct digest digest = {0};
 
 	for (size_t i = 0; i < ID_LEN; i++)
 		digest.byte[i] = (uint8_t)prng_next(&net->prng);
