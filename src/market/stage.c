@@ -91,6 +91,9 @@ static struct mono window_end(const struct round *round)
 
 	if (!round->asked)
 		return mono_add_ms(round->stage_at, MARKET_LOOKUP_MS);
+	/* Asked directly, everyone answers, if only to decline; and nobody else can be asked. */
+	if (round->reach.everyone && !broadcast)
+		return mono_add_us(round->stage_at, window_us);
 	if (round->reach.rtt_us <= 0 || round->reach.rtt_us > window_us / rtts)
 		return mono_add_us(round->stage_at, window_us);
 	if (rtts * round->reach.rtt_us > likely_us)
