@@ -13,7 +13,7 @@ is 0 only if nothing failed. Parts, in this order:
   clang      clang, warnings are errors
   e2e        real daemons in network namespaces, real kubectl; needs root
 
-  --quick    at most three minutes: of the asan part all but integration tests, and style checks
+  --quick    about five minutes: of the asan part all but integration tests, and style checks
   --only     only these parts
 """
 import argparse

@@ -20,7 +20,6 @@ enum fault {
 	FAULT_BACKOFF,         /* what found no place is tried again at the first, shortest delay */
 	FAULT_SURPLUS,         /* the controller leaves pods alone that are too many */
 	FAULT_SELF_DOUBT,      /* a machine that was stalled blames the silence on the others */
-	FAULT_WITNESS,         /* a verdict needs nobody else's word */
 	FAULT_LEDGER,          /* what a pod used is never given back */
 	FAULT_COUNT,
 };

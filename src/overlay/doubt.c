@@ -11,7 +11,6 @@
  */
 #include <string.h>
 
-#include "base/fault.h"
 #include "base/mem.h"
 #include "overlay/internal.h"
 
@@ -65,8 +64,6 @@ void doubt_ask(struct overlay *overlay, struct peer *suspect)
 
 	if (!overlay->large && suspect->connected)
 		gossip_report(overlay, suspect, &suspect->member, MEMBER_SUSPECT);
-	if (fault_is_planted(FAULT_WITNESS))
-		return;
 	if (!overlay->large || silence_us >= OVERLAY_WITNESS_MS * (int64_t)US_PER_MS)
 		ask_witnesses(overlay, suspect);
 }
