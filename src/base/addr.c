@@ -70,6 +70,11 @@ bool addr_is_wildcard(const struct addr *addr)
 	return bytes_are_zero(addr->ip, ADDR_IP_MAX);
 }
 
+bool addr_can_be_dialled(const struct addr *addr)
+{
+	return !addr_is_wildcard(addr) && addr->port != 0;
+}
+
 struct addr_text addr_ip_text(const struct addr *addr)
 {
 	struct addr_text out;

@@ -61,6 +61,10 @@ bool addr_is_loopback(const struct addr *addr);
 /* 0.0.0.0 or [::]: an address to listen on, never one to dial. */
 bool addr_is_wildcard(const struct addr *addr);
 
+/* Neither none, nor a wildcard, nor without a port: what others name is believed to be an address
+ * only then, and only such a one is handed on. */
+bool addr_can_be_dialled(const struct addr *addr);
+
 /* "10.0.0.1:7946" or "[fe80::1]:7946". */
 struct addr_text addr_text(const struct addr *addr);
 

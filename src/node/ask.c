@@ -142,13 +142,6 @@ static void send_referral(struct node *node, const struct contact *to,
 	buf_deinit(&encoded);
 }
 
-/* Without one nobody could bid. */
-static bool has_address(const struct contact *contact)
-{
-	return !addr_is_none(&contact->addr) && !addr_is_wildcard(&contact->addr) &&
-	       contact->addr.port != 0;
-}
-
 static struct market_reach ask_by_referral(struct node *node, struct bytes envelope, size_t wanted)
 {
 	struct contact relays[MESSAGE_REFERRAL_MAX];
@@ -159,7 +152,7 @@ static struct market_reach ask_by_referral(struct node *node, struct bytes envel
 	size_t root = root_of(wanted);
 	size_t count;
 
-	if (!has_address(&referral.owner))
+	if (!addr_can_be_dialled(&referral.owner.addr)) /* nobody could bid */
 		return (struct market_reach){0};
 	count = overlay_sample(node->overlay, NULL, 0,
 			       root < MESSAGE_REFERRAL_MAX ? root : MESSAGE_REFERRAL_MAX, relays);
@@ -241,7 +234,7 @@ static struct market_reach ask_all(struct node *node, struct mono now,
 {
 	struct referral referral = {.owner = overlay_contact(node->overlay), .share = share};
 
-	if (!has_address(&referral.owner) || !node_gossip_may_ask(node, now))
+	if (!addr_can_be_dialled(&referral.owner.addr) || !node_gossip_may_ask(node, now))
 		return (struct market_reach){0};
 	buf_append_bytes(&referral.tender, effect->envelope);
 	node_gossip_ask(node, now, &referral);
@@ -317,7 +310,7 @@ bool node_found(struct node *node, struct mono now, const struct overlay_effect 
 	referral.tender = done.envelope; /* borrowed */
 	for (size_t i = 0; i < found->contact_count && reach.count < done.wanted; i++) {
 		if (node_id_equal(&found->contacts[i].id, &node->config.self.id) ||
-		    !has_address(&referral.owner))
+		    !addr_can_be_dialled(&referral.owner.addr))
 			continue;
 		send_referral(node, &found->contacts[i], &referral);
 		reach.count++;

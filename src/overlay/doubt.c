@@ -101,7 +101,7 @@ static void look(struct overlay *overlay, const struct peer *from,
 
 	looks_expire(overlay);
 	if (!peer_is_kept(from) || overlay->look_count == OVERLAY_LOOKS_MAX ||
-	    addr_is_none(&about.addr) || addr_is_wildcard(&about.addr))
+	    !addr_can_be_dialled(&about.addr))
 		return;
 	if (!overlay->looks)
 		overlay->looks = mem_alloc(OVERLAY_LOOKS_MAX, sizeof(*overlay->looks));

@@ -189,7 +189,7 @@ static void receive_alive(struct overlay *overlay, struct peer *from, struct pee
 {
 	bool moved = !addr_equal(&report->member.addr, &peer->hint) &&
 		     !addr_equal(&report->member.addr, &peer->member.addr) &&
-		     !addr_is_wildcard(&report->member.addr);
+		     addr_can_be_dialled(&report->member.addr);
 
 	if (direct && doubt_asked(peer, &from->member.id) &&
 	    report->member.incarnation >= peer->member.incarnation)

@@ -119,8 +119,7 @@ void kad_settle(struct kad *kad)
 
 static bool is_usable(const struct kad *kad, const struct contact *contact)
 {
-	return !node_id_equal(&contact->id, &kad->self.id) && !addr_is_none(&contact->addr) &&
-	       !addr_is_wildcard(&contact->addr);
+	return !node_id_equal(&contact->id, &kad->self.id) && addr_can_be_dialled(&contact->addr);
 }
 
 void kad_seen(struct kad *kad, struct mono now, const struct contact *contact)

@@ -214,7 +214,7 @@ static struct addr hello_addr(const struct addr *said, const struct addr *seen)
 {
 	struct addr addr = *said;
 
-	if (addr_is_none(said))
+	if (said->port == 0)
 		return *seen;
 	if (addr_is_wildcard(said) || (addr_is_loopback(said) && !addr_is_loopback(seen))) {
 		addr = *seen;

@@ -163,7 +163,7 @@ void pool_named(struct overlay *overlay, const struct member *member)
 {
 	struct contact contact = {member->id, member->addr, member->incarnation, member->steward};
 
-	if (addr_is_none(&contact.addr) || addr_is_wildcard(&contact.addr))
+	if (!addr_can_be_dialled(&contact.addr))
 		return;
 	if (!overlay->large && overlay->counts.kept < overlay->config.pool) {
 		(void)pool_want(overlay, &contact);

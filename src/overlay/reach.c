@@ -12,7 +12,7 @@ void overlay_remember(struct overlay *overlay, struct mono now, const struct con
 	struct peer *peer;
 
 	overlay_advance(overlay, now);
-	if (addr_is_none(&contact->addr) || addr_is_wildcard(&contact->addr))
+	if (!addr_can_be_dialled(&contact->addr))
 		return;
 	peer = pool_want(overlay, contact);
 	if (peer && !peer_is_kept(peer) && overlay->remembered_count < OVERLAY_REMEMBERED_MAX) {

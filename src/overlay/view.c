@@ -181,7 +181,7 @@ static void receive_join(struct view *view, const struct contact *from)
 	note = view_send(view, from, MESSAGE_SHUFFLE_REPLY);
 	note->contacts = view_sample(view, &from->id, VIEW_SHUFFLE_ACTIVE, VIEW_SHUFFLE_PASSIVE,
 				     &note->contact_count);
-	if (!view_may_be_dialled(from) ||
+	if (!addr_can_be_dialled(&from->addr) ||
 	    !throttle_pass(&view->joins, view->now, VIEW_JOIN_BURST, VIEW_JOIN_INTERVAL_MS))
 		return;
 	for (size_t i = 0; i < view->active_count; i++) {
@@ -301,7 +301,7 @@ static void notice_incarnation(struct view *view, const struct contact *from)
 
 	if (!link || from->incarnation <= link->contact.incarnation)
 		return;
-	if (view_may_be_dialled(from))
+	if (addr_can_be_dialled(&from->addr))
 		link->contact = *from;
 	else
 		link->contact.incarnation = from->incarnation;

@@ -107,7 +107,7 @@ static size_t pick(struct view *view, const struct node_id *to, const struct con
 			at = (at + 1) % from_count;
 		used[at] = true;
 		contact = (const void *)((const char *)from + at * stride);
-		if (!node_id_equal(&contact->id, to) && view_may_be_dialled(contact))
+		if (!node_id_equal(&contact->id, to) && addr_can_be_dialled(&contact->addr))
 			list[count++] = *contact;
 	}
 	return count;

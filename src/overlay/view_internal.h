@@ -80,7 +80,6 @@ struct view {
 struct view_link *view_find_link(struct view *view, const struct node_id *id);
 struct view_request *view_find_request(struct view *view, const struct node_id *id);
 void view_remove_request(struct view *view, struct view_request *request);
-bool view_may_be_dialled(const struct contact *contact);
 void view_add_passive(struct view *view, const struct contact *contact);
 /* Hearsay: at most VIEW_TAKE_MAX; those of @sent leave first when there is no room. */
 void view_take(struct view *view, const struct contacts *contacts, const struct node_id *sent,

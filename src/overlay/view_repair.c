@@ -154,7 +154,7 @@ static void shuffle(struct view *view)
 	view->shuffle_at = mono_add_ms(view->now, prng_jitter(&view->prng, view->shuffle_ms));
 	view->shuffle_ms =
 		view->shuffle_ms * 2 > VIEW_SHUFFLE_MS ? VIEW_SHUFFLE_MS : view->shuffle_ms * 2;
-	if (!link || !view_may_be_dialled(&view->self))
+	if (!link || !addr_can_be_dialled(&view->self.addr))
 		return;
 	note = view_send(view, &link->contact, MESSAGE_SHUFFLE);
 	note->subject = view->self;

@@ -30,13 +30,6 @@ void view_remove_request(struct view *view, struct view_request *request)
 	*request = view->requests[--view->request_count];
 }
 
-/* What the codec would refuse is not handed on. */
-bool view_may_be_dialled(const struct contact *contact)
-{
-	return !addr_is_none(&contact->addr) && !addr_is_wildcard(&contact->addr) &&
-	       contact->addr.port != 0;
-}
-
 static struct contact *find_passive(struct view *view, const struct node_id *id)
 {
 	for (size_t i = 0; i < view->passive_count; i++)
@@ -87,7 +80,7 @@ static void add_passive(struct view *view, const struct contact *contact,
 			*known = *contact;
 		return;
 	}
-	if (!view_may_be_dialled(contact) || node_id_equal(&contact->id, &view->self.id) ||
+	if (!addr_can_be_dialled(&contact->addr) || node_id_equal(&contact->id, &view->self.id) ||
 	    view_find_link(view, &contact->id))
 		return;
 	make_room(view, sent, sent_count);
@@ -175,7 +168,8 @@ void view_evict(struct view *view, const struct node_id *except)
 
 void view_renew_link(struct view *view, struct view_link *link, const struct contact *contact)
 {
-	if (view_may_be_dialled(contact) && contact->incarnation >= link->contact.incarnation)
+	if (addr_can_be_dialled(&contact->addr) &&
+	    contact->incarnation >= link->contact.incarnation)
 		link->contact = *contact;
 	view_prove_link(view, link);
 	view_note(view, VIEW_DOWN, &link->contact);

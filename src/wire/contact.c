@@ -6,11 +6,6 @@
 #include "base/mem.h"
 #include "wire/family.h"
 
-static bool addr_can_be_dialled(const struct addr *addr)
-{
-	return !addr_is_none(addr) && !addr_is_wildcard(addr) && addr->port != 0;
-}
-
 void contact_pack(struct packer *packer, const struct contact *from, Magik__Contact *to)
 {
 	assert(addr_can_be_dialled(&from->addr));

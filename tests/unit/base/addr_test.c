@@ -89,6 +89,22 @@ static void test_kinds_of_addresses(void **state)
 	assert_true(addr_compare(&higher, &addr) > 0);
 }
 
+static void test_what_can_be_dialled_has_an_ip_and_a_port(void **state)
+{
+	struct addr addr = {0};
+
+	(void)state;
+	assert_false(addr_can_be_dialled(&addr));
+	assert_true(addr_parse("0.0.0.0:1", &addr));
+	assert_false(addr_can_be_dialled(&addr));
+	assert_true(addr_parse("[::]:1", &addr));
+	assert_false(addr_can_be_dialled(&addr));
+	assert_true(addr_parse("10.1.2.3:9", &addr));
+	assert_true(addr_can_be_dialled(&addr));
+	addr.port = 0;
+	assert_false(addr_can_be_dialled(&addr));
+}
+
 static void test_a_peer_is_an_id_at_an_address(void **state)
 {
 	struct addr_peer peer = {.addr = {.ip = {10, 0, 0, 7}, .port = 7946, .is_v4 = true}}, back;
@@ -112,6 +128,7 @@ int main(void)
 		cmocka_unit_test(test_a_mapped_address_is_the_ipv4_address),
 		cmocka_unit_test(test_the_longest_ipv6_address_fits),
 		cmocka_unit_test(test_kinds_of_addresses),
+		cmocka_unit_test(test_what_can_be_dialled_has_an_ip_and_a_port),
 		cmocka_unit_test(test_a_peer_is_an_id_at_an_address),
 	};
 

@@ -528,6 +528,24 @@ static void we_never_become_our_own_contact(void **state)
 	kad_free(one.kad);
 }
 
+/* Whoever asks for the machines near it would be told of it. */
+static void who_cannot_be_dialled_is_no_contact(void **state)
+{
+	struct one one = one_new();
+	struct contact nowhere = far_contact(0), portless = far_contact(1);
+	struct message find = {.type = MESSAGE_FIND};
+
+	(void)state;
+	nowhere.addr = (struct addr){0};
+	portless.addr.port = 0;
+	kad_seen(one.kad, one.now, &nowhere);
+	kad_seen(one.kad, one.now, &portless);
+	kad_receive(one.kad, one.now, &portless, &find);
+	assert_int_equal(kad_contact_count(one.kad), 0);
+	assert_null(kad_next_effect(one.kad));
+	kad_free(one.kad);
+}
+
 /* It invents nearer and nearer machines, none of which exists. */
 static void a_wrong_address_does_not_hide_a_machine(void **state)
 {
@@ -707,6 +725,7 @@ int main(void)
 		cmocka_unit_test(those_whom_others_name_must_answer_first),
 		cmocka_unit_test(answers_nobody_asked_for_are_nothing),
 		cmocka_unit_test(we_never_become_our_own_contact),
+		cmocka_unit_test(who_cannot_be_dialled_is_no_contact),
 		cmocka_unit_test(a_wrong_address_does_not_hide_a_machine),
 		cmocka_unit_test(a_liar_costs_time_and_no_more),
 		cmocka_unit_test(a_stall_of_our_own_blames_nobody),

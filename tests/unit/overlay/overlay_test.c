@@ -371,7 +371,7 @@ static void a_full_table_makes_room_for_the_living(void **state)
 }
 
 /* The address that machine 0 keeps of a stranger that comes from 10.0.0.2:5555 and says @said. */
-static struct addr_text address_of(const char *said)
+static struct addr_text address_of(const struct addr *said)
 {
 	struct world *world = mem_new(struct world);
 	struct message hello = {.type = MESSAGE_HELLO, .hello = {.version_max = 1}};
@@ -384,8 +384,7 @@ static struct addr_text address_of(const char *said)
 	world_start(world, 0, 1);
 	assert_true(addr_parse("10.0.0.2:5555", &seen));
 	hello.hello.self.id = id;
-	if (said)
-		assert_true(addr_parse(said, &hello.hello.self.addr));
+	hello.hello.self.addr = *said;
 	overlay_connected(world->machines[0].overlay, world->now,
 			  &(struct contact){.id = id, .addr = seen}, world_fabric(world));
 	overlay_receive(world->machines[0].overlay, world->now, &id, &hello, world_fabric(world));
@@ -397,11 +396,69 @@ static struct addr_text address_of(const char *said)
 
 static void an_address_that_cannot_be_dialled_is_mended_with_what_was_seen(void **state)
 {
+	static const struct {
+		const char *ip;
+		uint16_t port;
+		const char *kept;
+	} cases[] = {
+		{"10.0.0.7", 7946, "10.0.0.7:7946"},  {"0.0.0.0", 7946, "10.0.0.2:7946"},
+		{"127.0.0.1", 7946, "10.0.0.2:7946"}, {"10.0.0.7", 0, "10.0.0.2:5555"},
+		{"0.0.0.0", 0, "10.0.0.2:5555"},      {"127.0.0.1", 0, "10.0.0.2:5555"},
+		{"::", 0, "10.0.0.2:5555"},
+	};
+
 	(void)state;
-	assert_string_equal(address_of("10.0.0.7:7946").text, "10.0.0.7:7946");
-	assert_string_equal(address_of("0.0.0.0:7946").text, "10.0.0.2:7946");
-	assert_string_equal(address_of("127.0.0.1:7946").text, "10.0.0.2:7946");
-	assert_string_equal(address_of(NULL).text, "10.0.0.2:5555");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct addr said;
+
+		assert_true(addr_parse_ip(cases[i].ip, cases[i].port, &said));
+		assert_string_equal(address_of(&said).text, cases[i].kept);
+	}
+}
+
+/* All that the overlay wants to send can be encoded, which asserts that contacts have addresses. */
+static void encode_all(struct overlay *overlay)
+{
+	const struct overlay_effect *effect;
+
+	while ((effect = overlay_next_effect(overlay))) {
+		struct buf encoded = {0};
+
+		if (effect->type == OVERLAY_SEND)
+			message_encode(&effect->message, &encoded);
+		buf_deinit(&encoded);
+	}
+}
+
+/* One whose address is of no use says all that a machine may say; then another one asks. */
+static void nobody_is_told_of_a_machine_without_an_address(void **state)
+{
+	static const enum message_type said[] = {MESSAGE_HELLO, MESSAGE_JOIN, MESSAGE_NEIGHBOR,
+						 MESSAGE_FIND, MESSAGE_PROVIDE};
+	struct world *world = world_of(3);
+	struct overlay *overlay = world->machines[0].overlay;
+	struct contact stranger = {.id = {{0xdd}}};
+	struct message message = {0};
+
+	(void)state;
+	assert_true(addr_parse_ip("10.0.0.9", 0, &stranger.addr));
+	overlay_connected(overlay, world->now, &stranger, world_fabric(world));
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		message = (struct message){.type = said[i]};
+		if (said[i] == MESSAGE_HELLO)
+			message.hello = (struct hello){
+				.self = {.id = stranger.id, .addr = stranger.addr, .name = NULL},
+				.version_max = 1};
+		overlay_receive(overlay, world->now, &stranger.id, &message, world_fabric(world));
+		encode_all(overlay);
+	}
+	message = (struct message){.type = MESSAGE_FIND, .find.providers = true};
+	overlay_receive(overlay, world->now, &world->machines[1].id, &message, world_fabric(world));
+	encode_all(overlay);
+	message = (struct message){.type = MESSAGE_JOIN};
+	overlay_receive(overlay, world->now, &world->machines[2].id, &message, world_fabric(world));
+	encode_all(overlay);
+	world_end(world);
 }
 
 static void the_same_seed_gives_the_same_run(void **state)
@@ -441,6 +498,7 @@ int main(void)
 		cmocka_unit_test(inventions_cause_a_few_dials_and_nothing_else),
 		cmocka_unit_test(a_full_table_makes_room_for_the_living),
 		cmocka_unit_test(an_address_that_cannot_be_dialled_is_mended_with_what_was_seen),
+		cmocka_unit_test(nobody_is_told_of_a_machine_without_an_address),
 		cmocka_unit_test(the_same_seed_gives_the_same_run),
 	};
 
