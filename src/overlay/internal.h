@@ -58,6 +58,7 @@ enum {
 	OVERLAY_GREETING_MS = 1000,   /* a greeting that does not come is asked for this often */
 	OVERLAY_GREETING_TRIES = 10,  /* then nobody wants the connection for its pool */
 	OVERLAY_GUESTS_MIN = 2,       /* more than the pool and an eighth, for the smallest pools */
+	OVERLAY_REFUSALS_MIN = 4,     /* machines without room for us that are no few liars */
 	OVERLAY_NEW_MS = 10 * 1000,   /* a member so new is not pushed out for a newer one */
 	OVERLAY_FILL_MS = 1000,       /* between two dials to fill the pool of a large fabric */
 	OVERLAY_JUDGE_MS = 5000,      /* between two looks at how large the fabric is */
@@ -283,6 +284,8 @@ void pool_bound_transients(struct overlay *overlay);
 void pool_bound_gone(struct overlay *overlay, struct peer *gone);
 struct peer *pool_want(struct overlay *overlay, const struct contact *contact);
 void pool_set_large(struct overlay *overlay, bool large);
+/* More machines than keep us, and not just a few, have no room for us. */
+bool pool_is_refused(const struct overlay *overlay);
 void pool_house(struct overlay *overlay);
 void pool_judge(struct overlay *overlay); /* how large the fabric is */
 /* Somebody to dial was named: a candidate in a small fabric, remembered in a large one. */

@@ -282,13 +282,19 @@ static void ping_receive(struct overlay *overlay, const struct peer *peer, const
 }
 
 /* A member gives us up, for its pool is full. One that has much to choose from speaks for a large
- * fabric. A neighbour, and one that we watch, is kept all the same. */
+ * fabric, and so do several that outnumber those who keep us: a newcomer, which nobody greets,
+ * knows too little to tell, and would ask everybody again and again. A neighbour, and one that we
+ * watch, is kept all the same. */
 static void released_receive(struct overlay *overlay, struct peer *peer)
 {
 	if ((!peer_is_kept(peer) && !peer->wanted) || peer->active || peer->watched)
 		return;
 	pool_release(overlay, peer, false);
-	if (kad_estimate(overlay->kad) > overlay->config.pool)
+	if (overlay->large)
+		return;
+	if (pool_is_refused(overlay))
+		pool_set_large(overlay, true);
+	else if (kad_estimate(overlay->kad) > overlay->config.pool)
 		overlay->crowded = true;
 }
 

@@ -212,6 +212,15 @@ void pool_set_large(struct overlay *overlay, bool large)
 	due_touch_all(overlay);
 }
 
+bool pool_is_refused(const struct overlay *overlay)
+{
+	size_t refused = 0;
+
+	for (size_t i = 0; i < overlay->peer_count; i++)
+		refused += overlay->peers[i]->connected && overlay->peers[i]->released;
+	return refused >= OVERLAY_REFUSALS_MIN && refused > overlay->counts.kept;
+}
+
 static bool is_candidate(const struct overlay *overlay, const struct contact *contact)
 {
 	const struct peer *peer = peer_find(overlay, &contact->id);

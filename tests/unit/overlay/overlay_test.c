@@ -461,6 +461,49 @@ static void nobody_is_told_of_a_machine_without_an_address(void **state)
 	world_end(world);
 }
 
+/* Machine 0 asks @kept machines that greet it, and then @refusing ones that have no room. */
+static bool is_large_after(size_t kept, size_t refusing)
+{
+	struct world *world = mem_new(struct world);
+	struct overlay *overlay;
+	bool large;
+
+	world_init(world);
+	world_start(world, 0, 1);
+	overlay = world->machines[0].overlay;
+	for (size_t i = 0; i < kept + refusing; i++) {
+		struct contact contact = {.id = {{0xdd, (uint8_t)i}}};
+		struct message answer = {.type = MESSAGE_DISCONNECT, .disconnect.released = true};
+
+		assert_true(addr_parse("10.0.0.9:7946", &contact.addr));
+		contact.addr.port = (uint16_t)(contact.addr.port + i);
+		if (i < kept)
+			answer = (struct message){
+				.type = MESSAGE_HELLO,
+				.hello = {.self = {.id = contact.id, .addr = contact.addr},
+					  .version_max = 1},
+			};
+		overlay_remember(overlay, world->now, &contact);
+		overlay_connected(overlay, world->now, &contact, world_fabric(world));
+		overlay_receive(overlay, world->now, &contact.id, &answer, world_fabric(world));
+	}
+	assert_int_equal(overlay_alive_count(overlay), 1 + kept);
+	large = overlay_is_large(overlay);
+	world_end(world);
+	return large;
+}
+
+/* Else a newcomer, whom nobody greets, would ask all machines again and again. */
+static void who_is_refused_by_many_is_in_a_large_fabric(void **state)
+{
+	(void)state;
+	assert_false(is_large_after(0, 3));
+	assert_true(is_large_after(0, 4));
+	assert_true(is_large_after(5, 6));
+	/* A few liars are not enough. */
+	assert_false(is_large_after(5, 5));
+}
+
 static void the_same_seed_gives_the_same_run(void **state)
 {
 	uint64_t traces[2];
@@ -499,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_full_table_makes_room_for_the_living),
 		cmocka_unit_test(an_address_that_cannot_be_dialled_is_mended_with_what_was_seen),
 		cmocka_unit_test(nobody_is_told_of_a_machine_without_an_address),
+		cmocka_unit_test(who_is_refused_by_many_is_in_a_large_fabric),
 		cmocka_unit_test(the_same_seed_gives_the_same_run),
 	};
 
