@@ -78,27 +78,27 @@ static uint64_t handshakes_for(const uint64_t *handshakes, const enum message_ty
 	return sum;
 }
 
-/* Lookups beyond those that an idle fabric makes: all since the idle time, less its share. */
-static struct node_traffic lookups_of_work(const struct metrics *metrics,
-					   const struct metrics_totals *now)
+/* Of providers, which only the market looks up. A request is counted, its answer is not; both weigh
+ * what such messages weigh on average. */
+static struct node_traffic lookups_of_work(const struct metrics_totals *totals)
 {
-	const struct metrics_span *idle = &metrics->windows[METRICS_IDLE];
-	int64_t idle_us = idle->end.at_us - idle->begin.at_us;
-	struct node_traffic before = {0}, after = {0}, end = {0}, work = {0};
-	double share, messages, bytes;
+	uint64_t asked = totals->counters[NODE_COUNT_PROVIDERS_ASKED_FOR];
+	struct node_traffic work = {.messages = 2 * asked}, all = {0};
 
-	if (idle_us <= 0)
-		return work;
-	add_types(&idle->begin, lookup_types, ARRAY_LEN(lookup_types), &before);
-	add_types(&idle->end, lookup_types, ARRAY_LEN(lookup_types), &after);
-	add_types(now, lookup_types, ARRAY_LEN(lookup_types), &end);
-	share = (double)(now->at_us - idle->end.at_us) / (double)idle_us;
-	messages = (double)(end.messages - after.messages) -
-		   share * (double)(after.messages - before.messages);
-	bytes = (double)(end.bytes - after.bytes) - share * (double)(after.bytes - before.bytes);
-	if (messages > 0 && bytes > 0)
-		work = (struct node_traffic){(uint64_t)messages, (uint64_t)bytes};
+	add_types(totals, lookup_types, ARRAY_LEN(lookup_types), &all);
+	work.bytes =
+		(uint64_t)quotient((double)all.bytes * (double)work.messages, (double)all.messages);
 	return work;
+}
+
+/* What the market's work has cost so far. */
+static struct node_traffic work_of_market(const struct metrics_totals *totals)
+{
+	struct node_traffic sent = lookups_of_work(totals);
+
+	add_types(totals, market_types, ARRAY_LEN(market_types), &sent);
+	add_types(totals, tree_types, ARRAY_LEN(tree_types), &sent);
+	return sent;
 }
 
 static void read_costs(const struct metrics *metrics, const struct metrics_totals *now,
@@ -107,11 +107,9 @@ static void read_costs(const struct metrics *metrics, const struct metrics_total
 	const uint64_t *made =
 		metrics->work_is_over ? metrics->work_handshakes : metrics->handshakes;
 	double placed = (double)(metrics->work_is_over ? metrics->work_placed : metrics->placed);
-	struct node_traffic sent = lookups_of_work(metrics, now);
+	struct node_traffic sent = work_of_market(now);
 	uint64_t handshakes = handshakes_for(made, market_types, ARRAY_LEN(market_types));
 
-	add_types(now, market_types, ARRAY_LEN(market_types), &sent);
-	add_types(now, tree_types, ARRAY_LEN(tree_types), &sent);
 	figures->messages_per_placement =
 		quotient((double)(sent.messages + HANDSHAKE_MESSAGES * handshakes), placed);
 	figures->bytes_per_placement =
@@ -132,16 +130,13 @@ static void read_windows(const struct metrics *metrics, struct metrics_figures *
 	const struct metrics_span *hopeless = &metrics->windows[METRICS_HOPELESS];
 	double idle_s = (double)(idle->end.at_us - idle->begin.at_us) / US_PER_S;
 	double hopeless_s = (double)(hopeless->end.at_us - hopeless->begin.at_us) / US_PER_S;
-	struct node_traffic before = {0}, after = {0};
+	struct node_traffic before = work_of_market(&hopeless->begin);
+	struct node_traffic after = work_of_market(&hopeless->end);
 
 	figures->idle_bytes =
 		quotient((double)(all_traffic(&idle->end).bytes - all_traffic(&idle->begin).bytes) +
 				 network_bytes(&idle->end) - network_bytes(&idle->begin),
 			 idle_s * (double)metrics->machine_count);
-	add_types(&hopeless->begin, market_types, ARRAY_LEN(market_types), &before);
-	add_types(&hopeless->begin, tree_types, ARRAY_LEN(tree_types), &before);
-	add_types(&hopeless->end, market_types, ARRAY_LEN(market_types), &after);
-	add_types(&hopeless->end, tree_types, ARRAY_LEN(tree_types), &after);
 	figures->hopeless_measured = hopeless_s > 0;
 	figures->hopeless_messages_per_s =
 		quotient((double)(after.messages - before.messages), hopeless_s);

@@ -41,6 +41,7 @@ static const char *const counter_names[NODE_COUNTER_COUNT] = {
 	[NODE_COUNT_PODS_STARTED] = "pods_started",
 	[NODE_COUNT_PODS_FAILED] = "pods_failed",
 	[NODE_COUNT_PODS_STOPPED] = "pods_stopped",
+	[NODE_COUNT_PROVIDERS_ASKED_FOR] = "providers_asked_for",
 };
 
 struct node *node_new(const struct node_config *config, struct mono now)
@@ -301,6 +302,8 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 			outgoing.hello.fabric_settled = settled;
 		else if (outgoing.type == MESSAGE_PING || outgoing.type == MESSAGE_PONG)
 			outgoing.ping.fabric_settled = settled;
+		else if (outgoing.type == MESSAGE_FIND && outgoing.find.providers)
+			node_count(node, NODE_COUNT_PROVIDERS_ASKED_FOR);
 		message_encode(&outgoing, &message);
 		node_send_packet(node, &(struct node_destination){effect->to, effect->addr},
 				 outgoing.type, bytes_buf(&message));
