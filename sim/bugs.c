@@ -50,9 +50,10 @@ static const struct bug bugs[] = {
 	{"referral-self-bias", "who is asked to hand a tender on bids itself",
 	 SIM_BUG_REFERRAL_SELF_BIAS, NO_FAULT, PARTIAL "one-owner", ""},
 	{"broadcast-unlimited", "nobody limits broadcasts of tenders", SIM_BUG_NONE,
-	 FAULT_BROADCAST_LIMIT, PARTIAL "unsatisfiable --set workloads=100", "messages per second"},
+	 FAULT_BROADCAST_LIMIT, PARTIAL "unsatisfiable --set workloads=100 --set owners=30",
+	 "messages per second"},
 	{"backoff-off", "what fits nowhere is tried again as soon as at first", SIM_BUG_NONE,
-	 FAULT_BACKOFF, PARTIAL "unsatisfiable", "tenders for"},
+	 FAULT_BACKOFF, PARTIAL "unsatisfiable --set workloads=1", "tenders for"},
 };
 
 const struct bug *bug_find(const char *name)

@@ -159,7 +159,7 @@ static const struct scenario scenarios[] = {
 	 100000,
 	 {.settle_s = 30, .duration_s = 60, .workloads = 20, .replicas = 1, .fits = 1},
 	 large_rare,
-	 NULL},
+	 large_rare_end},
 	{"unsatisfiable",
 	 "what fits nowhere must not cost much",
 	 true,

@@ -13,6 +13,7 @@ void large_burst(struct world *world);
 void large_full(struct world *world);
 void large_full_end(struct world *world);
 void large_rare(struct world *world);
+void large_rare_end(struct world *world);
 void large_unsatisfiable(struct world *world);
 void large_unsatisfiable_end(struct world *world);
 

@@ -16,6 +16,7 @@ enum {
 	WARM_BROADCASTS = 4, /* they carve the tree */
 	UNIFORM_DEVIATIONS_MAX = 5,  /* of a normal distribution: once in three million runs */
 	PODS_MAX = 4,                /* of one workload on one machine, where there are many */
+	RARE_MESSAGES_MAX = 60,      /* per placement: a lookup takes some ten requests */
 	HOPELESS_MESSAGES_MAX = 400, /* per second in the whole fabric, whatever is pending */
 	BACKED_OFF_MS = 60 * 1000,   /* from then on what fits nowhere is tried rarely */
 };
@@ -182,6 +183,20 @@ void large_rare(struct world *world)
 		world_action(world, at_ms + i * busy_ms / world->params.workloads, give_rare,
 			     world_random(world, world->machine_count));
 	steps_expect_placed(world, at_ms + busy_ms + PLACED_WITHIN_MS);
+}
+
+/* In a small fabric all are asked, and a new one has no provider sets yet. */
+void large_rare_end(struct world *world)
+{
+	size_t pool = world->params.pool ? (size_t)world->params.pool : OVERLAY_POOL_DEFAULT;
+	bool large = world->machine_count > 2 * pool;
+	struct metrics_figures figures;
+
+	metrics_read(world, &figures);
+	if (world->params.formed && large && !world->network.loss && !world->network.vanish &&
+	    figures.messages_per_placement > RARE_MESSAGES_MAX)
+		world_violate(world, NULL, "what is rare costs %.0f messages per placement",
+			      figures.messages_per_placement);
 }
 
 /* ---- unsatisfiable ---- */

@@ -73,6 +73,7 @@ struct charge {
 	uint8_t *filled;           /* a bit per slot: it was, and has not been tendered since */
 	uint32_t filled_slots;     /* bits of it */
 	uint32_t failures;         /* tenders in a row that placed nothing */
+	bool woken;                /* by a notice of room: its next retry is not one of time */
 	bool retry_promised;       /* at @retry_until it is its turn among the retries */
 	struct mono retry_until;
 	bool excluding;   /* the open tender named exclusions */
@@ -95,10 +96,12 @@ struct effect_node {
 };
 
 struct controller {
-	struct mono retry_at; /* the next retry that is not promised yet; may lie in the past */
-	size_t wake_at;       /* where the round over the charges stands */
-	struct prng prng;     /* jitter */
-	struct map charges;   /* object uid -> struct charge */
+	/* The next turn that is not promised yet, may lie in the past: to be tried again because
+	 * its time has come, and because there may be room. */
+	struct mono retry_at, woken_at;
+	size_t wake_at;     /* where the round over the charges stands */
+	struct prng prng;   /* jitter */
+	struct map charges; /* object uid -> struct charge */
 	struct mono deadline;
 	struct list effects;
 	struct effect_node *last;
@@ -109,7 +112,7 @@ struct controller *controller_new(uint64_t seed)
 	struct controller *controller = mem_new(struct controller);
 
 	controller->prng = prng_seeded(seed);
-	controller->retry_at.us = INT64_MIN;
+	controller->retry_at.us = controller->woken_at.us = INT64_MIN;
 	controller->deadline = MONO_NEVER;
 	map_init(&controller->charges, seed);
 	list_init(&controller->effects);
@@ -351,6 +354,7 @@ static void open_tender(struct controller *controller, struct charge *charge, st
 	charge->tender_until = mono_add_ms(now, CONTROLLER_PENDING_MS);
 	charge->tender_slots = count;
 	charge->retry_promised = false;
+	charge->woken = false;
 	for (size_t i = 0; i < count; i++) {
 		note_pending(charge, now, slots[i]);
 		charge->filled[slots[i] / 8] &= (uint8_t) ~(1U << slots[i] % 8);
@@ -647,26 +651,38 @@ static void note_generation(struct charge *charge, struct mono now, uint64_t gen
 
 /* ---- retries ---- */
 
-enum {
-	RETRY_INTERVAL_MS = 1000 / CONTROLLER_RETRIES_PER_S,
-};
-
-/* The next turn that has been promised to nobody. */
-static struct mono next_turn(const struct controller *controller, struct mono now)
+/* Between two turns. The larger the fabric, the more owners may have something that fits nowhere.
+ */
+static int64_t retry_interval_ms(uint64_t machines)
 {
-	struct mono earliest = {now.us - (CONTROLLER_RETRIES_BURST - 1) *
-						 (int64_t)(RETRY_INTERVAL_MS * US_PER_MS)};
+	if (machines < CONTROLLER_RETRY_INTERVAL_MIN_MS / CONTROLLER_RETRY_MS_PER_MACHINE)
+		return CONTROLLER_RETRY_INTERVAL_MIN_MS;
+	if (machines > CONTROLLER_RETRY_INTERVAL_MAX_MS / CONTROLLER_RETRY_MS_PER_MACHINE)
+		return CONTROLLER_RETRY_INTERVAL_MAX_MS;
+	return (int64_t)machines * CONTROLLER_RETRY_MS_PER_MACHINE;
+}
 
-	return controller->retry_at.us > earliest.us ? controller->retry_at : earliest;
+/* The next turn that has been promised to nobody: @at, but no more than a burst of turns are saved
+ * up. */
+static struct mono next_turn(struct mono at, struct mono now, int64_t interval_ms)
+{
+	int64_t burst_us = (CONTROLLER_RETRIES_BURST - 1) * interval_ms * (int64_t)US_PER_MS;
+
+	return at.us > now.us - burst_us ? at : (struct mono){now.us - burst_us};
 }
 
 /* Is it the turn of @charge among all that are tried again? If not, it is promised one. */
-static bool has_turn(struct controller *controller, struct charge *charge, struct mono now)
+static bool has_turn(struct controller *controller, struct charge *charge, struct mono now,
+		     uint64_t machines)
 {
+	struct mono *next = charge->woken ? &controller->woken_at : &controller->retry_at;
+	int64_t interval_ms =
+		charge->woken ? CONTROLLER_WOKEN_INTERVAL_MS : retry_interval_ms(machines);
+
 	if (!charge->retry_promised) {
 		charge->retry_promised = true;
-		charge->retry_until = next_turn(controller, now);
-		controller->retry_at = mono_add_ms(charge->retry_until, RETRY_INTERVAL_MS);
+		charge->retry_until = next_turn(*next, now, interval_ms);
+		*next = mono_add_ms(charge->retry_until, interval_ms);
 	}
 	return mono_reached(now, charge->retry_until);
 }
@@ -713,7 +729,8 @@ void controller_show(struct controller *controller, struct mono now,
 	count = missing_slots(&on, slots, &waits);
 	may_open = count > 0 && mono_reached(now, charge->settle_until) &&
 		   mono_reached(now, charge->tender_until);
-	if (may_open && charge->failures > 0 && !has_turn(controller, charge, now)) {
+	if (may_open && charge->failures > 0 &&
+	    !has_turn(controller, charge, now, view->machines)) {
 		count = keep_lost(charge, slots, count);
 		may_open = count > 0;
 	}
@@ -803,16 +820,22 @@ void controller_closed(struct controller *controller, struct mono now, const str
 
 static void wake(struct controller *controller, struct charge *charge, struct mono now)
 {
+	bool woken = false;
+
 	for (size_t i = 0; i < charge->note_count; i++) {
 		struct note *note = &charge->notes[i];
 		struct mono soonest = mono_add_ms(note->tried_at, CONTROLLER_RETRY_MIN_MS);
 
 		if (note->state != NOTE_BACKOFF)
 			continue;
+		woken = true;
 		note->until = mono_min(note->until, soonest.us > now.us ? soonest : now);
 		charge->blocked_until = mono_min(charge->blocked_until, note->until);
 		charge_set_due(controller, charge, mono_min(charge->due, note->until));
 	}
+	if (!woken || charge->woken)
+		return;
+	charge->woken = true;
 	charge->retry_promised = false;
 }
 
@@ -828,8 +851,9 @@ void controller_wake_object(struct controller *controller, struct mono now,
 /* No more than may be tried now; the next notice wakes others. */
 void controller_wake(struct controller *controller, struct mono now)
 {
-	int64_t turns = 1 + mono_since_us(now, next_turn(controller, now)) /
-				    (int64_t)(RETRY_INTERVAL_MS * US_PER_MS);
+	struct mono next = next_turn(controller->woken_at, now, CONTROLLER_WOKEN_INTERVAL_MS);
+	int64_t turns =
+		1 + mono_since_us(now, next) / (CONTROLLER_WOKEN_INTERVAL_MS * (int64_t)US_PER_MS);
 	struct map_entry *entry;
 
 	for (size_t i = controller->charges.count; i > 0 && turns > 0; i--) {

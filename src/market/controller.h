@@ -16,8 +16,9 @@
  * CONTROLLER_RETRY_MAX_MS, or at once after controller_wake(). The replicas of a workload are
  * alike: when a tender placed none of its slots, those that wait behind it back off with it, and
  * only what is lost anew is tried at once. When it placed some, the others are tried again at once.
- * All objects together are tried again no more than CONTROLLER_RETRIES_PER_S times in a second, so
- * that what a machine's hopeless cases cost its fabric does not depend on their number.
+ * All objects together are tried again one by one, CONTROLLER_RETRY_INTERVAL_MIN_MS apart and more
+ * in a large fabric, so that what hopeless cases cost depends neither on their number nor on the
+ * fabric's size; those for which there may be room now do not stand in line behind them.
  *
  * A controller that takes over an
  * object older than CONTROLLER_SETTLE_MS first waits that long: its predecessor's awards may be on
@@ -33,8 +34,12 @@ enum {
 	CONTROLLER_PENDING_MS = 15 * 1000,
 	CONTROLLER_RETRY_MIN_MS = 1000,
 	CONTROLLER_RETRY_MAX_MS = 300 * 1000,
-	CONTROLLER_RETRIES_PER_S = 2,
-	CONTROLLER_RETRIES_BURST = 16, /* what one capacity notice may wake */
+	CONTROLLER_RETRY_INTERVAL_MIN_MS = 5 * 1000,
+	CONTROLLER_RETRY_INTERVAL_MAX_MS = 60 * 1000,
+	CONTROLLER_RETRY_MS_PER_MACHINE = 5, /* of the interval: 4 retries per second in all when
+					      * one machine in 50 has something that fits nowhere */
+	CONTROLLER_WOKEN_INTERVAL_MS = 500,  /* of what is tried for a notice of room */
+	CONTROLLER_RETRIES_BURST = 16,       /* of either; what one notice may wake */
 	CONTROLLER_SETTLE_MS = 3000,
 	CONTROLLER_SURPLUS_MS =
 		5000, /* a surplus must be seen this long before anything is stopped */
@@ -52,8 +57,9 @@ struct controller_view {
 	struct object_ref object;
 	uint64_t generation;
 	uint32_t replicas;
-	bool single;    /* kind Pod: one slot, any phase fills it */
-	int64_t age_ms; /* since the object was written, by fabric time */
+	bool single;       /* kind Pod: one slot, any phase fills it */
+	int64_t age_ms;    /* since the object was written, by fabric time */
+	uint64_t machines; /* of the fabric, as far as it is known */
 	const struct controller_pod *pods;
 	size_t pod_count;
 };

@@ -145,6 +145,15 @@ static enum placing_rule rule_of(const struct round *round)
 								    : PLACING_DISTINCT;
 }
 
+/* Where it is certain that nobody has announced what the tender needs, a sample finds nobody
+ * either: who has it without having said so hears of the tender with everybody. */
+static enum market_stage next_stage(const struct round *round)
+{
+	if (round->stage == MARKET_PROVIDERS && round->reach.complete && round->reach.count == 0)
+		return MARKET_BROADCAST_SOME;
+	return round->stage + 1;
+}
+
 static void stage_over(struct market *market, struct round *round)
 {
 	if (round->reach.count > 0)
@@ -156,7 +165,7 @@ static void stage_over(struct market *market, struct round *round)
 	if (open_slots(round) == 0)
 		decided(market, round);
 	else
-		stage_begin(market, round, round->stage + 1);
+		stage_begin(market, round, next_stage(round));
 }
 
 void stage_consider(struct market *market, struct round *round)

@@ -25,6 +25,7 @@ enum {
 	ASK_HINTS_MAX = 8,   /* machines with room now that are remembered per workload */
 	ASK_RTTS_MAX = 128,  /* of as many peers the round-trip time is looked at */
 	ASK_RTT_PERCENT = 90,
+	ASK_BIDDERS_MAX = 1024, /* of one broadcast: half of what a tender keeps bids of */
 };
 
 /* Machines handed on for one peer: tenders of 64 slots, ten a second, each to a third of it. */
@@ -246,14 +247,16 @@ static struct market_reach ask_all(struct node *node, struct mono now,
 
 /*
  * For MARKET_BIDS_PER_SLOT bids, when so many machines of a sample did not fit that hardly one in
- * as many does. 0: nearly everybody would have to bid, and so all may.
+ * as many does. 0: even all who fit are few enough, and a second broadcast is saved.
  */
 static uint32_t share_for(const struct node *node, size_t open)
 {
-	uint64_t bidders = (uint64_t)open * MARKET_BIDS_PER_SLOT * MARKET_WIDE_PER_SLOT;
-	uint64_t share = bidders * MESSAGE_SHARE_MAX / fabric_size(node) + 1;
+	uint64_t sampled = (uint64_t)open * MARKET_WIDE_PER_SLOT;
+	uint64_t size = fabric_size(node);
 
-	return share > MESSAGE_SHARE_MAX / 2 ? 0 : (uint32_t)share;
+	if (size / sampled <= ASK_BIDDERS_MAX)
+		return 0;
+	return (uint32_t)(sampled * MARKET_BIDS_PER_SLOT * MESSAGE_SHARE_MAX / size + 1);
 }
 
 /* ---- provider sets ---- */
@@ -316,8 +319,8 @@ bool node_found(struct node *node, struct mono now, const struct overlay_effect 
 		reach.count++;
 	}
 	/* A set that was not cut off is all there is. */
-	reach.complete =
-		found->contact_count < MESSAGE_CONTACTS_MAX && reach.count == found->contact_count;
+	reach.complete = found->complete && found->contact_count < MESSAGE_CONTACTS_MAX &&
+			 reach.count == found->contact_count;
 	if (node_provides(node, &done.key)) {
 		ask_self(node, bytes_buf(&done.envelope));
 		reach.count++;

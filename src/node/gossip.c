@@ -7,9 +7,12 @@
  * limit is passed. An issuer we have never met is asked for at the neighbour it came through, which
  * has believed it before us: so certificates follow a broadcast along the same tree.
  *
- * A broadcast costs as many messages as there are machines. Tenders are therefore limited three
- * times: by their owner, by each relay per owner, and by each relay over all owners; the last is
- * what bounds the fabric's work when many owners have something that fits nowhere.
+ * A broadcast costs as many messages as there are machines, and as many announcements. Tenders are
+ * therefore limited over all owners, and the rarer the larger the fabric is: everybody hears all
+ * broadcasts, so that an owner knows whether one more is within the limit, and asks nobody when it
+ * is not. That bounds the fabric's work when many owners have something that fits nowhere. Relays
+ * hold owners to it, with as much again to spare: an estimated size is not exact, several owners
+ * may ask at a time, and what is handed on by some only costs more than what is handed on by all.
  */
 #include "node/internal.h"
 
@@ -22,10 +25,36 @@
 /* Twice per attempt, and the back-off of attempts ends at five minutes. */
 static const struct node_rate own_rate = {.per_minute = 6, .burst = 4};
 static const struct node_rate owner_rate = {.per_minute = 12, .burst = 8};
-static const struct node_rate all_rate = {.per_minute = 60, .burst = 30};
+/* Over all owners. A token is one machine's copy, so that a broadcast costs as many as there are
+ * machines. */
+enum {
+	ALL_COPIES_PER_MIN = 3000, /* 50 in a second, and two announcements for each */
+	ALL_MIN_PER_BROADCAST = 2, /* no rarer: a machine hardly notices, however many there are */
+	ALL_BROADCASTS_PER_MIN = 60, /* no more often: what a small fabric handles */
+	ALL_BROADCASTS_BURST = 30,
+	RELAY_SLACK = 2,
+};
 /* A steward that deletes a thousand workloads at once; what is over the limit is told by the
  * tombstone records. */
 static const struct node_rate disposal_rate = {.per_minute = 600, .burst = 1000};
+
+static int64_t copies_of(const struct node *node)
+{
+	uint64_t size = overlay_size(node->overlay);
+
+	return size > 0 ? (int64_t)size : 1;
+}
+
+static struct node_rate all_rate(int64_t copies)
+{
+	int64_t per_minute = ALL_COPIES_PER_MIN;
+
+	if (per_minute < copies / ALL_MIN_PER_BROADCAST)
+		per_minute = copies / ALL_MIN_PER_BROADCAST;
+	if (per_minute > copies * ALL_BROADCASTS_PER_MIN)
+		per_minute = copies * ALL_BROADCASTS_PER_MIN;
+	return (struct node_rate){per_minute, ALL_BROADCASTS_BURST * copies};
+}
 
 static void send_all(struct node *node, struct mono now, const struct packet *packet)
 {
@@ -44,10 +73,13 @@ void node_gossip_envelope(struct node *node, struct mono now, struct bytes envel
 
 bool node_gossip_may_ask(struct node *node, struct mono now)
 {
+	int64_t copies = copies_of(node);
+	struct node_rate rate = all_rate(copies);
+
 	if (fault_is_planted(FAULT_BROADCAST_LIMIT))
 		return true;
-	return node_bucket_take(&node->own_broadcasts, now, &own_rate, 1) &&
-	       node_bucket_take(&node->all_broadcasts, now, &all_rate, 1);
+	return node_bucket_take(&node->all_broadcasts, now, &rate, copies) &&
+	       node_bucket_take(&node->own_broadcasts, now, &own_rate, 1);
 }
 
 void node_gossip_ask(struct node *node, struct mono now, const struct referral *referral)
@@ -79,10 +111,16 @@ static bool is_in_share(const struct node *node, const struct digest *tender_id,
 
 static bool within_limits(struct node *node, struct mono now, const struct node_id *owner)
 {
+	int64_t copies = copies_of(node);
+	struct node_rate rate = all_rate(copies);
+
 	if (fault_is_planted(FAULT_BROADCAST_LIMIT))
 		return true;
+	node_bucket_owe(&node->all_broadcasts, now, &rate, copies);
+	rate.per_minute *= RELAY_SLACK;
+	rate.burst *= RELAY_SLACK;
 	if (node_rate_take(&node->owner_broadcasts, now, owner, &owner_rate, 1) &&
-	    node_bucket_take(&node->all_broadcasts, now, &all_rate, 1))
+	    node_bucket_take(&node->relayed, now, &rate, copies))
 		return true;
 	node_count(node, NODE_COUNT_RATE);
 	return false;

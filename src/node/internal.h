@@ -124,7 +124,7 @@ struct node {
 	struct map owner_broadcasts; /* the same: tenders it broadcast */
 	struct map disposals;        /* the same: disposals it broadcast */
 	struct map speakers;         /* the same: tenders and bids of its own */
-	struct node_bucket own_broadcasts, all_broadcasts;
+	struct node_bucket own_broadcasts, all_broadcasts, relayed;
 	struct node_lookup *lookups; /* NODE_LOOKUPS_MAX, once there is one */
 	size_t lookup_count;
 	struct map provided;  /* texts of what this machine provides (provide.c) */
@@ -217,6 +217,9 @@ _must_use_ bool node_bucket_take(struct node_bucket *bucket, struct mono now,
 				 const struct node_rate *rate, int64_t cost);
 _must_use_ bool node_rate_take(struct map *spenders, struct mono now, const struct node_id *id,
 			       const struct node_rate *rate, int64_t cost);
+/* Take @cost, whether there is as much or not; but never owe more than that. */
+void node_bucket_owe(struct node_bucket *bucket, struct mono now, const struct node_rate *rate,
+		     int64_t cost);
 void node_rates_deinit(struct map *spenders);
 
 /* place.c */

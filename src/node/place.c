@@ -155,6 +155,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 		.replicas = workload->replicas,
 		.single = workload->single,
 		.age_ms = node_fabric_time(node, now).ms - workload->written_ms,
+		.machines = overlay_size(node->overlay),
 	};
 	struct controller_pod *shown;
 	struct presence *pods;

@@ -53,6 +53,16 @@ bool node_bucket_take(struct node_bucket *bucket, struct mono now, const struct 
 	return true;
 }
 
+void node_bucket_owe(struct node_bucket *bucket, struct mono now, const struct node_rate *rate,
+		     int64_t cost)
+{
+	if (node_bucket_take(bucket, now, rate, cost))
+		return;
+	bucket->parts -= cost * PARTS;
+	if (bucket->parts < -cost * PARTS)
+		bucket->parts = -cost * PARTS;
+}
+
 static void forget_full(struct map *spenders, struct mono now, const struct node_rate *rate)
 {
 	map_for_each (entry, spenders) {

@@ -441,9 +441,78 @@ static void test_hopeless_objects_take_turns(void **state)
 			place_but(&stage, effect, 1);
 		}
 	}
-	assert_in_range(tenders, SECONDS * CONTROLLER_RETRIES_PER_S / 2,
-			SECONDS * CONTROLLER_RETRIES_PER_S + CONTROLLER_RETRIES_BURST);
+	assert_in_range(tenders, SECONDS * 1000 / CONTROLLER_RETRY_INTERVAL_MIN_MS,
+			SECONDS * 1000 / CONTROLLER_RETRY_INTERVAL_MIN_MS +
+				CONTROLLER_RETRIES_BURST);
 	controller_free(stage.controller);
+}
+
+/* Ever more objects that fit nowhere stand in line; one of them hears of room. */
+static void test_who_hears_of_room_does_not_stand_in_line(void **state)
+{
+	enum { OBJECTS = 50, WAIT_MS = 2000 };
+	struct stage stage = stage_of(1);
+	const struct controller_effect *effect;
+	size_t position = 0;
+	struct uid uid, last;
+
+	(void)state;
+	for (uint8_t object = 0; object < OBJECTS; object++) {
+		memset(stage.view.object.uid.byte, object, UID_LEN);
+		effect = stage_show(&stage);
+		assert_non_null(effect);
+		place_but(&stage, effect, 1);
+	}
+	last = stage.view.object.uid;
+	stage.now = mono_add_ms(stage.now, WAIT_MS);
+	while (controller_due(stage.controller, stage.now, &position, &uid)) {
+		stage.view.object.uid = uid;
+		effect = stage_show(&stage);
+		if (effect)
+			place_but(&stage, effect, 1);
+	}
+	stage.view.object.uid = last;
+	controller_wake_object(stage.controller, stage.now, &last);
+	assert_non_null(stage_show(&stage));
+	controller_free(stage.controller);
+}
+
+/* In minutes, on one machine of a fabric of @machines. */
+static size_t retries_of(uint64_t machines, int64_t minutes)
+{
+	struct stage stage = stage_of(1);
+	const struct controller_effect *effect;
+	size_t tenders = 0;
+
+	stage.view.machines = machines;
+	for (uint8_t object = 0; object < 100; object++) {
+		memset(stage.view.object.uid.byte, object, UID_LEN);
+		effect = stage_show(&stage);
+		place_but(&stage, effect, 1);
+	}
+	while (controller_deadline(stage.controller).us < minutes * 60 * MS_PER_S * US_PER_MS) {
+		size_t position = 0;
+
+		stage.now = controller_deadline(stage.controller);
+		while (controller_due(stage.controller, stage.now, &position,
+				      &stage.view.object.uid)) {
+			effect = stage_show(&stage);
+			if (!effect)
+				continue;
+			tenders++;
+			place_but(&stage, effect, 1);
+		}
+	}
+	controller_free(stage.controller);
+	return tenders - CONTROLLER_RETRIES_BURST;
+}
+
+static void test_in_a_larger_fabric_each_machine_tries_again_less_often(void **state)
+{
+	(void)state;
+	assert_in_range(retries_of(1000, 10), 110, 121);
+	assert_in_range(retries_of(10000, 10), 9, 13);
+	assert_in_range(retries_of(10000000, 10), 8, 11);
 }
 
 int main(void)
@@ -465,6 +534,8 @@ int main(void)
 		cmocka_unit_test(test_a_slot_lost_behind_a_vain_tender_is_tried_at_once),
 		cmocka_unit_test(test_a_tender_that_placed_some_is_followed_by_the_next_at_once),
 		cmocka_unit_test(test_hopeless_objects_take_turns),
+		cmocka_unit_test(test_who_hears_of_room_does_not_stand_in_line),
+		cmocka_unit_test(test_in_a_larger_fabric_each_machine_tries_again_less_often),
 		cmocka_unit_test(test_due_objects_are_named_until_they_are_shown),
 	};
 

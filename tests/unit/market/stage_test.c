@@ -166,6 +166,22 @@ static void test_the_only_providers_get_copies(void **state)
 	end();
 }
 
+/* Nobody has announced it: no sample would find it. */
+static void test_what_nobody_provides_is_asked_of_all_or_nobody(void **state)
+{
+	(void)state;
+	begin(2);
+	plan[MARKET_PROVIDERS].reach.complete = true;
+	plan[MARKET_BROADCAST_ALL].first = 1;
+	plan[MARKET_BROADCAST_ALL].count = 1;
+	open_tender(1);
+	lan_run(&lan, 1000);
+	assert_int_equal(plan[MARKET_SAMPLE].times, 0);
+	assert_int_equal(plan[MARKET_WIDE].times, 0);
+	assert_int_equal(lan_alive_on(&lan, 1, 1), 1);
+	end();
+}
+
 static void test_when_everyone_was_asked_nobody_else_is(void **state)
 {
 	(void)state;
@@ -285,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_far_machines_get_their_round_trips),
 		cmocka_unit_test(test_what_has_a_bid_is_awarded_and_the_rest_is_asked_for),
 		cmocka_unit_test(test_the_only_providers_get_copies),
+		cmocka_unit_test(test_what_nobody_provides_is_asked_of_all_or_nobody),
 		cmocka_unit_test(test_when_everyone_was_asked_nobody_else_is),
 		cmocka_unit_test(test_a_stage_that_nobody_begins_is_passed_over),
 		cmocka_unit_test(test_two_bids_per_slot_end_a_stage_early),
