@@ -78,6 +78,13 @@ struct queued {
 	struct item *item;
 };
 
+/* What two machines compare, to find where they differ. */
+struct bucket {
+	struct list items;
+	uint64_t fold;
+	size_t count;
+};
+
 struct records {
 	struct records_config config;
 	struct prng prng;
@@ -92,9 +99,7 @@ struct records {
 	struct map kinds;                  /* Kubernetes kind -> struct index by namespace, name */
 	struct map names;                  /* namespace, kind, name -> the oldest such object */
 	struct map buried;                 /* uid -> deleted object with presences */
-	struct list buckets[SYNC_BUCKETS];
-	uint64_t folds[SYNC_BUCKETS];
-	size_t bucket_counts[SYNC_BUCKETS];
+	struct bucket *buckets; /* SYNC_BUCKETS; none where nothing is copied to others */
 	size_t gone_count, clash_count, unsaved_count;
 	size_t bytes; /* of all items in the table */
 	struct map writers;

@@ -43,7 +43,7 @@ void sync_start(struct records *records, const struct node_id *with)
 	summary->bucket_count = SYNC_BUCKETS;
 	summary->buckets = (uint64_t *)mem_alloc(SYNC_BUCKETS, sizeof(*summary->buckets));
 	for (size_t i = 0; i < SYNC_BUCKETS; i++)
-		summary->buckets[i] = records->folds[i];
+		summary->buckets[i] = records->buckets[i].fold;
 }
 
 void sync_tick(struct records *records)
@@ -74,12 +74,12 @@ static void sync_again_soon(struct records *records)
 /* Add the bucket's entries; of a bucket that is too large those from a random place on. */
 static void keys_add_bucket(struct records *records, struct sync_keys *keys, uint32_t bucket)
 {
-	size_t count = records->bucket_counts[bucket];
+	size_t count = records->buckets[bucket].count;
 	size_t room = MESSAGE_SYNC_KEYS_MAX - keys->entry_count;
 	size_t skip = count > room ? prng_below(&records->prng, count - room + 1) : 0;
 
 	keys->buckets[keys->bucket_count++] = bucket;
-	list_for_each (link, &records->buckets[bucket]) {
+	list_for_each (link, &records->buckets[bucket].items) {
 		const struct item *item = list_entry(link, struct item, in_bucket);
 
 		if (skip > 0) {
@@ -107,7 +107,7 @@ static bool keys_has_room(const struct records *records, const struct sync_keys 
 			  size_t bucket)
 {
 	return keys->bucket_count == 0 ||
-	       keys->entry_count + records->bucket_counts[bucket] < MESSAGE_SYNC_KEYS_MAX;
+	       keys->entry_count + records->buckets[bucket].count < MESSAGE_SYNC_KEYS_MAX;
 }
 
 void sync_summary_received(struct records *records, const struct node_id *from,
@@ -116,12 +116,14 @@ void sync_summary_received(struct records *records, const struct node_id *from,
 	size_t start = prng_below(&records->prng, SYNC_BUCKETS);
 	struct sync_keys keys = {.reply = true};
 
+	if (records->config.alone)
+		return;
 	keys.buckets = mem_alloc(SYNC_BUCKETS, sizeof(*keys.buckets));
 	keys.entries = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*keys.entries));
 	for (size_t i = 0; i < SYNC_BUCKETS; i++) {
 		size_t bucket = (start + i) % SYNC_BUCKETS;
 
-		if (summary->buckets[bucket] != records->folds[bucket] &&
+		if (summary->buckets[bucket] != records->buckets[bucket].fold &&
 		    keys_has_room(records, &keys, bucket))
 			keys_add_bucket(records, &keys, (uint32_t)bucket);
 	}
@@ -196,7 +198,7 @@ static void send_missing(struct records *records, const struct node_id *from,
 			 const struct map *seen)
 {
 	for (size_t i = 0; i < keys->bucket_count; i++) {
-		list_for_each (link, &records->buckets[keys->buckets[i]]) {
+		list_for_each (link, &records->buckets[keys->buckets[i]].items) {
 			struct item *item = list_entry(link, struct item, in_bucket);
 
 			if (map_get(seen, bytes_of(item->key, RECORD_KEY_LEN)))
@@ -215,6 +217,8 @@ void sync_keys_received(struct records *records, const struct node_id *from,
 	struct allowance allowance = {RECORDS_SYNC_SEND_MAX, RECORDS_SYNC_BYTES_MAX};
 	struct map seen;
 
+	if (records->config.alone)
+		return;
 	map_init(&seen, prng_next(&records->prng));
 	compare_named(records, from, keys, &allowance, &seen);
 	if (keys->entry_count < MESSAGE_SYNC_KEYS_MAX)

@@ -24,8 +24,11 @@ void table_init(struct records *records)
 	map_init(&records->writers, seed + 4);
 	for (size_t i = 0; i < RECORD_KINDS; i++)
 		index_init(&records->by_key[i], item_compare);
+	if (records->config.alone)
+		return;
+	records->buckets = mem_alloc(SYNC_BUCKETS, sizeof(*records->buckets));
 	for (size_t i = 0; i < SYNC_BUCKETS; i++)
-		list_init(&records->buckets[i]);
+		list_init(&records->buckets[i].items);
 }
 
 void table_deinit(struct records *records)
@@ -44,6 +47,31 @@ void table_deinit(struct records *records)
 	map_deinit(&records->buried);
 	for (size_t i = 0; i < RECORD_KINDS; i++)
 		index_deinit(&records->by_key[i]);
+	free(records->buckets);
+}
+
+static void bucket_insert(struct records *records, struct item *item)
+{
+	struct bucket *bucket;
+
+	if (!records->buckets)
+		return;
+	bucket = &records->buckets[item->bucket];
+	list_append(&bucket->items, &item->in_bucket);
+	bucket->fold ^= item->fold;
+	bucket->count++;
+}
+
+static void bucket_remove(struct records *records, struct item *item)
+{
+	struct bucket *bucket;
+
+	if (!records->buckets)
+		return;
+	bucket = &records->buckets[item->bucket];
+	list_remove(&item->in_bucket);
+	bucket->fold ^= item->fold;
+	bucket->count--;
 }
 
 struct item *table_find(const struct records *records, const struct record_key *key)
@@ -64,9 +92,7 @@ void table_insert(struct records *records, struct item *item)
 		table_remove(records, old);
 	(void)map_put(&records->items, bytes_of(item->key, RECORD_KEY_LEN), item);
 	index_insert(&records->by_key[kind], item);
-	list_append(&records->buckets[item->bucket], &item->in_bucket);
-	records->folds[item->bucket] ^= item->fold;
-	records->bucket_counts[item->bucket]++;
+	bucket_insert(records, item);
 	records->bytes += item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count++;
@@ -83,9 +109,7 @@ void table_remove(struct records *records, struct item *item)
 	if (map_remove(&records->items, bytes_of(item->key, RECORD_KEY_LEN)) != item)
 		assert(false && "an item that is removed is in the table");
 	index_remove(&records->by_key[kind], item);
-	list_remove(&item->in_bucket);
-	records->folds[item->bucket] ^= item->fold;
-	records->bucket_counts[item->bucket]--;
+	bucket_remove(records, item);
 	records->bytes -= item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count--;

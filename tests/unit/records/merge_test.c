@@ -361,6 +361,30 @@ static void a_machine_known_by_its_records_alone_is_forgotten_soon(void **state)
 	records_free(records);
 }
 
+/* Where records stay nothing is compared, whoever asks for it. */
+static void where_records_stay_nobody_is_told_what_is_there(void **state)
+{
+	struct records_config config = {.self = make_id(1), .keeper = true, .alone = true};
+	struct records *records = records_new(&config);
+	struct node_id other = make_id(2);
+	uint64_t digests[SYNC_BUCKETS] = {1};
+	uint32_t bucket = 7;
+	struct message summary = {.type = MESSAGE_SYNC_SUMMARY,
+				  .sync_summary = {digests, SYNC_BUCKETS}};
+	struct message keys = {.type = MESSAGE_SYNC_KEYS,
+			       .sync_keys = {.buckets = &bucket, .bucket_count = 1}};
+
+	(void)state;
+	assert_int_equal(take(records, make_object(1, "web", 10), 1), 0);
+	(void)drain(records, RECORDS_SEND);
+	records_peer_up(records, start, &other);
+	records_receive_message(records, start, &other, &summary);
+	records_receive_message(records, start, &other, &keys);
+	assert_int_equal(drain(records, RECORDS_SEND), 0);
+	assert_non_null(object_of(records, 1));
+	records_free(records);
+}
+
 static void the_older_of_two_objects_keeps_the_name(void **state)
 {
 	const struct records_effect *effect;
@@ -643,6 +667,7 @@ int main(void)
 		cmocka_unit_test(what_a_lost_machine_said_is_forgotten_until_it_returns),
 		cmocka_unit_test(a_lost_machine_that_speaks_for_itself_is_believed),
 		cmocka_unit_test(a_machine_known_by_its_records_alone_is_forgotten_soon),
+		cmocka_unit_test(where_records_stay_nobody_is_told_what_is_there),
 		cmocka_unit_test(the_older_of_two_objects_keeps_the_name),
 		cmocka_unit_test(an_update_does_not_make_an_object_younger),
 		cmocka_unit_test(listing_is_ordered_and_by_kind),
