@@ -134,7 +134,8 @@ struct node {
 	struct list parked;   /* struct parked */
 	struct list letters;  /* presences on their way, where records stay: stay.c */
 	size_t letter_count;
-	struct map watches; /* pod uid -> the machine that runs it, where not all are seen */
+	struct map
+		watches; /* pod uid -> the machine that runs it, where not all are seen: stay.c */
 	size_t parked_count;
 	struct digest missing_leaf;    /* of the envelope just opened */
 	struct queued_effect *current; /* handed out by node_next_effect() */
@@ -251,9 +252,11 @@ void node_presence_tell(struct node *node, struct mono now, const struct node_de
 void node_presence_seen(struct node *node, const struct node_id *from,
 			const struct record_ack *ack);
 void node_presences_tick(struct node *node, struct mono now);
-void node_watch(struct node *node, struct mono now, const struct uid *pod_uid,
-		const struct contact *machine);
+void node_watch(struct node *node, struct mono now, const struct uid *object_uid,
+		const struct uid *pod_uid, const struct contact *machine);
 void node_unwatch(struct node *node, const struct uid *pod_uid);
+void node_watched_lost(struct node *node, const struct node_id *machine);
+void node_watched_joined(struct node *node, const struct node_id *machine);
 void node_stay_deinit(struct node *node);
 
 /* object.c */

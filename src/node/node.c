@@ -342,10 +342,12 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 			records_peer_up(node->records, now, &joined);
 		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
 			controller_wake(node->controller, now);
+		node_watched_joined(node, &joined);
 	} else if (effect->type == OVERLAY_LOST) {
 		struct node_id lost = effect->to;
 
 		node_stewards_update(node, now);
+		node_watched_lost(node, &lost);
 		records_peer_lost(node->records, now, &lost);
 		market_peer_lost(node->market, now, &lost);
 		node_capacity_forget(node, &lost);

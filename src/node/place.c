@@ -142,7 +142,7 @@ static void watch_machines(struct node *node, struct mono now, const struct pres
 		contact.id = pods[i].node;
 		if (overlay_find_addr(node->overlay, &contact.id, &contact.addr) ||
 		    node_facts_addr(node, &contact.id, &contact.addr))
-			node_watch(node, now, &pods[i].pod_uid, &contact);
+			node_watch(node, now, &pods[i].object.uid, &pods[i].pod_uid, &contact);
 	}
 }
 
@@ -403,7 +403,7 @@ static void market_effect_apply(struct node *node, struct mono now,
 		controller_placed(node->controller, now, &effect->object_uid, effect->slot,
 				  &effect->pod_uid);
 		if (node->config.records_stay || overlay_is_large(node->overlay))
-			node_watch(node, now, &effect->pod_uid,
+			node_watch(node, now, &effect->object_uid, &effect->pod_uid,
 				   &(struct contact){.id = effect->to, .addr = effect->addr});
 		return;
 	case MARKET_FAILED:

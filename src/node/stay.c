@@ -4,7 +4,9 @@
  * awarded a pod still has to know its presence: it gets it, repeated until it is acknowledged.
  *
  * Where not everybody sees everybody, whoever controls a workload watches the machines that run its
- * pods, up to OVERLAY_WATCH_MAX.
+ * pods, up to OVERLAY_WATCH_MAX. A machine that is lost stays watched, so that it is dialled, and
+ * what it ran is remembered: when it comes back it is asked for just those presences. For it may
+ * never have noticed that it was lost, and has nothing new to say. Live ones go before lost ones.
  */
 #include "node/internal.h"
 
@@ -29,10 +31,11 @@ struct letter {
 	unsigned tries;
 };
 
-/* A machine that runs a pod of ours. */
+/* A machine that runs a pod of ours, or ran it when it was lost. */
 struct watch {
-	struct uid pod_uid;
+	struct record_key presence;
 	struct node_id machine;
+	bool lost;
 };
 
 static void letter_free(struct node *node, struct letter *letter)
@@ -119,29 +122,101 @@ static bool is_watched(const struct node *node, const struct node_id *machine)
 	return false;
 }
 
-void node_watch(struct node *node, struct mono now, const struct uid *pod_uid,
-		const struct contact *machine)
+static void watch_end(struct node *node, struct watch *watch)
+{
+	(void)map_remove(&node->watches, uid_bytes(&watch->presence.sub));
+	if (!is_watched(node, &watch->machine))
+		overlay_unwatch(node->overlay, &watch->machine);
+	free(watch);
+}
+
+static struct watch *lost_watch(const struct node *node)
+{
+	map_for_each (entry, &node->watches)
+		if (((const struct watch *)entry->value)->lost)
+			return entry->value;
+	return NULL;
+}
+
+static bool watches_make_room(struct node *node)
+{
+	struct watch *lost;
+
+	if (node->watches.count < OVERLAY_WATCH_MAX)
+		return true;
+	lost = lost_watch(node);
+	if (lost)
+		watch_end(node, lost);
+	return lost != NULL;
+}
+
+void node_watch(struct node *node, struct mono now, const struct uid *object_uid,
+		const struct uid *pod_uid, const struct contact *machine)
 {
 	struct watch *watch;
 
-	if (node->watches.count >= OVERLAY_WATCH_MAX || addr_is_none(&machine->addr) ||
-	    node_id_equal(&machine->id, &node->config.self.id) ||
-	    map_get(&node->watches, uid_bytes(pod_uid)))
+	if (addr_is_none(&machine->addr) || node_id_equal(&machine->id, &node->config.self.id) ||
+	    map_get(&node->watches, uid_bytes(pod_uid)) || !watches_make_room(node))
 		return;
-	if (!is_watched(node, &machine->id) && !overlay_watch(node->overlay, now, machine))
+	if (!overlay_watch(node->overlay, now, machine))
 		return;
 	watch = mem_new(struct watch);
-	*watch = (struct watch){*pod_uid, machine->id};
-	free(map_put(&node->watches, uid_bytes(&watch->pod_uid), watch));
+	*watch = (struct watch){
+		.presence = {.kind = RECORD_PRESENCE, .uid = *object_uid, .sub = *pod_uid},
+		.machine = machine->id,
+	};
+	free(map_put(&node->watches, uid_bytes(pod_uid), watch));
 }
 
+/* The presences of a machine that is lost are forgotten, but not that there were any. */
 void node_unwatch(struct node *node, const struct uid *pod_uid)
 {
-	struct watch *watch = map_remove(&node->watches, uid_bytes(pod_uid));
+	struct watch *watch = map_get(&node->watches, uid_bytes(pod_uid));
 
-	if (watch && !is_watched(node, &watch->machine))
-		overlay_unwatch(node->overlay, &watch->machine);
-	free(watch);
+	if (watch && !watch->lost)
+		watch_end(node, watch);
+}
+
+void node_watched_lost(struct node *node, const struct node_id *machine)
+{
+	map_for_each (entry, &node->watches) {
+		struct watch *watch = entry->value;
+
+		if (node_id_equal(&watch->machine, machine))
+			watch->lost = true;
+	}
+}
+
+static struct watch *lost_watch_of(const struct node *node, const struct node_id *machine)
+{
+	map_for_each (entry, &node->watches) {
+		struct watch *watch = entry->value;
+
+		if (watch->lost && node_id_equal(&watch->machine, machine))
+			return watch;
+	}
+	return NULL;
+}
+
+/* What still runs there is watched again when its presence has come. */
+void node_watched_joined(struct node *node, const struct node_id *machine)
+{
+	struct message want = {.type = MESSAGE_SYNC_WANT};
+	struct watch *watch = lost_watch_of(node, machine);
+	struct buf encoded = {0};
+
+	if (!watch)
+		return;
+	want.sync_want.keys = mem_alloc(OVERLAY_WATCH_MAX, sizeof(*want.sync_want.keys));
+	for (; watch; watch = lost_watch_of(node, machine)) {
+		want.sync_want.keys[want.sync_want.key_count++] = watch->presence;
+		watch_end(node, watch);
+	}
+	message_encode(&want, &encoded);
+	node_send_packet(node, &(struct node_destination){*machine}, MESSAGE_SYNC_WANT,
+			 bytes_buf(&encoded));
+	buf_deinit(&encoded);
+	message_deinit(&want);
 }
 
 void node_stay_deinit(struct node *node)

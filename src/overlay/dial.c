@@ -8,18 +8,23 @@
 
 #include "overlay/internal.h"
 
-static uint32_t backoff_max_ms(const struct overlay *overlay)
-{
-	return overlay->large ? OVERLAY_FAR_REDIAL_MS : OVERLAY_REDIAL_MAX_MS;
-}
-
 /* What a failed dial leaves: when to try again. */
-static void back_off(struct overlay *overlay, struct mono *dial_at, uint32_t *backoff_ms)
+static void back_off(struct overlay *overlay, struct mono *dial_at, uint32_t *backoff_ms,
+		     uint32_t max_ms)
 {
 	*dial_at = mono_add_ms(overlay->now, prng_jitter(&overlay->prng, *backoff_ms));
 	*backoff_ms *= 2;
-	if (*backoff_ms > backoff_max_ms(overlay))
-		*backoff_ms = backoff_max_ms(overlay);
+	if (*backoff_ms > max_ms)
+		*backoff_ms = max_ms;
+}
+
+/* One that is watched is wanted back soon, but not for ever. */
+static uint32_t backoff_max_ms(const struct overlay *overlay, const struct peer *peer)
+{
+	struct mono late = mono_add_ms(peer->since, OVERLAY_WATCH_REDIAL_MS);
+	bool soon = peer->watched && !mono_reached(overlay->now, late);
+
+	return overlay->large && !soon ? OVERLAY_FAR_REDIAL_MS : OVERLAY_REDIAL_MAX_MS;
 }
 
 void dial_peer_soon(struct overlay *overlay, struct peer *peer)
@@ -46,7 +51,7 @@ void dial_peer_failed(struct overlay *overlay, struct peer *peer)
 	dial_peer_ended(overlay, peer);
 	if (peer->tries < UINT8_MAX)
 		peer->tries++;
-	back_off(overlay, &peer->dial_at, &peer->backoff_ms);
+	back_off(overlay, &peer->dial_at, &peer->backoff_ms, backoff_max_ms(overlay, peer));
 	due_touch(overlay, peer);
 }
 
@@ -121,7 +126,8 @@ void bootstrap_ended(struct overlay *overlay, struct bootstrap *bootstrap)
 void bootstrap_failed(struct overlay *overlay, struct bootstrap *bootstrap)
 {
 	bootstrap_ended(overlay, bootstrap);
-	back_off(overlay, &bootstrap->dial_at, &bootstrap->backoff_ms);
+	back_off(overlay, &bootstrap->dial_at, &bootstrap->backoff_ms,
+		 overlay->large ? OVERLAY_FAR_REDIAL_MS : OVERLAY_REDIAL_MAX_MS);
 }
 
 static struct mono bootstrap_next(const struct overlay *overlay, const struct bootstrap *bootstrap)

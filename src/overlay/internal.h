@@ -69,6 +69,8 @@ enum {
 	OVERLAY_MERGE_MS = 30 * 1000,   /* between two joins through members that came back */
 	OVERLAY_FAR_REDIAL_MS = 120000, /* longest back-off in a large fabric: 32 lost members
 					 * cost a dial every 4 s */
+	OVERLAY_WATCH_REDIAL_MS = 2 * 3600 * 1000, /* so long a lost one that is watched is dialled
+						    * as often as in a small fabric */
 	OVERLAY_INCARNATION_AHEAD_MS = 24 * 3600 * 1000, /* nobody was started in the future */
 };
 

@@ -68,7 +68,7 @@ void liveness_heard(struct overlay *overlay, struct peer *peer)
 		return;
 	if (peer->state == MEMBER_SUSPECT) {
 		suspicion_ended(overlay, peer);
-	} else if (peer->state == MEMBER_DEAD && peer->connected && peer->greeted) {
+	} else if (peer->state == MEMBER_DEAD && peer->connected) {
 		member_up(overlay, peer);
 	}
 }
@@ -324,7 +324,7 @@ static void connection_tick(struct overlay *overlay, struct peer *peer)
 
 static struct mono forget_at(const struct peer *peer)
 {
-	if (!peer->greeted || peer_is_member(peer) || peer->connected || peer->watched)
+	if ((!peer->greeted && !peer->watched) || peer_is_judged(peer) || peer->connected)
 		return MONO_NEVER;
 	return mono_add_ms(peer->since, OVERLAY_FORGET_MS);
 }

@@ -150,7 +150,8 @@ const struct overlay_effect *overlay_next_effect(struct overlay *overlay);
 
 /* ---- one, some, all ---- */
 
-/* This machine's life matters: keep a connection and probe it. False beyond OVERLAY_WATCH_MAX. */
+/* This machine's life matters: keep a connection and probe it; when it is lost dial it, for
+ * OVERLAY_FORGET_MS. False beyond OVERLAY_WATCH_MAX. */
 bool overlay_watch(struct overlay *overlay, struct mono now, const struct contact *contact);
 void overlay_unwatch(struct overlay *overlay, const struct node_id *id);
 

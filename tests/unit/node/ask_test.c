@@ -235,22 +235,65 @@ static void test_a_peer_has_no_more_handed_on_than_its_rate(void **state)
 	world_free(world);
 }
 
+static size_t first_but(const struct world *world, size_t owner)
+{
+	size_t machine = 0;
+
+	while (machine == owner || world->machines[machine].starts == 0)
+		machine++;
+	return machine;
+}
+
 static void test_a_lost_machines_pod_comes_back_where_records_stay(void **state)
 {
 	struct world *world = begin();
 	struct uid uid;
-	size_t most, lost = 0;
+	size_t most;
 
 	form(world);
 	uid = world_deploy(world, 3, 5);
 	world_run_ms(world, 3000);
 	assert_int_equal(world_running(world, 3, &uid, NULL), 5);
-	while (lost == 3 || world->machines[lost].starts == 0)
-		lost++;
-	world_crash(world, lost);
+	world_crash(world, first_but(world, 3));
 	world_run_ms(world, 40 * 1000);
 	assert_int_equal(world_running(world, 3, &uid, NULL), 5);
 	assert_int_equal(starts(world, &most), 6);
+	world_free(world);
+}
+
+static void cut_off(struct world *world, size_t machine, bool off)
+{
+	for (size_t i = 0; i < MACHINES; i++)
+		world->cut[machine][i] = world->cut[i][machine] = off;
+}
+
+static size_t stops(const struct world *world)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < MACHINES; i++)
+		sum += world->machines[i].stops;
+	return sum;
+}
+
+/* Its owner has replaced what runs there, and it has nothing new to say. */
+static void test_a_machine_that_was_cut_off_is_asked_what_it_runs(void **state)
+{
+	struct world *world = begin();
+	struct uid uid;
+	size_t away;
+
+	form(world);
+	uid = world_deploy(world, 3, 5);
+	world_run_ms(world, 3000);
+	away = first_but(world, 3);
+	cut_off(world, away, true);
+	world_run_ms(world, 40 * 1000);
+	assert_int_equal(starts(world, NULL), 6);
+	cut_off(world, away, false);
+	world_run_ms(world, 30 * 1000);
+	assert_int_equal(stops(world), 1);
+	assert_int_equal(world_running(world, 3, &uid, NULL), 5);
 	world_free(world);
 }
 
@@ -266,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_a_referral_in_the_name_of_another_is_not_believed),
 		cmocka_unit_test(test_a_peer_has_no_more_handed_on_than_its_rate),
 		cmocka_unit_test(test_a_lost_machines_pod_comes_back_where_records_stay),
+		cmocka_unit_test(test_a_machine_that_was_cut_off_is_asked_what_it_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
