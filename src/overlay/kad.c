@@ -150,6 +150,14 @@ void kad_lost(struct kad *kad, struct mono now, const struct node_id *id)
 	kad_settle(kad);
 }
 
+void kad_merge(struct kad *kad, struct mono now)
+{
+	kad_advance(kad, now);
+	kad_table_forgive(&kad->table);
+	kad->greet_at = now;
+	kad_settle(kad);
+}
+
 void kad_unreachable(struct kad *kad, struct mono now, const struct node_id *id)
 {
 	kad_advance(kad, now);

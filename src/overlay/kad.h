@@ -123,6 +123,10 @@ void kad_formed(struct kad *kad, struct mono now);
 /* It is dead or has left: out of its bucket. */
 void kad_lost(struct kad *kad, struct mono now, const struct node_id *id);
 
+/* One of many that were lost at once is back, so the others may be: nobody is mourned any more, and
+ * the next one that kad_seen() brings is asked who is near us. */
+void kad_merge(struct kad *kad, struct mono now);
+
 /* It could not be dialled: a lookup goes on without it at once; a bucket counts a failure. */
 void kad_unreachable(struct kad *kad, struct mono now, const struct node_id *id);
 

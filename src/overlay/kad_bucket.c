@@ -216,6 +216,12 @@ bool kad_table_mourns(const struct kad *kad, uint64_t position, unsigned failure
 	return false;
 }
 
+void kad_table_forgive(struct kad_table *table)
+{
+	for (size_t i = 0; i < KAD_GRAVES; i++)
+		table->graves[i].failures = 0;
+}
+
 bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node_id *id)
 {
 	const struct kad_table *table = &kad->table;

@@ -207,6 +207,7 @@ bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node
 /* Is it among the KAD_BUCKET nearest to us, or would it be? */
 bool kad_table_is_near(const struct kad_table *table, uint64_t position);
 bool kad_table_mourns(const struct kad *kad, uint64_t position, unsigned failures);
+void kad_table_forgive(struct kad_table *table); /* mourn nobody */
 /* The @max nearest to @target; @lively: without those that were silent last. */
 size_t kad_table_nearest(const struct kad_table *table, uint64_t target, bool lively,
 			 const struct kad_entry **ret_entries, size_t max);

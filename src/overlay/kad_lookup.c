@@ -118,6 +118,13 @@ static void candidate_readdress(struct kad_candidate *candidate, const struct co
 	candidate->readdressed = true;
 }
 
+/* What was silent is not asked again, although others name it; but of whom is looked up others may
+ * know better. */
+static bool is_given_up(const struct kad *kad, const struct kad_lookup *lookup, uint64_t position)
+{
+	return position != lookup->position && kad_table_mourns(kad, position, KAD_FAILURES);
+}
+
 /* @hops answers led to it. We know better than others where our own contacts are. */
 static void candidate_add(struct kad *kad, struct kad_lookup *lookup, const struct contact *contact,
 			  unsigned hops)
@@ -133,7 +140,7 @@ static void candidate_add(struct kad *kad, struct kad_lookup *lookup, const stru
 	candidate.hops = (uint8_t)(hops < UINT8_MAX ? hops : UINT8_MAX);
 	candidate.position = kad_id_prefix(&contact->id);
 	if (is_upkeep(lookup) ? !kad_table_wants(kad, candidate.position, &contact->id)
-			      : kad_table_mourns(kad, candidate.position, KAD_FAILURES))
+			      : is_given_up(kad, lookup, candidate.position))
 		return;
 	entry = kad_table_find(&kad->table, candidate.position, &contact->id);
 	if (entry && entry->failures == 0)

@@ -41,6 +41,8 @@ void parts_member(struct overlay *overlay, struct peer *peer, bool merge)
 {
 	struct contact contact = peer_contact(peer);
 
+	if (merge)
+		kad_merge(overlay->kad, overlay->real);
 	kad_seen(overlay->kad, overlay->real, &contact);
 	if (merge && mono_reached(overlay->now, overlay->merged_at))
 		overlay->merged_at = mono_add_ms(overlay->now, OVERLAY_MERGE_MS);

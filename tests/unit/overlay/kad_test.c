@@ -546,7 +546,6 @@ static void who_cannot_be_dialled_is_no_contact(void **state)
 	kad_free(one.kad);
 }
 
-/* It invents nearer and nearer machines, none of which exists. */
 static void a_wrong_address_does_not_hide_a_machine(void **state)
 {
 	struct one one = one_new();
@@ -573,6 +572,42 @@ static void a_wrong_address_does_not_hide_a_machine(void **state)
 	kad_free(one.kad);
 }
 
+/* A lookup of @target is told of @named by @knows. Is @named asked? */
+static bool named_is_asked(struct one *one, const struct digest *target,
+			   const struct contact *knows, struct contact *named)
+{
+	struct contact to;
+	uint64_t token, request;
+
+	assert_int_equal(kad_find(one->kad, one->now, target, false, &token), 0);
+	assert_true(next_find(one->kad, &to, &request));
+	drain(one->kad);
+	answer(one, knows, request, named, 1);
+	while (next_find(one->kad, &to, &request))
+		if (node_id_equal(&to.id, &named->id))
+			return true;
+	return false;
+}
+
+static void who_is_mourned_is_asked_for_its_own_sake_or_when_many_return(void **state)
+{
+	struct one one = one_new();
+	struct contact knows = far_contact(0), lost = far_contact(1);
+	struct digest itself = kad_position(&lost.id), target = {.byte = {0x55}};
+
+	(void)state;
+	kad_seen(one.kad, one.now, &knows);
+	kad_seen(one.kad, one.now, &lost);
+	kad_lost(one.kad, one.now, &lost.id);
+	drain(one.kad);
+	assert_false(named_is_asked(&one, &target, &knows, &lost));
+	assert_true(named_is_asked(&one, &itself, &knows, &lost));
+	kad_merge(one.kad, one.now);
+	assert_true(named_is_asked(&one, &target, &knows, &lost));
+	kad_free(one.kad);
+}
+
+/* It invents nearer and nearer machines, none of which exists. */
 static void a_liar_costs_time_and_no_more(void **state)
 {
 	struct one one = one_new();
@@ -727,6 +762,7 @@ int main(void)
 		cmocka_unit_test(we_never_become_our_own_contact),
 		cmocka_unit_test(who_cannot_be_dialled_is_no_contact),
 		cmocka_unit_test(a_wrong_address_does_not_hide_a_machine),
+		cmocka_unit_test(who_is_mourned_is_asked_for_its_own_sake_or_when_many_return),
 		cmocka_unit_test(a_liar_costs_time_and_no_more),
 		cmocka_unit_test(a_stall_of_our_own_blames_nobody),
 		cmocka_unit_test(too_many_lookups_wait_and_then_are_refused),
