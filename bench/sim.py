@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""usage: ./dev bench sim [--quick] [--fresh] [--keep] [--only PART[,PART...]] [--no-docs]
+"""usage: ./dev bench sim [--quick] [--fresh] [--keep] [--only PART[,PART...]] [--jobs N] [--no-docs]
 
 Runs the simulator over the matrix of docs/performance.md, each run a process of its own, prints one
 table with a verdict on every figure that has a target, and writes build/bench/sim.json. The full
@@ -12,9 +12,11 @@ bench goes on where it was.
   --fresh     measure everything again
   --keep      take what an older build has measured, too; marked with *
   --only      scale, burst, one-owner, rare, unsatisfiable, loss, full, broadcast, churn, detect, join
+  --jobs N    runs at a time (default: one for each processor)
   --no-docs   do not write the table and the plots into docs/
 """
 import argparse
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -23,7 +25,7 @@ import sys
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SIM = os.path.join(TOP, "build", "sim", "magik-sim")
+SIM = os.path.join(TOP, "build-fast", "sim", "magik-sim")
 KEPT = os.path.join(TOP, "build", "bench", "sim")
 RESULT = os.path.join(TOP, "build", "bench", "sim.json")
 DOCUMENT = os.path.join(TOP, "docs", "performance.md")
@@ -45,6 +47,10 @@ class Run:
         return os.path.join(KEPT, "-".join(word.replace("=", "-") for word in self.arguments
                                            if not word.startswith("--")) + ".json")
 
+    def title(self):
+        pool = self.params.get("pool")
+        return f"{self.machines:,} machines" + (f", pool {pool}" if pool else "")
+
     def load(self, build, keep):
         try:
             with open(self.path(), encoding="utf-8") as file:
@@ -58,10 +64,10 @@ class Run:
 
     def measure(self, build):
         began = time.monotonic()
-        print(f"  {' '.join(self.arguments)}", end="", file=sys.stderr, flush=True)
         done = subprocess.run([SIM, "run", *self.arguments, "--json"], capture_output=True,
                               text=True, check=False)
-        print(f"  {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        print(f"  {' '.join(self.arguments)}  {time.monotonic() - began:.1f} s", file=sys.stderr,
+              flush=True)
         if not done.stdout.startswith("{"):
             sys.exit(f"bench sim: exit status {done.returncode}\n{done.stderr}")
         self.told = json.loads(done.stdout)
@@ -109,14 +115,14 @@ def row(part, run, what, name, unit, target=None, test=None, scale=1):
     value = run.figure(name)
     if value is not None and scale != 1:
         value *= scale
-    return Row(part, f"{run.machines:,} machines: {what}", value, unit, target,
+    return Row(part, f"{run.title()}: {what}", value, unit, target,
                test(value) if test else None, run)
 
 
 def placed_row(part, run):
     wanted, placed = run.figure("replicas_wanted"), run.figure("replicas_placed")
     double = run.figure("double_placed")
-    return Row(part, f"{run.machines:,} machines: replicas placed of {wanted:,}, exactly", placed,
+    return Row(part, f"{run.title()}: replicas placed of {wanted:,}, exactly", placed,
                "", "all, none twice", placed == wanted and double == 0, run)
 
 
@@ -140,8 +146,11 @@ def scale_runs(quick):
         if quick:
             params["duration_s"] = 5
         elif size == 100000:
-            params["duration_s"] = 150  # five virtual minutes in all
+            params["duration_s"] = 130  # five virtual minutes in all
+            params["pool"] = 64         # half of the default's memory and upkeep
         runs[f"lan{size}"] = Run("placement", size, **params)
+        if size == 10000:
+            runs["pool"] = Run("placement", size, pool=64, **params)
         if size in (1000, 10000) and not quick:
             runs[f"wan{size}"] = Run("placement", size, profile="wan", **params)
     if quick:
@@ -153,7 +162,7 @@ def scale_rows(runs, quick):
     rows = []
     lans = [run for name, run in runs.items() if name.startswith("lan")]
     first, last = lans[0], lans[-1]
-    for run in lans:
+    for run in [*lans, *([runs["pool"]] if "pool" in runs else [])]:
         rows.append(placed_row("scale", run))
         rows.append(row("scale", run, "messages per placement", "messages_per_placement", ""))
         rows.append(row("scale", run, "bytes per placement", "bytes_per_placement", "B"))
@@ -453,10 +462,14 @@ def measure(options):
         runs[name] = PARTS[name][0](options.quick)
         for key, run in runs[name].items():
             # Two parts may look at one run.
-            same = done.setdefault(run.path(), run)
-            runs[name][key] = same
-            if same is run and (options.fresh or not run.load(build, options.keep)):
-                run.measure(build)
+            runs[name][key] = done.setdefault(run.path(), run)
+    missing = [run for run in done.values()
+               if options.fresh or not run.load(build, options.keep)]
+    # The longest first, so that no processor is left with it at the end.
+    missing.sort(key=lambda run: -run.machines * run.params.get("duration_s", 60))
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for waited in [pool.submit(run.measure, build) for run in missing]:
+            waited.result()
     rows = [line for name in chosen for line in PARTS[name][1](runs[name], options.quick)]
     return runs, rows + held_rows(list(done.values()))
 
@@ -466,6 +479,7 @@ def main():
     for flag in ("--quick", "--fresh", "--keep", "--no-docs", "-h", "--help"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     if options.help or options.h:
         print(__doc__.strip())

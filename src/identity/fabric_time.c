@@ -31,6 +31,7 @@ void fabric_time_set(struct fabric_time *time, struct mono now, struct wall fabr
 	if (time->floor_ms > fabric.ms)
 		time->floor_ms = fabric.ms;
 	time->settled = true;
+	time->unanimous = false;
 }
 
 struct wall fabric_time_now(const struct fabric_time *time, struct mono now)
@@ -111,28 +112,48 @@ static void peer_remember(struct fabric_time *time, const struct node_id *id, in
 		*peer = (struct fabric_time_peer){*id, offset_ms, settled};
 }
 
+static bool agrees(const struct fabric_time *time, int64_t offset_ms)
+{
+	return llabs(offset_ms - time->offset_ms) <= AGREED_MS;
+}
+
+static bool is_unanimous(const struct fabric_time *time)
+{
+	for (size_t i = 0; i < time->peer_count; i++) {
+		if (!time->peers[i].settled || !agrees(time, time->peers[i].offset_ms))
+			return false;
+	}
+	return time->settled;
+}
+
 int64_t fabric_time_hear(struct fabric_time *time, struct mono now, const struct node_id *peer,
 			 struct wall said, bool peer_settled)
 {
 	int64_t before_ms = fabric_time_now(time, now).ms, step_ms, agreed_ms;
-	const struct fabric_time_peer *known = peer_find(time, peer);
+	int64_t said_ms = said.ms - mono_ms(now);
+	bool full = time->peer_count == FABRIC_TIME_PEERS_MAX;
+	const struct fabric_time_peer *known;
 
+	/* Whoever says it, it is what all say: the usual case, and found without a search. */
+	if (full && time->unanimous && peer_settled && agrees(time, said_ms))
+		return 0;
+	known = peer_find(time, peer);
 	/* No room for its word: the others have settled it. */
-	if (!known && time->settled && time->peer_count == FABRIC_TIME_PEERS_MAX)
+	if (!known && time->settled && full)
 		return 0;
 	/* It agrees with us now as it did before: nothing to settle anew. */
-	if (known && time->settled && known->settled == peer_settled &&
-	    llabs(said.ms - mono_ms(now) - time->offset_ms) <= AGREED_MS &&
-	    llabs(known->offset_ms - time->offset_ms) <= AGREED_MS)
+	if (known && time->settled && known->settled == peer_settled && agrees(time, said_ms) &&
+	    agrees(time, known->offset_ms))
 		return 0;
-	peer_remember(time, peer, said.ms - mono_ms(now), peer_settled);
+	peer_remember(time, peer, said_ms, peer_settled);
 	agreed_ms = agreed_offset(time);
 	step_ms = agreed_ms - time->offset_ms;
 	time->settled = true;
-	if (llabs(step_ms) < FABRIC_TIME_STEP_MIN_MS)
-		return 0;
-	time->offset_ms = agreed_ms;
-	return fabric_time_now(time, now).ms - before_ms;
+	if (llabs(step_ms) >= FABRIC_TIME_STEP_MIN_MS)
+		time->offset_ms = agreed_ms;
+	time->unanimous = is_unanimous(time);
+	return llabs(step_ms) >= FABRIC_TIME_STEP_MIN_MS ? fabric_time_now(time, now).ms - before_ms
+							 : 0;
 }
 
 void fabric_time_forget(struct fabric_time *time, const struct node_id *peer)

@@ -26,7 +26,7 @@
 #include "base/time.h"
 
 enum {
-	FABRIC_TIME_PEERS_MAX = 64,         /* a median over more tells nothing new */
+	FABRIC_TIME_PEERS_MAX = 32,         /* a median over more tells nothing new */
 	FABRIC_TIME_STEP_MIN_MS = 250,      /* well below the 30 s that envelopes allow */
 	FABRIC_TIME_PERSIST_MS = 60 * 1000, /* how often the caller writes fabric_time_kept() */
 };
@@ -47,8 +47,9 @@ struct fabric_time {
 	int64_t offset_ms; /* fabric time = monotonic ms + offset */
 	int64_t floor_ms;
 	bool settled;
-	struct fabric_time_peer peers[FABRIC_TIME_PEERS_MAX];
+	bool unanimous; /* all peers here are settled and agree with us */
 	size_t peer_count;
+	struct fabric_time_peer peers[FABRIC_TIME_PEERS_MAX];
 };
 
 /* @system: the system's clock now. @kept: zeroed at the first start. */
