@@ -20,6 +20,7 @@ enum fault {
 	FAULT_BACKOFF,         /* what found no place is tried again at the first, shortest delay */
 	FAULT_SURPLUS,         /* the controller leaves pods alone that are too many */
 	FAULT_SELF_DOUBT,      /* a machine that was stalled blames the silence on the others */
+	FAULT_WITNESSES,       /* nobody else is asked about a machine that is suspected */
 	FAULT_LEDGER,          /* what a pod used is never given back */
 	FAULT_COUNT,
 };

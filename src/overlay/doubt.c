@@ -5,12 +5,13 @@
  * Whoever suspects a machine asks it, and a few random members. A witness answers with what it saw
  * itself, freshly; one that knows nothing of the suspect looks, over a connection of the moment.
  * In a large fabric only neighbours and watchers observe a machine closely, so their verdict is
- * told to all of their pool: whoever keeps the machine probes it at once and, when it stays silent
- * for OVERLAY_ACCUSED_MS more, comes to its own verdict, which goes no further. So a liar costs a
+ * told to all of their pool: whoever keeps the machine probes it at once and, when no answer comes
+ * within OVERLAY_ANSWER_MS, comes to its own verdict, which goes no further. So a liar costs a
  * probe, and nothing else.
  */
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "overlay/internal.h"
 
@@ -27,7 +28,7 @@ bool doubt_asked(const struct peer *suspect, const struct node_id *witness)
 {
 	const struct suspicion *doubt = suspect->doubt;
 
-	return doubt && id_is_among(doubt->witnesses, doubt->witness_count, witness);
+	return doubt && id_is_among(doubt->witnesses, OVERLAY_WITNESSES_MAX, witness);
 }
 
 static bool is_witness(const struct peer *peer, const struct peer *suspect)
@@ -41,18 +42,18 @@ static void ask_witnesses(struct overlay *overlay, struct peer *suspect)
 	size_t start = prng_below(&overlay->prng, overlay->peer_count);
 	struct suspicion *doubt = peer_doubt(suspect);
 	struct member about = suspect->member;
+	size_t asked = 0;
 
 	about.addr = peer_addr(suspect);
-	doubt->witness_count = 0;
-	for (size_t i = 0; i < overlay->peer_count; i++) {
+	for (size_t i = 0; i < overlay->peer_count && asked < OVERLAY_WITNESSES; i++) {
 		const struct peer *peer = overlay->peers[(start + i) % overlay->peer_count];
 
-		if (doubt->witness_count == OVERLAY_WITNESSES)
-			return;
 		if (!is_witness(peer, suspect))
 			continue;
-		doubt->witnesses[doubt->witness_count++] = peer->member.id;
+		doubt->witnesses[doubt->witness_at] = peer->member.id;
+		doubt->witness_at = (uint8_t)((doubt->witness_at + 1) % OVERLAY_WITNESSES_MAX);
 		gossip_report(overlay, peer, &about, MEMBER_SUSPECT);
+		asked++;
 	}
 }
 
@@ -60,12 +61,20 @@ static void ask_witnesses(struct overlay *overlay, struct peer *suspect)
  * machine has few who watch it, and an answer to their PINGs is enough. */
 void doubt_ask(struct overlay *overlay, struct peer *suspect)
 {
-	int64_t silence_us = mono_since_us(overlay->now, peer_evidence(suspect));
-
 	if (!overlay->large && suspect->connected)
 		gossip_report(overlay, suspect, &suspect->member, MEMBER_SUSPECT);
-	if (!overlay->large || silence_us >= OVERLAY_WITNESS_MS * (int64_t)US_PER_MS)
+	if (!fault_is_planted(FAULT_WITNESSES))
 		ask_witnesses(overlay, suspect);
+}
+
+/* When there is something to ask about: in a large fabric, where a witness may have to dial, a
+ * stall is waited out first. Who is known to live in spite of its silence is asked about at once.
+ */
+struct mono doubt_first_at(const struct overlay *overlay, const struct peer *suspect)
+{
+	struct mono first = mono_add_ms(suspect->heard, OVERLAY_WITNESS_MS);
+
+	return overlay->large && first.us > overlay->now.us ? first : overlay->now;
 }
 
 void doubt_answer(struct overlay *overlay, struct peer *peer)
@@ -168,9 +177,8 @@ void doubt_accuse(struct overlay *overlay, struct peer *peer)
 		return;
 	doubt = peer_doubt(peer);
 	doubt->accused = true;
-	doubt->accused_at = overlay->now;
 	doubt->ask_at = overlay->now;
-	liveness_ping(overlay, peer);
+	liveness_ask(overlay, peer);
 	due_touch(overlay, peer);
 }
 
@@ -186,11 +194,4 @@ void doubt_tell(struct overlay *overlay, const struct peer *dead)
 		if (peer != dead && peer_is_kept(peer))
 			gossip_report(overlay, peer, &about, MEMBER_DEAD);
 	}
-}
-
-struct mono doubt_deadline(const struct peer *peer)
-{
-	if (!peer->doubt || !peer->doubt->accused)
-		return MONO_NEVER;
-	return mono_add_ms(peer->doubt->accused_at, OVERLAY_ACCUSED_MS);
 }

@@ -191,8 +191,8 @@ static void receive_alive(struct overlay *overlay, struct peer *from, struct pee
 		     !addr_equal(&report->member.addr, &peer->member.addr) &&
 		     addr_can_be_dialled(&report->member.addr);
 
-	if (direct && doubt_asked(peer, &from->member.id) &&
-	    report->member.incarnation >= peer->member.incarnation)
+	/* Whatever number it has: who was suspected by others only has refuted it to them only. */
+	if (direct && doubt_asked(peer, &from->member.id))
 		liveness_vouched(overlay, peer);
 	if (peer->connected)
 		return;

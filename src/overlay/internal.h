@@ -27,14 +27,16 @@
 #include "overlay/view.h"
 
 enum {
-	OVERLAY_WITNESSES = 3,           /* asked about a suspect at a time */
+	OVERLAY_WITNESSES = 3,                         /* asked about a suspect at a time */
+	OVERLAY_WITNESSES_MAX = 3 * OVERLAY_WITNESSES, /* whose answer counts: it may be stalled */
 	OVERLAY_WITNESS_FRESH_MS = 1500, /* what a witness has seen itself, and how recently */
-	OVERLAY_WITNESS_MS = 5000, /* in a large fabric others are asked after this much silence:
-				    * later than a stall of 3 s can last */
-	OVERLAY_ASKERS_MAX = 8,    /* who waits for our word about one peer; others go without */
-	OVERLAY_LOOKS_MAX = 8,     /* machines we do not know, looked at for others, at a time */
-	OVERLAY_LOOK_MS = 3000,    /* then a look has seen nothing */
-	OVERLAY_ACCUSED_MS = 4000, /* our own patience after another's verdict: above a stall */
+	OVERLAY_WITNESS_MS = 4500,  /* in a large fabric others are asked after this much silence:
+				     * later than a stall of 3 s can last */
+	OVERLAY_ASKERS_MAX = 8,     /* who waits for our word about one peer; others go without */
+	OVERLAY_LOOKS_MAX = 8,      /* machines we do not know, looked at for others, at a time */
+	OVERLAY_LOOK_MS = 3000,     /* then a look has seen nothing */
+	OVERLAY_LAST_WORD_MS = 100, /* before suspicion and verdict: what came while we were stalled
+				     * is heard, and witnesses who are asked once more */
 	OVERLAY_SUSPECT_PING_MS = 1000,                     /* a suspect is probed this often */
 	OVERLAY_COLD_SUSPECT_MS = 3 * OVERLAY_KEEPALIVE_MS, /* for members that are only kept */
 	OVERLAY_COLD_DEAD_MS = OVERLAY_COLD_SUSPECT_MS + OVERLAY_DEAD_MS - OVERLAY_SUSPECT_MS,
@@ -53,8 +55,8 @@ enum {
 	OVERLAY_TIE_MS = 300,      /* of two that hear of each other the lower id dials first */
 	OVERLAY_SETTLED_MS = 5000, /* a connection that lasted so long resets the back-off */
 	OVERLAY_GRID_MS = 250, /* turns of peers in good health are gathered: a tick serves many */
-	OVERLAY_STALL_MS = 1000,      /* a tick so late means that we were stalled ourselves */
-	OVERLAY_RTT_AGE_MS = 10000,   /* a member that talks is still measured this often */
+	OVERLAY_STALL_MS = OVERLAY_ANSWER_MS, /* a tick so late: what we asked before is void */
+	OVERLAY_RTT_AGE_MS = 10000,           /* a member that talks is still measured this often */
 	OVERLAY_GREETING_MS = 1000,   /* a greeting that does not come is asked for this often */
 	OVERLAY_GREETING_TRIES = 10,  /* then nobody wants the connection for its pool */
 	OVERLAY_GUESTS_MIN = 2,       /* more than the pool and an eighth, for the smallest pools */
@@ -77,11 +79,13 @@ enum {
 /* The talk about a member whose life is in doubt; exists only then. */
 struct suspicion {
 	struct mono ask_at;
-	struct mono accused_at; /* another's verdict came; when `accused` */
-	bool accused;
-	bool close; /* it was observed closely when the suspicion arose */
-	uint8_t witness_count, asker_count;
-	struct node_id witnesses[OVERLAY_WITNESSES];
+	struct mono asked_at;     /* the question that it owes us an answer to; when `asked` */
+	struct mono condemned_at; /* its time is over; when `condemned` */
+	bool asked, condemned;
+	bool accused; /* another's verdict came */
+	bool close;   /* it was observed closely when the suspicion arose */
+	uint8_t witness_at, asker_count;
+	struct node_id witnesses[OVERLAY_WITNESSES_MAX]; /* the last ones, in a ring */
 	struct node_id askers[OVERLAY_ASKERS_MAX];
 };
 
@@ -258,16 +262,18 @@ void gossip_receive(struct overlay *overlay, struct peer *from, const struct mem
 
 /* doubt.c: suspicion, shared */
 void doubt_ask(struct overlay *overlay, struct peer *suspect);
+struct mono doubt_first_at(const struct overlay *overlay, const struct peer *suspect);
 void doubt_answer(struct overlay *overlay, struct peer *peer);
 void doubt_question(struct overlay *overlay, struct peer *from, const struct member_report *report);
 void doubt_accuse(struct overlay *overlay, struct peer *peer);
 void doubt_tell(struct overlay *overlay, const struct peer *dead);
 void doubt_seen(struct overlay *overlay, const struct peer *peer); /* for those who asked us */
 bool doubt_asked(const struct peer *suspect, const struct node_id *witness);
-struct mono doubt_deadline(const struct peer *peer); /* of an accusation */
 
 /* liveness.c */
 void liveness_heard(struct overlay *overlay, struct peer *peer);
+/* It owes us an answer from now on, or from our last unanswered PING on. */
+void liveness_ask(struct overlay *overlay, struct peer *peer);
 void liveness_vouched(struct overlay *overlay, struct peer *peer);
 void liveness_watch(struct overlay *overlay, struct peer *peer);
 void liveness_greeted(struct overlay *overlay, struct peer *peer, uint64_t incarnation);

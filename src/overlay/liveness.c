@@ -11,10 +11,15 @@
  * enough that their connections stay: something is said every OVERLAY_KEEPALIVE_MS, by whoever is
  * first, and only a long silence is asked about.
  *
- * OUR rule for a slow observer (after Lifeguard): a gap in our own ticks proves nothing about
- * others, so our clock stands still meanwhile (overlay.c). A machine that is starved all the time
- * comes to its verdicts so much later, but to no wrong ones.
+ * OUR rule for a slow observer (after Lifeguard): our own stall proves nothing about others. So
+ * silence alone condemns nobody: a question must have gone unanswered for OVERLAY_ANSWER_MS, which
+ * is longer than the other's stall, and what has come while we were stalled ourselves is heard
+ * first: there are OVERLAY_LAST_WORD_MS before a suspicion, and again before the verdict. Then it
+ * does not matter how often we are stalled, and a machine that is starved all the time comes to its
+ * verdicts hardly later. Only a stall longer than an answer takes makes our clock stand still
+ * (overlay.c), for it may have cost us the connections.
  */
+#include "base/fault.h"
 #include "overlay/internal.h"
 
 enum {
@@ -83,7 +88,7 @@ static int64_t suspect_ms(const struct overlay *overlay, const struct peer *peer
 static int64_t dead_ms(const struct overlay *overlay, const struct peer *peer)
 {
 	if (is_close(overlay, peer))
-		return OVERLAY_DEAD_MS;
+		return overlay->large ? OVERLAY_CLOSE_DEAD_MS : OVERLAY_DEAD_MS;
 	return peer->connected ? OVERLAY_COLD_DEAD_MS : OVERLAY_BROKEN_DEAD_MS;
 }
 
@@ -92,10 +97,20 @@ static struct mono suspect_at(const struct overlay *overlay, const struct peer *
 	return mono_add_ms(peer_evidence(peer), suspect_ms(overlay, peer));
 }
 
+/* A question has to go unanswered too, for our own stall may have held it back. Who is accused by
+ * another has no longer than that. */
 static struct mono dead_at(const struct overlay *overlay, const struct peer *peer)
 {
-	return mono_min(mono_add_ms(peer_evidence(peer), dead_ms(overlay, peer)),
-			doubt_deadline(peer));
+	const struct suspicion *doubt = peer->doubt;
+	struct mono silent, unanswered;
+
+	if (!doubt || !doubt->asked)
+		return MONO_NEVER;
+	if (doubt->condemned)
+		return mono_add_ms(doubt->condemned_at, OVERLAY_LAST_WORD_MS);
+	silent = mono_add_ms(peer_evidence(peer), dead_ms(overlay, peer));
+	unanswered = mono_add_ms(doubt->asked_at, OVERLAY_ANSWER_MS);
+	return doubt->accused ? unanswered : mono_max(silent, unanswered);
 }
 
 void liveness_vouched(struct overlay *overlay, struct peer *peer)
@@ -106,7 +121,7 @@ void liveness_vouched(struct overlay *overlay, struct peer *peer)
 		return;
 	peer->vouched = seen;
 	if (peer->doubt)
-		peer->doubt->accused = false;
+		peer->doubt->accused = peer->doubt->asked = peer->doubt->condemned = false;
 	if (peer->state == MEMBER_SUSPECT && !mono_reached(overlay->now, suspect_at(overlay, peer)))
 		suspicion_ended(overlay, peer);
 	due_touch(overlay, peer);
@@ -205,27 +220,67 @@ void liveness_pong(struct overlay *overlay, struct peer *peer, const struct ping
 			(uint32_t)(peer->rtt_us + (sample_us - peer->rtt_us) / RTT_SMOOTHING);
 }
 
+void liveness_ask(struct overlay *overlay, struct peer *peer)
+{
+	struct suspicion *doubt = peer_doubt(peer);
+
+	if (doubt->asked)
+		return;
+	if (peer->connected && (peer->ping_sequence == 0 || peer->ping_sent.us < peer->heard.us))
+		liveness_ping(overlay, peer);
+	doubt->asked = true;
+	doubt->asked_at = peer->connected ? peer->ping_sent : overlay->now;
+}
+
+/* Is its time over? If we were stalled until now, its answer may have come meanwhile and wait to be
+ * read: there is a last moment for that, and for witnesses. */
+static bool is_dead(struct overlay *overlay, const struct peer *peer)
+{
+	struct suspicion *doubt = peer->doubt;
+
+	if (fault_is_planted(FAULT_SELF_DOUBT))
+		return mono_reached(overlay->now,
+				    mono_add_ms(peer_evidence(peer), dead_ms(overlay, peer)));
+	if (!mono_reached(overlay->now, dead_at(overlay, peer)))
+		return false;
+	if (doubt->condemned)
+		return true;
+	doubt->condemned = true;
+	doubt->condemned_at = doubt->ask_at = overlay->now;
+	return false;
+}
+
+static void suspect(struct overlay *overlay, struct peer *peer)
+{
+	struct suspicion *doubt = peer_doubt(peer);
+
+	peer_set_state(overlay, peer, MEMBER_SUSPECT);
+	doubt->close = is_close(overlay, peer);
+	doubt->ask_at = doubt_first_at(overlay, peer);
+	effect_add(overlay, OVERLAY_SUSPECTED, &peer->member.id);
+	if (peer->active)
+		view_doubt(overlay->view, overlay->real, &peer->member.id, true);
+}
+
 static void silence_tick(struct overlay *overlay, struct peer *peer)
 {
 	struct suspicion *doubt;
 
 	if (!peer_is_judged(peer))
 		return;
-	if (mono_reached(overlay->now, dead_at(overlay, peer))) {
+	if (is_dead(overlay, peer)) {
 		liveness_gone(overlay, peer, MEMBER_DEAD);
 		return;
 	}
 	if (!mono_reached(overlay->now, suspect_at(overlay, peer)))
 		return;
 	doubt = peer_doubt(peer);
-	if (peer->state == MEMBER_ALIVE) {
-		peer_set_state(overlay, peer, MEMBER_SUSPECT);
-		doubt->close = is_close(overlay, peer);
-		doubt->ask_at = overlay->now;
-		effect_add(overlay, OVERLAY_SUSPECTED, &peer->member.id);
-		if (peer->active)
-			view_doubt(overlay->view, overlay->real, &peer->member.id, true);
+	if (!doubt->asked) {
+		liveness_ask(overlay, peer);
+		doubt->ask_at = mono_add_ms(overlay->now, OVERLAY_LAST_WORD_MS);
 	}
+	if (peer->state == MEMBER_ALIVE && mono_reached(overlay->now, doubt->ask_at))
+		suspect(overlay, peer);
 	if (mono_reached(overlay->now, doubt->ask_at)) {
 		doubt->ask_at = mono_add_ms(overlay->now,
 					    prng_jitter(&overlay->prng, OVERLAY_SUSPECT_PING_MS));
@@ -262,9 +317,8 @@ static struct mono ping_due(const struct overlay *overlay, const struct peer *pe
 	int64_t period_ms = !overlay->large ? OVERLAY_PING_MS
 			    : close         ? OVERLAY_PROBE_MS
 					    : OVERLAY_KEEPALIVE_MS;
-	struct mono next =
-		after(peer, peer->ping_sent,
-		      !close && !doubted && peer->rtt_us ? period_ms : OVERLAY_SUSPECT_PING_MS);
+	struct mono next = after(peer, peer->ping_sent,
+				 !doubted && peer->rtt_us ? period_ms : OVERLAY_SUSPECT_PING_MS);
 	struct mono quiet = after(peer, peer->heard, period_ms);
 
 	if (peer->rtt_us == 0 || (peer->doubt && peer->doubt->accused))
@@ -345,7 +399,7 @@ struct mono liveness_due(const struct overlay *overlay, const struct peer *peer)
 
 	if (!peer_is_judged(peer))
 		return deadline;
-	if (peer->state == MEMBER_SUSPECT && peer->doubt)
+	if (peer->doubt && peer->doubt->asked)
 		/* Heard of again and not cleared yet: nothing is asked before it is silent again.
 		 */
 		deadline = mono_min(deadline,

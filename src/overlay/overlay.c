@@ -2,7 +2,7 @@
 /*
  * The events of the overlay. Each one first moves our time forward, which is also where a stall of
  * our own is noticed: when the deadline that we had named has passed long ago, nobody ticked us,
- * and our clock stood still since then.
+ * and our clock stood still since then. Shorter stalls are liveness.c's affair.
  */
 #include "overlay/overlay.h"
 
@@ -165,6 +165,8 @@ static void peer_disconnected(struct overlay *overlay, struct peer *peer)
 
 	peer_set_connected(overlay, peer, false);
 	peer->ping_sequence = 0;
+	if (peer->doubt) /* what we asked over it is void */
+		peer->doubt->asked = peer->doubt->condemned = false;
 	peer->since = overlay->now;
 	if (!peer->greeted && !peer->wanted && !peer->watched && !peer->active) {
 		peer_remove(overlay, peer);

@@ -55,7 +55,11 @@ enum {
 	OVERLAY_PING_MS = 1000,           /* a quiet member is probed this often, when whole */
 	OVERLAY_PROBE_MS = 2000,          /* a quiet neighbour or watched one, when not whole */
 	OVERLAY_SUSPECT_MS = 3000,        /* silence until suspicion */
-	OVERLAY_DEAD_MS = 8000,           /* silence until the verdict */
+	OVERLAY_DEAD_MS = 8000,           /* silence until the verdict, when whole */
+	OVERLAY_CLOSE_DEAD_MS = 5000,     /* the same of a neighbour or watched one, when not whole:
+					   * few observe it, and they may be starved just then */
+	OVERLAY_ANSWER_MS = 3500,         /* no verdict before a question went unanswered for this:
+					   * longer than a stall */
 	OVERLAY_REDIAL_MIN_MS = 500,      /* back-off of dialling, doubling */
 	OVERLAY_REDIAL_MAX_MS = 15000,
 	OVERLAY_FORGET_MS = 24 * 3600 * 1000, /* a dead member is dialled for a day */
