@@ -38,7 +38,6 @@ enum {
 	TENDER_SLACK_MS = 10 * 1000,
 	RELEASED_MS = 900, /* after the last tender: a check later all holds are given back */
 	SLOTS_MAX = 1 << 20,
-	STALL_BEFORE_MS = 2000,
 	STALL_OVER_MS = 5000,
 	LATE_VERDICT_MS = OVERLAY_DEAD_MS + 4000, /* may be about the process before */
 };
@@ -309,7 +308,7 @@ void checker_fresh(struct world *world, const struct sim_machine *machine,
 bool checker_may_seem_dead(const struct world *world, const struct sim_machine *observer,
 			   const struct sim_machine *other)
 {
-	int64_t now_us = world->now_us;
+	int64_t now_us = world->now_us, until_us;
 
 	/* Where one way is cut, a third machine can tell. */
 	if (!network_reaches(world, observer->index, other->index))
@@ -319,10 +318,10 @@ bool checker_may_seem_dead(const struct world *world, const struct sim_machine *
 		return true;
 	if (now_us - other->started_us < LATE_VERDICT_MS * (int64_t)US_PER_MS)
 		return true;
-	/* Silence counts from the last sign of life, and news of a verdict travels. */
+	/* A stall longer than an answer may take is a loss; news of the verdict travels. */
+	until_us = other->stalled_until_us < now_us ? other->stalled_until_us : now_us;
 	return now_us < other->stalled_until_us + STALL_OVER_MS * (int64_t)US_PER_MS &&
-	       now_us - other->stalled_since_us >
-		       (OVERLAY_DEAD_MS - STALL_BEFORE_MS) * (int64_t)US_PER_MS;
+	       until_us - other->stalled_since_us > OVERLAY_ANSWER_MS * (int64_t)US_PER_MS;
 }
 
 /* ---- overlay ---- */

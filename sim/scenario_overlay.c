@@ -17,6 +17,9 @@ enum {
 	FIRST_MS = 5000,
 	REDUNDANCY_MAX = 2, /* payloads too many for each machine; after a disaster trees are new */
 	MACHINES_PER_OWNER = 50,
+	DETECT_MS = 10 * 1000,  /* from a loss to the verdict of 99 % of the neighbours */
+	DETECT_STALL_MS = 3000, /* where machines are starved like this */
+	DETECT_LOSSES = 50,     /* fewer have too few neighbours for a percentile */
 };
 
 /* Machines come and go; lookups and broadcasts go on meanwhile, and what owners want runs at the
@@ -148,4 +151,8 @@ void large_detect_end(struct world *world)
 	if (figures.losses < (uint64_t)world->params.lost)
 		world_violate(world, NULL, "%llu of %lld lost machines were declared",
 			      (unsigned long long)figures.losses, (long long)world->params.lost);
+	if (figures.losses >= DETECT_LOSSES && world->params.stall_ms <= DETECT_STALL_MS &&
+	    figures.detect_p99_us > DETECT_MS * US_PER_MS)
+		world_violate(world, NULL, "lost machines were declared after %lld ms",
+			      (long long)figures.detect_p99_us / US_PER_MS);
 }
