@@ -68,6 +68,15 @@ void tree_graft(struct tree *tree, struct tree_link *link, const struct uid *id)
 	tree->stats.grafts++;
 }
 
+static void announce_soon(struct tree *tree)
+{
+	uint64_t spread = TREE_LAZY_MS - TREE_LAZY_MIN_MS + 1;
+
+	if (tree->announce_at.us == MONO_NEVER.us)
+		tree->announce_at = mono_add_ms(
+			tree->now, TREE_LAZY_MIN_MS + (int64_t)prng_below(&tree->prng, spread));
+}
+
 void tree_up(struct tree *tree, struct mono now, const struct node_id *id)
 {
 	struct tree_link *link = find_link(tree, id);
@@ -88,7 +97,7 @@ void tree_up(struct tree *tree, struct mono now, const struct node_id *id)
 	tree->slots |= bit_of(link);
 	link->fresh = tree->accepted.count > 0;
 	if (link->fresh)
-		tree->announce_at = mono_min(tree->announce_at, mono_add_ms(now, TREE_LAZY_MS));
+		announce_soon(tree);
 }
 
 /* What hung on the lost link shall not wait for a time-out; if it was not needed, the next
@@ -188,7 +197,7 @@ static void announce_later(struct tree *tree, const struct uid *id, uint64_t to)
 		return;
 	if (!tree->announcements)
 		tree->announcements = mem_alloc(TREE_ANNOUNCED_MAX, sizeof(*tree->announcements));
-	tree->announce_at = mono_min(tree->announce_at, mono_add_ms(tree->now, TREE_LAZY_MS));
+	announce_soon(tree);
 	tree->announcements[tree->announcement_count++] = (struct tree_announcement){*id, to};
 	if (tree->announcement_count == TREE_ANNOUNCED_MAX)
 		announce(tree);

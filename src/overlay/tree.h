@@ -19,6 +19,8 @@
  *   graph was broken arrives when it is whole again.
  * - When an eager neighbour is lost a random lazy one takes its place at once (a GRAFT without an
  *   id), instead of waiting until a broadcast is missed.
+ * - Announcements wait for a random while, after SRM (Floyd et al. 1997): where machines are near
+ *   each other, both ends of a lazy link would tell the same at the same moment.
  * - How long an announced broadcast is waited for follows how late they usually are, as a
  *   retransmission time-out follows the round trip (RFC 6298): over long distances a branch of the
  *   tree is often slower than an announcement, and grafting it at once would tear the tree.
@@ -44,7 +46,8 @@ enum {
 	TREE_GRAFT_MAX_MS = 800,
 	TREE_GRAFT_NEXT_MS = 200, /* then the next one */
 	TREE_GRAFT_TRIES = 8,     /* all in all, in turn */
-	TREE_LAZY_MS = 100,       /* announcements are gathered for so long */
+	TREE_LAZY_MIN_MS = 50,    /* announcements are gathered for a while that is drawn, */
+	TREE_LAZY_MS = 150,       /* and for so long at most */
 	TREE_ANNOUNCED_MAX = MESSAGE_IHAVE_MAX,
 	TREE_MISSING_MAX = 256, /* announced broadcasts waited for; more are left to later rounds */
 	TREE_MISSING_LINK_MAX = 64, /* of them first announced by one neighbour: a liar's share */
