@@ -60,13 +60,16 @@ static void queued_deinit(struct queued *queued)
 	queued->item = NULL;
 }
 
-/* What was taken is freed when the next one is asked for, not before. */
+/* What was taken is freed when the next one is asked for, not before; with the last one the queue,
+ * too: it is empty most of the time. */
 const struct records_effect *records_next_effect(struct records *records)
 {
 	if (records->effect_next > 0)
 		queued_deinit(&records->effects[records->effect_next - 1]);
 	if (records->effect_next == records->effect_count) {
-		records->effect_next = records->effect_count = 0;
+		free(records->effects);
+		records->effects = NULL;
+		records->effect_next = records->effect_count = records->effect_cap = 0;
 		return NULL;
 	}
 	return &records->effects[records->effect_next++].effect;

@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 enum {
-	INDEX_BLOCK_MAX = 512,
+	INDEX_BLOCK_MAX = 128, /* 1 KiB, which a machine with a few records pays, too */
 };
 
 typedef int (*index_compare_fn)(const void *a, const void *b);
