@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "checker.h"
 
@@ -392,6 +393,11 @@ void machine_pump(struct world *world, struct sim_machine *machine)
 	schedule_tick(world, machine);
 	checker_machine(world, machine);
 	metrics_pumped(world, machine);
+}
+
+void machine_expect(const struct sim_machine *machine)
+{
+	CACHE_EXPECT(machine, node, ticks);
 }
 
 void machine_tick(struct world *world, struct sim_machine *machine)

@@ -7,8 +7,8 @@
 #include "base/mem.h"
 
 enum {
-	SLOT_BITS = 4,  /* a slot is 16 us: some dozens of events with 100,000 machines */
-	SPAN_BITS = 16, /* slots of a span, which is 1.05 s: the first level */
+	SLOT_BITS = 6,  /* a slot is 64 us: some dozens of events with 100,000 machines */
+	SPAN_BITS = 14, /* slots of a span, which is 1.05 s: the first level */
 	SLOTS = 1 << SPAN_BITS,
 	SPANS = 1024, /* 18 minutes: the second level; few timers are longer */
 	WORD_BITS = 64,
@@ -225,6 +225,11 @@ bool queue_pop(struct queue *queue, struct queue_entry *ret_entry)
 	heap_drop_first(&queue->heap);
 	queue->count--;
 	return true;
+}
+
+const struct queue_entry *queue_soon(const struct queue *queue, size_t place)
+{
+	return place < queue->heap.count ? &queue->heap.entry[place] : NULL;
 }
 
 size_t queue_count(const struct queue *queue)

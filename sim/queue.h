@@ -32,6 +32,8 @@ void queue_push(struct queue *queue, const struct queue_entry *entry);
 /* The first entry, left where it is. False: there is none. */
 bool queue_peek(struct queue *queue, struct queue_entry *ret_entry);
 bool queue_pop(struct queue *queue, struct queue_entry *ret_entry);
+/* One of the entries that will come soon, most likely the @place-th from now; NULL: not known. */
+const struct queue_entry *queue_soon(const struct queue *queue, size_t place);
 size_t queue_count(const struct queue *queue);
 
 /* Bytes of memory that the queue holds. */

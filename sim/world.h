@@ -328,6 +328,7 @@ void world_boot_all(struct world *world);
 /* Carry out the effects of a machine's node, and see to its next tick. */
 void machine_pump(struct world *world, struct sim_machine *machine);
 void machine_tick(struct world *world, struct sim_machine *machine);
+void machine_expect(const struct sim_machine *machine); /* an event of it is near */
 void machine_persisted(struct world *world, struct sim_machine *machine,
 		       const struct sim_persisted *persisted);
 void machine_disk_clear(struct sim_machine *machine);

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/fault.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -187,6 +188,11 @@ bool controller_due(const struct controller *controller, struct mono now, size_t
 		return true;
 	}
 	return false;
+}
+
+void controller_expect(const struct controller *controller)
+{
+	CACHE_EXPECT(controller, retry_at, last);
 }
 
 struct mono controller_deadline(const struct controller *controller)

@@ -113,4 +113,5 @@ void controller_wake_object(struct controller *controller, struct mono now,
 bool controller_due(const struct controller *controller, struct mono now, size_t *position,
 		    struct uid *ret_object_uid);
 struct mono controller_deadline(const struct controller *controller);
+void controller_expect(const struct controller *controller); /* base/cache.h */
 const struct controller_effect *controller_next_effect(struct controller *controller);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "market/state.h"
 
@@ -254,6 +255,11 @@ void market_tick(struct market *market, struct mono now)
 	if (ledger_expire(&market->ledger, now))
 		market_freed(market);
 	market_due(market, ledger_deadline(&market->ledger));
+}
+
+void market_expect(const struct market *market)
+{
+	CACHE_EXPECT(market, now, effects);
 }
 
 struct mono market_deadline(const struct market *market)

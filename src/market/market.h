@@ -260,6 +260,7 @@ void market_unreserve(struct market *market, struct mono now, uint64_t reservati
 
 void market_tick(struct market *market, struct mono now);
 struct mono market_deadline(const struct market *market);
+void market_expect(const struct market *market); /* base/cache.h */
 const struct market_effect *market_next_effect(struct market *market);
 
 /* The ledger, for the node's facts and for tests. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/mem.h"
 
 enum {
@@ -534,6 +535,20 @@ void node_tick(struct node *node, struct mono now)
 	if (mono_reached(now, node->disown_due))
 		node_disown(node, now);
 	node_pump(node, now);
+}
+
+void node_expect(const struct node *node, bool parts)
+{
+	CACHE_EXPECT(node, time.offset_ms, time.peer_count);
+	CACHE_EXPECT(node, overlay, controller);
+	CACHE_EXPECT(node, effects, parked);
+	CACHE_EXPECT(node, facts_due, last);
+	if (!parts)
+		return;
+	overlay_expect(node->overlay);
+	records_expect(node->records);
+	market_expect(node->market);
+	controller_expect(node->controller);
 }
 
 struct mono node_deadline(const struct node *node)

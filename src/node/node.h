@@ -215,6 +215,10 @@ void node_set_leaf(struct node *node, struct mono now, const struct digest *leaf
 struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struct wall system);
 
 void node_tick(struct node *node, struct mono now);
+
+/* For a caller with very many nodes: something will happen to @node soon, or (@parts) next, so that
+ * its memory may be fetched meanwhile: base/cache.h. */
+void node_expect(const struct node *node, bool parts);
 struct mono node_deadline(const struct node *node);
 const struct node_effect *node_next_effect(struct node *node);
 

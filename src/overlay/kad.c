@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "overlay/kad_internal.h"
 
@@ -248,6 +249,12 @@ void kad_tick(struct kad *kad, struct mono now)
 	kad_upkeep_tick(kad);
 	kad_provider_tick(kad);
 	kad_settle(kad);
+}
+
+void kad_expect(const struct kad *kad)
+{
+	CACHE_EXPECT(kad, deadline, deadline);
+	CACHE_EXPECT(kad, outs, out_cap);
 }
 
 struct mono kad_deadline(const struct kad *kad)

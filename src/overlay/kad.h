@@ -151,6 +151,7 @@ void kad_withdraw(struct kad *kad, struct mono now, const struct digest *key);
 
 void kad_tick(struct kad *kad, struct mono now);
 struct mono kad_deadline(const struct kad *kad); /* O(1) */
+void kad_expect(const struct kad *kad);          /* base/cache.h */
 const struct kad_effect *kad_next_effect(struct kad *kad);
 
 /* Reads: the @max known contacts nearest to @target, without ourselves. Returns how many. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/cache.h"
 #include "base/mem.h"
 #include "overlay/internal.h"
 
@@ -60,11 +61,22 @@ void overlay_free(struct overlay *overlay)
 	free(overlay);
 }
 
+/* Every event ends with a look at all parts; none of them is waited for then. */
+static void expect_parts(const struct overlay *overlay)
+{
+	if (overlay->dues)
+		cache_expect(overlay->dues, CACHE_LINE);
+	view_expect(overlay->view);
+	tree_expect(overlay->tree);
+	kad_expect(overlay->kad);
+}
+
 void overlay_advance(struct overlay *overlay, struct mono now)
 {
 	struct mono first = due_first(overlay);
 	int64_t late_us = 0;
 
+	expect_parts(overlay);
 	assert(now.us >= overlay->real.us);
 	overlay->real = now;
 	if (first.us != MONO_NEVER.us)
@@ -361,6 +373,14 @@ void overlay_tick(struct overlay *overlay, struct mono now, struct wall fabric)
 		pool_house(overlay);
 	parts_tick(overlay);
 	parts_drain(overlay);
+}
+
+void overlay_expect(const struct overlay *overlay)
+{
+	CACHE_EXPECT(overlay, now, fabric_at);
+	CACHE_EXPECT(overlay, peers, dues);
+	CACHE_EXPECT(overlay, bootstrap_due, kad);
+	CACHE_EXPECT(overlay, effects, effect_next);
 }
 
 struct mono overlay_deadline(const struct overlay *overlay)

@@ -145,6 +145,7 @@ void overlay_heard(struct overlay *overlay, struct mono now, const struct node_i
 
 void overlay_tick(struct overlay *overlay, struct mono now, struct wall fabric);
 struct mono overlay_deadline(const struct overlay *overlay); /* O(1) */
+void overlay_expect(const struct overlay *overlay);          /* as node_expect() */
 
 /* Say goodbye to all who are connected. */
 void overlay_leave(struct overlay *overlay, struct mono now);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "identity/sha256.h"
@@ -365,6 +366,11 @@ void tree_tick(struct tree *tree, struct mono now)
 	tree_missing_tick(tree);
 	if (mono_reached(now, tree->tidy_at))
 		tree_tidy(tree);
+}
+
+void tree_expect(const struct tree *tree)
+{
+	CACHE_EXPECT(tree, announce_at, note_next);
 }
 
 struct mono tree_deadline(const struct tree *tree)

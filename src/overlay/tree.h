@@ -98,6 +98,7 @@ void tree_receive(struct tree *tree, struct mono now, const struct node_id *from
 
 void tree_tick(struct tree *tree, struct mono now);
 struct mono tree_deadline(const struct tree *tree); /* O(1) */
+void tree_expect(const struct tree *tree);          /* base/cache.h */
 const struct tree_effect *tree_next_effect(struct tree *tree);
 
 /* Reads. */

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "overlay/view_internal.h"
 
@@ -37,6 +38,11 @@ void view_set_self(struct view *view, const struct contact *self)
 {
 	assert(node_id_equal(&view->self.id, &self->id));
 	view->self = *self;
+}
+
+void view_expect(const struct view *view)
+{
+	CACHE_EXPECT(view, deadline, note_next);
 }
 
 struct mono view_deadline(const struct view *view)

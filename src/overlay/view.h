@@ -116,6 +116,7 @@ void view_unreachable(struct view *view, struct mono now, const struct node_id *
 
 void view_tick(struct view *view, struct mono now);
 struct mono view_deadline(const struct view *view); /* O(1) */
+void view_expect(const struct view *view);          /* base/cache.h */
 const struct view_effect *view_next_effect(struct view *view);
 
 /* Reads. An index is valid until the next event. */

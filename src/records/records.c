@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "records/internal.h"
 
@@ -125,6 +126,12 @@ void records_tick(struct records *records, struct mono now, struct wall fabric)
 	writer_sweep(records);
 	name_report_clashes(records);
 	unsaved_retry(records);
+}
+
+void records_expect(const struct records *records)
+{
+	CACHE_EXPECT(records, now, fabric);
+	CACHE_EXPECT(records, puts, effect_next);
 }
 
 struct mono records_deadline(const struct records *records)

@@ -162,6 +162,7 @@ void records_peer_lost(struct records *records, struct mono now, const struct no
 
 void records_tick(struct records *records, struct mono now, struct wall fabric);
 struct mono records_deadline(const struct records *records);
+void records_expect(const struct records *records); /* base/cache.h */
 const struct records_effect *records_next_effect(struct records *records);
 
 /* Reads. Results are borrowed, valid until the next event. Deleted objects are not found. */
