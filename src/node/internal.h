@@ -144,7 +144,7 @@ struct node {
 	bool facts_known;
 	struct buf facts_written;
 	struct mono facts_due;
-	struct mono started, disown_due, letters_due;
+	struct mono started, disown_due, stay_due;
 	bool workloads_dirty;
 	struct mono shows_due; /* dirty workloads that wait */
 	struct mono last;
@@ -251,12 +251,13 @@ void node_presence_tell(struct node *node, struct mono now, const struct node_de
 			const struct record *presence, struct bytes envelope);
 void node_presence_seen(struct node *node, const struct node_id *from,
 			const struct record_ack *ack);
-void node_presences_tick(struct node *node, struct mono now);
+void node_stay_tick(struct node *node, struct mono now);
 void node_watch(struct node *node, struct mono now, const struct uid *object_uid,
 		const struct uid *pod_uid, const struct contact *machine);
 void node_unwatch(struct node *node, const struct uid *pod_uid);
 void node_watched_lost(struct node *node, const struct node_id *machine);
-void node_watched_joined(struct node *node, const struct node_id *machine);
+void node_watched_joined(struct node *node, struct mono now, const struct node_id *machine);
+void node_watched_seen(struct node *node, const struct uid *pod_uid);
 void node_stay_deinit(struct node *node);
 
 /* object.c */

@@ -67,7 +67,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->facts_due = MONO_NEVER;
 	node->started = now;
 	node->disown_due = MONO_NEVER;
-	node->letters_due = MONO_NEVER;
+	node->stay_due = MONO_NEVER;
 	node->shows_due = MONO_NEVER;
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
@@ -343,7 +343,7 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 			records_peer_up(node->records, now, &joined);
 		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
 			controller_wake(node->controller, now);
-		node_watched_joined(node, &joined);
+		node_watched_joined(node, now, &joined);
 	} else if (effect->type == OVERLAY_LOST) {
 		struct node_id lost = effect->to;
 
@@ -528,7 +528,7 @@ void node_tick(struct node *node, struct mono now)
 	records_tick(node->records, now, fabric);
 	market_tick(node->market, now);
 	node_workloads_due(node, now);
-	node_presences_tick(node, now);
+	node_stay_tick(node, now);
 	node_parked_expire(node, now);
 	if (mono_reached(now, node->facts_due))
 		node_facts_publish(node, now);
@@ -560,7 +560,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, controller_deadline(node->controller));
 	deadline = mono_min(deadline, node_parked_deadline(node));
 	deadline = mono_min(deadline, node->disown_due);
-	deadline = mono_min(deadline, node->letters_due);
+	deadline = mono_min(deadline, node->stay_due);
 	deadline = mono_min(deadline, node->shows_due);
 	return mono_min(deadline, node->facts_due);
 }

@@ -77,6 +77,8 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	if (record->key.kind == RECORD_PRESENCE) {
 		if (removed)
 			node_unwatch(node, &record->key.sub);
+		else
+			node_watched_seen(node, &record->key.sub);
 		workload_touch_pod(node, uid);
 		return;
 	}

@@ -18,6 +18,7 @@ enum {
 	STAY_RESEND_MS = 1000, /* doubling */
 	STAY_TRIES = 6,        /* half a minute: then its owner is not there */
 	STAY_LETTERS_MAX = 256,
+	STAY_ASKS = 4, /* a quarter of a minute: then what ran there does not run any more */
 };
 
 /* The last presence of a pod, on its way to who awarded it. */
@@ -36,6 +37,8 @@ struct watch {
 	struct record_key presence;
 	struct node_id machine;
 	bool lost;
+	unsigned asks;      /* since the machine is back */
+	struct mono ask_at; /* never, while it is lost, and when its presence is here */
 };
 
 static void letter_free(struct node *node, struct letter *letter)
@@ -62,7 +65,7 @@ static void letter_send(struct node *node, struct mono now, struct letter *lette
 	node_send_packet(node, &letter->to, MESSAGE_RECORD, bytes_buf(&letter->envelope));
 	letter->resend_at = mono_add_ms(now, (int64_t)STAY_RESEND_MS << letter->tries);
 	letter->tries++;
-	node->letters_due = mono_min(node->letters_due, letter->resend_at);
+	node->stay_due = mono_min(node->stay_due, letter->resend_at);
 }
 
 void node_presence_tell(struct node *node, struct mono now, const struct node_destination *owner,
@@ -95,16 +98,13 @@ void node_presence_seen(struct node *node, const struct node_id *from, const str
 		letter_free(node, letter);
 }
 
-void node_presences_tick(struct node *node, struct mono now)
+static void letters_tick(struct node *node, struct mono now)
 {
-	if (!mono_reached(now, node->letters_due))
-		return;
-	node->letters_due = MONO_NEVER;
 	list_for_each_safe (it, &node->letters) {
 		struct letter *letter = list_entry(it, struct letter, link);
 
 		if (!mono_reached(now, letter->resend_at))
-			node->letters_due = mono_min(node->letters_due, letter->resend_at);
+			node->stay_due = mono_min(node->stay_due, letter->resend_at);
 		else if (letter->tries < STAY_TRIES)
 			letter_send(node, now, letter);
 		else
@@ -164,6 +164,7 @@ void node_watch(struct node *node, struct mono now, const struct uid *object_uid
 	*watch = (struct watch){
 		.presence = {.kind = RECORD_PRESENCE, .uid = *object_uid, .sub = *pod_uid},
 		.machine = machine->id,
+		.ask_at = MONO_NEVER,
 	};
 	free(map_put(&node->watches, uid_bytes(pod_uid), watch));
 }
@@ -182,41 +183,84 @@ void node_watched_lost(struct node *node, const struct node_id *machine)
 	map_for_each (entry, &node->watches) {
 		struct watch *watch = entry->value;
 
-		if (node_id_equal(&watch->machine, machine))
-			watch->lost = true;
+		if (!node_id_equal(&watch->machine, machine))
+			continue;
+		watch->lost = true;
+		watch->ask_at = MONO_NEVER;
 	}
 }
 
-static struct watch *lost_watch_of(const struct node *node, const struct node_id *machine)
+/* It is back: what of ours runs there? */
+void node_watched_joined(struct node *node, struct mono now, const struct node_id *machine)
 {
 	map_for_each (entry, &node->watches) {
 		struct watch *watch = entry->value;
 
-		if (watch->lost && node_id_equal(&watch->machine, machine))
+		if (!watch->lost || !node_id_equal(&watch->machine, machine))
+			continue;
+		watch->asks = 0;
+		watch->ask_at = now;
+		node->stay_due = mono_min(node->stay_due, now);
+	}
+}
+
+void node_watched_seen(struct node *node, const struct uid *pod_uid)
+{
+	struct watch *watch = map_get(&node->watches, uid_bytes(pod_uid));
+
+	if (!watch)
+		return;
+	watch->lost = false;
+	watch->ask_at = MONO_NEVER;
+}
+
+static void watch_ask(struct node *node, struct mono now, struct watch *watch)
+{
+	struct message want = {.type = MESSAGE_SYNC_WANT,
+			       .sync_want = {.keys = &watch->presence, .key_count = 1}};
+	struct buf encoded = {0};
+
+	message_encode(&want, &encoded);
+	node_send_packet(node, &(struct node_destination){watch->machine}, MESSAGE_SYNC_WANT,
+			 bytes_buf(&encoded));
+	buf_deinit(&encoded);
+	watch->ask_at = mono_add_ms(now, (int64_t)STAY_RESEND_MS << watch->asks);
+	watch->asks++;
+}
+
+static struct watch *unanswered_watch(const struct node *node, struct mono now)
+{
+	map_for_each (entry, &node->watches) {
+		struct watch *watch = entry->value;
+
+		if (watch->asks == STAY_ASKS && mono_reached(now, watch->ask_at))
 			return watch;
 	}
 	return NULL;
 }
 
-/* What still runs there is watched again when its presence has come. */
-void node_watched_joined(struct node *node, const struct node_id *machine)
+static void watches_tick(struct node *node, struct mono now)
 {
-	struct message want = {.type = MESSAGE_SYNC_WANT};
-	struct watch *watch = lost_watch_of(node, machine);
-	struct buf encoded = {0};
+	struct watch *unanswered;
 
-	if (!watch)
-		return;
-	want.sync_want.keys = mem_alloc(OVERLAY_WATCH_MAX, sizeof(*want.sync_want.keys));
-	for (; watch; watch = lost_watch_of(node, machine)) {
-		want.sync_want.keys[want.sync_want.key_count++] = watch->presence;
-		watch_end(node, watch);
+	while ((unanswered = unanswered_watch(node, now)) != NULL)
+		watch_end(node, unanswered);
+	map_for_each (entry, &node->watches) {
+		struct watch *watch = entry->value;
+
+		if (mono_reached(now, watch->ask_at))
+			watch_ask(node, now, watch);
+		node->stay_due = mono_min(node->stay_due, watch->ask_at);
 	}
-	message_encode(&want, &encoded);
-	node_send_packet(node, &(struct node_destination){*machine}, MESSAGE_SYNC_WANT,
-			 bytes_buf(&encoded));
-	buf_deinit(&encoded);
-	message_deinit(&want);
+}
+
+void node_stay_tick(struct node *node, struct mono now)
+{
+	if (!mono_reached(now, node->stay_due))
+		return;
+	node->stay_due = MONO_NEVER;
+	letters_tick(node, now);
+	watches_tick(node, now);
 }
 
 void node_stay_deinit(struct node *node)
