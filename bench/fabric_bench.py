@@ -9,6 +9,10 @@ simulator with as many machines and the same work, and compares what both counte
 writes build/bench/fabric.json with the simulator's names where they apply. In a fabric larger than
 the pool not every machine can keep every record: objects stay where they were given, on both sides.
 
+The simulator lets its machines share as many processors as this computer has (--set cores), and boot
+as fast as the daemons did. What else runs here it cannot know: compare on a quiet machine, or with
+`nice -n -10`. How long a daemon that was to run waited for a processor is printed for each phase.
+
   --machines   daemons (default 200)
   --pool       connections each keeps (default 128, the daemon's own)
   --workloads  Deployments (default 100), one every 250 ms, each given to another machine
@@ -60,15 +64,28 @@ def say(text):
     print(f"fabric: {text}", file=sys.stderr, flush=True)
 
 
+def turns(crowd):
+    """Of all fabric processes: how long they waited for a processor, and how often they got one."""
+    waited_ns = count = 0
+    for daemon in crowd.alive():
+        with open(f"/proc/{daemon.pids()[1]}/schedstat") as file:
+            _, waited, got = file.read().split()
+        waited_ns += int(waited)
+        count += int(got)
+    return waited_ns / 1e3, count
+
+
 class Snapshot:
     """Counters of all daemons and the CPU time they have used, at one moment."""
 
     def __init__(self, crowd):
         self.at = time.monotonic()
         self.cpu_s = sum(cpu_seconds(pid) for daemon in crowd.alive() for pid in daemon.pids())
+        self.turns = turns(crowd)
         self.counters = crowd.counters()
         # Reading them costs the daemons time, which is not what is measured.
         self.cpu_after_s = sum(cpu_seconds(pid) for d in crowd.alive() for pid in d.pids())
+        self.turns_after = turns(crowd)
 
 
 class Window:
@@ -77,6 +94,8 @@ class Window:
     def __init__(self, before, after):
         self.seconds = after.at - before.at
         self.cpu_s = after.cpu_s - before.cpu_after_s
+        waited_us, count = (b - a for a, b in zip(before.turns_after, after.turns))
+        self.waited_us = waited_us / max(1, count)
         self.counters = {name: value - before.counters.get(name, 0)
                          for name, value in after.counters.items()}
 
@@ -230,6 +249,7 @@ def place(crowd, options, figures):
     figures["cpu_ms_per_placement"] = 1e3 * window.cpu_s / wanted
     figures["traffic"] = {"placement": window.traffic()}
     figures["handshakes"] = {"placement": window.handshakes()}
+    figures["waited_us_per_turn"] = {"placement": window.waited_us}
     tender_times(crowd, given, figures)
 
 
@@ -249,6 +269,7 @@ def dispose(crowd, options, figures):
                             "messages": window.messages(BROADCAST) / options.workloads}
     figures["traffic"]["disposal"] = window.traffic()
     figures["handshakes"]["disposal"] = window.handshakes()
+    figures["waited_us_per_turn"]["disposal"] = window.waited_us
 
 
 def rest(crowd, options, figures):
@@ -260,6 +281,7 @@ def rest(crowd, options, figures):
     figures["idle_cpu_ms_per_machine_per_second"] = 1e3 * window.cpu_s / per_machine
     figures["traffic"]["idle"] = window.traffic()
     figures["handshakes"]["idle"] = window.handshakes()
+    figures["waited_us_per_turn"]["idle"] = window.waited_us
 
 
 def sizes(crowd, figures):
@@ -293,6 +315,8 @@ def simulate(figures, options, seed):
     """What the simulator says of the same work."""
     settings = {name: getattr(options, name) for name in ("pool", "workloads", "replicas")}
     settings["stay"] = int(not options.whole)
+    settings["cores"] = len(os.sched_getaffinity(0))
+    settings["boot_ms"] = int(1e3 * figures["join_seconds"] / options.machines)
     settings["settle_s"] = int(figures["formed_seconds"]) + options.settle
     done = subprocess.run(
         [SIMULATOR, "run", "--scenario", "fabric", "--machines", str(options.machines), "--seed",
@@ -304,8 +328,9 @@ def simulate(figures, options, seed):
     return json.loads(done.stdout)
 
 
-def event_counts(traffic, options):
-    """Messages of what happens, not of upkeep: per placement, per broadcast, and lookups."""
+def event_counts(traffic, handshakes, options):
+    """Messages of what happens, not of upkeep: per placement, per broadcast, and lookups; and
+    handshakes, most of which a placement makes necessary."""
     wanted = options.workloads * options.replicas
 
     def sent(phase, types):
@@ -314,14 +339,17 @@ def event_counts(traffic, options):
     counts["placement, all of these"] = sent("placement", MARKET) / wanted
     counts["broadcast of a disposal"] = sent("disposal", BROADCAST) / options.workloads
     counts["lookups per placement"] = sent("placement", LOOKUP) / wanted
+    counts["handshakes per placement"] = handshakes["placement"] / wanted
     return {name: count for name, count in counts.items() if count}
 
 
 def compare(figures, options):
     """Real counts beside the simulator's mean over some seeds."""
-    real = event_counts(figures["traffic"], options)
-    runs = [event_counts(simulate(figures, options, seed + 1)["traffic"], options)
-            for seed in range(options.seeds)]
+    real = event_counts(figures["traffic"], figures["handshakes"], options)
+    said = [simulate(figures, options, seed + 1) for seed in range(options.seeds)]
+    runs = [event_counts(run["traffic"], run["window_handshakes"], options) for run in said]
+    figures["award_ms_simulated"] = {share: sum(run["award_ms"][share] for run in said) / len(said)
+                                     for share in ("p50", "p99")}
     rows = {}
     for name in dict.fromkeys([*real, *(name for run in runs for name in run)]):
         mean = sum(run.get(name, 0) for run in runs) / len(runs)

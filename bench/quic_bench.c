@@ -4,10 +4,11 @@
  *
  * usage: quic_bench [handshakes] [round trips] [megabytes] [idle connections]
  *
- * CPU times are of both sides together; memory per connection is of one side. Bytes are those of
- * UDP payloads, without the 28 bytes of IPv4 and UDP a datagram. Both sides show a machine's chain
- * as a fabric issues it (leaf and admitter's intermediate). The simulator's model of the transport
- * takes its parameters from here.
+ * CPU times are of both sides together; those called cold are without what the caches of a
+ * processor would know of the connection: as in a daemon that wakes up for it. Memory per
+ * connection is of one side. Bytes are those of UDP payloads, without the 28 bytes of IPv4 and UDP
+ * a datagram. Both sides show a machine's chain as a fabric issues it (leaf and admitter's
+ * intermediate). The simulator's model of the transport takes its parameters from here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #include "base/mem.h"
 #include "identity/fabric.h"
+#include "identity/key.h"
 #include "identity/trust.h"
 #include "io/clock.h"
 #include "io/entropy.h"
@@ -32,6 +34,9 @@ enum {
 	WAIT_MS = 120 * MS_PER_S,
 	QUIET_MS = 300, /* longer than any acknowledgement or probe of a quiet connection waits */
 	SAMPLES = 8,
+	COLD_SAMPLES = 300,
+	CACHE_BYTES = 8 << 20, /* more than what one processor has for itself */
+	CACHE_LINE = 64,
 	MESSAGE_LONG = 8000, /* more than a datagram: travels on a stream of its own */
 };
 
@@ -48,6 +53,9 @@ struct bench {
 	size_t opened, server_opened, closed, wanted, dialled;
 	bool done, keep; /* keep: do not close what was opened */
 	bool silent;     /* the server does not answer */
+	/* Cold caches: what emptying them has taken is no part of any figure. */
+	bool cold;
+	int64_t emptying_us;
 	/* Round trips. */
 	struct mono asked;
 	int64_t *samples_us;
@@ -59,12 +67,33 @@ struct bench {
 	uint8_t block[65536];
 };
 
+static int64_t cpu_us(void)
+{
+	struct rusage usage;
+
+	(void)getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_S + usage.ru_utime.tv_usec +
+	       usage.ru_stime.tv_usec;
+}
+
+/* Before each step, when everything is to be cold. */
+static void empty_caches(struct bench *bench)
+{
+	static volatile uint8_t other[CACHE_BYTES];
+	int64_t cpu = cpu_us();
+
+	for (size_t i = 0; bench->cold && i < sizeof(other); i += CACHE_LINE)
+		other[i]++;
+	bench->emptying_us += cpu_us() - cpu;
+}
+
 static void dial(struct bench *bench)
 {
 	struct addr local = quic_socket_local(bench->server.socket);
 	struct quic_dial to = {
 		.remote = local, .alpn = "magik-machine/1", .credential = bench->client.credential};
 
+	empty_caches(bench);
 	if (quic_dial(quic_socket_endpoint(bench->client.socket), clock_mono(), &to,
 		      &bench->conn) != 0)
 		abort();
@@ -74,11 +103,11 @@ static void dial(struct bench *bench)
 static int on_verify(void *user, const struct quic_peer *peer, const struct bytes *chain,
 		     size_t count, struct err *err)
 {
-	(void)user;
 	(void)peer;
 	(void)chain;
 	(void)count;
 	(void)err;
+	empty_caches(((struct side *)user)->bench);
 	return 0;
 }
 
@@ -105,6 +134,7 @@ static void on_message(void *user, struct quic_conn *conn, struct bytes message)
 	struct side *side = user;
 	struct bench *bench = side->bench;
 
+	empty_caches(bench);
 	if (side == &bench->server) {
 		if (!bench->silent)
 			(void)!quic_conn_send(conn, message);
@@ -211,15 +241,6 @@ static void side_stop(struct side *side)
 {
 	quic_socket_free(side->socket);
 	quic_credential_unref(side->credential);
-}
-
-static int64_t cpu_us(void)
-{
-	struct rusage usage;
-
-	(void)getrusage(RUSAGE_SELF, &usage);
-	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_S + usage.ru_utime.tv_usec +
-	       usage.ru_stime.tv_usec;
 }
 
 static long resident_kib(void)
@@ -332,6 +353,78 @@ static void bench_idle(struct bench *bench, size_t count)
 	(void)printf("idle connections      %8.1f KiB each and side, %.2f %% CPU for %zu\n",
 		     (double)(resident_kib() - before) / 2 / (double)count,
 		     (double)(cpu_us() - cpu) / (2.0 * US_PER_S / PERCENT), 2 * count);
+}
+
+/* ---- as daemons find it that have slept ---- */
+
+/* One handshake at a time. */
+static void cold_handshakes(struct bench *bench)
+{
+	int64_t cpu = cpu_us();
+
+	bench->keep = false;
+	bench->emptying_us = 0;
+	for (size_t i = 0; i < COLD_SAMPLES; i++) {
+		begin(bench, 1);
+		dial(bench);
+		finish(bench);
+	}
+	(void)printf("a handshake, cold     %8.0f us CPU, both sides\n",
+		     (double)(cpu_us() - cpu - bench->emptying_us) / COLD_SAMPLES);
+}
+
+/* One message there, its echo back. */
+static void cold_messages(struct bench *bench)
+{
+	static const uint8_t payload[REQUEST_LEN];
+	int64_t cpu = cpu_us();
+
+	bench->outstanding = 1;
+	bench->emptying_us = 0;
+	for (size_t i = 0; i < COLD_SAMPLES; i++) {
+		begin(bench, 1);
+		empty_caches(bench);
+		(void)!quic_conn_send(bench->conn, bytes_of(payload, sizeof(payload)));
+		finish(bench);
+	}
+	(void)printf("a message, cold       %8.0f us CPU, sent and taken\n",
+		     (double)(cpu_us() - cpu - bench->emptying_us) / (2.0 * COLD_SAMPLES));
+}
+
+/* Of the usual size of what is signed. */
+static void cold_signatures(struct bench *bench)
+{
+	static const uint8_t payload[REQUEST_LEN], seed[KEY_SEED_LEN];
+	struct key key = key_from_seed(seed);
+	struct bytes signed_bytes = bytes_of(payload, sizeof(payload));
+	uint8_t signature[KEY_SIGNATURE_LEN];
+	int64_t cpu = cpu_us();
+
+	bench->emptying_us = 0;
+	for (size_t i = 0; i < COLD_SAMPLES; i++) {
+		empty_caches(bench);
+		key_sign(&key, signed_bytes, signature);
+	}
+	(void)printf("a signature, cold     %8.0f us CPU",
+		     (double)(cpu_us() - cpu - bench->emptying_us) / COLD_SAMPLES);
+	cpu = cpu_us();
+	bench->emptying_us = 0;
+	for (size_t i = 0; i < COLD_SAMPLES; i++) {
+		empty_caches(bench);
+		if (!key_verify(&key.public_key, signed_bytes, signature))
+			abort();
+	}
+	(void)printf(", %.0f us to check it\n",
+		     (double)(cpu_us() - cpu - bench->emptying_us) / COLD_SAMPLES);
+}
+
+static void bench_cold(struct bench *bench)
+{
+	bench->cold = true;
+	cold_messages(bench);
+	cold_signatures(bench);
+	cold_handshakes(bench);
+	bench->cold = false;
 }
 
 /* ---- bytes on the wire */
@@ -460,6 +553,11 @@ int main(int argc, char **argv)
 	finish(bench);
 	bench_round_trips(bench, round_trips, 1);
 	bench_round_trips(bench, round_trips, 64);
+	bench_cold(bench);
+	begin(bench, 1);
+	bench->keep = true;
+	dial(bench);
+	finish(bench);
 	bench_bulk(bench, argument(argc, argv, 3, MEGABYTES));
 	bench_idle(bench, argument(argc, argv, 4, IDLE_CONNS));
 	side_stop(&bench->client);

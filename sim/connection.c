@@ -110,14 +110,17 @@ static bool would_answer(const struct world *world, const struct sim_machine *ma
 }
 
 /* When the dialling machine will know: a round trip, longer when the other one is starved. */
-static int64_t answer_in(struct world *world, const struct sim_machine *machine,
-			 const struct sim_machine *target)
+static int64_t answer_in(struct world *world, struct sim_machine *machine,
+			 struct sim_machine *target)
 {
-	int64_t there_us, back_us;
+	int64_t begun_us, answered_us, there_us, back_us;
 
 	if (!would_answer(world, machine, target))
 		return DIAL_TIMEOUT_US;
-	there_us = network_latency(world, machine, target);
+	begun_us = processors_handshake(world, machine, world->now_us);
+	there_us = begun_us - world->now_us + network_latency(world, machine, target);
+	answered_us = processors_handshake(world, target, world->now_us + there_us);
+	there_us = answered_us - world->now_us;
 	back_us = network_latency(world, target, machine);
 	if (target->stalled_until_us > world->now_us + there_us)
 		there_us = target->stalled_until_us - world->now_us;

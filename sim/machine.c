@@ -11,7 +11,6 @@
 
 enum {
 	BOOTSTRAP_COUNT = 3,
-	BOOT_SPACING_US = 20 * 1000,
 	PERSIST_US = 2000, /* a disk that syncs */
 	/* What the protocols of one machine may hold, whatever the fabric's size; looked at where a
 	 * few busy ones do not decide the average. */
@@ -207,8 +206,8 @@ static void boot_action(struct world *world, uint64_t machine)
 void world_boot_all(struct world *world)
 {
 	for (size_t i = 0; i < world->machine_count; i++) {
-		struct sim_event *event =
-			world_event(world, SIM_ACTION, (int64_t)i * BOOT_SPACING_US);
+		struct sim_event *event = world_event(
+			world, SIM_ACTION, (int64_t)i * world->params.boot_ms * US_PER_MS);
 
 		event->action = boot_action;
 		event->argument = i;
@@ -374,6 +373,7 @@ static void schedule_tick(struct world *world, struct sim_machine *machine)
 	at_us = deadline.us - machine->skew_us;
 	if (at_us < world->now_us)
 		at_us = world->now_us;
+	at_us = processors_timer(world, at_us);
 	if (at_us >= machine->tick_at_us)
 		return;
 	machine->tick_at_us = at_us;

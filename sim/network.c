@@ -3,7 +3,8 @@
  * The network as QUIC leaves it: messages on connections. A lost datagram is sent again and so
  * arrives late; a message whose way is cut waits and arrives when the cut heals before the
  * connection is given up. Messages overtake each other. What machines spend on cryptography and on
- * system calls is not modelled; what travels besides the messages is counted.
+ * system calls is modelled where they share processors (processor.c); what travels besides the
+ * messages is counted.
  */
 #include "world.h"
 
@@ -65,6 +66,8 @@ void network_init(struct world *world)
 		.vanish = (uint32_t)params->vanish,
 		.duplication = (uint32_t)params->duplication,
 	};
+	if (processors_are_shared(world)) /* there is no way between them */
+		world->network.latency_us = world->network.jitter_us = 0;
 	map_init(&world->network.mute, 1);
 	for (size_t i = 0; i < world->machine_count && params->profile == PARAMS_WAN; i++)
 		world->machines[i].region = (uint8_t)world_random(world, REGIONS);
@@ -246,7 +249,8 @@ void network_transmit(struct world *world, struct sim_event *event, struct sim_m
 		twin->connection = connection;
 		world_schedule(world, twin, network_latency(world, from, to));
 	}
-	world_schedule(world, event, network_latency(world, from, to));
+	world_schedule(world, event,
+		       processors_sent(world, from) + network_latency(world, from, to));
 }
 
 void network_send(struct world *world, struct sim_machine *from, const struct node_id *to,

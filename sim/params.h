@@ -23,6 +23,8 @@ struct params {
 	int64_t vanish;      /* per thousand packets: never there */
 	int64_t duplication; /* per thousand packets: there twice */
 	int64_t jitter_ms;   /* most that a packet is late beyond the profile */
+	int64_t boot_ms;     /* between two machines that boot */
+	int64_t cores;       /* that all machines share, 0: none computes; processor.c */
 	int64_t formed;      /* 1: begin with a formed overlay, 0: with machines that boot */
 	int64_t stay;      /* 1: records stay where they were written (node_config.records_stay) */
 	int64_t readdress; /* percent of restarts that bring a new address */
@@ -47,6 +49,7 @@ struct params {
 
 enum {
 	PARAMS_UNSET = -1,
+	PARAMS_CORES_MAX = 64,
 };
 
 /* All PARAMS_UNSET. */

@@ -39,6 +39,7 @@ static void seal(void *self, struct wall now, struct bytes payload, struct buf *
 			     prng_next(&machine->world->prng)};
 	size_t start = out->len;
 
+	processors_seal(machine);
 	memcpy(head, machine->id.byte, ID_LEN);
 	memcpy(head + AT_TIME, &now.ms, 8);
 	memcpy(head + AT_NONCE, nonce, sizeof(nonce));
@@ -96,7 +97,10 @@ static int open_envelope(void *self, struct wall now, struct bytes envelope,
 	issuer = find_leaf(machine->world, &ret->leaf);
 	if (!issuer)
 		return NODE_TRUST_E_REFUSED;
-	return knows_leaf(machine, issuer) ? 0 : NODE_TRUST_E_LEAF;
+	if (!knows_leaf(machine, issuer))
+		return NODE_TRUST_E_LEAF;
+	processors_open(machine);
+	return 0;
 }
 
 /* ---- the replay window ---- */

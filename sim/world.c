@@ -238,6 +238,30 @@ void world_stall(struct world *world, size_t machine, int64_t us)
 	stalled->stalled_until_us = world->now_us + us;
 }
 
+/* What comes to a machine is computed first. Returns when that is done; now: nothing is to do. */
+static int64_t computed_at(struct world *world, const struct sim_event *event)
+{
+	struct sim_machine *machine = &world->machines[event->to];
+
+	if (event->computed)
+		return world->now_us;
+	switch (event->kind) {
+	case SIM_PACKET:
+		return processors_message(world, machine);
+	case SIM_DIALLED:
+	case SIM_ACCEPTED:
+		return processors_handshake(world, machine, world->now_us);
+	case SIM_RESET:
+	case SIM_IDLE:
+	case SIM_PERSISTED:
+	case SIM_POD:
+	case SIM_ACTION:
+	case SIM_CHECK:
+		break;
+	}
+	return world->now_us;
+}
+
 static void take(struct world *world, struct queue_entry *entry)
 {
 	struct sim_event *event = (struct sim_event *)entry->what;
@@ -250,6 +274,12 @@ static void take(struct world *world, struct queue_entry *entry)
 	}
 	if (is_tick(entry->what)) {
 		machine_tick(world, &world->machines[entry->what >> 1]);
+		return;
+	}
+	entry->at_us = computed_at(world, event);
+	if (entry->at_us > world->now_us) {
+		event->computed = true;
+		queue_push(world->queue, entry);
 		return;
 	}
 	world->totals.events++;

@@ -65,6 +65,7 @@ struct sim_event {
 	uint32_t connection;    /* PACKET, ACCEPTED, RESET */
 	uint32_t len;           /* PACKET */
 	uint32_t tries;         /* PACKET: how often its way was found to be cut */
+	bool computed;          /* its cost has been paid: processor.c */
 	struct sim_event *next; /* PACKET: that waits for a dial, too */
 	union {
 		struct sim_dial *dial;           /* DIALLED */
@@ -137,6 +138,7 @@ struct sim_machine {
 	int64_t skew_us;          /* its monotonic clock less the world's */
 	int64_t tick_at_us;       /* a tick is queued for then; INT64_MAX: none */
 	int64_t stalled_until_us; /* it is starved of its processor: nothing is handled before */
+	int64_t busy_until_us;    /* with what it computes on a shared one: processor.c */
 	struct sim_links links;
 	uint32_t index;
 	uint32_t process;
@@ -260,7 +262,8 @@ struct world {
 	struct sim_machine *machines;
 	struct directory *directory; /* id -> machine */
 	struct sim_network network;
-	struct sim_workload *workloads; /* moves when it grows */
+	int64_t processor_free_us[PARAMS_CORES_MAX]; /* from then on: processor.c */
+	struct sim_workload *workloads;              /* moves when it grows */
 	size_t workload_count, workload_cap;
 	struct map workloads_by_uid; /* uid -> index + 1 */
 	struct sim_pod **pods;       /* all that ever were, oldest first */
@@ -404,6 +407,20 @@ int64_t network_latency(struct world *world, const struct sim_machine *from,
 			const struct sim_machine *to);
 struct sim_machine *network_find(struct world *world, const struct node_id *id);
 struct sim_machine *network_find_addr(struct world *world, const struct addr *addr);
+
+/* ---- processor.c ---- */
+bool processors_are_shared(const struct world *world);
+/* When @machine will have taken a message that is here. */
+int64_t processors_message(struct world *world, struct sim_machine *machine);
+/* It makes, or checks, a signature now. */
+void processors_seal(struct sim_machine *machine);
+void processors_open(struct sim_machine *machine);
+/* In how long what it sends now leaves it. */
+int64_t processors_sent(const struct world *world, const struct sim_machine *machine);
+/* When it will have done its next step of a handshake, which can begin at @from_us. */
+int64_t processors_handshake(struct world *world, struct sim_machine *machine, int64_t from_us);
+/* When its event loop will notice that a deadline has passed. */
+int64_t processors_timer(const struct world *world, int64_t at_us);
 
 /* ---- links.c ---- */
 struct sim_link *links_find(const struct sim_links *links, uint32_t peer);
