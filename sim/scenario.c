@@ -191,7 +191,7 @@ static const struct scenario scenarios[] = {
 	  .duration_s = 3600,
 	  .workloads = 1,
 	  .replicas = 10,
-	  .lookups = 200,
+	  .lookups = 2000,
 	  .broadcasts = 14},
 	 large_partition,
 	 large_probes_end},

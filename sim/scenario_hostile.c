@@ -11,6 +11,7 @@ enum {
 	CALM_MS = 60 * 1000,
 	FIRST_MS = 5000,
 	TURN_MS = 60 * 1000,
+	APART_MS = 20 * 1000, /* longer than a verdict takes */
 	CLOCK_JUMP_MS_MAX = 10 * 60 * 1000,
 };
 
@@ -41,7 +42,18 @@ static void calm(struct world *world, uint64_t argument)
 	world->network.loss = world->network.vanish = world->network.duplication = 0;
 }
 
-/* Partitions have a scenario of their own; small soaks have them too. */
+static void cut(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_partition(world, 1 + world_random(world, world->machine_count - 1));
+}
+
+static void heal(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_heal(world);
+}
+
 void large_soak(struct world *world)
 {
 	int64_t at_ms = steps_begin(world);
@@ -53,8 +65,11 @@ void large_soak(struct world *world)
 	steps_churn(world, at_ms + FIRST_MS, until_ms);
 	steps_starve(world, at_ms, until_ms);
 	steps_lookups(world, at_ms, until_ms - at_ms);
-	for (at_ms += TURN_MS; at_ms < until_ms; at_ms += TURN_MS)
+	for (at_ms += TURN_MS; at_ms < until_ms; at_ms += TURN_MS) {
 		world_action(world, at_ms, jump, world_random(world, world->machine_count));
+		world_action(world, at_ms, cut, 0);
+		world_action(world, at_ms + APART_MS, heal, 0);
+	}
 	world_action(world, until_ms, calm, 0);
 	steps_expect_formed(world, until_ms + CALM_MS);
 	steps_broadcasts(world, until_ms + CALM_MS, PROBE_SPACING_MS, WARM_BROADCASTS);
