@@ -12,8 +12,8 @@ enum {
 	MACHINES_PER_BUSY_OWNER = 10,
 	REPLICAS_PER_MACHINE_MAX = 20, /* half of what there is room for */
 	LAST_DELIVERY_MS = 300,        /* of a broadcast, in a room without losses */
-	/* Among very many a link of the tree is replaced somewhere at any moment, and who is behind it
-	 * has to ask: TREE_LAZY_MS and up to TREE_GRAFT_MAX_MS later. */
+	/* Among very many a link of the tree is replaced somewhere at any moment, and who is behind
+	 * it has to ask: TREE_LAZY_MS and up to TREE_GRAFT_MAX_MS later. */
 	LAST_DELIVERY_MANY_MS = 1000,
 	MANY_MACHINES = 10000,
 	ATTEMPTS_MAX = 16,   /* at what fits nowhere in some minutes: each waits twice as long */

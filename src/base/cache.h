@@ -18,6 +18,6 @@ static inline void cache_expect(const void *memory, size_t len)
 }
 
 /* The fields @first to @last of what @object points to. */
-#define CACHE_EXPECT(object, first, last)                                                         \
-	cache_expect(&(object)->first, (size_t)((const char *)(&(object)->last + 1) -             \
+#define CACHE_EXPECT(object, first, last)                                             \
+	cache_expect(&(object)->first, (size_t)((const char *)(&(object)->last + 1) - \
 						(const char *)&(object)->first))
