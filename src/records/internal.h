@@ -58,11 +58,12 @@ struct put {
 	struct record_key key;
 	struct record_version version;
 	struct item *item;
-	struct mono report_at, resend_at;
+	struct mono report_at, resend_at, end_at;
 	struct node_id *keepers; /* the others; ourselves are @self */
 	bool *acked;
 	size_t keeper_count;
-	bool self, self_acked, reported;
+	bool self, self_acked, self_failed, reported;
+	bool late; /* whoever has it first is enough */
 };
 
 /* A peer that is told when our disk has this version, or a newer one. */
@@ -160,7 +161,7 @@ void merge_sweep(struct records *records);
 void put_start(struct records *records, struct item *item, uint64_t *ret_token);
 void put_acked(struct records *records, const struct node_id *from, const struct record_ack *ack);
 void put_saved(struct records *records, const struct record_key *key,
-	       const struct record_version *version);
+	       const struct record_version *version, bool stored);
 void put_tick(struct records *records);
 struct mono put_deadline(const struct records *records);
 void puts_deinit(struct records *records);

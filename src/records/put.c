@@ -3,8 +3,9 @@
  * Puts: writes made here, until enough keepers have them.
  *
  * Copies go to every keeper, again every RECORDS_RESEND_MS to those that have not answered. The
- * write is reported when a quorum has answered, or at RECORDS_ACK_MS with what it has by then.
- * After that anti-entropy brings it to those who missed it.
+ * write is reported when a quorum has answered, or at RECORDS_ACK_MS with what it has by then; with
+ * nothing at all only when our own disk has failed, or takes longer than RECORDS_DISK_MS. After
+ * that anti-entropy brings it to those who missed it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ static void put_report(struct records *records, struct put *put)
 
 static void put_check(struct records *records, struct put *put)
 {
-	if (put_has_quorum(put))
+	if (put_has_quorum(put) || (put->late && put_stored_count(put) > 0))
 		put_report(records, put);
 	if (put->reported && put_is_complete(put))
 		put_free(records, put);
@@ -131,6 +132,7 @@ void put_start(struct records *records, struct item *item, uint64_t *ret_token)
 		.version = item->shown.record.version,
 		.item = item_ref(item),
 		.report_at = mono_add_ms(records->now, RECORDS_ACK_MS),
+		.end_at = mono_add_ms(records->now, RECORDS_DISK_MS),
 	};
 	list_append(&records->puts, &put->link);
 	records->put_count++;
@@ -163,16 +165,25 @@ void put_acked(struct records *records, const struct node_id *from, const struct
 }
 
 void put_saved(struct records *records, const struct record_key *key,
-	       const struct record_version *version)
+	       const struct record_version *version, bool stored)
 {
 	list_for_each_safe (link, &records->puts) {
 		struct put *put = list_entry(link, struct put, link);
 
 		if (!put->self || !put_matches(put, key, version))
 			continue;
-		put->self_acked = true;
+		put->self_acked |= stored;
+		put->self_failed = !stored;
+		if (put->late && !stored)
+			put->report_at = records->now;
 		put_check(records, put);
 	}
+}
+
+static bool put_waits_for_disk(const struct records *records, const struct put *put)
+{
+	return put->self && !put->self_failed && put_stored_count(put) == 0 &&
+	       !mono_reached(records->now, put->end_at);
 }
 
 void put_tick(struct records *records)
@@ -180,7 +191,11 @@ void put_tick(struct records *records)
 	list_for_each_safe (link, &records->puts) {
 		struct put *put = list_entry(link, struct put, link);
 
-		if (mono_reached(records->now, put->report_at)) {
+		if (mono_reached(records->now, put->report_at) &&
+		    put_waits_for_disk(records, put)) {
+			put->late = true;
+			put->report_at = put->end_at;
+		} else if (mono_reached(records->now, put->report_at)) {
 			put_report(records, put);
 			put_free(records, put);
 		} else if (mono_reached(records->now, put->resend_at)) {

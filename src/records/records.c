@@ -96,8 +96,7 @@ void records_persisted(struct records *records, struct mono now, const struct re
 		records->unsaved_count += item->unsaved;
 	}
 	ack_saved(records, key, version, stored);
-	if (stored)
-		put_saved(records, key, version);
+	put_saved(records, key, version, stored);
 }
 
 /* What the disk refused is offered to it again. */

@@ -34,11 +34,13 @@
 #include "wire/presence.h"
 
 enum {
-	RECORDS_KEEPERS = 5,                /* K = min(5, stewards) acknowledge */
-	RECORDS_QUORUM = 3,                 /* of 5; a majority when fewer */
-	RECORDS_ACK_MS = 500,               /* then the write is reported with what it has */
-	RECORDS_RESEND_MS = 150,            /* unacknowledged copies are sent again */
-	RECORDS_SYNC_MS = 5000,             /* anti-entropy with one random keeper */
+	RECORDS_KEEPERS = 5,         /* K = min(5, stewards) acknowledge */
+	RECORDS_QUORUM = 3,          /* of 5; a majority when fewer */
+	RECORDS_ACK_MS = 500,        /* then the write is reported with what it has */
+	RECORDS_DISK_MS = 10 * 1000, /* but for our own disk alone it is waited so long: nothing
+				      * may be called lost that will be there in a moment */
+	RECORDS_RESEND_MS = 150,     /* unacknowledged copies are sent again */
+	RECORDS_SYNC_MS = 5000,      /* anti-entropy with one random keeper */
 	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* as clocks may differ */
 	RECORDS_HLC_SHIFT = 16,             /* hybrid clock = fabric ms << 16, and a counter */
 	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
@@ -128,7 +130,8 @@ uint64_t records_clock(const struct records *records);
 
 /*
  * Store a record that this machine has just signed (@envelope) and copy it to its keepers.
- * RECORDS_PUT_DONE with *ret_token follows: when a quorum has it, or after RECORDS_ACK_MS.
+ * RECORDS_PUT_DONE with *ret_token follows: when a quorum has it, or after RECORDS_ACK_MS, or, when
+ * nobody has it by then and our disk is still busy with it, with the first who has.
  * @expected_hlc: 0 = must not exist yet, UINT64_MAX = whatever there is, else the current version.
  */
 _must_use_ int records_put(struct records *records, struct mono now, struct wall fabric,

@@ -144,6 +144,53 @@ static void a_write_without_a_quorum_is_reported_as_it_is(void **state)
 	records_free(records);
 }
 
+static void a_slow_disk_is_waited_for(void **state)
+{
+	struct records *records = one_of(1);
+	struct record record = make_object(1, "web", 10);
+	struct seen seen;
+	uint64_t token;
+
+	(void)state;
+	assert_int_equal(put(records, &record, 0, &token), 0);
+	(void)look(records);
+	records_tick(records, at_ms(RECORDS_ACK_MS), make_fabric(0));
+	assert_int_equal(look(records).dones, 0);
+	records_persisted(records, at_ms(RECORDS_DISK_MS - 1), &record.key, &record.version, true);
+	seen = look(records);
+	assert_int_equal(seen.dones, 1);
+	assert_int_equal(seen.stored, 1);
+	record_deinit(&record);
+	records_free(records);
+}
+
+static void a_disk_that_fails_or_hangs_is_told(void **state)
+{
+	struct record record = make_object(1, "web", 10);
+
+	(void)state;
+	for (int hangs = 0; hangs < 2; hangs++) {
+		struct records *records = one_of(1);
+		int64_t end_ms = hangs ? RECORDS_DISK_MS : RECORDS_ACK_MS + 1;
+		struct seen seen;
+		uint64_t token;
+
+		assert_int_equal(put(records, &record, 0, &token), 0);
+		records_tick(records, at_ms(RECORDS_ACK_MS), make_fabric(0));
+		if (!hangs)
+			records_persisted(records, at_ms(end_ms), &record.key, &record.version,
+					  false);
+		assert_int_equal(look(records).dones, 0);
+		assert_true(mono_reached(at_ms(end_ms), records_deadline(records)));
+		records_tick(records, at_ms(end_ms), make_fabric(0));
+		seen = look(records);
+		assert_int_equal(seen.dones, 1);
+		assert_int_equal(seen.stored, 0);
+		records_free(records);
+	}
+	record_deinit(&record);
+}
+
 static void fewer_keepers_need_a_majority(void **state)
 {
 	static const uint32_t needed[] = {0, 1, 2, 2, 3, 3};
@@ -331,6 +378,8 @@ int main(void)
 		cmocka_unit_test(a_write_is_done_when_three_of_five_have_it),
 		cmocka_unit_test(who_does_not_answer_is_sent_it_again),
 		cmocka_unit_test(a_write_without_a_quorum_is_reported_as_it_is),
+		cmocka_unit_test(a_slow_disk_is_waited_for),
+		cmocka_unit_test(a_disk_that_fails_or_hangs_is_told),
 		cmocka_unit_test(fewer_keepers_need_a_majority),
 		cmocka_unit_test(more_than_five_keepers_are_five_in_the_report),
 		cmocka_unit_test(a_write_that_expects_something_else_is_a_conflict),
