@@ -9,6 +9,9 @@ simulator with as many machines and the same work, and compares what both counte
 writes build/bench/fabric.json with the simulator's names where they apply. In a fabric larger than
 the pool not every machine can keep every record: objects stay where they were given, on both sides.
 
+After the work come 30 Deployments of one replica that only one machine fits, by a label of its own.
+In a fabric larger than the pool an owner looks up who provides it; in a whole one all are asked.
+
 The simulator lets its machines share as many processors as this computer has (--set cores), and boot
 as fast as the daemons did. What else runs here it cannot know: compare on a quiet machine, or with
 `nice -n -10`. How long a daemon that was to run waited for a processor is printed for each phase.
@@ -44,6 +47,8 @@ PODS = "/api/v1/namespaces/default/pods"
 RESULT = os.path.join(TOP, "build", "bench", "fabric.json")
 SIMULATOR = os.path.join(TOP, "build", "sim", "magik-sim")
 GAP_S = 0.25  # two cores carry all machines: faster, and what is measured is their queue
+RARE_COUNT = 30  # Deployments that need what only the last machine has
+RARE = ("example.org/rare", "yes")
 REST_S = 5  # what is sent after the last event of a phase still belongs to it
 TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = 28  # IPv4 and UDP, per datagram
@@ -52,6 +57,7 @@ MARKET = ("tender", "referral", "bid", "award", "award_reply", "award_confirm", 
           "event", "leaf_want", "leaf")
 BROADCAST = ("gossip", "ihave", "graft", "prune", "disposal")
 LOOKUP = ("find", "found")
+LOOKUP_ROW = "lookup: FIND and FOUND per rare placement"
 
 
 def percentile(values, share):
@@ -152,7 +158,8 @@ def is_formed(crowd, pool):
 def form(crowd, options, figures):
     """Daemons that know each other; how long that took."""
     began = time.monotonic()
-    crowd.grow(options.machines)
+    crowd.grow(options.machines - 1)
+    crowd.grow(1, "--label", "=".join(RARE))
     figures["join_seconds"] = time.monotonic() - began
     eventually("the fabric has formed", lambda: is_formed(crowd, options.pool),
                60 + options.machines)
@@ -167,6 +174,10 @@ def names(options):
     return [f"work{i:03}" for i in range(options.workloads)]
 
 
+def rare_names():
+    return [f"rare{i:03}" for i in range(RARE_COUNT)]
+
+
 def home(crowd, i):
     """Whom workload i is given to, and who is asked for it."""
     return crowd.daemons[i * 7 % len(crowd.daemons)]
@@ -176,7 +187,7 @@ def pods(crowd, options):
     """All pods, as the machines tell that can: one, or each what was given to it."""
     if options.whole:
         return crowd.daemons[0].api(PODS)["items"]
-    homes = dict.fromkeys(home(crowd, i) for i in range(options.workloads))
+    homes = dict.fromkeys(home(crowd, i) for i in range(len(all_names(options))))
     return [pod for daemon in homes for pod in daemon.api(PODS)["items"]]
 
 
@@ -185,21 +196,25 @@ def running(crowd):
     return sum(daemon.ask("status")["pods"] for daemon in crowd.alive())
 
 
-def give_work(crowd, options):
-    """Deployments, one every GAP_S; name -> when it was given."""
+def all_names(options):
+    """In the order in which they are given."""
+    return names(options) + rare_names()
+
+
+def give(crowd, objects, first=0):
+    """The objects, one every GAP_S, after @first others; name -> when it was given."""
     given = {}
     begin = time.monotonic()
-    for i, name in enumerate(names(options)):
+    for i, thing in enumerate(objects):
         time.sleep(max(0, begin + i * GAP_S - time.monotonic()))  # the pace is the work
-        daemon = home(crowd, i)
-        given[name] = time.monotonic()
-        daemon.api(DEPLOYMENTS, "POST", manifests.deployment(name, options.replicas))
+        daemon = home(crowd, first + i)
+        given[thing["metadata"]["name"]] = time.monotonic()
+        daemon.api(DEPLOYMENTS, "POST", thing)
     return given
 
 
-def wait_placed(crowd, options):
+def wait_placed(crowd, options, wanted):
     """All replicas run, and are known as pods that are ready; the pods."""
-    wanted = options.workloads * options.replicas
     eventually("all replicas run", lambda: running(crowd) >= wanted, 180)
 
     def ready():
@@ -208,37 +223,46 @@ def wait_placed(crowd, options):
     return eventually(f"exactly {wanted} ready pods", ready, 60)
 
 
+def moments(tender, stage):
+    """When the tender came to that stage, in seconds."""
+    return [step["at_us"] / 1e6 for step in tender["steps"] if step["stage"] == stage]
+
+
+def award_times(tenders):
+    """From their opening to the first award, of those that were awarded."""
+    times = [1e3 * (min(moments(tender, "awarded")) - min(moments(tender, "opened")))
+             for tender in tenders if moments(tender, "awarded")]
+    return {"p50": percentile(times, .5), "p99": percentile(times, .99)}
+
+
+def tenders_of(crowd, workloads):
+    """The owners' own records of their tenders."""
+    return [tender for daemon in crowd.alive() for tender in daemon.ask("tenders")["tenders"]
+            if tender["name"] in workloads]
+
+
 def tender_times(crowd, given, figures):
-    """Latencies from the owners' own records of their tenders."""
-    award_ms, placement_ms, moments, tenders = [], [], [], 0
-    for daemon in crowd.alive():
-        for tender in daemon.ask("tenders")["tenders"]:
-            if tender["name"] not in given:
-                continue
-            tenders += 1
-            steps = [(step["stage"], step["at_us"] / 1e6) for step in tender["steps"]]
-            opened = min(at for stage, at in steps if stage == "opened")
-            awarded = [at for stage, at in steps if stage == "awarded"]
-            accepted = [at for stage, at in steps if stage == "accepted"]
-            award_ms += [1e3 * (min(awarded) - opened)] if awarded else []
-            placement_ms += [1e3 * (at - given[tender["name"]]) for at in accepted]
-            moments += accepted
-    figures["tenders"] = tenders
-    figures["award_ms"] = {"p50": percentile(award_ms, .5), "p99": percentile(award_ms, .99)}
+    """Latencies of the placement."""
+    tenders = tenders_of(crowd, given)
+    accepted = [(at, at - given[tender["name"]]) for tender in tenders
+                for at in moments(tender, "accepted")]
+    placement_ms = [1e3 * after for _, after in accepted]
+    figures["tenders"] = len(tenders)
+    figures["award_ms"] = award_times(tenders)
     figures["placement_ms"] = {"p50": percentile(placement_ms, .5),
                                "p99": percentile(placement_ms, .99),
                                "max": max(placement_ms, default=None)}
-    span = max(moments) - min(given.values())
-    figures["placements_per_second"] = len(moments) / span
+    span = max(at for at, _ in accepted) - min(given.values())
+    figures["placements_per_second"] = len(accepted) / span
 
 
 def place(crowd, options, figures):
+    wanted = options.workloads * options.replicas
     before = Snapshot(crowd)
-    given = give_work(crowd, options)
-    placed = wait_placed(crowd, options)
+    given = give(crowd, [manifests.deployment(name, options.replicas) for name in names(options)])
+    placed = wait_placed(crowd, options, wanted)
     time.sleep(REST_S)
     window = Window(before, Snapshot(crowd))
-    wanted = options.workloads * options.replicas
     figures["replicas_wanted"] = wanted
     figures["replicas_placed"] = len(placed)
     figures["double_placed"] = window.counters["magik_pods_started_total"] - len(placed)
@@ -247,29 +271,50 @@ def place(crowd, options, figures):
     figures["bytes_per_placement"] = window.bytes(MARKET) / wanted
     figures["handshakes_per_placement"] = window.handshakes() / wanted
     figures["cpu_ms_per_placement"] = 1e3 * window.cpu_s / wanted
-    figures["traffic"] = {"placement": window.traffic()}
-    figures["handshakes"] = {"placement": window.handshakes()}
-    figures["waited_us_per_turn"] = {"placement": window.waited_us}
+    for name in ("traffic", "handshakes", "waited_us_per_turn"):
+        figures[name] = {}
+    keep(figures, "placement", window)
     tender_times(crowd, given, figures)
+
+
+def keep(figures, phase, window):
+    """What is told of every phase."""
+    figures["traffic"][phase] = window.traffic()
+    figures["handshakes"][phase] = window.handshakes()
+    figures["waited_us_per_turn"][phase] = window.waited_us
+
+
+def place_rare(crowd, options, figures):
+    """What one machine fits, found by whoever does not know it."""
+    before = Snapshot(crowd)
+    give(crowd, [manifests.deployment(name, 1, {"nodeSelector": dict([RARE])})
+                 for name in rare_names()], options.workloads)
+    placed = wait_placed(crowd, options, options.workloads * options.replicas + RARE_COUNT)
+    time.sleep(REST_S)
+    keep(figures, "rare", Window(before, Snapshot(crowd)))
+    figures["award_ms_rare"] = award_times(tenders_of(crowd, rare_names()))
+    figures["award_ms_all"] = award_times(tenders_of(crowd, all_names(options)))
+    fitting = crowd.daemons[-1].name
+    figures["rare_placed"] = sum(pod["metadata"]["labels"]["app"] in rare_names()
+                                 and pod["spec"]["nodeName"] == fitting for pod in placed)
 
 
 def dispose(crowd, options, figures):
     """Every deletion is told to all machines."""
     before = Snapshot(crowd)
     begin = time.monotonic()
-    for i, name in enumerate(names(options)):
+    for i, name in enumerate(all_names(options)):
         time.sleep(max(0, begin + i * GAP_S - time.monotonic()))
         home(crowd, i).api(f"{DEPLOYMENTS}/{name}?gracePeriodSeconds=0", "DELETE")
     eventually("no pod is left", lambda: running(crowd) == 0, 120)
     time.sleep(REST_S)
     window = Window(before, Snapshot(crowd))
-    reached = options.workloads * (options.machines - 1)
+    count = len(all_names(options))
+    reached = count * (options.machines - 1)
     payloads = window.messages(["gossip"]) or window.messages(["disposal"])
     figures["broadcast"] = {"redundancy": payloads / reached - 1,
-                            "messages": window.messages(BROADCAST) / options.workloads}
-    figures["traffic"]["disposal"] = window.traffic()
-    figures["handshakes"]["disposal"] = window.handshakes()
-    figures["waited_us_per_turn"]["disposal"] = window.waited_us
+                            "messages": window.messages(BROADCAST) / count}
+    keep(figures, "disposal", window)
 
 
 def rest(crowd, options, figures):
@@ -279,9 +324,7 @@ def rest(crowd, options, figures):
     per_machine = options.machines * window.seconds
     figures["idle_bytes_per_machine_per_second"] = window.wire_bytes() / per_machine
     figures["idle_cpu_ms_per_machine_per_second"] = 1e3 * window.cpu_s / per_machine
-    figures["traffic"]["idle"] = window.traffic()
-    figures["handshakes"]["idle"] = window.handshakes()
-    figures["waited_us_per_turn"]["idle"] = window.waited_us
+    keep(figures, "idle", window)
 
 
 def sizes(crowd, figures):
@@ -305,6 +348,7 @@ def measure(options):
         time.sleep(options.settle)
         place(crowd, options, figures)
         sizes(crowd, figures)
+        place_rare(crowd, options, figures)
         dispose(crowd, options, figures)
         rest(crowd, options, figures)
     figures["wall_seconds"] = time.monotonic() - began
@@ -329,16 +373,18 @@ def simulate(figures, options, seed):
 
 
 def event_counts(traffic, handshakes, options):
-    """Messages of what happens, not of upkeep: per placement, per broadcast, and lookups; and
-    handshakes, most of which a placement makes necessary."""
+    """Messages of what happens, per placement, per broadcast and per lookup; and handshakes, most
+    of which a placement makes necessary. FIND and FOUND are also upkeep, little and on both sides
+    the same; in a whole fabric nothing else."""
     wanted = options.workloads * options.replicas
 
     def sent(phase, types):
         return sum(traffic[phase].get(name, {"messages": 0})["messages"] for name in types)
     counts = {f"{name} per placement": sent("placement", [name]) / wanted for name in MARKET}
     counts["placement, all of these"] = sent("placement", MARKET) / wanted
-    counts["broadcast of a disposal"] = sent("disposal", BROADCAST) / options.workloads
-    counts["lookups per placement"] = sent("placement", LOOKUP) / wanted
+    counts["broadcast of a disposal"] = sent("disposal", BROADCAST) / len(all_names(options))
+    if not options.whole:
+        counts[LOOKUP_ROW] = sent("rare", LOOKUP) / RARE_COUNT
     counts["handshakes per placement"] = handshakes["placement"] / wanted
     return {name: count for name, count in counts.items() if count}
 
@@ -348,8 +394,8 @@ def compare(figures, options):
     real = event_counts(figures["traffic"], figures["handshakes"], options)
     said = [simulate(figures, options, seed + 1) for seed in range(options.seeds)]
     runs = [event_counts(run["traffic"], run["window_handshakes"], options) for run in said]
-    figures["award_ms_simulated"] = {share: sum(run["award_ms"][share] for run in said) / len(said)
-                                     for share in ("p50", "p99")}
+    figures["award_ms_all_simulated"] = {
+        share: sum(run["award_ms"][share] for run in said) / len(said) for share in ("p50", "p99")}
     rows = {}
     for name in dict.fromkeys([*real, *(name for run in runs for name in run)]):
         mean = sum(run.get(name, 0) for run in runs) / len(runs)
@@ -359,10 +405,12 @@ def compare(figures, options):
 
 
 def show_comparison(rows):
-    print(f"\n{'event-driven messages':<28} {'real':>10} {'simulated':>10} {'ratio':>7}")
+    print(f"\n{'event-driven messages':<44} {'real':>10} {'simulated':>10} {'ratio':>7}")
     for name, row in rows.items():
         ratio = "-" if row["ratio"] is None else f"{row['ratio']:.3f}"
-        print(f"  {name:<26} {row['real']:>10.2f} {row['simulated']:>10.2f} {ratio:>7}")
+        print(f"  {name:<42} {row['real']:>10.2f} {row['simulated']:>10.2f} {ratio:>7}")
+    if LOOKUP_ROW not in rows:
+        print(f"  {LOOKUP_ROW:<42} {'none needed':>10}")
 
 
 def show(figures):
