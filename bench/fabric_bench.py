@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """usage: ./dev bench fabric [--machines N] [--pool P] [--workloads W] [--replicas R] [--idle S]
-                         [--settle S] [--seeds K] [--no-sim] [--quick]
+                         [--settle S] [--seeds K] [--cores C] [--no-sim] [--quick]
 
 Measures one fabric of N real daemons on this machine, all real (QUIC, certificates on both sides,
 records on disk, the market) but for the pods, which the null engine only says to run. Then runs the
@@ -23,6 +23,8 @@ as fast as the daemons did. What else runs here it cannot know: compare on a qui
   --settle     seconds between the forming of the fabric and the work, on both sides (default 60)
   --idle       seconds of quiet that are measured (default 30)
   --seeds      runs of the simulator, with seeds from 1 on (default 3)
+  --cores      processors that the simulated machines share (default: as many as this computer has;
+               0: each has its own)
   --no-sim     do not compare
   --quick      20 machines, 10 workloads, 5 seconds to settle, 10 of quiet, one seed
 """
@@ -359,7 +361,7 @@ def simulate(figures, options, seed):
     """What the simulator says of the same work."""
     settings = {name: getattr(options, name) for name in ("pool", "workloads", "replicas")}
     settings["stay"] = int(not options.whole)
-    settings["cores"] = len(os.sched_getaffinity(0))
+    settings["cores"] = options.cores
     settings["boot_ms"] = int(1e3 * figures["join_seconds"] / options.machines)
     settings["settle_s"] = int(figures["formed_seconds"]) + options.settle
     done = subprocess.run(
@@ -439,6 +441,7 @@ def main():
     parser.add_argument("--settle", type=int)
     parser.add_argument("--idle", type=int)
     parser.add_argument("--seeds", type=int)
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--no-sim", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
