@@ -13,8 +13,8 @@ After the work come 30 Deployments of one replica that only one machine fits, by
 In a fabric larger than the pool an owner looks up who provides it; in a whole one all are asked.
 
 The simulator lets its machines share as many processors as this computer has (--set cores), and boot
-as fast as the daemons did. What else runs here it cannot know: compare on a quiet machine, or with
-`nice -n -10`. How long a daemon that was to run waited for a processor is printed for each phase.
+as fast as the daemons did. What else runs here it cannot know: compare on a quiet machine. How long a daemon
+that was to run waited for a processor is printed for each phase.
 
   --machines   daemons (default 200)
   --pool       connections each keeps (default 128, the daemon's own)
