@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -43,15 +42,17 @@ static int check_dirs(const struct host_config *config, struct err *err)
 	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
 }
 
-/* One host process per run directory, which is itself what is locked: no file has to stay for it,
- * and the lock goes with the process, however it ends. */
+/* One host process per run directory. A lock of the process, not of the open file: a child between
+ * fork and exec has it not, so that it goes with the process, however that ends. */
 static int take_lock(const struct host_config *config, struct err *err)
 {
-	int fd = open(config->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct path name = path_format("%s/lock", config->run_dir);
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open(name.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
-		return err_set(err, -errno, "open %s: %s", config->run_dir, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		return err_set(err, -errno, "open %s: %s", name.text, strerror(errno));
+	if (fcntl(fd, F_SETLK, &whole) < 0) {
 		(void)close(fd);
 		return err_set(err, -EBUSY, "another daemon is running with run directory %s",
 			       config->run_dir);
