@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ enum {
 	/* Of state and run directory, so that every path made from them is bounded. */
 	DIR_LEN_MAX = 200,
 	FABRIC_END_MS = 5000,
+	LOCK_TRIES = 200, /* two seconds in all */
+	LOCK_WAIT_US = 10 * 1000,
 };
 
 static int check_dirs(const struct host_config *config, struct err *err)
@@ -42,17 +45,27 @@ static int check_dirs(const struct host_config *config, struct err *err)
 	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
 }
 
-/* One host process per run directory. A lock of the process, not of the open file: a child between
- * fork and exec has it not, so that it goes with the process, however that ends. */
+/* A host that was killed leaves children behind that were on their way to another program, and have
+ * its lock until they are there. */
+static int wait_for_lock(int fd)
+{
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES)
+			return -errno;
+		(void)usleep(LOCK_WAIT_US);
+	}
+	return 0;
+}
+
+/* One host process per run directory, which is itself what is locked: no file has to stay for it,
+ * and the lock goes with the process, however it ends. */
 static int take_lock(const struct host_config *config, struct err *err)
 {
-	struct path name = path_format("%s/lock", config->run_dir);
-	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = open(name.text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(config->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return err_set(err, -errno, "open %s: %s", name.text, strerror(errno));
-	if (fcntl(fd, F_SETLK, &whole) < 0) {
+		return err_set(err, -errno, "open %s: %s", config->run_dir, strerror(errno));
+	if (wait_for_lock(fd) < 0) {
 		(void)close(fd);
 		return err_set(err, -EBUSY, "another daemon is running with run directory %s",
 			       config->run_dir);
