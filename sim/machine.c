@@ -15,6 +15,9 @@ enum {
 	/* What the protocols of one machine may hold, whatever the fabric's size; looked at where a
 	 * few busy ones do not decide the average. */
 	MEMORY_BYTES_MAX = 96 * 1024,
+	/* What one pod adds: its object and award with their manifests, its owner's and its host's
+	 * books about it, as measured where a machine has 24. */
+	MEMORY_POD_BYTES_MAX = 10 * 1024,
 	MEMORY_MACHINES_MIN = 1000,
 	TICKS_MAX = 1000, /* of one machine at one moment; a few are usual */
 	FORGETFUL_US = 5 * US_PER_S,
@@ -253,8 +256,11 @@ void world_check_memory(struct world *world)
 		bytes += world->machines[i].heap_bytes;
 		count++;
 	}
+	bytes -= (int64_t)(world->totals.pods_started - world->totals.pods_stopped) *
+		 MEMORY_POD_BYTES_MAX;
 	if (count >= MEMORY_MACHINES_MIN && bytes / (int64_t)count > MEMORY_BYTES_MAX)
-		world_violate(world, NULL, "a machine's protocols hold %lld bytes on average",
+		world_violate(world, NULL,
+			      "a machine's protocols hold %lld bytes on average without its pods",
 			      (long long)(bytes / (int64_t)count));
 }
 
