@@ -17,6 +17,7 @@ enum {
 	ID_LEN = 32,
 	ID_HEX_LEN = 64,
 	UID_LEN = 16,
+	UID_HOME_LEN = 8, /* of a uid: what decides who keeps the object (identity/derive.h) */
 	UID_TEXT_LEN = 36,
 };
 

@@ -105,7 +105,7 @@ struct digest item_distance(const struct uid *uid, const struct node_id *id)
 	struct digest distance;
 
 	crypto_hash_sha256_init(&hash);
-	crypto_hash_sha256_update(&hash, uid->byte, UID_LEN);
+	crypto_hash_sha256_update(&hash, uid->byte, UID_HOME_LEN);
 	crypto_hash_sha256_update(&hash, id->byte, ID_LEN);
 	crypto_hash_sha256_final(&hash, distance.byte);
 	return distance;

@@ -186,6 +186,6 @@ const struct record_item *records_buried(const struct records *records, const st
 bool records_is_deleted(const struct records *records, const struct uid *uid);
 size_t records_count(const struct records *records, enum record_kind kind);
 
-/* The controller of an object: its first live keeper, the steward nearest to the uid by
- * SHA-256(uid || steward id). None when no steward lives. */
+/* The controller of an object: its first live keeper, the steward nearest to the uid's home by
+ * SHA-256(home || steward id). None when no steward lives. */
 struct node_id records_controller(const struct records *records, const struct uid *uid);
