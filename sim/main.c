@@ -12,6 +12,7 @@
  *	story.c       what happened, in words            metrics*.c  what is measured
  *	steps.c       what large scenarios are made of   params.c    what --set can change
  *	liars.c       byzantine machines                 bugs.c      faults built in on purpose
+ *	processor.c   machines that share cores
  *
  * The same arguments print the same bytes. Exit status 0: all held; 1: something did not, and the
  * story of it is printed with the command that repeats it; 2: the arguments make no sense.
