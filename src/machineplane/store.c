@@ -5,6 +5,10 @@
  * Writes are collected while the loop turns and committed together, one transaction and one fsync,
  * on a worker thread; the node hears of each when the commit is done. Certificates of the records'
  * writers are kept beside them, so that what was stored can be opened again without asking anyone.
+ *
+ * Records are sealed under a key of this machine (D/fabric/records.key), all of them, so that no
+ * kind with a secret in it can be forgotten: a copied or discarded disk image without that file
+ * says nothing.
  */
 #include "machineplane/fabric.h"
 
@@ -18,6 +22,7 @@
 #include "base/mem.h"
 #include "identity/envelope.h"
 #include "io/clock.h"
+#include "machineplane/vault.h"
 
 enum {
 	STORE_MAP_BYTES = 1 << 30, /* address space, not memory: 200,000 records of 4 KiB */
@@ -38,6 +43,7 @@ struct write {
 
 struct store {
 	struct fabric *fabric;
+	struct vault vault;
 	MDB_env *env;
 	MDB_dbi records, leaves, meta;
 	struct list waiting, writing; /* struct write */
@@ -77,17 +83,12 @@ static int open_databases(struct store *store)
 	return result;
 }
 
-struct store *store_open(struct fabric *fabric, struct err *err)
+static int open_environment(struct store *store, struct err *err)
 {
-	struct store *store = mem_new(struct store);
 	struct buf path = {0};
 	int result;
 
-	store->fabric = fabric;
-	list_init(&store->waiting);
-	list_init(&store->writing);
-	store->work.data = store;
-	buf_append_format(&path, "%s/fabric/records", fabric->settings.options.state_dir);
+	buf_append_format(&path, "%s/fabric/records", store->fabric->settings.options.state_dir);
 	result = mkdir(buf_cstr(&path), 0700) == 0 || errno == EEXIST ? 0 : errno;
 	if (result == 0)
 		result = mdb_env_create(&store->env);
@@ -99,13 +100,36 @@ struct store *store_open(struct fabric *fabric, struct err *err)
 		result = mdb_env_open(store->env, buf_cstr(&path), MDB_NOTLS, 0600);
 	if (result == 0)
 		result = open_databases(store);
-	if (result) {
-		(void)err_set(err, -EIO, "%s: %s", buf_cstr(&path), mdb_strerror(result));
-		store_close(store);
-		store = NULL;
-	}
+	if (result)
+		result = err_set(err, -EIO, "%s: %s", buf_cstr(&path), mdb_strerror(result));
 	buf_deinit(&path);
-	return store;
+	return result;
+}
+
+static int open_vault(struct store *store, struct err *err)
+{
+	struct buf path = {0};
+	int result;
+
+	buf_append_format(&path, "%s/fabric/records.key",
+			  store->fabric->settings.options.state_dir);
+	result = vault_open(buf_cstr(&path), &store->vault, err);
+	buf_deinit(&path);
+	return result;
+}
+
+struct store *store_open(struct fabric *fabric, struct err *err)
+{
+	struct store *store = mem_new(struct store);
+
+	store->fabric = fabric;
+	list_init(&store->waiting);
+	list_init(&store->writing);
+	store->work.data = store;
+	if (open_vault(store, err) == 0 && open_environment(store, err) == 0)
+		return store;
+	store_close(store);
+	return NULL;
 }
 
 static void write_free(struct write *write)
@@ -128,6 +152,7 @@ static int write_apply(struct store *store, MDB_txn *txn, const struct write *wr
 {
 	uint8_t bytes[STORE_KEY_LEN];
 	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, value, issuer, chain;
+	struct buf sealed = {0};
 	int result;
 
 	if (write->is_time)
@@ -137,8 +162,10 @@ static int write_apply(struct store *store, MDB_txn *txn, const struct write *wr
 		result = mdb_del(txn, store->records, &key, NULL);
 		return result == MDB_NOTFOUND ? 0 : result;
 	}
-	value = val(bytes_buf(&write->envelope));
+	vault_seal(&store->vault, bytes_buf(&write->envelope), &sealed);
+	value = val(bytes_buf(&sealed));
 	result = mdb_put(txn, store->records, &key, &value, 0);
+	buf_deinit(&sealed);
 	if (result || !write->chain.len)
 		return result;
 	issuer = val(bytes_of(write->issuer.byte, ID_LEN));
@@ -243,6 +270,17 @@ static void restore_leaves(struct store *store, MDB_txn *txn)
 	mdb_cursor_close(cursor);
 }
 
+static int restore_record(struct store *store, struct bytes sealed)
+{
+	struct buf envelope = {0};
+	int outcome = vault_unseal(&store->vault, sealed, &envelope);
+
+	if (outcome == 0)
+		outcome = node_restore(store->fabric->node, clock_mono(), bytes_buf(&envelope));
+	buf_deinit(&envelope);
+	return outcome;
+}
+
 static size_t restore_records(struct store *store, MDB_txn *txn)
 {
 	MDB_cursor *cursor;
@@ -252,8 +290,7 @@ static size_t restore_records(struct store *store, MDB_txn *txn)
 	if (mdb_cursor_open(txn, store->records, &cursor) != 0)
 		return 0;
 	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-		int outcome = node_restore(store->fabric->node, clock_mono(),
-					   bytes_of(value.mv_data, value.mv_size));
+		int outcome = restore_record(store, bytes_of(value.mv_data, value.mv_size));
 
 		if (outcome == 0)
 			count++;
@@ -320,5 +357,6 @@ void store_close(struct store *store)
 		write_free(list_entry(written, struct write, link));
 	if (store->env)
 		mdb_env_close(store->env);
+	vault_close(&store->vault);
 	free(store);
 }

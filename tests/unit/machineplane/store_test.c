@@ -92,8 +92,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"fabric/records/data.mdb", "fabric/records/lock.mdb",
-					    "fabric/records", "fabric", ""};
+	static const char *const names[] = {"fabric/records/data.mdb",
+					    "fabric/records/lock.mdb",
+					    "fabric/records",
+					    "fabric/records.key",
+					    "fabric",
+					    ""};
 	struct place *place = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -252,6 +256,50 @@ static void what_waits_when_the_process_ends_is_written_too(void **state)
 	end(place);
 }
 
+static bool file_has(const struct place *place, const char *name, const char *needle)
+{
+	struct buf content = {0};
+	char path[96];
+	bool found;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", place->dir, name);
+	assert_int_equal(file_read(path, 64 << 20, &content), 0);
+	assert_true(content.len > 0);
+	found = memmem(content.ptr, content.len, needle, strlen(needle)) != NULL;
+	buf_deinit(&content);
+	return found;
+}
+
+static void what_lies_on_the_disk_says_nothing_without_the_key(void **state)
+{
+	struct place *place = *state;
+	struct err err = {0};
+	struct stat meta;
+	char path[96];
+
+	begin(place);
+	assert_int_equal(put(place, 1, bytes_str("{\"password\":\"opensesame\"}")), 0);
+	wait_for(place, 1);
+	end(place);
+	assert_false(file_has(place, "fabric/records/data.mdb", "opensesame"));
+	assert_false(file_has(place, "fabric/records/data.mdb", "map-1"));
+	(void)snprintf(path, sizeof(path), "%s/fabric/records.key", place->dir);
+	assert_int_equal(stat(path, &meta), 0);
+	assert_int_equal(meta.st_mode & 0777, 0600);
+	/* Another key: the record is left out, not believed. */
+	assert_int_equal(file_write(path, bytes_str("0123456789abcdef0123456789abcdef"), 0600), 0);
+	begin(place);
+	assert_int_equal(store_restore(place->fabric->store), 0);
+	end(place);
+	/* What is no key is not replaced by a new one. */
+	assert_int_equal(file_write(path, bytes_str("short"), 0600), 0);
+	place->fabric = mem_new(struct fabric);
+	place->fabric->settings.options.state_dir = place->dir;
+	assert_null(store_open(place->fabric, &err));
+	assert_non_null(strstr(err.text, "no key"));
+	free(place->fabric);
+}
+
 static void time_is_kept(void **state)
 {
 	struct place *place = *state;
@@ -339,6 +387,7 @@ int main(void)
 		PLACE_TEST(many_writes_at_once_are_all_there),
 		PLACE_TEST(what_was_deleted_stays_deleted),
 		PLACE_TEST(what_waits_when_the_process_ends_is_written_too),
+		PLACE_TEST(what_lies_on_the_disk_says_nothing_without_the_key),
 		PLACE_TEST(time_is_kept),
 		cmocka_unit_test_setup_teardown(a_full_disk_is_reported_and_loses_nothing,
 						setup_small_disk, teardown_small_disk),
