@@ -22,7 +22,7 @@ json_t *authorize(const struct api_user *user, const char *verb,
 		  const char *namespace, const char *name)
 {
 	struct buf what = {0}, where = {0}, about = {0};
-	char qualified[64];
+	char qualified[KUBE_QUALIFIED_SIZE];
 	json_t *status;
 
 	if (is_master(user))

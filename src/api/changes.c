@@ -112,17 +112,30 @@ static void refresh(struct api *api, enum kube_resource_id id, const struct uid 
 	composed_deinit(&composed);
 }
 
+/* Nodes and events are no records; everything else may show what was stored. */
+static bool shows_records(enum kube_resource_id id)
+{
+	return id != KUBE_NODES && id != KUBE_LEASES && id != KUBE_EVENTS;
+}
+
+static void refresh_stored(struct api *api, enum kube_resource_id id, const struct changes *changes)
+{
+	if (changes->all_workloads || id == KUBE_NAMESPACES) {
+		refresh(api, id, NULL);
+		return;
+	}
+	for (size_t i = 0; i < changes->workload_count; i++)
+		refresh(api, id, &changes->workloads[i]);
+}
+
 static void refresh_workloads(struct api *api, const struct changes *changes)
 {
-	static const enum kube_resource_id ids[] = {KUBE_PODS, KUBE_DEPLOYMENTS, KUBE_REPLICASETS};
+	for (size_t i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		enum kube_resource_id id = (enum kube_resource_id)i;
 
-	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		if (changes->all_workloads)
-			refresh(api, ids[i], NULL);
-		for (size_t k = 0; !changes->all_workloads && k < changes->workload_count; k++)
-			refresh(api, ids[i], &changes->workloads[k]);
+		if (api->logs[id] && shows_records(id))
+			refresh_stored(api, id, changes);
 	}
-	refresh(api, KUBE_NAMESPACES, NULL);
 }
 
 /* Which machines are alive, as one number: the order of members does not matter. */
@@ -156,8 +169,10 @@ static void changes_collect(struct api *api)
 		changes.any_workload = changes.all_workloads = true;
 	if (changes.any_workload)
 		refresh_workloads(api, &changes);
-	if (changes.members)
+	if (changes.members) {
 		refresh(api, KUBE_NODES, NULL);
+		refresh(api, KUBE_LEASES, NULL);
+	}
 	if (changes.events)
 		refresh(api, KUBE_EVENTS, NULL);
 }

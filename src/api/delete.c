@@ -330,7 +330,7 @@ static json_t *check_preconditions(const struct call *call, const struct options
 	const json_t *metadata = json_object_get(object, "metadata");
 	const char *uid = json_string_value(json_object_get(metadata, "uid"));
 	const char *version = json_string_value(json_object_get(metadata, "resourceVersion"));
-	char qualified[64];
+	char qualified[KUBE_QUALIFIED_SIZE];
 
 	kube_resource_qualified(call->resource, qualified, sizeof(qualified));
 	if (options->uid && (!uid || strcmp(options->uid, uid) != 0))
@@ -360,7 +360,14 @@ static bool add_namespace(struct removal *removal, const json_t *object)
 		buf_deinit(&sentence);
 		return false;
 	}
-	add_collection(removal, KUBE_DEPLOYMENTS, call->name, &all, &all);
+	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		const struct kube_resource *resource = kube_resource((enum kube_resource_id)i);
+
+		/* Pods go last: those of a workload that is gone by then are only told to stop. */
+		if (resource->namespaced && (resource->verbs & KUBE_VERB_DELETE) &&
+		    resource->id != KUBE_PODS)
+			add_collection(removal, resource->id, call->name, &all, &all);
+	}
 	add_collection(removal, KUBE_PODS, call->name, &all, &all);
 	add_object(removal, "Namespace", object);
 	return true;

@@ -161,8 +161,8 @@ static const struct kube_resource *resource_of_word(const char *word)
 	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
 		const struct kube_resource *resource = kube_resource((enum kube_resource_id)i);
 
-		if (!resource->is_inert && (strcasecmp(resource->kind, word) == 0 ||
-					    strcasecmp(resource->plural, word) == 0))
+		if ((strcasecmp(resource->kind, word) == 0 ||
+		     strcasecmp(resource->plural, word) == 0))
 			return resource;
 	}
 	return NULL;

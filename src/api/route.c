@@ -131,7 +131,8 @@ static void dispatch_verb(struct call *call, unsigned allowed)
 			return;
 		}
 	}
-	call_respond_status(call, kube_status_no_method());
+	call_respond_status(call, misplaced ? kube_status_no_method()
+					    : kube_status_read_only(call->resource));
 }
 
 static void dispatch_subresource(struct call *call)

@@ -165,8 +165,11 @@ static int admit_namespace(json_t *object, const char *namespace, struct kube_ad
 
 static void validate(struct check *check, json_t *object, const struct kube_resource *resource)
 {
-	kube_schema_walk(object, kube_schema_of(resource->api_version, resource->kind),
-			 support_visit, check);
+	if (resource->stance == KUBE_INERT)
+		check_warn(check, resource->kind, resource->reason);
+	else
+		kube_schema_walk(object, kube_schema_of(resource->api_version, resource->kind),
+				 support_visit, check);
 	kube_default(object, resource);
 	kube_validate_metadata(check, object, resource);
 	if (resource->id == KUBE_DEPLOYMENTS) {
@@ -252,11 +255,21 @@ void kube_stamp(json_t *object, const struct kube_stamp *stamp)
 		kube_set_int(metadata, "generation", stamp->generation);
 }
 
+/* Is every member of @one that a user asks for the same in @other? */
+static bool asks_no_more(const json_t *one, const json_t *other)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach ((json_t *)(uintptr_t)one, key, value) {
+		if (strcmp(key, "metadata") == 0 || strcmp(key, "status") == 0)
+			continue;
+		if (!json_equal(value, json_object_get(other, key)))
+			return false;
+	}
+	return true;
+}
+
 bool kube_spec_differs(const json_t *old, const json_t *new)
 {
-	const json_t *before = json_object_get(old, "spec");
-	const json_t *after = json_object_get(new, "spec");
-	if (!before || !after)
-		return before != after;
-	return !json_equal(before, after);
+	return !asks_no_more(old, new) || !asks_no_more(new, old);
 }

@@ -69,5 +69,6 @@ void kube_stamp(json_t *object, const struct kube_stamp *stamp);
 /* Write metadata.resourceVersion only: for objects that are composed, not stored. */
 void kube_set_version(json_t *object, uint64_t resource_version);
 
-/* Whether two admitted objects differ in what a user asked for (spec): then generation rises. */
+/* Whether two admitted objects differ in what a user asked for, which is all but metadata and
+ * status: then generation rises. */
 bool kube_spec_differs(const json_t *old, const json_t *new);

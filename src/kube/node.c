@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "kube/member.h"
+#include "kube/name.h"
 #include "kube/quantity.h"
 #include "kube/time.h"
 #include "wire/presence.h"
 
 enum {
 	PODS_DEFAULT = 110, /* what Kubernetes assumes of a machine that names no limit */
+	LEASE_S = 40,       /* Kubernetes' default: what clients compare renewTime with */
 };
 
 static const char *text_or_empty(const char *text)
@@ -172,4 +174,24 @@ json_t *kube_node(const struct node_facts *facts, const struct kube_node_view *v
 	kube_set(node, "spec", spec_new(facts));
 	kube_set(node, "status", status);
 	return node;
+}
+
+json_t *kube_node_lease(const struct node_facts *facts, struct wall joined, struct wall renewed)
+{
+	json_t *lease = json_object(), *metadata = json_object(), *spec = json_object();
+	struct uid node = uid_from_random(facts->id.byte);
+	struct uid uid = kube_uid_derive(&node, "Lease");
+
+	kube_set_string(metadata, "name", text_or_empty(facts->name));
+	kube_set_string(metadata, "namespace", KUBE_LEASE_NAMESPACE);
+	kube_set_string(metadata, "uid", uid_text(&uid).text);
+	kube_set_string(metadata, "creationTimestamp", kube_time_text(joined).text);
+	kube_set_string(spec, "holderIdentity", text_or_empty(facts->name));
+	kube_set_int(spec, "leaseDurationSeconds", LEASE_S);
+	kube_set_string(spec, "renewTime", kube_time_text(renewed).text);
+	kube_set_string(lease, "kind", "Lease");
+	kube_set_string(lease, "apiVersion", "coordination.k8s.io/v1");
+	kube_set(lease, "metadata", metadata);
+	kube_set(lease, "spec", spec);
+	return lease;
 }

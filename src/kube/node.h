@@ -21,3 +21,12 @@ struct kube_node_view {
 
 /* A v1 Node of what a machine tells of itself and how this gateway sees it. A new reference. */
 _must_use_ json_t *kube_node(const struct node_facts *facts, const struct kube_node_view *view);
+
+#define KUBE_LEASE_NAMESPACE "kube-node-lease"
+
+/*
+ * The Lease that says when a machine was last heard of, as `kubectl describe node` shows it. Nobody
+ * writes it: the last writer wins here, which is no lock. @joined: its creation; 0: unknown.
+ */
+_must_use_ json_t *kube_node_lease(const struct node_facts *facts, struct wall joined,
+				   struct wall renewed);

@@ -10,7 +10,7 @@
 
 static const struct kube_resource resources[] = {
 #define RESOURCE(name, group_, version_, plural_, singular_, kind_, namespaced_, verbs_, shorts_, \
-		 categories_, inert_)                                                             \
+		 categories_, stance_, reason_)                                                   \
 	[KUBE_##name] = {                                                                         \
 		.id = KUBE_##name,                                                                \
 		.group = group_,                                                                  \
@@ -23,7 +23,8 @@ static const struct kube_resource resources[] = {
 		.verbs = verbs_,                                                                  \
 		.shorts = shorts_,                                                                \
 		.categories = categories_,                                                        \
-		.is_inert = inert_,                                                               \
+		.stance = KUBE_##stance_,                                                         \
+		.reason = reason_,                                                                \
 	},
 #define SUBRESOURCE(...)
 #include "kube/resources.def"

@@ -31,6 +31,13 @@ enum kube_resource_id {
 	KUBE_RESOURCE_COUNT,
 };
 
+/* What becomes of the objects of a resource. */
+enum kube_stance {
+	KUBE_LIVE,    /* this project acts on it, or hands it to pods */
+	KUBE_INERT,   /* stored and shown, without effect; clients are warned */
+	KUBE_DERIVED, /* read only; a write is answered with the reason */
+};
+
 struct kube_resource {
 	enum kube_resource_id id;
 	const char *group;   /* "" for the core group */
@@ -43,7 +50,8 @@ struct kube_resource {
 	unsigned verbs;         /* KUBE_VERB_* */
 	const char *shorts;     /* "deploy"; comma-separated, may be "" */
 	const char *categories; /* "all"; comma-separated, may be "" */
-	bool is_inert; /* served as an always empty list, because clients insist on finding it */
+	enum kube_stance stance;
+	const char *reason; /* why it is inert, or is not written by clients; "" when it is live */
 };
 
 struct kube_subresource {
@@ -72,5 +80,9 @@ const struct kube_subresource *kube_subresource_find(enum kube_resource_id paren
 /* The @index-th subresource of the whole table, or NULL past its end. */
 const struct kube_subresource *kube_subresource_at(size_t index);
 
-/* Write to @out the name used in sentences: "pods", "deployments.apps". @size 64 suffices. */
+enum {
+	KUBE_QUALIFIED_SIZE = 96, /* for kube_resource_qualified() of any resource */
+};
+
+/* Write to @out the name used in sentences: "pods", "deployments.apps". */
 void kube_resource_qualified(const struct kube_resource *resource, char *out, size_t size);

@@ -89,7 +89,8 @@ json_t *kube_status_of_err(const struct err *err)
 static json_t *details_new(const struct kube_resource *resource, const char *name, const char *kind)
 {
 	json_t *details = json_object();
-	kube_set_string(details, "name", name);
+	if (name)
+		kube_set_string(details, "name", name);
 	if (resource->group[0])
 		kube_set_string(details, "group", resource->group);
 	kube_set_string(details, "kind", kind);
@@ -99,7 +100,7 @@ static json_t *details_new(const struct kube_resource *resource, const char *nam
 json_t *kube_status_of_object(enum kube_reason reason, const struct kube_resource *resource,
 			      const char *name)
 {
-	char what[64];
+	char what[KUBE_QUALIFIED_SIZE];
 	json_t *message;
 	kube_resource_qualified(resource, what, sizeof(what));
 	if (reason == KUBE_REASON_ALREADY_EXISTS)
@@ -150,6 +151,17 @@ json_t *kube_status_no_method(void)
 		KUBE_REASON_METHOD_NOT_ALLOWED,
 		json_string("the server does not allow this method on the requested resource"),
 		json_object());
+}
+
+json_t *kube_status_read_only(const struct kube_resource *resource)
+{
+	char qualified[KUBE_QUALIFIED_SIZE];
+	if (!*resource->reason)
+		return kube_status_no_method();
+	kube_resource_qualified(resource, qualified, sizeof(qualified));
+	return status_new(KUBE_REASON_METHOD_NOT_ALLOWED,
+			  kube_text("%s cannot be written: %s", qualified, resource->reason),
+			  details_new(resource, NULL, resource->plural));
 }
 
 json_t *kube_status_deleted(const struct kube_resource *resource, const char *name, const char *uid)

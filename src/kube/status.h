@@ -65,6 +65,9 @@ _must_use_ json_t *kube_status_invalid(const struct kube_resource *resource, con
 _must_use_ json_t *kube_status_no_resource(void);
 _must_use_ json_t *kube_status_no_method(void);
 
+/* 405 for a write to what clients only read, with the reason of resources.def. */
+_must_use_ json_t *kube_status_read_only(const struct kube_resource *resource);
+
 /* Success of a DELETE: the uid lets kubectl tell a re-created name from this one. */
 _must_use_ json_t *kube_status_deleted(const struct kube_resource *resource, const char *name,
 				       const char *uid);

@@ -62,28 +62,54 @@ static void validate_labels(struct check *check, const json_t *metadata)
 	validate_annotations(check, json_object_get(metadata, "annotations"));
 }
 
+/* What the name of a kind may look like. */
+enum name_rule {
+	NAME_SUBDOMAIN,
+	NAME_LABEL,
+	NAME_SEGMENT, /* of a path: all but "/" and "%", as in "system:node" */
+};
+
+static enum name_rule name_rule_of(const struct kube_resource *resource)
+{
+	if (resource->id == KUBE_NAMESPACES || resource->id == KUBE_SERVICES)
+		return NAME_LABEL;
+	if (strcmp(resource->group, "rbac.authorization.k8s.io") == 0)
+		return NAME_SEGMENT;
+	return NAME_SUBDOMAIN;
+}
+
+static bool name_is_segment(const char *name)
+{
+	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !strpbrk(name, "/%") &&
+	       strlen(name) <= KUBE_SUBDOMAIN_MAX;
+}
+
+static void validate_name(struct check *check, const char *field, const json_t *name,
+			  const char *text, enum name_rule rule)
+{
+	if (rule == NAME_LABEL && !kube_name_is_label(text))
+		check_invalid(check, field, name, label_rule);
+	else if (rule == NAME_SUBDOMAIN && !kube_name_is_subdomain(text))
+		check_invalid(check, field, name, subdomain_rule);
+	else if (rule == NAME_SEGMENT && !name_is_segment(text))
+		check_invalid(check, field, name, "may not contain '/' or '%'");
+}
+
 void kube_validate_metadata(struct check *check, const json_t *object,
 			    const struct kube_resource *resource)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
-	const json_t *name = json_object_get(metadata, "name");
+	const char *name = kube_member_string(metadata, "name");
 	const char *generate = kube_member_string(metadata, "generateName");
 	size_t mark = check_enter(check, "metadata");
-	bool is_label = resource->id == KUBE_NAMESPACES;
-	if (!*kube_member_string(metadata, "name")) {
-		if (!*generate)
-			check_required(check, "name", "name or generateName is required");
-	} else if (is_label ? !kube_name_is_label(json_string_value(name))
-			    : !kube_name_is_subdomain(json_string_value(name))) {
-		check_invalid(check, "name", name, is_label ? label_rule : subdomain_rule);
-	}
-	if (*generate) {
-		/* It is judged as what it becomes: with characters after it. */
-		struct kube_name sample = kube_name_generate(generate, 0);
-		if (!kube_name_is_subdomain(sample.text))
-			check_invalid(check, "generateName",
-				      json_object_get(metadata, "generateName"), subdomain_rule);
-	}
+	enum name_rule rule = name_rule_of(resource);
+	if (*name)
+		validate_name(check, "name", json_object_get(metadata, "name"), name, rule);
+	else if (!*generate)
+		check_required(check, "name", "name or generateName is required");
+	if (*generate) /* It is judged as what it becomes: with characters after it. */
+		validate_name(check, "generateName", json_object_get(metadata, "generateName"),
+			      kube_name_generate(generate, 0).text, rule);
 	if (resource->namespaced && !kube_name_is_label(kube_member_string(metadata, "namespace")))
 		check_invalid(check, "namespace", json_object_get(metadata, "namespace"),
 			      label_rule);

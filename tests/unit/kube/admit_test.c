@@ -502,6 +502,24 @@ static void assert_covered(const struct kube_message *message, int depth)
 	}
 }
 
+/* A chart must install although nothing here would carry it out; whoever installs it is told. */
+static void test_an_inert_kind_is_admitted_with_a_warning(void **state)
+{
+	json_t *role = json_of("{'apiVersion':'rbac.authorization.k8s.io/v1','kind':'ClusterRole',"
+			       "'metadata':{'name':'system:reader'},'rules':[{'verbs':['get'],"
+			       "'apiGroups':[''],'resources':['pods']}]}");
+	struct kube_admission admission;
+	(void)state;
+	assert_int_equal(kube_admit(role, kube_resource(KUBE_CLUSTERROLES), NULL,
+				    KUBE_VALIDATION_STRICT, &admission),
+			 0);
+	assert_json_equal(admission.warnings,
+			  "['ClusterRole: has no effect here: who may do what follows from "
+			  "certificates']");
+	kube_admission_deinit(&admission);
+	json_decref(role);
+}
+
 static void test_every_field_that_can_be_sent_has_a_row_of_support(void **state)
 {
 	(void)state;
@@ -553,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_fields_at_zero_ask_for_nothing),
 		cmocka_unit_test(test_the_servers_fields_are_dropped_and_stamped),
 		cmocka_unit_test(test_a_selector_and_a_pods_spec_stay_as_they_are),
+		cmocka_unit_test(test_an_inert_kind_is_admitted_with_a_warning),
 		cmocka_unit_test(test_every_field_that_can_be_sent_has_a_row_of_support),
 		cmocka_unit_test(test_every_row_of_support_names_a_field),
 	};

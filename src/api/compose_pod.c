@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pods: a stored object and a machine's report; or a slot that no machine has taken yet. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/compose_internal.h"
+#include "kube/pod.h"
+#include "kube/workload.h"
+
+enum {
+	PENDING_AFTER_MS =
+		3000,     /* placing takes far less: a slot empty for longer cannot be filled */
+	PENDING_MAX = 64, /* shown of one Deployment: replicas may be any number */
+};
+
+static void set_uid(json_t *object, const struct uid *uid)
+{
+	json_t *metadata = json_object_get(object, "metadata");
+	struct id_text text = uid_text(uid);
+
+	if (metadata)
+		(void)json_object_set_new(metadata, "uid", json_string(text.text));
+}
+
+static void add_pod(struct composer *composer, const struct roster_pod *pod)
+{
+	const struct roster_object *object;
+	struct presence presence = *pod->presence;
+	uint64_t version = pod->version;
+	json_t *json;
+
+	if (!composer_wants_namespace(composer, presence.object.namespace) ||
+	    presence.phase == POD_GONE)
+		return;
+	if (composer->query.name && strcmp(presence.pod_name, composer->query.name) != 0)
+		return;
+	object = roster_object(&composer->roster, composer->backend, &presence);
+	if (!object)
+		return; /* its object has not arrived here yet: nothing to show */
+	if (object->buried)
+		presence.terminating = true;
+	if (object->version > version)
+		version = object->version;
+	json = kube_pod(object->json, &presence);
+	/* A bare Pod is one object to its clients, however often it has been placed. */
+	if (strcmp(presence.object.kind, "Pod") == 0)
+		set_uid(json, &presence.object.uid);
+	composer_add(composer, json, &presence.object.uid, version);
+}
+
+/* The time of writing is in the upper 48 bits of the hybrid clock. */
+static struct wall written_at(const struct api_object *object)
+{
+	return (struct wall){.ms = (int64_t)(object->version >> 16)};
+}
+
+/* A bare Pod that no machine has reported yet. */
+static void add_pending(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	struct kube_pending pending = {.uid = object->uid};
+	json_t *json;
+
+	if (!composer_wants(composer, object))
+		return;
+	if (roster_of(&composer->roster, &object->uid).count)
+		return;
+	json = composer_parse(object);
+	if (!json)
+		return;
+	pending.since = written_at(object);
+	composer_add(composer, kube_pod_pending(json, &pending), &object->uid, object->version);
+	json_decref(json);
+}
+
+/* The same on every machine and at every time, and different for every slot. */
+static struct uid vacancy_uid(const struct uid *workload, uint32_t slot)
+{
+	uint8_t mixed[UID_LEN];
+	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (size_t i = 0; i < UID_LEN; i++) {
+		hash = (hash ^ workload->byte[i] ^ slot >> 8 * (i % 4)) * 0x100000001b3;
+		mixed[i] = (uint8_t)(hash >> 56);
+	}
+	for (size_t i = 0; i < UID_LEN; i++) {
+		hash = (hash ^ mixed[i]) * 0x100000001b3;
+		mixed[i] = (uint8_t)(hash >> 56);
+	}
+	return uid_from_random(mixed);
+}
+
+static bool slot_is_taken(const struct roster_slice *slice, uint32_t slot)
+{
+	for (size_t i = 0; i < slice->count; i++) {
+		if (slice->presences[i]->slot == slot)
+			return true;
+	}
+	return false;
+}
+
+/* A Deployment's slots that nobody has taken. */
+static void add_vacancies(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	const struct api_backend *backend = composer->backend;
+	struct kube_pending pending = {
+		.since = written_at(object),
+		.message = "no machine has made an offer for this pod",
+	};
+	struct roster_slice slice;
+	struct kube_workload workload;
+	unsigned left = PENDING_MAX;
+	json_t *json;
+
+	if ((composer->query.workload && !uid_equal(composer->query.workload, &object->uid)) ||
+	    backend->ops->now(backend->self).ms - pending.since.ms < PENDING_AFTER_MS)
+		return;
+	json = composer_parse(object);
+	slice = roster_of(&composer->roster, &object->uid);
+	if (json && kube_workload_read(json, &workload, NULL) == 0) {
+		for (uint32_t slot = 0; slot < workload.replicas && left; slot++) {
+			if (slot_is_taken(&slice, slot))
+				continue;
+			left--;
+			pending.uid = vacancy_uid(&object->uid, slot);
+			composer_add(composer, kube_pod_pending(json, &pending), &object->uid,
+				     object->version);
+		}
+	}
+	json_decref(json);
+}
+
+void compose_pods(struct composer *composer)
+{
+	const struct api_backend *backend = composer->backend;
+
+	roster_load(&composer->roster, backend, composer->query.workload);
+	for (size_t i = 0; i < composer->roster.count; i++)
+		add_pod(composer, &composer->roster.pods[i]);
+	backend->ops->objects(backend->self, "Pod", composer->query.namespace, add_pending,
+			      composer);
+	backend->ops->objects(backend->self, "Deployment", composer->query.namespace, add_vacancies,
+			      composer);
+}
+
+/* Finding a pod. */
+
+struct pod_search {
+	const char *namespace, *name;
+	struct pod_place place;
+	bool found;
+	uint64_t epoch;
+};
+
+static void match_presence(void *arg, const struct presence *presence, uint64_t version)
+{
+	struct pod_search *search = arg;
+
+	(void)version;
+	if (presence->phase == POD_GONE || strcmp(presence->pod_name, search->name) != 0 ||
+	    strcmp(presence->object.namespace, search->namespace) != 0)
+		return;
+	if (search->found && presence->epoch < search->epoch)
+		return;
+	search->found = true;
+	search->epoch = presence->epoch;
+	search->place = (struct pod_place){
+		.pod = presence->pod_uid,
+		.workload = presence->object.uid,
+		.machine = presence->node,
+		.placed = true,
+		.bare = strcmp(presence->object.kind, "Pod") == 0,
+	};
+}
+
+static void match_object(void *arg, const struct api_object *object)
+{
+	struct pod_search *search = arg;
+
+	search->found = true;
+	search->place = (struct pod_place){
+		.pod = object->uid,
+		.workload = object->uid,
+		.bare = true,
+	};
+}
+
+bool compose_find_pod(const struct api_backend *backend, const char *namespace, const char *name,
+		      struct pod_place *ret_place)
+{
+	struct pod_search search = {.namespace = namespace, .name = name};
+
+	backend->ops->presences(backend->self, NULL, match_presence, &search);
+	if (!search.found)
+		(void)backend->ops->object(backend->self, "Pod", namespace, name, match_object,
+					   &search);
+	if (search.found)
+		*ret_place = search.place;
+	return search.found;
+}
