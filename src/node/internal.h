@@ -147,6 +147,9 @@ struct node {
 	struct mono started, disown_due, stay_due;
 	bool workloads_dirty;
 	struct mono shows_due; /* dirty workloads that wait */
+	struct map families;   /* home of a uid -> struct family (control.c) */
+	struct list families_dirty;
+	struct mono families_due; /* when one of them wants to be looked at, or sooner */
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
 	struct node_traffic traffic[MESSAGE_TYPE_COUNT];
@@ -233,6 +236,15 @@ void node_workload_forget(struct node *node, struct mono now, const struct uid *
 void node_workload_changed(struct node *node, const struct record *record, bool removed);
 void node_workloads_deinit(struct node *node);
 
+bool node_machine_alive(const struct node *node, const struct node_id *id);
+
+/* control.c */
+void node_families_changed(struct node *node, const struct record *record);
+void node_families_touch_all(struct node *node);
+bool node_families_run(struct node *node, struct mono now);
+void node_families_tick(struct node *node, struct mono now);
+void node_families_deinit(struct node *node);
+
 /* capacity.c */
 void node_capacity_changed(struct node *node, struct mono now, const struct record *record);
 void node_capacity_forget(struct node *node, const struct node_id *machine);
@@ -266,6 +278,12 @@ void node_stewards_update(struct node *node, struct mono now);
 struct node_id node_controller(const struct node *node, const struct uid *uid);
 int node_put_record(struct node *node, struct mono now, struct record *record,
 		    uint64_t expected_hlc, uint64_t *ret_token);
+/* As node_put() and node_dispose(), but what follows is left to the pump that is running. */
+_must_use_ int node_object_put(struct node *node, struct mono now, const struct node_put *put,
+			       uint64_t *ret_token, uint64_t *ret_hlc);
+_must_use_ int node_object_dispose(struct node *node, struct mono now,
+				   const struct object_ref *object, const struct uid *pod_uid,
+				   uint32_t grace_s, uint64_t *ret_token);
 int node_put_presence(struct node *node, struct mono now, struct record *record,
 		      const struct node_destination *owner);
 

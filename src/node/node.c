@@ -77,6 +77,9 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->market = market_new(&market);
 	node->controller = controller_new(config->seed);
 	map_init(&node->workloads, config->seed);
+	map_init(&node->families, config->seed);
+	list_init(&node->families_dirty);
+	node->families_due = MONO_NEVER;
 	map_init(&node->pods, config->seed);
 	map_init(&node->stewards, config->seed);
 	map_init(&node->rooms, config->seed);
@@ -129,6 +132,7 @@ void node_free(struct node *node)
 		free(parked);
 	}
 	node_workloads_deinit(node);
+	node_families_deinit(node);
 	node_pods_deinit(node);
 	map_for_each (entry, &node->stewards)
 		free(entry->value);
@@ -394,6 +398,7 @@ void node_pump(struct node *node, struct mono now)
 		busy = node_drain_market(node, now);
 		busy |= drain_overlay(node, now);
 		busy |= node_drain_records(node, now);
+		busy |= node_families_run(node, now);
 		busy |= node_show_dirty(node, now);
 		busy |= node_drain_controller(node, now);
 		busy |= drain_loopback(node, now);
@@ -528,6 +533,7 @@ void node_tick(struct node *node, struct mono now)
 	records_tick(node->records, now, fabric);
 	market_tick(node->market, now);
 	node_workloads_due(node, now);
+	node_families_tick(node, now);
 	node_stay_tick(node, now);
 	node_parked_expire(node, now);
 	if (mono_reached(now, node->facts_due))
@@ -562,6 +568,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node->disown_due);
 	deadline = mono_min(deadline, node->stay_due);
 	deadline = mono_min(deadline, node->shows_due);
+	deadline = mono_min(deadline, node->families_due);
 	return mono_min(deadline, node->facts_due);
 }
 

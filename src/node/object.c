@@ -33,6 +33,7 @@ void node_stewards_update(struct node *node, struct mono now)
 	records_set_stewards(node->records, now, ids, count);
 	free(ids);
 	node_workloads_touch_all(node);
+	node_families_touch_all(node);
 }
 
 /* The known machine that keeps records and is nearest to @uid; @best is the nearest so far. */
@@ -130,8 +131,8 @@ static bool may_write(const struct node *node, struct mono now, const char *name
 						  namespace);
 }
 
-int node_put(struct node *node, struct mono now, const struct node_put *put, uint64_t *ret_token,
-	     uint64_t *ret_hlc)
+int node_object_put(struct node *node, struct mono now, const struct node_put *put,
+		    uint64_t *ret_token, uint64_t *ret_hlc)
 {
 	struct record record = {
 		.key = {.kind = RECORD_OBJECT, .uid = put->object->uid},
@@ -154,6 +155,14 @@ int node_put(struct node *node, struct mono now, const struct node_put *put, uin
 	if (outcome == 0)
 		*ret_hlc = record.version.hlc;
 	record_deinit(&record);
+	return outcome;
+}
+
+int node_put(struct node *node, struct mono now, const struct node_put *put, uint64_t *ret_token,
+	     uint64_t *ret_hlc)
+{
+	int outcome = node_object_put(node, now, put, ret_token, ret_hlc);
+
 	node_pump(node, now);
 	return outcome;
 }
@@ -186,8 +195,8 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 	message_deinit(&message);
 }
 
-int node_dispose(struct node *node, struct mono now, const struct object_ref *object,
-		 const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token)
+int node_object_dispose(struct node *node, struct mono now, const struct object_ref *object,
+			const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token)
 {
 	bool whole = uid_is_none(pod_uid);
 	struct record record = {
@@ -206,6 +215,14 @@ int node_dispose(struct node *node, struct mono now, const struct object_ref *ob
 		outcome = NODE_E_FULL;
 	if (outcome == 0)
 		broadcast_disposal(node, now, object, pod_uid, grace_s);
+	return outcome;
+}
+
+int node_dispose(struct node *node, struct mono now, const struct object_ref *object,
+		 const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token)
+{
+	int outcome = node_object_dispose(node, now, object, pod_uid, grace_s, ret_token);
+
 	node_pump(node, now);
 	return outcome;
 }
@@ -263,6 +280,7 @@ static void record_changed(struct node *node, const struct record *record,
 	queued->effect.key = record->key;
 	queued->effect.change = change;
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
+	node_families_changed(node, record);
 	if (change != RECORDS_REMOVED) {
 		node_disown_check(node, record);
 		node_capacity_changed(node, node->last, record);

@@ -97,7 +97,7 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	workload_touch(node, uid);
 }
 
-static bool machine_alive(const struct node *node, const struct node_id *id)
+bool node_machine_alive(const struct node *node, const struct node_id *id)
 {
 	struct overlay_peer peer;
 
@@ -172,7 +172,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 	for (size_t i = 0; i < view.pod_count; i++)
 		shown[i] = (struct controller_pod){
 			.presence = &pods[i],
-			.machine_alive = machine_alive(node, &pods[i].node),
+			.machine_alive = node_machine_alive(node, &pods[i].node),
 		};
 	view.pods = shown;
 	controller_show(node->controller, now, &view);
@@ -245,7 +245,7 @@ static void tender_fill(struct tender *tender, const struct workload *workload,
 static bool is_counted(const struct node *node, const struct presence *pod)
 {
 	return !pod->terminating && pod->phase != POD_GONE && pod->phase != POD_FAILED &&
-	       machine_alive(node, &pod->node);
+	       node_machine_alive(node, &pod->node);
 }
 
 /*

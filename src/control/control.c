@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/control.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "identity/derive.h"
+#include "kube/admit.h"
+#include "kube/member.h"
+#include "kube/time.h"
+
+/* Kinds with a reconciler. */
+static const struct {
+	const char *kind;
+	control_reconcile_fn *reconcile;
+} roots[] = {
+	{"Deployment", control_deployment},
+};
+
+/* Kinds that are derived only. */
+static const char *const derived_kinds[] = {
+	"ReplicaSet",
+};
+
+control_reconcile_fn *control_reconciler(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(roots); i++)
+		if (strcmp(roots[i].kind, kind) == 0)
+			return roots[i].reconcile;
+	return NULL;
+}
+
+bool control_is_member(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(derived_kinds); i++)
+		if (strcmp(derived_kinds[i], kind) == 0)
+			return true;
+	return control_reconciler(kind) != NULL;
+}
+
+bool control_owner(const json_t *object, struct uid *ret_uid)
+{
+	const json_t *owners = kube_member(object, "metadata.ownerReferences"), *owner;
+	size_t index;
+
+	json_array_foreach (owners, index, owner)
+		if (kube_member_true(owner, "controller"))
+			return uid_parse(kube_member_string(owner, "uid"), ret_uid);
+	return false;
+}
+
+static json_t *owner_reference(const struct control_object *root)
+{
+	json_t *owner = json_object();
+
+	kube_set_string(owner, "apiVersion", kube_member_string(root->json, "apiVersion"));
+	kube_set_string(owner, "kind", root->ref.kind);
+	kube_set_string(owner, "name", root->ref.name);
+	kube_set_string(owner, "uid", uid_text(&root->ref.uid).text);
+	kube_set(owner, "controller", json_true());
+	kube_set(owner, "blockOwnerDeletion", json_true());
+	return owner;
+}
+
+json_t *control_object_new(const struct control_view *view, const char *api_version,
+			   const char *kind, const char *name, const char *what)
+{
+	struct uid uid = uid_derive(&view->root->ref.uid, what);
+	json_t *object = json_object(), *metadata = json_object(), *owners = json_array();
+
+	kube_set_string(object, "apiVersion", api_version);
+	kube_set_string(object, "kind", kind);
+	kube_set_string(metadata, "name", name);
+	kube_set_string(metadata, "namespace", view->root->ref.namespace);
+	kube_set_string(metadata, "uid", uid_text(&uid).text);
+	kube_set_string(metadata, "creationTimestamp", kube_time_text(view->now).text);
+	kube_set_int(metadata, "generation", 1);
+	kube_push(owners, owner_reference(view->root));
+	kube_set(metadata, "ownerReferences", owners);
+	kube_set(object, "metadata", metadata);
+	return object;
+}
+
+/* ---- verdicts ---- */
+
+static struct control_step *step_add(struct control_verdict *verdict, enum control_step_type type)
+{
+	struct control_step *step;
+
+	if (verdict->count % 16 == 0)
+		verdict->steps =
+			mem_resize(verdict->steps, verdict->count + 16, sizeof(*verdict->steps));
+	step = &verdict->steps[verdict->count++];
+	*step = (struct control_step){.type = type};
+	return step;
+}
+
+static bool is_full(const struct control_verdict *verdict)
+{
+	return verdict->count == CONTROL_STEPS_MAX;
+}
+
+/* What metadata says, as a reference that owns its strings. */
+static void ref_read(const json_t *json, struct object_ref *ret_ref)
+{
+	struct object_ref ref = {0};
+
+	if (!uid_parse(kube_member_string(json, "metadata.uid"), &ref.uid))
+		ref.uid = (struct uid){0};
+	ref.namespace = mem_strdup(kube_member_string(json, "metadata.namespace"));
+	ref.kind = mem_strdup(kube_member_string(json, "kind"));
+	ref.name = mem_strdup(kube_member_string(json, "metadata.name"));
+	*ret_ref = ref;
+}
+
+void control_create(struct control_verdict *verdict, json_t *json)
+{
+	struct control_step *step;
+
+	if (is_full(verdict)) {
+		json_decref(json);
+		return;
+	}
+	step = step_add(verdict, CONTROL_PUT);
+	step->json = json;
+	step->generation = (uint64_t)kube_member_int(json, "metadata.generation", 1);
+	ref_read(json, &step->ref);
+}
+
+void control_update(struct control_verdict *verdict, const struct control_object *object,
+		    json_t *json)
+{
+	struct control_step *step;
+
+	if (is_full(verdict) || json_equal(json, object->json)) {
+		json_decref(json);
+		return;
+	}
+	step = step_add(verdict, CONTROL_PUT);
+	step->json = json;
+	step->generation = object->generation + kube_spec_differs(object->json, json);
+	step->expected_hlc = object->hlc;
+	kube_set_int(json_object_get(json, "metadata"), "generation", (int64_t)step->generation);
+	object_ref_copy(&object->ref, &step->ref);
+}
+
+void control_dispose(struct control_verdict *verdict, const struct control_object *object)
+{
+	struct control_step *step;
+
+	if (is_full(verdict))
+		return;
+	step = step_add(verdict, CONTROL_DISPOSE);
+	step->grace_s = UINT32_MAX;
+	object_ref_copy(&object->ref, &step->ref);
+}
+
+void control_stop(struct control_verdict *verdict, const struct presence *presence,
+		  uint32_t grace_s)
+{
+	struct control_step *step;
+
+	if (is_full(verdict))
+		return;
+	step = step_add(verdict, CONTROL_STOP);
+	step->pod_uid = presence->pod_uid;
+	step->grace_s = grace_s;
+	object_ref_copy(&presence->object, &step->ref);
+}
+
+void control_call_at(struct control_verdict *verdict, struct wall at)
+{
+	if (at.ms < verdict->due.ms)
+		verdict->due = at;
+}
+
+void control_verdict_deinit(struct control_verdict *verdict)
+{
+	for (size_t i = 0; i < verdict->count; i++) {
+		object_ref_deinit(&verdict->steps[i].ref);
+		json_decref(verdict->steps[i].json);
+	}
+	free(verdict->steps);
+	*verdict = (struct control_verdict){.due = CONTROL_NEVER};
+}
