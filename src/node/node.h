@@ -53,11 +53,12 @@ enum node_effect_type {
 	NODE_START,    /* start the pods of @award; @packet is its envelope */
 	NODE_STOP,     /* stop @pod_uid within @grace_s; @text says why */
 	NODE_PUT_DONE, /* the write @token is stored on @stored of @keepers */
-	NODE_CHANGED,  /* @record changed: the watch stream */
-	NODE_PEER,     /* the member @to is now @peer_state */
-	NODE_REFUSED,  /* a message of @to was refused: @text, for the log */
-	NODE_STEPPED,  /* fabric time was set by @step_ms */
-	NODE_FOUND,    /* the lookup @token of node_find() has ended with @contacts */
+	NODE_FETCHED, /* the fetch @token of node_fetch() has ended: @stored of @keepers answered */
+	NODE_CHANGED, /* @record changed: the watch stream */
+	NODE_PEER,    /* the member @to is now @peer_state */
+	NODE_REFUSED, /* a message of @to was refused: @text, for the log */
+	NODE_STEPPED, /* fabric time was set by @step_ms */
+	NODE_FOUND,   /* the lookup @token of node_find() has ended with @contacts */
 };
 
 struct node_effect {
@@ -76,6 +77,7 @@ struct node_effect {
 	uint64_t token, hlc;
 	uint32_t stored, keepers;
 	bool quorum;
+	int64_t complete_since; /* FETCHED: as records_fetch() says */
 	int64_t step_ms;
 	const struct contact *contacts;
 	size_t contact_count;
@@ -180,6 +182,11 @@ struct node_put {
 };
 _must_use_ int node_put(struct node *node, struct mono now, const struct node_put *put,
 			uint64_t *ret_token, uint64_t *ret_hlc);
+
+/* Bring what the keepers of @uid's home have, as records_fetch(); NODE_FETCHED follows, and then
+ * the reads of node_records() find it. */
+_must_use_ int node_fetch(struct node *node, struct mono now, const struct uid *uid,
+			  uint64_t *ret_token);
 
 /* Delete a workload (@pod_uid none), or one pod of it. */
 _must_use_ int node_dispose(struct node *node, struct mono now, const struct object_ref *object,

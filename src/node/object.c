@@ -227,6 +227,14 @@ int node_dispose(struct node *node, struct mono now, const struct object_ref *ob
 	return outcome;
 }
 
+int node_fetch(struct node *node, struct mono now, const struct uid *uid, uint64_t *ret_token)
+{
+	int outcome = records_fetch(node->records, now, uid, ret_token);
+
+	node_pump(node, now);
+	return outcome;
+}
+
 int node_restore(struct node *node, struct mono now, struct bytes envelope)
 {
 	struct node_signed opened;
@@ -327,6 +335,14 @@ static void records_effect_apply(struct node *node, struct mono now,
 		queued->effect.stored = effect->stored;
 		queued->effect.keepers = effect->keepers;
 		queued->effect.quorum = effect->quorum;
+		return;
+	case RECORDS_FETCHED:
+		queued = node_queue(node, NODE_FETCHED);
+		queued->effect.token = effect->token;
+		queued->effect.key = effect->key;
+		queued->effect.stored = effect->stored;
+		queued->effect.keepers = effect->keepers;
+		queued->effect.complete_since = effect->complete_since;
 		return;
 	case RECORDS_NAME_CLASH:
 		object_ref_copy(&effect->item->record.object, &clash);

@@ -39,6 +39,8 @@ enum {
 	RECORDS_ACK_MS = 500,        /* then the write is reported with what it has */
 	RECORDS_DISK_MS = 10 * 1000, /* but for our own disk alone it is waited so long: nothing
 				      * may be called lost that will be there in a moment */
+	RECORDS_READS = 3, /* keepers that a fetch hears; one of them has what a quorum has */
+	RECORDS_COPY_MS = 30 * 1000, /* a copy of what is kept elsewhere, after its last fetch */
 	RECORDS_RESEND_MS = 150,     /* unacknowledged copies are sent again */
 	RECORDS_SYNC_MS = 5000,      /* anti-entropy with one random keeper */
 	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* as clocks may differ */
@@ -81,6 +83,7 @@ enum records_effect_type {
 	RECORDS_FORGET,     /* remove @key from the disk */
 	RECORDS_CHANGED,    /* a record changed: the watch stream, in arrival order */
 	RECORDS_PUT_DONE,   /* a put is stored on @stored of @keepers, quorum or not */
+	RECORDS_FETCHED,    /* a fetch has ended: @stored of @keepers have answered */
 	RECORDS_NAME_CLASH, /* @item lost its name to an older object */
 };
 
@@ -108,9 +111,10 @@ struct records_effect {
 	const struct record_item *item; /* PERSIST, CHANGED, NAME_CLASH */
 	struct record_key key;
 	enum records_change change;
-	uint64_t token; /* PUT_DONE */
+	uint64_t token; /* PUT_DONE, FETCHED */
 	uint32_t stored, keepers;
 	bool quorum;
+	int64_t complete_since; /* FETCHED: below; 0: nobody can say */
 };
 
 struct records;
@@ -137,6 +141,27 @@ uint64_t records_clock(const struct records *records);
 _must_use_ int records_put(struct records *records, struct mono now, struct wall fabric,
 			   const struct record *record, struct bytes envelope,
 			   uint64_t expected_hlc, uint64_t *ret_token);
+
+/*
+ * Bring what the keepers of @uid's home have: the object itself and all of the same home, that is
+ * what was derived from it, its tombstones, and the presences of its pods. RECORDS_FETCHED with
+ * *ret_token follows, at once where this machine keeps that home itself (records_keeps()), else
+ * when enough keepers have answered; @stored of @keepers, 0 when nobody did. Then the reads below
+ * find it: the newest version of each that RECORDS_READS of the keepers know, and nothing of that
+ * home which they do not know any more. What is kept elsewhere stays readable here for
+ * RECORDS_COPY_MS after the last fetch; changes do not come by themselves.
+ *
+ * @complete_since: every deletion in that home since then (fabric ms) is known to one who answered,
+ * even if its tombstone has expired. An object that nobody knows, but that was confirmed after it,
+ * has been deleted; one that was confirmed before it may only have been lost, and is to be
+ * published again by who has it.
+ */
+_must_use_ int records_fetch(struct records *records, struct mono now, const struct uid *uid,
+			     uint64_t *ret_token);
+
+/* Is the home of @uid kept here? Then reads of it need no fetch. In a fabric where every steward
+ * keeps everything that is so everywhere, for the others have a copy. */
+bool records_keeps(const struct records *records, const struct uid *uid);
 
 /* A record arrived from peer @from, signed by @writer. Acknowledged to @from unless it is refused.
  */
