@@ -25,6 +25,9 @@
 	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)         \
 	X(SYNC_KEYS, sync_keys, sync_keys, Magik__SyncKeys, false)                     \
 	X(SYNC_WANT, sync_want, sync_want, Magik__SyncWant, false)                     \
+	X(INDEX_ROWS, index_rows, index_rows, Magik__IndexRows, false)                 \
+	X(INDEX_ASK, index_ask, index_ask, Magik__IndexAsk, false)                     \
+	X(INDEX_ANSWER, index_answer, index_answer, Magik__IndexAnswer, false)         \
 	X(HELLO, hello, hello, Magik__Hello, false)                                    \
 	X(MEMBERS, members, members, Magik__Members, false)                            \
 	X(PING, ping, ping, Magik__Ping, false)                                        \

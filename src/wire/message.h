@@ -42,6 +42,8 @@ enum {
 	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people; \n and \t allowed */
 	MESSAGE_REF_MAX = 512,        /* image reference */
 	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
+	MESSAGE_ROWS_MAX = 2048,      /* rows of one index message: twice a shard that is full */
+	MESSAGE_SHARD_DEPTH_MAX = 32, /* bits of a shard's prefix */
 	MESSAGE_CONTACTS_MAX = 20, /* contacts of one overlay message: Kademlia's k; they fit into
 				    * two datagrams */
 	MESSAGE_GOSSIP_MAX =
@@ -81,6 +83,10 @@ enum message_type {
 	MESSAGE_SYNC_SUMMARY,
 	MESSAGE_SYNC_KEYS,
 	MESSAGE_SYNC_WANT,
+	/* index: unsigned, believed of stewards (records/shard.h) */
+	MESSAGE_INDEX_ROWS,
+	MESSAGE_INDEX_ASK,
+	MESSAGE_INDEX_ANSWER,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -411,6 +417,66 @@ struct sync_want {
 	size_t key_count;
 };
 
+/* A part of the index of one (kind, namespace): the rows whose name's position begins with the
+ * upper
+ * @depth bits of @prefix; its other bits are 0. */
+struct shard_id {
+	char *kind;
+	char *namespace;
+	uint32_t depth;
+	uint32_t prefix;
+};
+
+/* Where a record is: the rest of its key, beside the kind that the shard is of. */
+struct index_row {
+	char *name;
+	struct uid uid, sub;
+	uint64_t hlc; /* of the version that is indexed */
+	bool gone;    /* the record was deleted */
+};
+
+enum index_purpose {
+	INDEX_WRITE,  /* a keeper of the records says what there is */
+	INDEX_COPY,   /* between stewards of the shard, and of its parent and children */
+	INDEX_REPORT, /* a child tells its parent how many rows it has */
+};
+
+/* Rows for a shard. */
+struct index_rows {
+	uint64_t request; /* comes back in the answer */
+	struct shard_id shard;
+	enum index_purpose purpose;
+	struct index_row *rows;
+	size_t row_count;
+	bool made;  /* the parent is split: the shard exists, whether the receiver knows or not */
+	bool split; /* COPY: the sender's shard is */
+	uint32_t count; /* COPY, REPORT: rows of the sender's shard, */
+	uint64_t fold;  /* COPY: and their digest */
+};
+
+struct index_ask {
+	uint64_t request;
+	struct shard_id shard;
+	char *name; /* "": all */
+};
+
+enum index_outcome {
+	INDEX_OK,
+	INDEX_SPLIT,   /* look at the children; the rows are what is left here */
+	INDEX_UNKNOWN, /* no such shard here: begin at the root */
+	INDEX_FULL,    /* a limit is reached */
+	INDEX_DIFFERS, /* COPY: the receiver's shard is another; its rows */
+	INDEX_MERGE,   /* REPORT: hand the rows up, and keep them */
+	INDEX_MERGED,  /* REPORT: the parent is whole: hand the rows up, and forget them */
+};
+
+struct index_answer {
+	uint64_t request;
+	enum index_outcome outcome;
+	struct index_row *rows;
+	size_t row_count;
+};
+
 /* A machine as its peers know it. A higher incarnation replaces a lower one. */
 struct member {
 	struct node_id id;
@@ -576,6 +642,9 @@ struct message {
 		struct sync_summary sync_summary;
 		struct sync_keys sync_keys;
 		struct sync_want sync_want;
+		struct index_rows index_rows;
+		struct index_ask index_ask;
+		struct index_answer index_answer;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */
@@ -637,6 +706,11 @@ void object_ref_copy(const struct object_ref *from, struct object_ref *to);
 void object_ref_deinit(struct object_ref *ref);
 void member_copy(const struct member *from, struct member *to);
 void member_deinit(struct member *member);
+void shard_id_copy(const struct shard_id *from, struct shard_id *to);
+void shard_id_deinit(struct shard_id *shard);
+void index_row_copy(const struct index_row *from, struct index_row *to);
+void index_row_deinit(struct index_row *row);
+void index_rows_free(struct index_row *rows, size_t count); /* and each of them */
 void record_copy(const struct record *from, struct record *to);
 void record_deinit(struct record *record);
 int record_key_compare(const struct record_key *a, const struct record_key *b);

@@ -226,6 +226,52 @@ static void assert_want_equal(const struct sync_want *a, const struct sync_want 
 		assert_int_equal(record_key_compare(&a->keys[i], &b->keys[i]), 0);
 }
 
+static void assert_shard_equal(const struct shard_id *a, const struct shard_id *b)
+{
+	SAME_TEXT(kind);
+	SAME_TEXT(namespace);
+	SAME_NUMBER(depth);
+	SAME_NUMBER(prefix);
+}
+
+static void assert_row_equal(const struct index_row *a, const struct index_row *b)
+{
+	SAME_TEXT(name);
+	assert_true(uid_equal(&a->uid, &b->uid) && uid_equal(&a->sub, &b->sub));
+	SAME_NUMBER(hlc);
+	SAME_NUMBER(gone);
+}
+
+static void assert_index_rows_equal(const struct index_rows *a, const struct index_rows *b)
+{
+	SAME_NUMBER(request);
+	assert_shard_equal(&a->shard, &b->shard);
+	SAME_NUMBER(purpose);
+	SAME_NUMBER(row_count);
+	for (size_t i = 0; i < a->row_count; i++)
+		assert_row_equal(&a->rows[i], &b->rows[i]);
+	SAME_NUMBER(made);
+	SAME_NUMBER(split);
+	SAME_NUMBER(count);
+	SAME_NUMBER(fold);
+}
+
+static void assert_index_ask_equal(const struct index_ask *a, const struct index_ask *b)
+{
+	SAME_NUMBER(request);
+	assert_shard_equal(&a->shard, &b->shard);
+	SAME_TEXT(name);
+}
+
+static void assert_index_answer_equal(const struct index_answer *a, const struct index_answer *b)
+{
+	SAME_NUMBER(request);
+	SAME_NUMBER(outcome);
+	SAME_NUMBER(row_count);
+	for (size_t i = 0; i < a->row_count; i++)
+		assert_row_equal(&a->rows[i], &b->rows[i]);
+}
+
 static void assert_member_equal(const struct member *a, const struct member *b)
 {
 	SAME_ID(id);
@@ -406,6 +452,12 @@ void assert_message_equal(const struct message *a, const struct message *b)
 		return assert_keys_equal(&a->sync_keys, &b->sync_keys);
 	case MESSAGE_SYNC_WANT:
 		return assert_want_equal(&a->sync_want, &b->sync_want);
+	case MESSAGE_INDEX_ROWS:
+		return assert_index_rows_equal(&a->index_rows, &b->index_rows);
+	case MESSAGE_INDEX_ASK:
+		return assert_index_ask_equal(&a->index_ask, &b->index_ask);
+	case MESSAGE_INDEX_ANSWER:
+		return assert_index_answer_equal(&a->index_answer, &b->index_answer);
 	case MESSAGE_HELLO:
 		return assert_hello_equal(&a->hello, &b->hello);
 	case MESSAGE_MEMBERS:

@@ -176,6 +176,18 @@ MUTATION(keys_version_none, message->sync_keys->entries[0]->version = NULL)
 MUTATION(want_many, REPEAT(message->sync_want, keys, 1025))
 MUTATION(want_kind_none, message->sync_want->keys[0]->kind = RECORD_NONE)
 
+MUTATION(rows_shard_none, message->index_rows->shard = NULL)
+MUTATION(rows_depth, message->index_rows->shard->depth = 33)
+MUTATION(rows_prefix, message->index_rows->shard->prefix |= 1)
+MUTATION(rows_purpose, message->index_rows->purpose = INDEX_REPORT + 1)
+MUTATION(rows_many, REPEAT(message->index_rows, rows, 2049))
+MUTATION(rows_name_long, message->index_rows->rows[0]->name = filled(254, 'n'))
+MUTATION(rows_uid_none, message->index_rows->rows[0]->uid.len = 0)
+MUTATION(ask_shard_none, message->index_ask->shard = NULL)
+MUTATION(ask_name_long, message->index_ask->name = filled(254, 'n'))
+MUTATION(answer_outcome, message->index_answer->outcome = INDEX_MERGED + 1)
+MUTATION(answer_many, REPEAT(message->index_answer, rows, 2049))
+
 MUTATION(hello_self_none, message->hello->self = NULL)
 MUTATION(hello_id_short, message->hello->self->id.len--)
 MUTATION(hello_ip_odd, message->hello->self->addr->ip = filled(5, 1))
@@ -383,6 +395,17 @@ static const struct mutation mutations[] = {
 	BROKEN(SYNC_KEYS, keys_version_none),
 	BIG(SYNC_WANT, want_many),
 	BROKEN(SYNC_WANT, want_kind_none),
+	BROKEN(INDEX_ROWS, rows_shard_none),
+	BROKEN(INDEX_ROWS, rows_depth),
+	BROKEN(INDEX_ROWS, rows_prefix),
+	BROKEN(INDEX_ROWS, rows_purpose),
+	BIG(INDEX_ROWS, rows_many),
+	BIG(INDEX_ROWS, rows_name_long),
+	BROKEN(INDEX_ROWS, rows_uid_none),
+	BROKEN(INDEX_ASK, ask_shard_none),
+	BIG(INDEX_ASK, ask_name_long),
+	BROKEN(INDEX_ANSWER, answer_outcome),
+	BIG(INDEX_ANSWER, answer_many),
 	BROKEN(HELLO, hello_self_none),
 	BROKEN(HELLO, hello_id_short),
 	BROKEN(HELLO, hello_ip_odd),
@@ -710,6 +733,20 @@ static void lists_of_records_and_members_at_their_limits_are_accepted(void **sta
 	expect_round_trip(&message);
 }
 
+static void an_index_message_at_its_limit_is_accepted(void **state)
+{
+	static struct index_row rows[MESSAGE_ROWS_MAX];
+	static char name[] = "a";
+	struct message message = {.type = MESSAGE_INDEX_ANSWER};
+
+	(void)state;
+	for (size_t i = 0; i < MESSAGE_ROWS_MAX; i++)
+		rows[i] = (struct index_row){.name = name, .uid = sample_uid(1)};
+	message.index_answer.rows = rows;
+	message.index_answer.row_count = MESSAGE_ROWS_MAX;
+	expect_round_trip(&message);
+}
+
 static void lists_of_contacts_and_broadcasts_at_their_limits_are_accepted(void **state)
 {
 	static struct contact list[MESSAGE_CONTACTS_MAX];
@@ -894,6 +931,7 @@ int main(void)
 		cmocka_unit_test(a_usual_tender_is_small),
 		cmocka_unit_test(machines_and_presences_beyond_their_limits_are_refused),
 		cmocka_unit_test(lists_of_records_and_members_at_their_limits_are_accepted),
+		cmocka_unit_test(an_index_message_at_its_limit_is_accepted),
 		cmocka_unit_test(lists_of_contacts_and_broadcasts_at_their_limits_are_accepted),
 		cmocka_unit_test(twenty_contacts_fit_into_two_datagrams),
 		cmocka_unit_test(an_award_with_the_largest_manifest_is_accepted),

@@ -300,6 +300,45 @@ static void sync_fill(struct message *message)
 	}
 }
 
+static struct shard_id sample_shard(void)
+{
+	return (struct shard_id){mem_strdup("Deployment"), mem_strdup("default"), 3, 5U << 29};
+}
+
+static struct index_row *sample_rows(void)
+{
+	struct index_row *rows = mem_alloc(2, sizeof(*rows));
+
+	rows[0] =
+		(struct index_row){mem_strdup("web"), sample_uid(1), sample_uid(2), 7U << 20, true};
+	rows[1] = (struct index_row){.name = mem_strdup("db"), .uid = sample_uid(3)};
+	return rows;
+}
+
+static void index_fill(struct message *message)
+{
+	switch ((int)message->type) {
+	case MESSAGE_INDEX_ROWS:
+		message->index_rows = (struct index_rows){
+			.request = 9,
+			.shard = sample_shard(),
+			.purpose = INDEX_COPY,
+			.rows = sample_rows(),
+			.row_count = 2,
+			.made = true,
+			.split = true,
+			.count = 1001,
+			.fold = UINT64_MAX,
+		};
+		break;
+	case MESSAGE_INDEX_ASK:
+		message->index_ask = (struct index_ask){10, sample_shard(), mem_strdup("web")};
+		break;
+	default:
+		message->index_answer = (struct index_answer){11, INDEX_MERGED, sample_rows(), 2};
+	}
+}
+
 static void overlay_fill(struct message *message)
 {
 	switch ((int)message->type) {
@@ -401,8 +440,10 @@ struct message sample_message(enum message_type type)
 	} else if (type == MESSAGE_RECORD_ACK) {
 		message.record_ack = (struct record_ack){sample_key(), sample_version(), true,
 							 mem_strdup("stored")};
-	} else if (type < MESSAGE_HELLO) {
+	} else if (type < MESSAGE_INDEX_ROWS) {
 		sync_fill(&message);
+	} else if (type < MESSAGE_HELLO) {
+		index_fill(&message);
 	} else if (type < MESSAGE_JOIN) {
 		overlay_fill(&message);
 	} else if (type < MESSAGE_GOSSIP) {
