@@ -278,10 +278,8 @@ static void assert_index_equal(const struct message *a, const struct message *b)
 		assert_index_rows_equal(&a->index_rows, &b->index_rows);
 	else if (a->type == MESSAGE_INDEX_ASK)
 		assert_index_ask_equal(&a->index_ask, &b->index_ask);
-	else if (a->type == MESSAGE_INDEX_ANSWER)
-		assert_index_answer_equal(&a->index_answer, &b->index_answer);
 	else
-		fail();
+		assert_index_answer_equal(&a->index_answer, &b->index_answer);
 }
 
 static void assert_member_equal(const struct member *a, const struct member *b)
@@ -384,7 +382,7 @@ static void assert_view_equal(const struct message *a, const struct message *b)
 		return assert_contacts_equal(&a->shuffle_reply.contacts,
 					     &b->shuffle_reply.contacts);
 	default:
-		return assert_index_equal(a, b);
+		fail();
 	}
 }
 
@@ -404,7 +402,7 @@ static void assert_tree_equal(const struct message *a, const struct message *b)
 	case MESSAGE_PRUNE:
 		return; /* it says nothing */
 	default:
-		return assert_index_equal(a, b);
+		fail();
 	}
 }
 
@@ -426,7 +424,7 @@ static void assert_lookup_equal(const struct message *a, const struct message *b
 		SAME_NUMBER(provide.ttl_s);
 		return;
 	default:
-		return assert_index_equal(a, b);
+		fail();
 	}
 }
 
@@ -442,9 +440,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 		return assert_award_equal(&a->award, &b->award);
 	case MESSAGE_AWARD_REPLY:
 		return assert_reply_equal(&a->award_reply, &b->award_reply);
-	case MESSAGE_AWARD_CONFIRM:
-		SAME_ID(award_confirm.tender_id);
-		return;
+	case MESSAGE_AWARD_CONFIRM: /* one digest each, in the same place */
 	case MESSAGE_RELEASE:
 		SAME_ID(release.tender_id);
 		return;
@@ -464,6 +460,10 @@ void assert_message_equal(const struct message *a, const struct message *b)
 		return assert_keys_equal(&a->sync_keys, &b->sync_keys);
 	case MESSAGE_SYNC_WANT:
 		return assert_want_equal(&a->sync_want, &b->sync_want);
+	case MESSAGE_INDEX_ROWS:
+	case MESSAGE_INDEX_ASK:
+	case MESSAGE_INDEX_ANSWER:
+		return assert_index_equal(a, b);
 	case MESSAGE_HELLO:
 		return assert_hello_equal(&a->hello, &b->hello);
 	case MESSAGE_MEMBERS:
