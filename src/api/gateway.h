@@ -115,6 +115,16 @@ json_t *authorize(const struct api_user *user, const char *verb,
 /* As above for paths without a resource. */
 json_t *authorize_path(const struct api_user *user, const char *verb, const char *path);
 
+/* NULL when the request does not ask to be made as somebody else. */
+json_t *authorize_impersonation(const struct exchange *exchange);
+
+/* All that @user may do in @namespace, as kube_access_rules(). */
+json_t *authorize_rules(const struct api_user *user, const char *namespace);
+
+/* review.c: whether @resource is a review; the answer to one, which takes the call over. */
+bool review_is(const struct kube_resource *resource);
+void verb_review(struct call *call);
+
 /* route.c: the server's handler. */
 void route_handle(void *arg, struct exchange *exchange);
 

@@ -123,7 +123,39 @@ static void handle_nodes(struct call *call, const struct route *route)
 
 /* Documents. */
 
-static void handle_document(struct call *call, const struct route *route)
+static const struct kube_resource *resource_of_word(const char *word)
+{
+	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		const struct kube_resource *resource = kube_resource((enum kube_resource_id)i);
+
+		if (strcasecmp(resource->kind, word) == 0 ||
+		    strcasecmp(resource->plural, word) == 0)
+			return resource;
+	}
+	return NULL;
+}
+
+/* Whether the caller may do @verb to what disposal/<namespace>/<kind>/<name> names; else answered.
+ */
+static bool disposal_is_allowed(struct call *call, const char *verb)
+{
+	json_t *refused;
+
+	call->resource = resource_of_word(call->url.segments[2]);
+	if (!call->resource || !(call->resource->verbs & KUBE_VERB_DELETE)) {
+		call_respond_status(call, kube_status_no_resource());
+		return false;
+	}
+	call->namespace = call->url.segments[1];
+	call->name = call->url.segments[3];
+	refused = authorize(&call->exchange->user, verb, call->resource, NULL, call->namespace,
+			    call->name);
+	if (refused)
+		call_respond_status(call, refused);
+	return !refused;
+}
+
+static void respond_document(struct call *call, const struct route *route)
 {
 	const struct api_backend *backend = &call->api->backend;
 	const struct url *url = &call->url;
@@ -156,29 +188,17 @@ static void handle_tender(struct call *call, const struct route *route)
 	create_from_manifest(call);
 }
 
-static const struct kube_resource *resource_of_word(const char *word)
+static void handle_disposal(struct call *call, const struct route *route)
 {
-	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
-		const struct kube_resource *resource = kube_resource((enum kube_resource_id)i);
-
-		if ((strcasecmp(resource->kind, word) == 0 ||
-		     strcasecmp(resource->plural, word) == 0))
-			return resource;
-	}
-	return NULL;
+	if (disposal_is_allowed(call, "get"))
+		respond_document(call, route);
 }
 
 static void handle_dispose(struct call *call, const struct route *route)
 {
 	(void)route;
-	call->resource = resource_of_word(call->url.segments[2]);
-	if (!call->resource || !(call->resource->verbs & KUBE_VERB_DELETE)) {
-		call_respond_status(call, kube_status_no_resource());
-		return;
-	}
-	call->namespace = call->url.segments[1];
-	call->name = call->url.segments[3];
-	verb_delete(call);
+	if (disposal_is_allowed(call, "delete"))
+		verb_delete(call);
 }
 
 static const struct route routes[] = {
@@ -188,17 +208,17 @@ static const struct route routes[] = {
 	{"get", "readyz", handle_ready, 0},
 	{"get", "metrics", handle_metrics, 0},
 	{"get", "nodes", handle_nodes, 0},
-	{"get", "api/v1/pubkey", handle_document, API_DOCUMENT_PUBKEY},
+	{"get", "api/v1/pubkey", respond_document, API_DOCUMENT_PUBKEY},
 	{"create", "tenders", handle_tender, 0},
-	{"get", "tenders/*", handle_document, API_DOCUMENT_TENDER},
-	{"create", "tenders/*/candidates", handle_document, API_DOCUMENT_CANDIDATES},
-	{"get", "disposal/*/*/*", handle_document, API_DOCUMENT_DISPOSAL},
+	{"get", "tenders/*", respond_document, API_DOCUMENT_TENDER},
+	{"create", "tenders/*/candidates", respond_document, API_DOCUMENT_CANDIDATES},
+	{"get", "disposal/*/*/*", handle_disposal, API_DOCUMENT_DISPOSAL},
 	{"delete", "disposal/*/*/*", handle_dispose, 0},
-	{"get", "debug/peers", handle_document, API_DOCUMENT_PEERS},
-	{"get", "debug/dht/peers", handle_document, API_DOCUMENT_DHT_PEERS},
-	{"get", "debug/pods", handle_document, API_DOCUMENT_PODS},
-	{"get", "debug/tenders", handle_document, API_DOCUMENT_TENDERS},
-	{"get", "debug/local_peer_id", handle_document, API_DOCUMENT_LOCAL_PEER},
+	{"get", "debug/peers", respond_document, API_DOCUMENT_PEERS},
+	{"get", "debug/dht/peers", respond_document, API_DOCUMENT_DHT_PEERS},
+	{"get", "debug/pods", respond_document, API_DOCUMENT_PODS},
+	{"get", "debug/tenders", respond_document, API_DOCUMENT_TENDERS},
+	{"get", "debug/local_peer_id", respond_document, API_DOCUMENT_LOCAL_PEER},
 };
 
 static bool path_matches(const char *pattern, const struct url *url)

@@ -50,12 +50,12 @@ static bool is_public(const struct call *call)
 	return false;
 }
 
-/* Whoever is known may learn what there is: clients refuse to work without it. */
-static bool is_discovery(const struct call *call)
+/* kubectl 1.26 and 1.27 ask who they are in versions that have become this one. */
+static const char *version_of(const char *group, const char *version)
 {
-	return strcmp(call->verb, "get") == 0 &&
-	       (is(segment(call, 0), "api") || is(segment(call, 0), "apis") ||
-		is(segment(call, 0), "openapi"));
+	bool early = is(version, "v1beta1") || is(version, "v1alpha1");
+
+	return early && is(group, "authentication.k8s.io") ? "v1" : version;
 }
 
 /*
@@ -82,7 +82,7 @@ static bool find_resource(struct call *call)
 		plural = segment(call, at + 1);
 		at += 2;
 	}
-	call->resource = kube_resource_find(group, version, plural);
+	call->resource = kube_resource_find(group, version_of(group, version), plural);
 	call->name = segment(call, at);
 	call->subresource = segment(call, at + 1);
 	if (!call->resource || segment(call, at + 2))
@@ -157,17 +157,30 @@ static void dispatch_resource(struct call *call)
 		call_respond_status(call, refused);
 	else if (call->subresource)
 		dispatch_subresource(call);
+	else if (review_is(call->resource) && strcmp(call->verb, "create") == 0)
+		verb_review(call);
 	else
 		dispatch_verb(call, call->resource->verbs);
 }
 
+/* By the decoded segments, which is what routes go by. */
+static json_t *path_refused(const struct call *call)
+{
+	struct buf path = {0};
+	json_t *refused;
+
+	for (size_t i = 0; i < call->url.segment_count; i++)
+		buf_append_format(&path, "/%s", call->url.segments[i]);
+	refused =
+		authorize_path(&call->exchange->user, call->verb, path.len ? buf_cstr(&path) : "/");
+	buf_deinit(&path);
+	return refused;
+}
+
 static void dispatch_path(struct call *call)
 {
-	json_t *refused = NULL;
+	json_t *refused = is_public(call) ? NULL : path_refused(call);
 
-	if (!is_public(call) && !is_discovery(call))
-		refused = authorize_path(&call->exchange->user, call->verb,
-					 call->exchange->request.path);
 	if (refused)
 		call_respond_status(call, refused);
 	else if (!own_route(call) && !discovery_route(call))
@@ -189,18 +202,22 @@ static const char *path_verb(const struct call *call)
 static void dispatch(struct call *call)
 {
 	bool resource = find_resource(call);
+	json_t *refused = authorize_impersonation(call->exchange);
 
 	call->verb = resource ? find_verb(call) : path_verb(call);
 	if (call->exchange->auth_error)
 		call_fail(call, KUBE_REASON_UNAUTHORIZED, call->exchange->auth_error);
 	else if (!call->exchange->authenticated && !is_public(call))
 		call_fail(call, KUBE_REASON_UNAUTHORIZED, "Unauthorized");
+	else if (refused)
+		call_respond_status(call, json_incref(refused));
 	else if (!call->verb)
 		call_respond_status(call, kube_status_no_method());
 	else if (resource)
 		dispatch_resource(call);
 	else
 		dispatch_path(call);
+	json_decref(refused);
 }
 
 void route_handle(void *arg, struct exchange *exchange)

@@ -10,12 +10,16 @@
 #include "identity/fabric.h"
 #include "io/entropy.h"
 #include "io/file.h"
+#include "kube/access.h"
 
 static const struct option options[] = {
 	{"state-dir", required_argument, NULL, 'd'},
 	{"server", required_argument, NULL, 's'},
 	{"user", required_argument, NULL, 'u'},
 	{"group", required_argument, NULL, 'g'},
+	{"role", required_argument, NULL, 'r'},
+	{"namespace", required_argument, NULL, 'n'},
+	{"output", required_argument, NULL, 'o'},
 	{"ttl", required_argument, NULL, 't'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -24,16 +28,32 @@ static const struct option options[] = {
 static const char server_line[] = "    server: https://";
 
 /* The file as it is, but for its server line when another server is asked for. */
-static void print_config(const char *text, const char *server)
+static void set_server(struct buf *config, const char *server)
 {
-	const char *line = server ? strstr(text, server_line) : NULL;
+	const char *text = buf_cstr(config), *line = server ? strstr(text, server_line) : NULL;
+	struct buf changed = {0};
 
-	if (!line) {
-		(void)fputs(text, stdout);
+	if (!line)
 		return;
-	}
 	line += strlen(server_line);
-	(void)printf("%.*s%s%s", (int)(line - text), text, server, line + strcspn(line, "\n"));
+	buf_append(&changed, text, (size_t)(line - text));
+	buf_append_str(&changed, server);
+	buf_append_str(&changed, line + strcspn(line, "\n"));
+	secret_wipe(config->ptr, config->len);
+	buf_deinit(config);
+	*config = changed;
+}
+
+/* To standard output, or to a file that only its owner can read. */
+static int put_config(struct buf *config, const char *path, struct err *err)
+{
+	int r = 0;
+
+	if (path)
+		r = file_write(path, bytes_buf(config), 0600);
+	else if (fputs(buf_cstr(config), stdout) < 0 || fflush(stdout) != 0)
+		r = -EIO;
+	return r ? err_set(err, r, "%s: %s", path ? path : "standard output", strerror(-r)) : 0;
 }
 
 static int read_config(const char *state_dir, struct buf *content, struct err *err)
@@ -60,10 +80,61 @@ static bool server_is_plain(const char *server)
 }
 
 struct kubeconfig_order {
-	const char *state_dir, *server;
-	struct user_order user; /* no name: the administrator's file */
+	const char *state_dir, *server, *output;
+	const char *role, *namespaces; /* as given; NULL: none */
+	struct user_order user;        /* no name: the administrator's file */
 	const char *groups[CERT_GROUPS_MAX];
+	char made[CERT_GROUPS_MAX][KUBE_ACCESS_GROUP_MAX + 1]; /* of role and namespaces */
+	char context[NAMESPACE_LEN_MAX + 1];                   /* "": kubectl's default */
 };
+
+static bool add_group(struct kubeconfig_order *order, const char *group)
+{
+	if (order->user.group_count == CERT_GROUPS_MAX)
+		return false;
+	order->groups[order->user.group_count++] = group;
+	return true;
+}
+
+/* One group for each namespace of a list with commas. */
+static int add_role(struct kubeconfig_order *order, struct err *err)
+{
+	const char *list = order->namespaces ? order->namespaces : "default";
+	size_t count = 0;
+
+	if (!kube_role_parse(order->role))
+		return err_set(err, -EINVAL, "--role: %s is none of view, edit, admin",
+			       order->role);
+	for (size_t len; *list; list += len + (list[len] == ',')) {
+		char name[NAMESPACE_LEN_MAX + 1];
+
+		len = strcspn(list, ",");
+		(void)snprintf(name, sizeof(name), "%.*s", (int)len, list);
+		if (len > NAMESPACE_LEN_MAX || count == CERT_GROUPS_MAX ||
+		    !kube_access_group(order->role, name, order->made[count]) ||
+		    !add_group(order, order->made[count]))
+			return err_set(err, -EINVAL,
+				       "--namespace: %.*s is no namespace, too long to stand in a "
+				       "certificate beside its role, or one too many (at most %d "
+				       "groups; * stands for all namespaces)",
+				       (int)len, list, CERT_GROUPS_MAX);
+		if (count++ == 0 && strcmp(name, "*") != 0)
+			(void)snprintf(order->context, sizeof(order->context), "%s", name);
+	}
+	return 0;
+}
+
+/* What was asked for hangs together; else how to ask is told. */
+static bool order_is_sound(const struct kubeconfig_order *order)
+{
+	bool user = order->user.name != NULL;
+
+	if (order->server && !server_is_plain(order->server))
+		return false;
+	return user ? !order->namespaces || order->role
+		    : !order->role && !order->namespaces && !order->user.group_count &&
+			       !order->user.life_ms;
+}
 
 /* 0, CLI_USAGE or CLI_FAILED; -1 when help was asked for. */
 static int order_parse(int argc, char **argv, struct kubeconfig_order *order)
@@ -76,10 +147,16 @@ static int order_parse(int argc, char **argv, struct kubeconfig_order *order)
 			order->state_dir = optarg;
 		else if (option == 's')
 			order->server = optarg;
+		else if (option == 'o')
+			order->output = optarg;
 		else if (option == 'u')
 			order->user.name = optarg;
-		else if (option == 'g' && order->user.group_count < CERT_GROUPS_MAX)
-			order->groups[order->user.group_count++] = optarg;
+		else if (option == 'r')
+			order->role = optarg;
+		else if (option == 'n')
+			order->namespaces = optarg;
+		else if (option == 'g' && add_group(order, optarg))
+			continue;
 		else if (option == 't' && (order->user.life_ms = cli_duration_ms(optarg)) == 0) {
 			(void)err_set(&err, -EINVAL,
 				      "--ttl: %s is no time such as 90s, 30m, 24h, 7d", optarg);
@@ -88,10 +165,14 @@ static int order_parse(int argc, char **argv, struct kubeconfig_order *order)
 			return option == 'h' ? -1 : CLI_USAGE;
 	}
 	order->user.groups = order->groups;
-	if (optind != argc || (order->server && !server_is_plain(order->server)) ||
-	    (!order->user.name && (order->user.group_count || order->user.life_ms)))
+	if (optind != argc || !order_is_sound(order))
 		return CLI_USAGE;
-	return 0;
+	if (order->user.name && strncmp(order->user.name, "system:", strlen("system:")) == 0)
+		(void)err_set(&err, -EINVAL,
+			      "--user: names that begin with system: are Kubernetes' own");
+	else if (order->role)
+		(void)add_role(order, &err);
+	return err.code ? cli_fail(&err) : 0;
 }
 
 /* Certify the user and render; the server is this machine unless another is asked for. */
@@ -116,7 +197,8 @@ static int make_config(const struct kubeconfig_order *order, const struct creden
 	r = user_issue(&user, &admit, random, &credential, err);
 	if (r)
 		return r < 0 ? r : -EINVAL;
-	kubeconfig_render(&credential, bytes_buf(&own->root[CERT_FAMILY_API - 1]), server, content);
+	kubeconfig_render(&credential, bytes_buf(&own->root[CERT_FAMILY_API - 1]), server,
+			  *order->context ? order->context : NULL, content);
 	user_credential_deinit(&credential);
 	return 0;
 }
@@ -152,18 +234,20 @@ static int run(int argc, char **argv)
 		r = order.user.name ? user_config(&order, status, &content, &err)
 				    : read_config(order.state_dir, &content, &err);
 	json_decref(status);
-	if (r)
-		return cli_fail(&err);
-	print_config(buf_cstr(&content), order.server);
-	secret_wipe(content.ptr, content.len);
+	if (r == 0) {
+		set_server(&content, order.server);
+		r = put_config(&content, order.output, &err);
+		secret_wipe(content.ptr, content.len);
+	}
 	buf_deinit(&content);
-	return CLI_OK;
+	return r ? cli_fail(&err) : CLI_OK;
 }
 
 const struct cli_verb verb_kubeconfig = {
 	"kubeconfig",
-	"magik kubeconfig [--server HOST:PORT] [--state-dir DIR]\n"
-	"       magik kubeconfig --user NAME [--group GROUP]... [--ttl TIME]\n"
+	"magik kubeconfig [--output FILE] [--server HOST:PORT] [--state-dir DIR]\n"
+	"       magik kubeconfig --user NAME [--role ROLE [--namespace NS[,NS...]]]\n"
+	"                        [--group GROUP]... [--ttl TIME] [--output FILE]\n"
 	"                        [--server HOST:PORT] [--state-dir DIR]\n"
 	"\n"
 	"Print the administrator's kubeconfig, once the daemon answers; or certify a user\n"
@@ -171,8 +255,12 @@ const struct cli_verb verb_kubeconfig = {
 	"machine that made the fabric; every machine of the fabric honours either.\n"
 	"\n"
 	"  --user       name of the user; on a machine that admits others\n"
+	"  --role       view, edit or admin, as in Kubernetes\n"
+	"  --namespace  where the role holds: default when left out; * for all namespaces\n"
+	"               and what lies in none. Each takes one of the eight groups\n"
 	"  --group      a group the user is in; up to eight\n"
 	"  --ttl        how long the certificate is good for; 90d by default\n"
+	"  --output     a file to write, which only its owner can read\n"
 	"  --server     the REST address of another machine to put in\n"
 	"  --state-dir  " CLI_STATE_DIR " by default\n",
 	run,

@@ -50,6 +50,6 @@ _must_use_ int user_issue(const struct user_order *order, const struct signer *s
 void user_credential_deinit(struct user_credential *user);
 
 /* A kubeconfig (YAML) for @server, a host and port as "10.0.0.1:6443", appended to @ret_yaml.
- * It contains the user's private key. */
+ * Its context works in @namespace; NULL: kubectl's default. It contains the user's private key. */
 void kubeconfig_render(const struct user_credential *user, struct bytes api_root_der,
-		       const char *server, struct buf *ret_yaml);
+		       const char *server, const char *namespace, struct buf *ret_yaml);

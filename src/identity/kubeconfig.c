@@ -15,7 +15,7 @@ static void append_base64(struct buf *yaml, const char *indent, const char *fiel
 /* The entries are named after the fabric, so that several fabrics go into one file, and because a
  * user's name may hold what YAML would have to quote. */
 void kubeconfig_render(const struct user_credential *user, struct bytes api_root_der,
-		       const char *server, struct buf *ret_yaml)
+		       const char *server, const char *namespace, struct buf *ret_yaml)
 {
 	char rest_name[CERT_DNS_MAX];
 	struct chain chain;
@@ -43,12 +43,16 @@ void kubeconfig_render(const struct user_credential *user, struct bytes api_root
 			  "- name: magik-%s\n"
 			  "  context:\n"
 			  "    cluster: magik-%s\n"
-			  "    user: magik-%s\n"
+			  "    user: magik-%s\n",
+			  leaf.fabric, leaf.fabric, leaf.fabric);
+	if (namespace)
+		buf_append_format(ret_yaml, "    namespace: %s\n", namespace);
+	buf_append_format(ret_yaml,
 			  "current-context: magik-%s\n"
 			  "users:\n"
 			  "- name: magik-%s\n"
 			  "  user:\n",
-			  leaf.fabric, leaf.fabric, leaf.fabric, leaf.fabric, leaf.fabric);
+			  leaf.fabric, leaf.fabric);
 	chain_to_pem(bytes_buf(&user->chain), &pem);
 	append_base64(ret_yaml, "    ", "client-certificate-data", &pem);
 	key_export_pem(&user->key, &pem);

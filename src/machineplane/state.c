@@ -220,7 +220,8 @@ static int write_kubeconfig(const struct options *options, const struct fabric_m
 	int result;
 
 	rest_server(options, &server);
-	kubeconfig_render(&made->admin, bytes_buf(api_root), buf_cstr(&server), &file.content);
+	kubeconfig_render(&made->admin, bytes_buf(api_root), buf_cstr(&server), NULL,
+			  &file.content);
 	result = write_one(options->state_dir, NULL, &file, 0, err);
 	secret_wipe(file.content.ptr, file.content.len);
 	buf_deinit(&file.content);

@@ -264,7 +264,7 @@ static void test_the_kubeconfig_is_printed_with_another_server(void **state)
 	struct daemon daemon;
 	struct buf yaml = {0};
 
-	kubeconfig_render(&made.admin, bytes_buf(&made.credentials.root[2]), "10.0.0.1:6443",
+	kubeconfig_render(&made.admin, bytes_buf(&made.credentials.root[2]), "10.0.0.1:6443", NULL,
 			  &yaml);
 	write_file(CREDENTIALS_KUBECONFIG, bytes_buf(&yaml), 0600);
 	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
@@ -314,6 +314,49 @@ static void test_a_user_is_certified_with_groups(void **state)
 	assert_string_equal(user.groups[1], "ops");
 	assert_int_equal(user.not_after.ms, NOW.ms + CERT_USER_LIFE_MS);
 	assert_int_equal(RUN(&verb_kubeconfig, "--group", "dev"), CLI_USAGE);
+}
+
+static void test_a_role_stands_in_the_certificate_with_its_namespaces(void **state)
+{
+	struct daemon daemon;
+	struct cert user;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--role", "edit", "--namespace",
+			     "prod,test", "--group", "dev"),
+			 CLI_OK);
+	daemon_stop(&daemon);
+	assert_non_null(strstr(out, "    namespace: prod\n"));
+	user = user_of_kubeconfig();
+	assert_int_equal(user.group_count, 3);
+	assert_string_equal(user.groups[0], "dev");
+	assert_string_equal(user.groups[1], "magik:edit:prod");
+	assert_string_equal(user.groups[2], "magik:edit:test");
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--role", "owner"), CLI_FAILED);
+	assert_non_null(strstr(complaint, "none of view, edit, admin"));
+	assert_int_equal(
+		RUN(&verb_kubeconfig, "--user", "jo", "--role", "edit", "--namespace", "A"),
+		CLI_FAILED);
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "system:x", "--role", "edit"), CLI_FAILED);
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--namespace", "a"), CLI_USAGE);
+	assert_int_equal(RUN(&verb_kubeconfig, "--role", "edit"), CLI_USAGE);
+}
+
+static void test_a_kubeconfig_file_is_its_owners(void **state)
+{
+	struct daemon daemon;
+	struct stat info;
+	char path[256];
+
+	path_of("jo.kubeconfig", path);
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--role", "view", "--namespace", "*",
+			     "--output", path),
+			 CLI_OK);
+	daemon_stop(&daemon);
+	assert_string_equal(out, "");
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
 }
 
 static void test_an_image_file_is_asked_for_by_its_full_path(void **state)
@@ -408,6 +451,8 @@ int main(void)
 		TEST(test_status_prints_what_the_daemon_says),
 		TEST(test_status_as_json_is_the_answer_without_its_frame),
 		TEST(test_the_kubeconfig_is_printed_with_another_server),
+		TEST(test_a_role_stands_in_the_certificate_with_its_namespaces),
+		TEST(test_a_kubeconfig_file_is_its_owners),
 		TEST(test_a_user_is_certified_with_groups),
 		TEST(test_an_image_file_is_asked_for_by_its_full_path),
 		TEST(test_a_missing_image_file_is_not_taken_for_a_reference),

@@ -146,11 +146,12 @@ static void test_a_kubeconfig_carries_the_root_the_name_and_the_user(void **stat
 	char expected[128];
 
 	kubeconfig_render(&made->admin, bytes_buf(&made->credentials.root[CERT_FAMILY_API - 1]),
-			  "10.0.0.1:6443", &yaml);
+			  "10.0.0.1:6443", "prod", &yaml);
 	(void)snprintf(expected, sizeof(expected), "tls-server-name: api.%s.magik\n",
 		       made->credentials.machine.fabric);
 	assert_non_null(strstr(buf_cstr(&yaml), expected));
 	assert_non_null(strstr(buf_cstr(&yaml), "server: https://10.0.0.1:6443\n"));
+	assert_non_null(strstr(buf_cstr(&yaml), "    namespace: prod\ncurrent-context:"));
 	key_export_pem(&made->admin.key, &pem);
 	base64_encode(bytes_buf(&pem), &data);
 	assert_non_null(strstr(buf_cstr(&yaml), buf_cstr(&data)));
