@@ -50,6 +50,12 @@ static bool is_public(const struct call *call)
 	return false;
 }
 
+static bool is_discovery(const struct call *call)
+{
+	return is(segment(call, 0), "api") || is(segment(call, 0), "apis") ||
+	       is(segment(call, 0), "openapi");
+}
+
 /* kubectl 1.26 and 1.27 ask who they are in versions that have become this one. */
 static const char *version_of(const char *group, const char *version)
 {
@@ -202,8 +208,11 @@ static const char *path_verb(const struct call *call)
 static void dispatch(struct call *call)
 {
 	bool resource = find_resource(call);
-	json_t *refused = authorize_impersonation(call->exchange);
+	json_t *refused = NULL;
 
+	/* What is the same for everybody is told: only then does kubectl ask what it shows. */
+	if (resource || !is_discovery(call))
+		refused = authorize_impersonation(call->exchange);
 	call->verb = resource ? find_verb(call) : path_verb(call);
 	if (call->exchange->auth_error)
 		call_fail(call, KUBE_REASON_UNAUTHORIZED, call->exchange->auth_error);

@@ -4,9 +4,10 @@
  *
  *   fake_server DIRECTORY [STORED]
  *
- * writes ca.pem, admin.kubeconfig, guest.kubeconfig (a user without rights) and stranger.kubeconfig
- * (a certificate of another authority) there, prints its port, and serves until its standard input
- * ends. STORED: how many of three keepers acknowledge every write.
+ * writes ca.pem and kubeconfigs there: admin, guest (a user without rights), viewer and editor (of
+ * the namespace default), watcher and owner (view and admin of all), and stranger (a certificate of
+ * another authority); prints its port, and serves until its standard input ends. STORED: how many
+ * of three keepers acknowledge every write.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +128,10 @@ int main(int argc, char **argv)
 	write_file(argv[1], "ca.pem", fake_pki_ca_pem(pki));
 	write_user(argv[1], "admin.kubeconfig", pki, pki, "system:masters");
 	write_user(argv[1], "guest.kubeconfig", pki, pki, NULL);
+	write_user(argv[1], "viewer.kubeconfig", pki, pki, "magik:view:default");
+	write_user(argv[1], "editor.kubeconfig", pki, pki, "magik:edit:default");
+	write_user(argv[1], "watcher.kubeconfig", pki, pki, "magik:view:*");
+	write_user(argv[1], "owner.kubeconfig", pki, pki, "magik:admin:*");
 	write_user(argv[1], "stranger.kubeconfig", pki, other, "system:masters");
 	(void)printf("%u\n", api_port(api));
 	(void)fflush(stdout);
