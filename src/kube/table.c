@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table is a list of columns and one function that fills the cells of a row; the generic one
- * serves every kind without its own.
+ * A table is a list of columns. Most kinds have a function for each cell (columns.def); where cells
+ * depend on each other, one function fills the row.
  */
 #include "kube/table.h"
 
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kube/member.h"
+#include "kube/table_cell.h"
 #include "kube/table_row.h"
 #include "kube/time.h"
 
@@ -37,42 +38,11 @@ static const struct column node_columns[] = {
 	{"External-IP", true},    {"OS-Image", true},
 	{"Kernel-Version", true}, {"Container-Runtime", true},
 };
-static const struct column deployment_columns[] = {
-	{"Name", false}, {"Ready", false},     {"Up-to-date", false}, {"Available", false},
-	{"Age", false},  {"Containers", true}, {"Images", true},      {"Selector", true},
-};
-static const struct column replica_set_columns[] = {
-	{"Name", false}, {"Desired", false},   {"Current", false}, {"Ready", false},
-	{"Age", false},  {"Containers", true}, {"Images", true},   {"Selector", true},
-};
-static const struct column namespace_columns[] = {
-	{"Name", false},
-	{"Status", false},
-	{"Age", false},
-};
 static const struct column event_columns[] = {
 	{"Last Seen", false}, {"Type", false},  {"Reason", false},  {"Object", false},
 	{"Subobject", true},  {"Source", true}, {"Message", false}, {"First Seen", true},
 	{"Count", true},      {"Name", true},
 };
-static const struct column generic_columns[] = {
-	{"Name", false},
-	{"Age", false},
-};
-
-static void generic_row(json_t *cells, const json_t *object, struct wall now)
-{
-	kube_push(cells, json_string(kube_member_string(object, "metadata.name")));
-	kube_row_age(cells, object, now);
-}
-
-static void namespace_row(json_t *cells, const json_t *object, struct wall now)
-{
-	kube_push(cells, json_string(kube_member_string(object, "metadata.name")));
-	kube_push(cells, json_string(kube_member_string(object, "status.phase")));
-	kube_row_age(cells, object, now);
-}
-
 static void event_row(json_t *cells, const json_t *object, struct wall now)
 {
 	const json_t *involved = json_object_get(object, "involvedObject");
@@ -101,20 +71,57 @@ static void event_row(json_t *cells, const json_t *object, struct wall now)
 static const struct table tables[] = {
 	TABLE(KUBE_PODS, pod_columns, kube_pod_row),
 	TABLE(KUBE_NODES, node_columns, kube_node_row),
-	TABLE(KUBE_DEPLOYMENTS, deployment_columns, kube_deployment_row),
-	TABLE(KUBE_REPLICASETS, replica_set_columns, kube_replica_set_row),
-	TABLE(KUBE_NAMESPACES, namespace_columns, namespace_row),
 	TABLE(KUBE_EVENTS, event_columns, event_row),
 };
-static const struct table generic = TABLE(KUBE_RESOURCE_COUNT, generic_columns, generic_row);
 
-static const struct table *table_of(const struct kube_resource *resource)
+/* The columns of all other kinds, each with its own cell; those of a kind stand together. */
+enum { ALWAYS, WIDE };
+
+static const struct cell {
+	struct column column;
+	enum kube_resource_id id;
+	kube_cell_fn *fill;
+	const char *path;
+} cells_of_kinds[] = {
+#define COLUMN(id_, name_, shown_, cell_, path_)     \
+	{                                            \
+		.column = {name_, (shown_) == WIDE}, \
+		.id = KUBE_##id_,                    \
+		.fill = kube_cell_##cell_,           \
+		.path = path_,                       \
+	},
+#include "kube/columns.def"
+#undef COLUMN
+};
+
+/* How one resource is printed: by rows, or by cells. */
+struct layout {
+	const struct table *table; /* NULL: by cells */
+	const struct cell *cells;
+	size_t count; /* of columns */
+};
+
+static struct layout layout_of(const struct kube_resource *resource)
 {
+	struct layout layout = {0};
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
 		if (tables[i].id == resource->id)
-			return &tables[i];
+			return (struct layout){&tables[i], NULL, tables[i].column_count};
 	}
-	return &generic;
+	for (size_t i = 0; i < ARRAY_LEN(cells_of_kinds); i++) {
+		if (cells_of_kinds[i].id != resource->id)
+			continue;
+		if (!layout.cells)
+			layout.cells = &cells_of_kinds[i];
+		layout.count++;
+	}
+	assert(layout.count); /* every resource has columns */
+	return layout;
+}
+
+static const struct column *layout_column(const struct layout *layout, size_t i)
+{
+	return layout->table ? &layout->table->columns[i] : &layout->cells[i].column;
 }
 
 bool kube_include_parse(const char *text, enum kube_include *ret_include)
@@ -142,17 +149,18 @@ bool kube_table_is_wanted(const char *accept)
 	return accept && strstr(accept, "as=Table");
 }
 
-static json_t *columns_json(const struct table *table)
+static json_t *columns_json(const struct layout *layout)
 {
 	json_t *columns = json_array();
-	for (size_t i = 0; i < table->column_count; i++) {
+	for (size_t i = 0; i < layout->count; i++) {
+		const struct column *own = layout_column(layout, i);
 		json_t *column = json_object();
-		bool is_name = strcmp(table->columns[i].name, "Name") == 0;
-		kube_set_string(column, "name", table->columns[i].name);
+		bool is_name = strcmp(own->name, "Name") == 0;
+		kube_set_string(column, "name", own->name);
 		kube_set_string(column, "type", "string");
 		kube_set_string(column, "format", is_name ? "name" : "");
 		kube_set_string(column, "description", "");
-		kube_set_int(column, "priority", table->columns[i].wide);
+		kube_set_int(column, "priority", own->wide);
 		kube_push(columns, column);
 	}
 	return columns;
@@ -176,14 +184,23 @@ static json_t *row_object(const struct kube_resource *resource, const json_t *ob
 	return carried;
 }
 
+static json_t *cells_json(const struct layout *layout, const json_t *object, struct wall now)
+{
+	json_t *cells = json_array();
+	if (layout->table)
+		layout->table->row(cells, object, now);
+	for (size_t i = 0; !layout->table && i < layout->count; i++)
+		kube_push(cells, layout->cells[i].fill(object, layout->cells[i].path, now));
+	assert(json_array_size(cells) == layout->count);
+	return cells;
+}
+
 static void row_push(json_t *rows, const struct kube_resource *resource, const json_t *object,
 		     const struct kube_table_view *view)
 {
-	const struct table *table = table_of(resource);
+	const struct layout layout = layout_of(resource);
 	json_t *row = json_object();
-	json_t *cells = json_array();
-	table->row(cells, object, view->now);
-	assert(json_array_size(cells) == table->column_count);
+	json_t *cells = cells_json(&layout, object, view->now);
 	kube_set(row, "cells", cells);
 	if (view->include != KUBE_INCLUDE_NONE)
 		kube_set(row, "object", row_object(resource, object, view->include));
@@ -208,6 +225,7 @@ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 		   const struct kube_table_view *view)
 {
 	const json_t *items = json_is_array(object) ? object : json_object_get(object, "items");
+	const struct layout layout = layout_of(resource);
 	json_t *table = json_object();
 	json_t *rows = json_array();
 	size_t index;
@@ -223,7 +241,7 @@ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 	kube_set_string(table, "apiVersion", "meta.k8s.io/v1");
 	kube_set(table, "metadata", table_metadata(object));
 	kube_set(table, "columnDefinitions",
-		 view->without_columns ? json_null() : columns_json(table_of(resource)));
+		 view->without_columns ? json_null() : columns_json(&layout));
 	kube_set(table, "rows", rows);
 	return table;
 }

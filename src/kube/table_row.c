@@ -33,25 +33,6 @@ static void cell_or_none(json_t *cells, const char *text)
 	kube_push(cells, json_string(*text ? text : "<none>"));
 }
 
-static void cell_int(json_t *cells, const json_t *object, const char *path)
-{
-	kube_push(cells, kube_text("%" PRId64, kube_member_int(object, path, 0)));
-}
-
-/* "a,b": one member of every element of a list. */
-static void cell_joined(json_t *cells, const json_t *list, const char *key)
-{
-	struct buf text = {0};
-	size_t index;
-	json_t *element;
-	json_array_foreach (list, index, element) {
-		buf_append_format(&text, "%s%s", index ? "," : "",
-				  kube_member_string(element, key));
-	}
-	cell_or_none(cells, buf_cstr(&text));
-	buf_deinit(&text);
-}
-
 /* Why a container does not run, as a word for the STATUS column; NULL when it runs. */
 static json_t *container_trouble(const json_t *container, const char *prefix)
 {
@@ -231,66 +212,4 @@ void kube_node_row(json_t *cells, const json_t *node, struct wall now)
 	cell_or_none(cells, kube_member_string(info, "osImage"));
 	cell_or_none(cells, kube_member_string(info, "kernelVersion"));
 	cell_or_none(cells, kube_member_string(info, "containerRuntimeVersion"));
-}
-
-/* A LabelSelector as one would type it: "app=web,tier in (a,b),!old". */
-static void cell_selector(json_t *cells, const json_t *selector)
-{
-	struct buf text = {0};
-	const char *key;
-	size_t index;
-	json_t *value;
-	json_object_foreach (json_object_get(selector, "matchLabels"), key, value) {
-		const char *word = json_string_value(value);
-		buf_append_format(&text, "%s%s=%s", text.len ? "," : "", key, word ? word : "");
-	}
-	json_array_foreach (json_object_get(selector, "matchExpressions"), index, value) {
-		const char *operator= kube_member_string(value, "operator");
-		char word[16];
-		kube_row_lower(operator, word, sizeof(word));
-		bool absent = strcmp(operator, "DoesNotExist") == 0;
-		buf_append_format(&text, "%s%s%s", text.len ? "," : "", absent ? "!" : "",
-				  kube_member_string(value, "key"));
-		if (absent || strcmp(operator, "Exists") == 0)
-			continue;
-		buf_append_format(&text, " %s (", word);
-		const json_t *values = json_object_get(value, "values");
-		for (size_t i = 0; i < json_array_size(values); i++) {
-			const char *one = json_string_value(json_array_get(values, i));
-			buf_append_format(&text, "%s%s", i ? "," : "", one ? one : "");
-		}
-		buf_append_str(&text, ")");
-	}
-	cell_or_none(cells, buf_cstr(&text));
-	buf_deinit(&text);
-}
-
-static void cells_template(json_t *cells, const json_t *object)
-{
-	const json_t *containers = kube_member(object, "spec.template.spec.containers");
-	cell_joined(cells, containers, "name");
-	cell_joined(cells, containers, "image");
-	cell_selector(cells, kube_member(object, "spec.selector"));
-}
-
-void kube_deployment_row(json_t *cells, const json_t *deployment, struct wall now)
-{
-	cell_string(cells, deployment, "metadata.name");
-	kube_push(cells, kube_text("%" PRId64 "/%" PRId64,
-				   kube_member_int(deployment, "status.readyReplicas", 0),
-				   kube_member_int(deployment, "spec.replicas", 1)));
-	cell_int(cells, deployment, "status.updatedReplicas");
-	cell_int(cells, deployment, "status.availableReplicas");
-	kube_row_age(cells, deployment, now);
-	cells_template(cells, deployment);
-}
-
-void kube_replica_set_row(json_t *cells, const json_t *set, struct wall now)
-{
-	cell_string(cells, set, "metadata.name");
-	kube_push(cells, kube_text("%" PRId64, kube_member_int(set, "spec.replicas", 1)));
-	cell_int(cells, set, "status.replicas");
-	cell_int(cells, set, "status.readyReplicas");
-	kube_row_age(cells, set, now);
-	cells_template(cells, set);
 }

@@ -14,8 +14,6 @@ typedef void kube_row_fn(json_t *cells, const json_t *object, struct wall now);
 
 kube_row_fn kube_pod_row;
 kube_row_fn kube_node_row;
-kube_row_fn kube_deployment_row;
-kube_row_fn kube_replica_set_row;
 
 /* The age of metadata.creationTimestamp, as a cell. */
 void kube_row_age(json_t *cells, const json_t *object, struct wall now);
