@@ -8,6 +8,7 @@
 #include "api/compose_internal.h"
 #include "base/mem.h"
 #include "kube/admit.h"
+#include "kube/convert.h"
 
 static const char *metadata_text(const json_t *object, const char *field)
 {
@@ -80,8 +81,10 @@ static void add_stored(void *arg, const struct api_object *object)
 	struct composer *composer = arg;
 	json_t *json = composer_wants(composer, object) ? composer_parse(object) : NULL;
 
-	if (json)
-		composer_add(composer, json, &object->uid, object->version);
+	if (!json)
+		return;
+	kube_convert(json, kube_resource(composer->id));
+	composer_add(composer, json, &object->uid, object->version);
 }
 
 static void compose_stored(struct composer *composer)

@@ -17,6 +17,7 @@
 #include "api/gateway.h"
 #include "base/mem.h"
 #include "kube/admit.h"
+#include "kube/convert.h"
 #include "kube/deployment.h"
 #include "kube/name.h"
 #include "kube/patch.h"
@@ -54,6 +55,8 @@ static void load_current(struct call *call, struct current *ret_current)
 	(void)backend->ops->object(backend->self, call->resource->kind,
 				   call->namespace ? call->namespace : "", call->name, note_current,
 				   ret_current);
+	if (ret_current->json)
+		kube_convert(ret_current->json, call->resource);
 }
 
 /* Nothing is stored under that name. */

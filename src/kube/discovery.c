@@ -118,28 +118,32 @@ static json_t *aggregated_resource(const struct kube_resource *resource)
 	return json;
 }
 
-/* One group with all its resources; every group here has one version. */
-static json_t *aggregated_group(const char *group, const char *version)
+/* Does an earlier resource have the same group, and the same version? Each is written once. */
+static bool version_is_seen(int id)
 {
-	json_t *json = json_object();
-	json_t *metadata = json_object();
-	json_t *versions = json_array();
+	const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
+	for (int i = 0; i < id; i++) {
+		const struct kube_resource *earlier = kube_resource((enum kube_resource_id)i);
+		if (strcmp(earlier->group, resource->group) == 0 &&
+		    strcmp(earlier->version, resource->version) == 0)
+			return true;
+	}
+	return false;
+}
+
+static json_t *aggregated_version(const char *group, const char *version)
+{
 	json_t *entry = json_object();
 	json_t *resources = json_array();
 	for (int id = 0; id < KUBE_RESOURCE_COUNT; id++) {
 		const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
-		if (strcmp(resource->group, group) == 0)
+		if (strcmp(resource->group, group) == 0 && strcmp(resource->version, version) == 0)
 			kube_push(resources, aggregated_resource(resource));
 	}
-	if (*group)
-		kube_set_string(metadata, "name", group);
 	kube_set_string(entry, "version", version);
 	kube_set(entry, "resources", resources);
 	kube_set_string(entry, "freshness", "Current");
-	kube_push(versions, entry);
-	kube_set(json, "metadata", metadata);
-	kube_set(json, "versions", versions);
-	return json;
+	return entry;
 }
 
 static json_t *group_version(const char *group, const char *version)
@@ -150,14 +154,38 @@ static json_t *group_version(const char *group, const char *version)
 	return json;
 }
 
-static json_t *legacy_group(const char *group, const char *version)
+/* The versions of a group, the preferred one first: it stands first in the table. */
+static json_t *versions_json(const char *group, bool aggregated)
+{
+	json_t *versions = json_array();
+	for (int id = 0; id < KUBE_RESOURCE_COUNT; id++) {
+		const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
+		if (strcmp(resource->group, group) != 0 || version_is_seen(id))
+			continue;
+		kube_push(versions, aggregated ? aggregated_version(group, resource->version)
+					       : group_version(group, resource->version));
+	}
+	return versions;
+}
+
+static json_t *aggregated_group(const char *group)
 {
 	json_t *json = json_object();
-	json_t *versions = json_array();
-	kube_push(versions, group_version(group, version));
+	json_t *metadata = json_object();
+	if (*group)
+		kube_set_string(metadata, "name", group);
+	kube_set(json, "metadata", metadata);
+	kube_set(json, "versions", versions_json(group, true));
+	return json;
+}
+
+static json_t *legacy_group(const char *group)
+{
+	json_t *json = json_object();
+	json_t *versions = versions_json(group, false);
 	kube_set_string(json, "name", group);
+	kube_set(json, "preferredVersion", json_deep_copy(json_array_get(versions, 0)));
 	kube_set(json, "versions", versions);
-	kube_set(json, "preferredVersion", group_version(group, version));
 	return json;
 }
 
@@ -180,8 +208,8 @@ static json_t *groups_json(bool core, bool aggregated)
 		const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
 		if ((*resource->group == 0) != core || group_is_seen(id))
 			continue;
-		kube_push(groups, aggregated ? aggregated_group(resource->group, resource->version)
-					     : legacy_group(resource->group, resource->version));
+		kube_push(groups, aggregated ? aggregated_group(resource->group)
+					     : legacy_group(resource->group));
 	}
 	return groups;
 }
@@ -225,7 +253,7 @@ json_t *kube_discovery_group(const char *group)
 		const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
 		if (strcmp(resource->group, group) != 0)
 			continue;
-		json_t *json = legacy_group(group, resource->version);
+		json_t *json = legacy_group(group);
 		kube_set_string(json, "kind", "APIGroup");
 		kube_set_string(json, "apiVersion", "v1");
 		return json;

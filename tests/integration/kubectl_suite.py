@@ -126,6 +126,11 @@ spec:
 """
 
 
+def config(name, data="{}", meta="", more=""):
+    """A ConfigMap, with more members of its metadata and its own."""
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{{name}{meta}}}\ndata: {data}\n{more}"
+
+
 @dataclasses.dataclass
 class Step:
     verb: str
@@ -159,14 +164,14 @@ STEPS = [
     s("create -f", "create -f -", r'unknown field "spec.bogus"', WEB.replace("replicas:", "bogus: 1\n  replicas:"),
       fails=True),
     s("create -f", "create --validate=false -f -", r"configmap/loose created",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: loose}, bogus: 1}"),
+      config("name: loose", more="bogus: 1")),
     s("create -f", "create --validate=warn -f -", r'unknown field "bogus"',
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: warned}, bogus: 1}", since=27),
+      config("name: warned", more="bogus: 1"), since=27),
     s("create -f", "create -f -", r"configmap/made-\w{5} created",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {generateName: made-}}"),
+      config("generateName: made-")),
     s("create -f", "create -f -", r"spec.selector: Required value",
-      "{apiVersion: apps/v1, kind: Deployment, metadata: {name: bad}, spec: {template: {spec: {containers: "
-      "[{name: a, image: a}]}}}}", fails=True),
+      "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: bad}\n"
+      "spec: {template: {spec: {containers: [{name: a, image: a}]}}}", fails=True),
     s("create -f", "create -f -", r"custom resources are not supported", CRD, fails=True),
     s("create -f", "create -f -", r"Lease API", LEASE, fails=True),
     s("create -f", "create -f -", r"pod/solo created", SOLO),
@@ -209,25 +214,25 @@ STEPS = [
     s("apply", "apply -f -", r"networkpolicy.networking.k8s.io/quiet unchanged", CHART),
     s("apply", "apply -f - -n nowhere --dry-run=client", r"created \(dry run\)", SETTINGS),
     s("apply", "apply -f - --prune -l suite=prune", r"configmap/pruned created",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: pruned, labels: {suite: prune}}}"),
+      config("name: pruned", meta=", labels: {suite: prune}")),
     s("apply", "apply -f - --prune -l suite=prune", r"configmap/pruned pruned",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: kept, labels: {suite: prune}}}"),
+      config("name: kept", meta=", labels: {suite: prune}")),
     s("apply", "apply view-last-applied configmap/settings", r"size: big"),
     s("apply", "apply set-last-applied --create-annotation -f -", r"configured",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: lit}, data: {a: b}}"),
+      config("name: lit", "{a: b}")),
     s("apply --dry-run", "apply --dry-run=server -f -", r"configured \(server dry run\)",
       SETTINGS.replace("COLOUR", "blue"), since=27),
     s("apply --dry-run", "get configmap settings -o jsonpath={.data}", r'^{"size":"big"}$'),
     s("diff", "diff -f -", r"\+.*colour: blue", SETTINGS.replace("COLOUR", "blue"), fails=True, since=27),
     s("diff", "diff -f -", r"^$", SETTINGS.replace("colour: COLOUR, ", ""), since=27),
     s("apply --server-side", "apply --server-side -f -", r"configmap/owned serverside-applied",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: owned}, data: {a: one, b: two}}"),
+      config("name: owned", "{a: one, b: two}")),
     s("apply --server-side", "apply --server-side --field-manager=other -f -", r'conflict with "kubectl".*\.data\.a',
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: owned}, data: {a: three}}", fails=True),
+      config("name: owned", "{a: three}"), fails=True),
     s("apply --server-side", "apply --server-side --field-manager=other --force-conflicts -f -", r"serverside-applied",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: owned}, data: {a: three}}"),
+      config("name: owned", "{a: three}")),
     s("apply --server-side", "apply --server-side -f -", r"serverside-applied",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: owned}, data: {c: four}}"),
+      config("name: owned", "{c: four}")),
     s("apply --server-side", "get configmap owned -o jsonpath={.data}", r'^{"a":"three","c":"four"}$'),
     s("apply --server-side", "apply --server-side -f -", r"settings serverside-applied",
       SETTINGS.replace("COLOUR", "black"), since=27),
@@ -292,7 +297,7 @@ STEPS = [
     s("get -w", "get pods -w --request-timeout=1s", r"^solo "),
     # Changing.
     s("label", "label pod solo tier=back", r"labeled"),
-    s("label", "label pods --all suite=yes", r"labeled"),
+    s("label", "label configmaps --all suite=yes", r"labeled"),
     s("label", "label pod solo tier-", r"(un)?labeled"),
     s("label", "label namespace team purpose=tests", r"labeled"),
     s("label", "label namespace default purpose=tests", r"labeled"),
@@ -317,9 +322,9 @@ STEPS = [
     s("edit", "get configmap settings -o jsonpath={.data.size}", r"^huge$"),
     s("edit", "edit configmap settings", r"cancelled|no changes", env={"KUBE_EDITOR": "true"}),
     s("replace", "replace -f -", r"configmap/lit replaced",
-      "{apiVersion: v1, kind: ConfigMap, metadata: {name: lit}, data: {a: c}}"),
+      config("name: lit", "{a: c}")),
     s("replace", "replace -f -", r"the object has been modified",
-      '{apiVersion: v1, kind: ConfigMap, metadata: {name: lit, resourceVersion: "1"}, data: {a: d}}', fails=True),
+      config("name: lit", "{a: d}", meta=', resourceVersion: "1"'), fails=True),
     s("replace", "replace --force -f -", r"pod/solo replaced", SOLO),
     s("set", "set image pod/solo main=busybox:2", r"spec", fails=True),
     s("set", "set env deployment/hello A=b --dry-run=client -o yaml", r"name: A"),
