@@ -94,6 +94,11 @@ static const struct cell {
 #undef COLUMN
 };
 
+static const struct cell generic[] = {
+	{.column = {"Name", false}, .fill = kube_cell_text, .path = "metadata.name"},
+	{.column = {"Age", false}, .fill = kube_cell_age, .path = "metadata.creationTimestamp"},
+};
+
 /* How one resource is printed: by rows, or by cells. */
 struct layout {
 	const struct table *table; /* NULL: by cells */
@@ -115,7 +120,8 @@ static struct layout layout_of(const struct kube_resource *resource)
 			layout.cells = &cells_of_kinds[i];
 		layout.count++;
 	}
-	assert(layout.count); /* every resource has columns */
+	if (!layout.count) /* what nobody lists has no columns of its own */
+		return (struct layout){NULL, generic, ARRAY_LEN(generic)};
 	return layout;
 }
 
