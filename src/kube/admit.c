@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kube/check.h"
+#include "kube/config.h"
 #include "kube/member.h"
 #include "kube/schema.h"
 #include "kube/status.h"
@@ -180,6 +181,8 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 		kube_validate_pod_spec(check, json_object_get(object, "spec"), false);
 		check_leave(check, mark);
 		kube_validate_placement(check, object, "spec");
+	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {
+		kube_validate_config(check, object);
 	}
 }
 
@@ -228,6 +231,8 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 			      "field is immutable");
 	if (resource->id == KUBE_PODS && kube_spec_differs(old, new))
 		check_forbidden(&check, "spec", "a running pod cannot be changed");
+	if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS)
+		kube_validate_config_update(&check, old, new);
 	if (json_array_size(check.causes))
 		r = refuse(ret,
 			   kube_status_invalid(resource, kube_member_string(new, "metadata.name"),

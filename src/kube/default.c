@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "kube/admit.h"
+#include "kube/config.h"
 #include "kube/member.h"
+#include "kube/volume.h"
 
 enum {
 	GRACE_DEFAULT_S = 30,
@@ -97,10 +99,7 @@ static void default_pod_spec(json_t *spec)
 		default_container(element);
 	}
 	json_array_foreach (json_object_get(spec, "volumes"), index, element) {
-		/* A volume that names no source is an emptyDir. */
-		if (json_is_object(element) && json_object_size(element) == 1 &&
-		    json_object_get(element, "name"))
-			kube_set(element, "emptyDir", json_object());
+		kube_default_volume(element);
 	}
 }
 
@@ -171,4 +170,6 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		default_pod(object);
 	else if (resource->id == KUBE_DEPLOYMENTS)
 		default_deployment(object);
+	else if (resource->id == KUBE_SECRETS)
+		kube_default_secret(object);
 }

@@ -6,6 +6,7 @@
 #include "kube/name.h"
 #include "kube/quantity.h"
 #include "kube/validate.h"
+#include "kube/volume.h"
 #include "kube/workload.h"
 
 enum {
@@ -17,7 +18,6 @@ enum {
 	STRINGS_MAX = 1024, /* variables, words of a command, arguments */
 	GROUPS_MAX = 63,
 	CAPABILITIES_MAX = 64,
-	PATH_TEXT_MAX = 511,
 	IMAGE_TEXT_MAX = 511,
 	MEMORY_LIMIT_MIN = 4 << 20, /* no process starts in less */
 	GRACE_MAX_S = 86400,
@@ -71,23 +71,6 @@ static void validate_port(struct check *check, const json_t *ports, size_t index
 	check_leave(check, mark);
 }
 
-/* A field of the pod that may be copied into the environment: metadata.labels['x'] among them. */
-static bool is_field_path(const char *path)
-{
-	static const char *const paths[] = {
-		"metadata.name",           "metadata.namespace", "metadata.uid",  "spec.nodeName",
-		"spec.serviceAccountName", "status.podIP",       "status.podIPs",
-	};
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		if (strcmp(paths[i], path) == 0)
-			return true;
-	}
-	size_t len = strlen(path);
-	return (strncmp(path, "metadata.labels['", 17) == 0 ||
-		strncmp(path, "metadata.annotations['", 22) == 0) &&
-	       strcmp(path + len - 2, "']") == 0;
-}
-
 static void validate_env(struct check *check, const json_t *variable, size_t index)
 {
 	const json_t *from = json_object_get(variable, "valueFrom");
@@ -104,10 +87,8 @@ static void validate_env(struct check *check, const json_t *variable, size_t ind
 			      "may not be specified when `value` is not empty");
 	if (from && json_object_size(from) != 1)
 		check_invalid(check, "valueFrom", from, "must specify exactly one source");
-	const json_t *field = json_object_get(from, "fieldRef");
-	if (field && !is_field_path(kube_member_string(field, "fieldPath")))
-		check_invalid(check, "valueFrom.fieldRef.fieldPath",
-			      json_object_get(field, "fieldPath"), "field is not supported");
+	if (from)
+		kube_validate_env_source(check, from);
 	check_leave(check, mark);
 }
 
@@ -210,21 +191,14 @@ static void validate_resources(struct check *check, const json_t *resources)
 }
 
 /* Absolute, and no step of it is "..". */
-static bool is_mount_path(const char *path)
+static const json_t *volume_named(const json_t *spec, const char *name)
 {
-	if (*path != '/' || strchr(path, ':') || strlen(path) > PATH_TEXT_MAX)
-		return false;
-	for (const char *at = path; at; at = strchr(at + 1, '/')) {
-		if (strncmp(at, "/..", 3) == 0 && (!at[3] || at[3] == '/'))
-			return false;
-	}
-	return true;
-}
-
-static bool has_volume(const json_t *spec, const char *name)
-{
-	const json_t *volumes = json_object_get(spec, "volumes");
-	return is_repeated(volumes, json_array_size(volumes), "name", name);
+	const json_t *volume;
+	size_t index;
+	json_array_foreach (json_object_get(spec, "volumes"), index, volume)
+		if (strcmp(kube_member_string(volume, "name"), name) == 0)
+			return volume;
+	return NULL;
 }
 
 static void validate_mount(struct check *check, const json_t *spec, const json_t *mounts,
@@ -236,11 +210,13 @@ static void validate_mount(struct check *check, const json_t *spec, const json_t
 	size_t mark = check_enter(check, "volumeMounts[%zu]", index);
 	if (!*name)
 		check_required(check, "name", "");
-	else if (!has_volume(spec, name))
+	else if (!volume_named(spec, name))
 		check_not_found(check, "name", name);
+	if (*kube_member_string(mount, "subPath"))
+		kube_validate_sub_path(check, mount, volume_named(spec, name));
 	if (!*path)
 		check_required(check, "mountPath", "");
-	else if (!is_mount_path(path))
+	else if (!kube_is_mount_path(path))
 		check_invalid(check, "mountPath", json_object_get(mount, "mountPath"),
 			      "must be an absolute path without '..' and ':'");
 	else if (is_repeated(mounts, index, "mountPath", path))
@@ -317,7 +293,7 @@ static void validate_command(struct check *check, const json_t *container)
 	(void)list_count(check, container, "command", STRINGS_MAX);
 	(void)list_count(check, container, "args", STRINGS_MAX);
 	if (*kube_member_string(container, "workingDir") &&
-	    !is_mount_path(json_string_value(directory)))
+	    !kube_is_mount_path(json_string_value(directory)))
 		check_invalid(check, "workingDir", directory,
 			      "must be an absolute path without '..' and ':'");
 }
@@ -336,6 +312,7 @@ static void validate_container(struct check *check, const json_t *spec, const js
 		validate_port(check, ports, i);
 	for (size_t i = 0; i < env_count; i++)
 		validate_env(check, json_array_get(env, i), i);
+	kube_validate_env_from(check, container);
 	validate_resources(check, json_object_get(container, "resources"));
 	for (size_t i = 0; i < mount_count; i++)
 		validate_mount(check, spec, mounts, i);
@@ -365,23 +342,6 @@ static void validate_containers(struct check *check, const json_t *spec, const c
 	}
 }
 
-static void validate_volume_source(struct check *check, const json_t *volume)
-{
-	static const char *const media[] = {"", "Memory", NULL};
-	const json_t *limit = kube_member(volume, "emptyDir.sizeLimit");
-	const json_t *host = json_object_get(volume, "hostPath");
-	int64_t bytes;
-	(void)check_one_of(check, "emptyDir.medium", kube_member_string(volume, "emptyDir.medium"),
-			   media);
-	if (limit && kube_quantity_json_units(limit, &bytes) != 0)
-		check_invalid(check, "emptyDir.sizeLimit", limit, "must be a quantity");
-	if (host && !is_mount_path(kube_member_string(host, "path")))
-		check_invalid(check, "hostPath.path", json_object_get(host, "path"),
-			      "must be an absolute path without '..' and ':'");
-	if (json_object_size(volume) > 2)
-		check_forbidden(check, "", "may not specify more than 1 volume type");
-}
-
 static void validate_volumes(struct check *check, const json_t *spec)
 {
 	const json_t *volumes = json_object_get(spec, "volumes");
@@ -396,7 +356,7 @@ static void validate_volumes(struct check *check, const json_t *spec)
 			check_invalid(check, "name", json_object_get(volume, "name"), label_rule);
 		else if (is_repeated(volumes, i, "name", name))
 			check_duplicate(check, "name", name);
-		validate_volume_source(check, volume);
+		kube_validate_volume_source(check, volume);
 		check_leave(check, mark);
 	}
 }

@@ -67,6 +67,7 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 static void changed(struct fabric *fabric, const struct node_effect *effect)
 {
 	events_record(fabric->events, effect->record, effect->change == RECORDS_REMOVED);
+	pod_objects_changed(fabric->pod_objects, effect->record);
 	backend_changed(fabric->backend, effect);
 }
 
@@ -349,6 +350,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->peers = peers_new(fabric);
 	fabric->logs = logs_new(fabric);
 	fabric->events = events_new(fabric);
+	fabric->pod_objects = pod_objects_new(fabric);
 	fabric->backend = backend_new(fabric);
 	fabric->timer = loop_timer_new(fabric->loop, tick, fabric);
 	fabric->keep_timer = loop_timer_new(fabric->loop, keep_time, fabric);
@@ -467,6 +469,7 @@ static void fabric_free(struct fabric *fabric)
 	store_close(fabric->store);
 	control_free(fabric->control);
 	events_free(fabric->events);
+	pod_objects_free(fabric->pod_objects);
 	backend_free(fabric->backend);
 	node_free(fabric->node);
 	admission_free(fabric->admission);

@@ -76,6 +76,7 @@ struct fabric {
 	struct host_state *host;
 	struct backend *backend;
 	struct events *events;
+	struct pod_objects *pod_objects;
 	struct control *control;
 	struct logs *logs;
 	struct renewal *renewal;
@@ -169,10 +170,21 @@ void host_start(struct host_state *host, const struct award *award, struct bytes
 const char *host_runtime(const struct host_state *host); /* "crun://1.8.1" */
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
 	       const char *reason);
+/* Pass on what a steward has signed about an object that a pod here names. */
+void host_tell_object(struct host_state *host, struct bytes envelope);
 void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
 /* Open a log; logs_opened() follows with @request. 0 or -ENOTCONN. */
 _must_use_ int host_ask_logs(struct host_state *host, uint64_t request,
 			     const struct api_log_options *options);
+
+/* pod_objects.c */
+struct pod_objects *pod_objects_new(struct fabric *fabric);
+void pod_objects_free(struct pod_objects *objects);
+/* A pod is here: the host is told of all that its manifest names, now and whenever it changes. */
+void pod_objects_need(struct pod_objects *objects, const struct uid *pod_uid,
+		      struct bytes manifest);
+void pod_objects_release(struct pod_objects *objects, const struct uid *pod_uid);
+void pod_objects_changed(struct pod_objects *objects, const struct record *record);
 
 /* backend.c */
 struct backend *backend_new(struct fabric *fabric);

@@ -173,6 +173,7 @@ static struct pods *make_pods(struct host *host)
 		.resolv_conf =
 			host->config->resolv_conf ? host->config->resolv_conf : "/etc/resolv.conf",
 		.seccomp = buf_cstr(&host->seccomp),
+		.cpu_capacity_milli = host->facts.cpu_milli,
 		.memory_capacity_bytes = host->facts.memory_bytes,
 		.nofile_max = host->facts.nofile_max,
 		.oom_score_min = host->facts.oom_score_min,

@@ -24,6 +24,8 @@
 #include "base/id.h"
 
 struct host_award;
+struct host_envelope;
+struct record;
 
 /*
  * What the fabric's identity code does inside the host process. Called on the loop's thread.
@@ -37,6 +39,9 @@ struct host_hooks {
 	int (*know_node)(void *ctx, const struct node_id *node, struct err *err);
 	/* 0, or -EACCES with a sentence. verify.h judges by the fabric's roots. */
 	int (*verify_award)(void *ctx, const struct host_award *award, struct err *err);
+	/* The same of an object or its tombstone; the caller deinitialises @ret_record. */
+	int (*verify_object)(void *ctx, const struct host_envelope *envelope,
+			     struct record *ret_record, struct err *err);
 };
 
 /* All strings are borrowed until host_run() returns. */
@@ -68,6 +73,13 @@ enum {
  * drain, and this returns when it has.
  */
 _must_use_ int host_run(const struct host_config *config, struct err *err);
+
+/* Something a steward has signed, and the chains that bear it out. */
+struct host_envelope {
+	struct bytes envelope;
+	const struct bytes *chains;
+	size_t chain_count;
+};
 
 /* What the host must believe before it starts a pod: everything as the fabric process gave it. */
 struct host_award {

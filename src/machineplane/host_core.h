@@ -6,6 +6,7 @@
  *   host_mounts.c   the private mount namespace
  *   host_facts.c    what this machine is and has
  *   host_fabric.c   the fabric process and what is said with it
+ *   host_objects.c  objects that pods name, on their way from it
  *   host_logs.c     logs on their way to it
  *   host_control.c  R/host.sock, for the magik command
  */
@@ -25,6 +26,7 @@
 
 enum {
 	HOST_TEXT_MAX = 128,
+	HOST_CHAINS_MAX = 16, /* with which one message is borne out */
 };
 
 struct host_facts {
@@ -84,6 +86,9 @@ void host_fabric_end(struct host *host); /* no more messages; the process ends b
 void host_fabric_status(struct host *host, const struct presence *presence);
 void host_fabric_images(struct host *host);
 void host_fabric_drain(struct host *host);
+
+/* host_objects.c */
+void host_object(struct host *host, const Magik__Ipc__Object *object);
 
 /* host_logs.c */
 void host_logs_open(struct host *host, const Magik__Ipc__LogsOpen *request);

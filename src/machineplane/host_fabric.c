@@ -22,7 +22,6 @@ enum {
 	DELAY_MAX_MS = 10000,
 	/* A process that has run for so long did not fail at start. */
 	DELAY_RESET_MS = 30000,
-	CHAINS_MAX = 16,
 	/* Pod uids remembered as stopped; some 100 bytes each. */
 	STOPPED_MAX = 65536,
 };
@@ -284,7 +283,7 @@ static void send_gone(struct host *host, const char *pod_uid, const char *reason
 static int verify(struct host *host, const Magik__Ipc__PodStart *start, struct uid *ret_uid,
 		  struct err *err)
 {
-	struct bytes chains[CHAINS_MAX];
+	struct bytes chains[HOST_CHAINS_MAX];
 	struct host_award award = {
 		.award = bytes_of(start->award.data, start->award.len),
 		.tender = bytes_of(start->tender.data, start->tender.len),
@@ -304,7 +303,7 @@ static int verify(struct host *host, const Magik__Ipc__PodStart *start, struct u
 		return err_set(err, -EACCES, "this machine does not know its own id yet");
 	if (!uid_parse(start->pod_uid, &award.pod_uid))
 		return err_set(err, -EINVAL, "malformed pod uid");
-	for (size_t i = 0; i < start->n_chains && award.chain_count < CHAINS_MAX; i++)
+	for (size_t i = 0; i < start->n_chains && award.chain_count < HOST_CHAINS_MAX; i++)
 		chains[award.chain_count++] = bytes_of(start->chains[i].data, start->chains[i].len);
 	root = json_loadb((const char *)award.manifest.ptr, award.manifest.len, 0, &where);
 	metadata = json_object_get(root, "metadata");
@@ -424,6 +423,7 @@ static void on_ready(struct host *host, const Magik__Ipc__Ready *ready)
 	host->node = node;
 	host->node_known = true;
 	pods_set_peer(host->pods, &host->node);
+	pods_set_host_ip(host->pods, ready->host_ip);
 }
 
 static void on_message(void *owner, struct ipc_message *message)
@@ -443,6 +443,9 @@ static void on_message(void *owner, struct ipc_message *message)
 		break;
 	case IPC_POD_STOP:
 		on_pod_stop(host, body);
+		break;
+	case IPC_OBJECT:
+		host_object(host, body);
 		break;
 	case IPC_LOGS_OPEN:
 		host_logs_open(host, body);

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/version.h"
+#include "identity/envelope.h"
 #include "io/clock.h"
 
 struct host_state {
@@ -135,6 +136,8 @@ static void pod_status(struct host_state *host, const Magik__Ipc__PodStatus *sta
 	to_fabric_time(fabric, &presence);
 	set_host_ip(fabric, &presence);
 	node_pod_status(fabric->node, clock_mono(), &presence);
+	if (presence.phase == POD_GONE)
+		pod_objects_release(fabric->pod_objects, &presence.pod_uid);
 	presence_deinit(&presence);
 }
 
@@ -155,6 +158,8 @@ static void pods_recover(struct host_state *host)
 		set_host_ip(fabric, &presence);
 		node_pod_recovered(fabric->node, clock_mono(), &presence,
 				   bytes_of(status->manifest.data, status->manifest.len));
+		pod_objects_need(fabric->pod_objects, &presence.pod_uid,
+				 bytes_of(status->manifest.data, status->manifest.len));
 		presence_deinit(&presence);
 	}
 	if (host->pods && host->pods->n_pods)
@@ -318,9 +323,11 @@ static void machine_tell(struct host_state *host)
 void host_member(struct host_state *host)
 {
 	const struct node_id *self = node_self(host->fabric->node);
+	struct addr_text ip = addr_ip_text(&host->fabric->address);
 	Magik__Ipc__Ready ready;
 
 	magik__ipc__ready__init(&ready);
+	ready.host_ip = ip.text;
 	ready.node_id.data = (uint8_t *)mem_copy(self->byte, ID_LEN);
 	ready.node_id.len = ID_LEN;
 	(void)ipc_link_send(host->link, IPC_READY, &ready.base, -1);
@@ -398,6 +405,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_READY:
 	case IPC_ISSUE_REQUEST:
 	case IPC_POD_START:
+	case IPC_OBJECT:
 	case IPC_POD_STOP:
 	case IPC_LOGS_OPEN:
 		break;
@@ -444,18 +452,17 @@ void host_state_free(struct host_state *host)
 	free(host);
 }
 
-/* The chains with which the host can check both envelopes: their issuer's, leaf first. */
-static ProtobufCBinaryData issuer_chain(struct fabric *fabric, struct bytes envelope)
+/* The chain with which the host can check an envelope: its issuer's, leaf first. */
+static ProtobufCBinaryData issuer_chain(struct fabric *fabric, struct bytes bytes)
 {
 	struct node_trust trust = fabric_node_trust(fabric);
-	struct node_signed opened;
+	struct envelope envelope;
 	struct buf chain = {0};
 	struct leaf leaf;
 	ProtobufCBinaryData data = {0};
 
-	if (trust.ops->open(trust.self, node_fabric_time(fabric->node, clock_mono()), envelope,
-			    &opened) == 0 &&
-	    trust.ops->leaf_get(trust.self, &opened.leaf, &leaf))
+	if (envelope_parse(bytes, &envelope) == 0 &&
+	    trust.ops->leaf_get(trust.self, &envelope.issuer, &leaf))
 		for (size_t i = 0; i < leaf.cert_count; i++) {
 			buf_append_bytes(&chain, bytes_buf(&leaf.certs[i]));
 			buf_deinit(&leaf.certs[i]);
@@ -496,7 +503,24 @@ void host_start(struct host_state *host, const struct award *award, struct bytes
 		if (result)
 			node_pod_refused(host->fabric->node, clock_mono(), &assignment->pod_uid,
 					 "the host process cannot be reached");
+		else
+			pod_objects_need(host->fabric->pod_objects, &assignment->pod_uid,
+					 bytes_buf(&award->manifest));
 	}
+	free(chain.data);
+}
+
+void host_tell_object(struct host_state *host, struct bytes envelope)
+{
+	ProtobufCBinaryData chain = issuer_chain(host->fabric, envelope);
+	Magik__Ipc__Object object;
+
+	magik__ipc__object__init(&object);
+	object.envelope = binary(envelope);
+	object.n_chains = 1;
+	object.chains = &chain;
+	if (host->link)
+		(void)ipc_link_send(host->link, IPC_OBJECT, &object.base, -1);
 	free(chain.data);
 }
 

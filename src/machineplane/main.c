@@ -59,6 +59,14 @@ static int verify_award(void *ctx, const struct host_award *award, struct err *e
 	return result;
 }
 
+static int verify_object(void *ctx, const struct host_envelope *envelope, struct record *ret_record,
+			 struct err *err)
+{
+	struct hooks *hooks = ctx;
+
+	return verifier_object(&hooks->verifier, envelope, ret_record, err);
+}
+
 static int run_host(const struct options *options, const struct state *state, struct err *err)
 {
 	struct settings settings = {
@@ -79,7 +87,8 @@ static int run_host(const struct options *options, const struct state *state, st
 		.hooks = {.ctx = &hooks,
 			  .issue = issue,
 			  .know_node = know_node,
-			  .verify_award = verify_award},
+			  .verify_award = verify_award,
+			  .verify_object = verify_object},
 	};
 	int result;
 

@@ -60,14 +60,14 @@ static void learn_time(struct verifier *verifier, struct wall at)
 }
 
 /* Sound chains are remembered; their time is judged when an envelope is opened. */
-static void learn_chains(struct verifier *verifier, const struct host_award *award)
+static void learn_chains(struct verifier *verifier, const struct bytes *chains, size_t count)
 {
 	struct trust_query query = query_for(verifier, (struct wall){0});
 
-	for (size_t i = 0; i < award->chain_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct chain chain;
 
-		if (chain_split(award->chains[i], &chain))
+		if (chain_split(chains[i], &chain))
 			(void)!trust_verify(&verifier->trust, &query, &chain, NULL, NULL);
 	}
 }
@@ -79,10 +79,16 @@ struct opened {
 	struct message message;
 };
 
+/* Which time an envelope is judged by. */
+enum judged_at {
+	JUDGED_NOW, /* its own, or what it is known to be by now */
+	JUDGED_THEN /* its own */
+};
+
 /* Open an envelope that must contain a message of @type; @ret is to be deinitialised in any case.
  */
 static int open_message(struct verifier *verifier, struct bytes bytes, enum message_type type,
-			struct opened *ret, struct err *err)
+			enum judged_at judged_at, struct opened *ret, struct err *err)
 {
 	const struct cert *leaf;
 	struct trust_query query;
@@ -93,6 +99,8 @@ static int open_message(struct verifier *verifier, struct bytes bytes, enum mess
 	if (envelope_parse(bytes, &envelope) != 0)
 		return err_set(err, -EACCES, "the %s is no envelope", what);
 	query = query_for(verifier, envelope.at);
+	if (judged_at == JUDGED_THEN)
+		query.now = envelope.at;
 	if (envelope_open(bytes, &verifier->trust, &query, &envelope, &leaf, err) != 0) {
 		(void)err_prefix(err, "the %s does not verify", what);
 		return -EACCES;
@@ -151,10 +159,11 @@ int verifier_award(void *ctx, const struct host_award *asked, struct err *err)
 	const char *wrong;
 	int result;
 
-	learn_chains(verifier, asked);
-	result = open_message(verifier, asked->award, MESSAGE_AWARD, award, err);
+	learn_chains(verifier, asked->chains, asked->chain_count);
+	result = open_message(verifier, asked->award, MESSAGE_AWARD, JUDGED_NOW, award, err);
 	if (result == 0)
-		result = open_message(verifier, asked->tender, MESSAGE_TENDER, tender, err);
+		result = open_message(verifier, asked->tender, MESSAGE_TENDER, JUDGED_NOW, tender,
+				      err);
 	if (result == 0) {
 		wrong = misfit(asked, award, tender);
 		if (!wrong && award->at.ms < time_floor(verifier).ms - VERIFY_AGE_MAX_MS)
@@ -168,5 +177,40 @@ int verifier_award(void *ctx, const struct host_award *asked, struct err *err)
 	message_deinit(&tender->message);
 	free(award);
 	free(tender);
+	return result;
+}
+
+static const char *object_misfit(const struct opened *opened)
+{
+	const struct record *record = &opened->message.record;
+
+	if (record->key.kind != RECORD_OBJECT && record->key.kind != RECORD_TOMBSTONE)
+		return "the record is no object";
+	if (!record->object.namespace ||
+	    !grant_stewards(&opened->issuer.grant, bytes_str(record->object.namespace)))
+		return "its writer is no steward of the namespace";
+	return NULL;
+}
+
+int verifier_object(void *ctx, const struct host_envelope *envelope, struct record *ret_record,
+		    struct err *err)
+{
+	struct verifier *verifier = ctx;
+	struct opened *opened = mem_new(struct opened);
+	const char *wrong;
+	int result;
+
+	learn_chains(verifier, envelope->chains, envelope->chain_count);
+	result = open_message(verifier, envelope->envelope, MESSAGE_RECORD, JUDGED_THEN, opened,
+			      err);
+	if (result == 0) {
+		wrong = object_misfit(opened);
+		if (wrong)
+			result = err_set(err, -EACCES, "%s", wrong);
+	}
+	if (result == 0)
+		record_copy(&opened->message.record, ret_record);
+	message_deinit(&opened->message);
+	free(opened);
 	return result;
 }

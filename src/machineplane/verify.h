@@ -41,6 +41,15 @@ void verifier_deinit(struct verifier *verifier);
 /* Time is not before what @latest was when it was kept; 0: nothing is known. */
 void verifier_resume(struct verifier *verifier, struct wall latest);
 
+/*
+ * The record in an envelope: an OBJECT or a TOMBSTONE that a steward of its namespace signed. 0, or
+ * -EACCES with a sentence; the shape of host_hooks.verify_object. Such records live for years, so
+ * the chain is judged at the time that the envelope names. An old version of an object is not told
+ * from a new one: whoever breaks the fabric process could as well keep the new one back.
+ */
+_must_use_ int verifier_object(void *verifier, const struct host_envelope *envelope,
+			       struct record *ret_record, struct err *err);
+
 /* 0, or -EACCES with a sentence. The shape of host_hooks.verify_award. Reads the monotonic clock.
  */
 _must_use_ int verifier_award(void *verifier, const struct host_award *award, struct err *err);

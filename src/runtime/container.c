@@ -90,7 +90,7 @@ void container_set_reason(struct container *container, const char *reason, const
 	text_set(&container->status.message, message);
 }
 
-static void set_waiting(struct container *container, const char *reason, const char *message)
+void container_set_waiting(struct container *container, const char *reason, const char *message)
 {
 	struct container_status *status = &container->status;
 
@@ -152,7 +152,8 @@ static void container_next(struct container *container, int64_t ran_ms)
 	container->status.restarts++;
 	delay_ms = backoff_next_ms(&container->backoff, ran_ms);
 	if (delay_ms > 0)
-		set_waiting(container, "CrashLoopBackOff", "back-off before the next start");
+		container_set_waiting(container, "CrashLoopBackOff",
+				      "back-off before the next start");
 	wait_ms(container, delay_ms);
 }
 
@@ -184,6 +185,12 @@ static void set_terminated(struct container *container, const char *reason, cons
 	tell_log_watches(container);
 }
 
+static void run_free(struct container_run *run)
+{
+	json_decref(run->config);
+	free(run);
+}
+
 static void on_ended(void *arg)
 {
 	struct container_run *run = arg;
@@ -199,7 +206,7 @@ static void on_ended(void *arg)
 		       run->result < 0 ? run->err.text : "", code);
 	ran_ms = container->status.finished_ms - container->status.started_ms;
 	container->conmon = 0;
-	free(run);
+	run_free(run);
 	container_next(container, ran_ms);
 	pod_job_done(pod);
 }
@@ -250,7 +257,7 @@ static void on_started(void *arg)
 		set_terminated(container, run->reason, run->err.text, START_ERROR_CODE);
 		container_next(container, 0);
 	} else {
-		set_waiting(container, "", "");
+		container_set_waiting(container, "", "");
 		status->state = CONTAINER_RUNNING;
 		status->started_ms = clock_wall().ms;
 		status->ready = true;
@@ -271,18 +278,24 @@ static void on_started(void *arg)
 				  container->run);
 		status->container_id = buf_steal(&id);
 	}
-	free(run);
+	run_free(run);
 	pod_job_done(pod);
 }
 
 static void container_start(struct container *container)
 {
+	struct container_run *run;
+
+	if (!pod_config_allows(container))
+		return; /* it has gone while the image was fetched */
 	container_set_state(container, RUN_STARTING);
 	if (container->status.state == CONTAINER_TERMINATED)
-		set_waiting(container, "ContainerCreating", "");
+		container_set_waiting(container, "ContainerCreating", "");
 	/* The number of the run is on disk before anything of it exists. */
 	pod_save(container->pod);
-	pod_job(container->pod, container_run_start, on_started, run_new(container));
+	run = run_new(container);
+	run->config = pod_config_copy(container->pod);
+	pod_job(container->pod, container_run_start, on_started, run);
 }
 
 static void on_pulled(void *ctx, int r, const struct err *err)
@@ -306,7 +319,8 @@ static void on_pulled(void *ctx, int r, const struct err *err)
 		if (container->pull_backoff.delay_ms == 0)
 			container->pull_backoff.delay_ms = BACKOFF_FIRST_MS / 2;
 		delay_ms = backoff_next_ms(&container->pull_backoff, 0);
-		set_waiting(container, again ? "ImagePullBackOff" : "ErrImagePull", err->text);
+		container_set_waiting(container, again ? "ImagePullBackOff" : "ErrImagePull",
+				      err->text);
 		wait_ms(container, delay_ms);
 	}
 	pod_advance(container->pod);
@@ -316,10 +330,12 @@ static void on_pulled(void *ctx, int r, const struct err *err)
 static void container_look(struct container *container)
 {
 	const struct pods_config *config = &container->pod->pods->config;
-	bool loaded = false;
-	bool present = image_store_has(config->images, container->image_ref, &loaded);
+	bool loaded = false, present;
 	struct err err;
 
+	if (!pod_config_allows(container))
+		return; /* looked at again when the pod takes its next step */
+	present = image_store_has(config->images, container->image_ref, &loaded);
 	/* OUR deviation: "Always" is content with an image that was loaded by hand; there is no
 	 * registry that could know a newer one. */
 	if (present && (container->spec->pull != PULL_ALWAYS || loaded)) {
@@ -329,7 +345,7 @@ static void container_look(struct container *container)
 	if (container->spec->pull == PULL_NEVER) {
 		(void)err_set(&err, -ENOENT, "image %.150s is not present with pull policy Never",
 			      container->image_ref);
-		set_waiting(container, "ErrImageNeverPull", err.text);
+		container_set_waiting(container, "ErrImageNeverPull", err.text);
 		wait_ms(container, BACKOFF_FIRST_MS);
 		return;
 	}
@@ -344,7 +360,7 @@ static void on_signalled(void *arg)
 	struct pod *pod = container->pod;
 
 	container->busy = false;
-	free(run);
+	run_free(run);
 	pod_job_done(pod);
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "kube/name.h"
+#include "runtime/config.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -47,47 +49,6 @@ json_t *oci_env_expand(const char *text, const json_t *env)
 	return value ? value : json_string("");
 }
 
-/* "metadata.labels['app']" -> the label's value. */
-static const char *map_field(const char *path, const char *prefix, const json_t *map)
-{
-	size_t len = strlen(prefix);
-	const char *end, *value;
-	char *key;
-
-	if (strncmp(path, prefix, len) != 0 || strncmp(path + len, "['", 2) != 0)
-		return NULL;
-	end = strstr(path + len + 2, "']");
-	if (!end || end[2] != '\0')
-		return NULL;
-	key = mem_copy(path + len + 2, (size_t)(end - path) - len - 2);
-	value = json_string_value(json_object_get(map, key));
-	free(key);
-	return value ? value : "";
-}
-
-static const char *field_value(const struct oci_inputs *inputs, const char *path)
-{
-	const struct {
-		const char *path, *value;
-	} fields[] = {
-		{"metadata.name", inputs->pod_name},
-		{"metadata.namespace", inputs->pod->namespace},
-		{"metadata.uid", inputs->pod_uid},
-		{"spec.nodeName", inputs->node_name},
-		{"spec.serviceAccountName",
-		 inputs->pod->service_account ? inputs->pod->service_account : "default"},
-		{"status.podIP", inputs->pod_ip},
-		{"status.podIPs", inputs->pod_ip},
-	};
-	const char *value;
-
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		if (strcmp(fields[i].path, path) == 0)
-			return fields[i].value;
-	value = map_field(path, "metadata.labels", inputs->pod->labels);
-	return value ? value : map_field(path, "metadata.annotations", inputs->pod->annotations);
-}
-
 static void add_image_env(const struct image_config *image, json_t *env)
 {
 	for (size_t i = 0; i < image->env.count; i++) {
@@ -102,34 +63,145 @@ static void add_image_env(const struct image_config *image, json_t *env)
 	}
 }
 
+/* Set in both; a value that is no text cannot be written down for the engine. */
+static int env_set(json_t *env, json_t *own, const char *name, const struct buf *value)
+{
+	json_t *text = memchr(value->ptr ? value->ptr : (const uint8_t *)"", 0, value->len)
+			       ? NULL
+			       : json_stringn((const char *)value->ptr, value->len);
+
+	if (!text)
+		return err_origin(-EINVAL);
+	(void)json_object_set(own, name, text);
+	(void)json_object_set_new(env, name, text);
+	return 0;
+}
+
+/* The keys of one envFrom. */
+struct all_keys {
+	const json_t *object;
+	const char *prefix;
+	json_t *env, *own;
+	const char *bad; /* a key whose value is no text */
+};
+
+static void add_key(void *ctx, const char *key)
+{
+	struct all_keys *all = ctx;
+	struct buf name = {0}, value = {0};
+
+	buf_append_format(&name, "%s%s", all->prefix, key);
+	/* Kubernetes passes over what cannot be a variable's name. */
+	if (kube_name_is_env(buf_cstr(&name)) &&
+	    (config_value(all->object, key, &value) != 0 ||
+	     env_set(all->env, all->own, buf_cstr(&name), &value) != 0))
+		all->bad = key;
+	secret_wipe(value.ptr, value.len);
+	buf_deinit(&name);
+	buf_deinit(&value);
+}
+
+static int add_from(const struct oci_inputs *inputs, json_t *env, json_t *own, struct err *err)
+{
+	const struct container_spec *container = inputs->container;
+
+	for (size_t i = 0; i < container->env_from_count; i++) {
+		const struct env_from *from = &container->env_from[i];
+		struct all_keys all = {
+			.object = config_find(inputs->config, &from->object),
+			.prefix = from->prefix,
+			.env = env,
+			.own = own,
+		};
+
+		config_each_key(all.object, add_key, &all);
+		if (all.bad)
+			return err_set(err, -EINVAL, "key %.80s of %s %.80s is not text", all.bad,
+				       from->object.kind, from->object.name);
+	}
+	return 0;
+}
+
+/* 1: optional, and not there. */
+static int var_value(const struct oci_inputs *inputs, const struct env_var *var, struct buf *ret,
+		     struct err *err)
+{
+	int r;
+
+	switch (var->source) {
+	case VALUE_FIELD:
+		if (pod_facts_field(&inputs->facts, var->field_path, ret))
+			return 0;
+		return err_set(err, -EINVAL, "field %.80s is not known", var->field_path);
+	case VALUE_RESOURCE:
+		if (pod_facts_resource(&inputs->facts, inputs->container, &var->resource, ret))
+			return 0;
+		return err_set(err, -EINVAL, "container %.63s is not known",
+			       var->resource.container);
+	case VALUE_OBJECT:
+		r = config_value(config_find(inputs->config, &var->object), var->object.key, ret);
+		if (r == -ENOENT && var->object.optional)
+			return 1;
+		return r == 0 ? 0 : err_set(err, r, "its key cannot be read");
+	case VALUE_TEXT:
+	default:
+		return 0;
+	}
+}
+
+static int add_var(const struct oci_inputs *inputs, const struct env_var *var, json_t *env,
+		   json_t *own, struct err *err)
+{
+	struct buf text = {0};
+	json_t *value;
+	int r;
+
+	if (var->source == VALUE_TEXT) {
+		value = oci_env_expand(var->value, own);
+		(void)json_object_set(own, var->name, value);
+		(void)json_object_set_new(env, var->name, value);
+		return 0;
+	}
+	r = var_value(inputs, var, &text, err);
+	if (r == 0 && env_set(env, own, var->name, &text) != 0)
+		r = err_set(err, -EINVAL, "its value is not text");
+	secret_wipe(text.ptr, text.len);
+	buf_deinit(&text);
+	return r < 0 ? err_prefix(err, "env %.60s", var->name) : 0;
+}
+
 int oci_env_build(const struct oci_inputs *inputs, json_t **ret_env, json_t **ret_own,
 		  struct err *err)
 {
 	json_t *env = json_object(), *own = json_object();
-	const char *hostname = inputs->pod->hostname ? inputs->pod->hostname : inputs->pod_name;
+	const char *hostname = inputs->pod->hostname ? inputs->pod->hostname : inputs->facts.name;
+	int r;
 
 	(void)json_object_set_new(env, "PATH", json_string(DEFAULT_PATH));
 	(void)json_object_set_new(env, "HOSTNAME", json_string(hostname));
 	add_image_env(inputs->image, env);
-	for (size_t i = 0; i < inputs->container->env_count; i++) {
-		const struct env_var *var = &inputs->container->env[i];
-		const char *field = NULL;
-		json_t *value;
-
-		if (!var->value)
-			field = field_value(inputs, var->field_path);
-		if (!var->value && !field) {
-			(void)err_set(err, -EINVAL, "env %.60s: field %.80s is not known",
-				      var->name, var->field_path);
-			json_decref(env);
-			json_decref(own);
-			return -EINVAL;
-		}
-		value = field ? json_string(field) : oci_env_expand(var->value, own);
-		(void)json_object_set(own, var->name, value);
-		(void)json_object_set_new(env, var->name, value);
+	r = add_from(inputs, env, own, err);
+	for (size_t i = 0; r == 0 && i < inputs->container->env_count; i++)
+		r = add_var(inputs, &inputs->container->env[i], env, own, err);
+	if (r < 0) {
+		json_decref(env);
+		json_decref(own);
+		return r;
 	}
 	*ret_env = env;
 	*ret_own = own;
 	return 0;
+}
+
+int oci_env_check(const struct container_spec *container, const char *namespace,
+		  const json_t *config, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < container->env_from_count; i++)
+		r = config_check(config, &container->env_from[i].object, namespace, err);
+	for (size_t i = 0; r == 0 && i < container->env_count; i++)
+		if (container->env[i].source == VALUE_OBJECT)
+			r = config_check(config, &container->env[i].object, namespace, err);
+	return r;
 }

@@ -17,5 +17,10 @@
 _must_use_ int oci_env_build(const struct oci_inputs *inputs, json_t **ret_env, json_t **ret_own,
 			     struct err *err);
 
+/* Whether all that the environment needs of ConfigMaps and Secrets is in the snapshot @config: 0,
+ * or -ENOENT with a sentence. oci_env_build() relies on it. */
+_must_use_ int oci_env_check(const struct container_spec *container, const char *namespace,
+			     const json_t *config, struct err *err);
+
 /* $(NAME) from @env; unknown names stay as they are, $$ is one dollar sign. New string value. */
 json_t *oci_env_expand(const char *text, const json_t *env);

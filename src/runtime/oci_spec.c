@@ -148,7 +148,7 @@ static int build_process(const struct oci_inputs *inputs, json_t **ret_process, 
 	const char *cwd =
 		container->working_dir ? container->working_dir : inputs->image->working_dir;
 	uint64_t soft = inputs->nofile_max < NOFILE_SOFT ? inputs->nofile_max : NOFILE_SOFT;
-	int score = limits_oom_score(&container->resources, inputs->memory_capacity_bytes);
+	int score = limits_oom_score(&container->resources, inputs->facts.memory_capacity_bytes);
 	json_t *env, *own, *args;
 	int r;
 
@@ -201,6 +201,10 @@ static void add_volume(const struct oci_inputs *inputs, const struct volume_moun
 	struct path from = volume->kind == VOLUME_HOST_PATH
 				   ? path_format("%s", volume->host_path)
 				   : path_format("%s/volumes/%s", inputs->pod_dir, volume->name);
+
+	if (mount->sub_path) /* of a projected volume: as it is now, for good */
+		from = path_format("%s/volumes/%s/..data/%s", inputs->pod_dir, volume->name,
+				   mount->sub_path);
 
 	add_mount(mounts, mount->path, "bind", from.text,
 		  mount->read_only ? "rbind,ro,rprivate" : "rbind,rw,rprivate");
@@ -289,11 +293,11 @@ static json_t *build_annotations(const struct oci_inputs *inputs)
 	const struct pod_spec *pod = inputs->pod;
 	const struct security *security = &inputs->container->security;
 	json_t *annotations =
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "magik.pod_id", inputs->pod_uid,
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "magik.pod_id", inputs->facts.uid,
 			  "magik.namespace", pod->namespace, "magik.kind", pod->kind, "magik.name",
 			  pod->name, "magik.local_peer_id", inputs->local_peer_id,
 			  "io.kubernetes.pod.namespace", pod->namespace, "io.kubernetes.pod.name",
-			  inputs->pod_name, "app.kubernetes.io/name", pod->app_label);
+			  inputs->facts.name, "app.kubernetes.io/name", pod->app_label);
 
 	if (!security->privileged && !security->seccomp_unconfined)
 		(void)json_object_set_new(annotations, "run.oci.seccomp_bpf_data",

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "runtime/image_config.h"
 #include "runtime/image_user.h"
+#include "runtime/pod_facts.h"
 #include "runtime/pod_spec.h"
 
 /* All borrowed. */
@@ -22,13 +23,13 @@ struct oci_inputs {
 	const struct container_spec *container;
 	const struct image_config *image;
 	const struct image_user *image_user; /* of the user that oci_user() names */
-	const char *pod_uid, *pod_name, *pod_ip, *node_name;
+	struct pod_facts facts;
+	const json_t *config; /* a snapshot (config.h) with all that the container names */
 	const char *local_peer_id;
 	const char *pod_dir; /* where ns/, etc/, shm and volumes/ of the pod lie */
 	const char *rootfs;
 	const char *cgroup;
-	const char *seccomp; /* compiled, base64 */
-	uint64_t memory_capacity_bytes;
+	const char *seccomp;  /* compiled, base64 */
 	uint64_t nofile_max;  /* this process's own hard limit: more cannot be given */
 	int oom_score_min;    /* the least that this process may set */
 	bool has_swap_limits; /* the kernel can limit memory and swap together */

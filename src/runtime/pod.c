@@ -45,6 +45,7 @@ struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod
 	pod->reason = mem_strdup("");
 	pod->message = mem_strdup("");
 	pod->grace_s = -1;
+	pod_config_init(pod);
 	pod->containers = mem_alloc(spec->container_count, sizeof(*pod->containers));
 	for (size_t i = 0; i < spec->container_count; i++)
 		container_init(&pod->containers[i], pod, i);
@@ -55,6 +56,7 @@ struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod
 
 void pod_free(struct pod *pod)
 {
+	pod_config_deinit(pod);
 	for (size_t i = 0; i < pod->spec->container_count; i++)
 		container_deinit(&pod->containers[i]);
 	process_watch_free(pod->infra_watch);
@@ -191,8 +193,10 @@ void pod_advance(struct pod *pod)
 {
 	if (pod->stage == STAGE_SETUP || pod->stage == STAGE_TEARDOWN)
 		return;
-	if (pod->stage == STAGE_ACTIVE && !pod->pods->quiet)
+	if (pod->stage == STAGE_ACTIVE && !pod->pods->quiet) {
+		pod_config_advance(pod);
 		start_what_is_due(pod);
+	}
 	for (size_t i = 0; i < pod->spec->container_count; i++)
 		container_advance(&pod->containers[i]);
 	if (pod->stage == STAGE_STOPPING && all_at_rest(pod)) {

@@ -22,8 +22,10 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/map.h"
 #include "runtime/backoff.h"
 #include "runtime/pod_net.h"
+#include "runtime/pod_facts.h"
 #include "runtime/pod_spec.h"
 #include "runtime/pods.h"
 #include "runtime/process_watch.h"
@@ -87,6 +89,14 @@ struct pod {
 	int64_t grace_s;
 	struct loop_timer *grace_timer;
 	bool grace_over;
+	char *host_ip;
+	json_t *labels, *annotations; /* what its containers are told of; objects */
+	/* pod_config.c */
+	bool config_stale;             /* its projected volumes are not as they should be */
+	bool config_busy;              /* they are being written */
+	bool config_ready;             /* they have been written once */
+	char *config_missing;          /* what they wait for; "": nothing */
+	json_t *config_written;        /* the snapshot they were written from */
 	struct loop_timer *null_timer; /* of an engine that pretends: until it is said to run */
 };
 
@@ -104,6 +114,9 @@ struct pods {
 	size_t count;
 	unsigned jobs;
 	bool quiet;
+	struct map
+		config_objects; /* "<kind>/<namespace>/<name>" -> json_t: ConfigMaps and Secrets */
+	char *host_ip;
 	char peer_id[ID_HEX_LEN + 1];
 	char *cgroup; /* "/magik-<hash of the run directory>" */
 };
@@ -139,12 +152,14 @@ void container_set_state(struct container *container, enum run_state state);
 /* Its run goes on, found again. */
 void container_resume(struct container *container);
 bool container_is_at_rest(const struct container *container);
+void container_set_waiting(struct container *container, const char *reason, const char *message);
 void container_set_reason(struct container *container, const char *reason, const char *message);
 
 /* container_run.c: blocking. */
 struct container_run {
 	struct container *container;
 	uint32_t run;
+	json_t *config; /* to start: its own copy of all that the container names */
 	char peer_id[ID_HEX_LEN + 1];
 	/* Results. */
 	int result;
@@ -168,6 +183,16 @@ char *container_log_path(const struct container *container, uint32_t run);
 int sandbox_make(struct pod *pod, struct pod_net *ret_net, struct err *err);
 int sandbox_restart_agent(struct pod *pod, struct err *err);
 int sandbox_remove(struct pod *pod, struct err *err);
+
+/* pod_config.c: configuration objects, on their way into containers */
+void pod_config_init(struct pod *pod);
+void pod_config_deinit(struct pod *pod);
+void pod_config_advance(struct pod *pod);
+/* Whether all is there that @container needs; else it is said to wait for that. */
+bool pod_config_allows(struct container *container);
+/* A copy of the snapshot of what the pod names, for a worker thread. */
+json_t *pod_config_copy(const struct pod *pod);
+struct pod_facts pod_facts_of(const struct pod *pod);
 
 /* pod_save.c */
 void pod_save(const struct pod *pod);

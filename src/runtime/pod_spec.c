@@ -11,45 +11,55 @@
 #include "kube/needs.h"
 #include "kube/quantity.h"
 #include "runtime/image_ref.h"
+#include "runtime/pod_spec_read.h"
 
-static int malformed(struct err *err, const char *what)
+int spec_malformed(struct err *err, const char *what)
 {
 	return err_set_status(err, -EINVAL, 400, "%s is malformed", what);
 }
 
-static int unsupported(struct err *err, const char *what)
+int spec_unsupported(struct err *err, const char *what)
 {
 	return err_set_status(err, -EOPNOTSUPP, 422, "%s is not supported by this machine", what);
 }
 
-static int forbidden(struct err *err, const char *what)
+int spec_forbidden(struct err *err, const char *what)
 {
 	return err_set_status(err, -EACCES, 403, "%s is forbidden by this machine's local policy",
 			      what);
 }
 
-static const char *text_of(const json_t *object, const char *key)
+const char *spec_text(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
 }
 
-static bool truth_of(const json_t *object, const char *key)
+bool spec_truth(const json_t *object, const char *key)
 {
 	return json_is_true(json_object_get(object, key));
 }
 
 /* What is put into paths, cgroups and ids: a DNS label, so neither "/" nor ".." can be in it. */
-static bool is_label(const char *text)
+bool spec_is_label(const char *text)
 {
 	size_t len = text ? strlen(text) : 0;
 
 	return len > 0 && len <= 63 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
-static bool is_absolute_path(const char *path)
+bool spec_is_absolute_path(const char *path)
 {
-	return path && path[0] == '/' && strlen(path) < 512 && !strstr(path, "/../") &&
+	return path && path[0] == '/' && strlen(path) < SPEC_PATH_MAX && !strstr(path, "/../") &&
 	       !(strlen(path) >= 3 && strcmp(path + strlen(path) - 3, "/..") == 0);
+}
+
+/* It stays below where it is put, and out of the way of our own names, which begin with "..". */
+bool spec_is_relative_path(const char *path)
+{
+	size_t len = path ? strlen(path) : 0;
+
+	return len > 0 && len < SPEC_PATH_MAX && path[0] != '/' && strncmp(path, "..", 2) != 0 &&
+	       !strstr(path, "/../") && !(len >= 3 && strcmp(path + len - 3, "/..") == 0);
 }
 
 /*
@@ -74,60 +84,20 @@ static int read_strings(const json_t *list, size_t max, const char *what, struct
 	if (!list)
 		return 0;
 	if (!json_is_array(list) || count > max)
-		return malformed(err, what);
+		return spec_malformed(err, what);
 	ret->items = mem_alloc(count + 1, sizeof(char *));
 	for (size_t i = 0; i < count; i++) {
 		const char *item = json_string_value(json_array_get(list, i));
 
 		if (!item)
-			return malformed(err, what);
+			return spec_malformed(err, what);
 		ret->items[ret->count++] = item;
 	}
 	return 0;
 }
 
-static int read_env_var(const json_t *item, struct env_var *ret, struct err *err)
-{
-	const json_t *from = json_object_get(item, "valueFrom");
-
-	ret->name = text_of(item, "name");
-	ret->value = text_of(item, "value");
-	if (!ret->name || ret->name[0] == '\0' || strchr(ret->name, '='))
-		return malformed(err, "env");
-	if (!from) {
-		if (!ret->value)
-			ret->value = "";
-		return 0;
-	}
-	ret->field_path = text_of(json_object_get(from, "fieldRef"), "fieldPath");
-	ret->value = NULL;
-	if (!ret->field_path)
-		return unsupported(err, "env valueFrom other than fieldRef");
-	return 0;
-}
-
-static int read_env(const json_t *container, struct container_spec *ret, struct err *err)
-{
-	const json_t *list = json_object_get(container, "env");
-	size_t count = json_array_size(list);
-
-	if (json_array_size(json_object_get(container, "envFrom")) > 0)
-		return unsupported(err, "envFrom");
-	if (list && (!json_is_array(list) || count > POD_ENV_MAX))
-		return malformed(err, "env");
-	ret->env = mem_alloc(count + 1, sizeof(*ret->env));
-	for (; ret->env_count < count; ret->env_count++) {
-		int r = read_env_var(json_array_get(list, ret->env_count),
-				     &ret->env[ret->env_count], err);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int read_quantity(const json_t *list, const char *key, bool milli, int64_t *ret,
-			 struct err *err)
+int spec_read_quantity(const json_t *list, const char *key, bool milli, int64_t *ret,
+		       struct err *err)
 {
 	const json_t *value = json_object_get(list, key);
 
@@ -172,13 +142,13 @@ static int read_resources(const json_t *container, struct resources *ret, struct
 
 	r = check_resource_names(limits, err);
 	if (r == 0)
-		r = read_quantity(requests, "cpu", true, &ret->cpu_request_milli, err);
+		r = spec_read_quantity(requests, "cpu", true, &ret->cpu_request_milli, err);
 	if (r == 0)
-		r = read_quantity(limits, "cpu", true, &ret->cpu_limit_milli, err);
+		r = spec_read_quantity(limits, "cpu", true, &ret->cpu_limit_milli, err);
 	if (r == 0)
-		r = read_quantity(requests, "memory", false, &ret->memory_request_bytes, err);
+		r = spec_read_quantity(requests, "memory", false, &ret->memory_request_bytes, err);
 	if (r == 0)
-		r = read_quantity(limits, "memory", false, &ret->memory_limit_bytes, err);
+		r = spec_read_quantity(limits, "memory", false, &ret->memory_limit_bytes, err);
 	if (r == 0 && ret->memory_limit_bytes > 0 &&
 	    ret->memory_limit_bytes < LIMITS_MEMORY_MIN_BYTES)
 		r = err_set_status(err, -EINVAL, 400,
@@ -214,7 +184,7 @@ static int read_caps(const json_t *context, const struct policy *policy, struct 
 				 &ret->caps_drop, err);
 	for (size_t i = 0; r == 0 && i < ret->caps_add.count; i++)
 		if (!is_harmless_cap(ret->caps_add.items[i]) && !policy->privileged)
-			r = forbidden(err, ret->caps_add.items[i]);
+			r = spec_forbidden(err, ret->caps_add.items[i]);
 	return r;
 }
 
@@ -233,21 +203,21 @@ static int read_id(const json_t *value, const char *what, int64_t *ret, struct e
 		return 0;
 	*ret = json_integer_value(value);
 	if (!json_is_integer(value) || *ret < 0 || *ret > INT32_MAX)
-		return malformed(err, what);
+		return spec_malformed(err, what);
 	return 0;
 }
 
 static int read_seccomp(const json_t *own, const json_t *pods, const struct policy *policy,
 			struct security *ret, struct err *err)
 {
-	const char *type = text_of(inherited(own, pods, "seccompProfile"), "type");
+	const char *type = spec_text(inherited(own, pods, "seccompProfile"), "type");
 
 	if (!type || strcmp(type, "RuntimeDefault") == 0)
 		return 0;
 	if (strcmp(type, "Unconfined") != 0)
-		return unsupported(err, "seccompProfile type other than RuntimeDefault");
+		return spec_unsupported(err, "seccompProfile type other than RuntimeDefault");
 	ret->seccomp_unconfined = true;
-	return policy->privileged ? 0 : forbidden(err, "seccompProfile Unconfined");
+	return policy->privileged ? 0 : spec_forbidden(err, "seccompProfile Unconfined");
 }
 
 static int read_security(const json_t *container, const json_t *pod, const struct policy *policy,
@@ -258,11 +228,11 @@ static int read_security(const json_t *container, const json_t *pod, const struc
 	int r;
 
 	ret->run_as_non_root = json_is_true(inherited(own, pods, "runAsNonRoot"));
-	ret->privileged = truth_of(own, "privileged");
-	ret->read_only_root = truth_of(own, "readOnlyRootFilesystem");
+	ret->privileged = spec_truth(own, "privileged");
+	ret->read_only_root = spec_truth(own, "readOnlyRootFilesystem");
 	ret->allow_escalation = !json_is_false(json_object_get(own, "allowPrivilegeEscalation"));
 	if (ret->privileged && !policy->privileged)
-		return forbidden(err, "privileged");
+		return spec_forbidden(err, "privileged");
 	r = read_id(inherited(own, pods, "runAsUser"), "runAsUser", &ret->run_as_user, err);
 	if (r == 0)
 		r = read_id(inherited(own, pods, "runAsGroup"), "runAsGroup", &ret->run_as_group,
@@ -274,7 +244,7 @@ static int read_security(const json_t *container, const json_t *pod, const struc
 	return r;
 }
 
-static const struct volume *volume_find(const struct pod_spec *spec, const char *name)
+const struct volume *spec_volume(const struct pod_spec *spec, const char *name)
 {
 	for (size_t i = 0; name && i < spec->volume_count; i++)
 		if (strcmp(spec->volumes[i].name, name) == 0)
@@ -288,32 +258,55 @@ static bool is_service_account_mount(const char *path)
 	return path && strncmp(path, "/var/run/secrets/kubernetes.io/", 31) == 0;
 }
 
+/*
+ * A part of a volume. Only of those that we alone write: in another, a link that a container puts
+ * there would lead out of it.
+ */
+static int read_sub_path(const json_t *item, struct volume_mount *mount, struct err *err)
+{
+	const char *path = spec_text(item, "subPath");
+
+	if (!path || path[0] == '\0')
+		return 0;
+	if (mount->volume->kind != VOLUME_PROJECTED)
+		return spec_unsupported(err, "subPath of a volume that containers write to");
+	if (!spec_is_relative_path(path))
+		return spec_malformed(err, "subPath");
+	mount->sub_path = path;
+	return 0;
+}
+
 static int read_mounts(const json_t *container, const struct pod_spec *spec,
 		       struct container_spec *ret, struct err *err)
 {
 	const json_t *list = json_object_get(container, "volumeMounts"), *item;
 	size_t index;
+	int r;
 
 	if (json_array_size(json_object_get(container, "volumeDevices")) > 0)
-		return unsupported(err, "volumeDevices");
+		return spec_unsupported(err, "volumeDevices");
 	if (list && (!json_is_array(list) || json_array_size(list) > POD_MOUNTS_MAX))
-		return malformed(err, "volumeMounts");
+		return spec_malformed(err, "volumeMounts");
 	ret->mounts = mem_alloc(json_array_size(list) + 1, sizeof(*ret->mounts));
 	json_array_foreach (list, index, item) {
 		struct volume_mount *mount = &ret->mounts[ret->mount_count];
 
-		mount->volume = volume_find(spec, text_of(item, "name"));
-		mount->path = text_of(item, "mountPath");
-		mount->read_only = truth_of(item, "readOnly");
+		mount->volume = spec_volume(spec, spec_text(item, "name"));
+		mount->path = spec_text(item, "mountPath");
+		mount->read_only = spec_truth(item, "readOnly") ||
+				   (mount->volume && (mount->volume->kind == VOLUME_PROJECTED ||
+						      mount->volume->read_only));
 		if (!mount->volume && is_service_account_mount(mount->path))
 			continue;
-		if (!mount->volume || !is_absolute_path(mount->path))
-			return malformed(err, "volumeMounts");
+		if (!mount->volume || !spec_is_absolute_path(mount->path))
+			return spec_malformed(err, "volumeMounts");
 		if (is_in_proc(mount->path))
-			return unsupported(err, "a volume in /proc");
-		/* A link that another container puts into the volume would lead out of it. */
-		if (json_object_get(item, "subPath") || json_object_get(item, "subPathExpr"))
-			return unsupported(err, "subPath");
+			return spec_unsupported(err, "a volume in /proc");
+		if (json_object_get(item, "subPathExpr"))
+			return spec_unsupported(err, "subPathExpr");
+		r = read_sub_path(item, mount, err);
+		if (r < 0)
+			return r;
 		ret->mount_count++;
 	}
 	return 0;
@@ -322,7 +315,7 @@ static int read_mounts(const json_t *container, const struct pod_spec *spec,
 static int read_pull(const json_t *container, const struct policy *policy,
 		     struct container_spec *ret, struct err *err)
 {
-	const char *policy_text = text_of(container, "imagePullPolicy");
+	const char *policy_text = spec_text(container, "imagePullPolicy");
 	struct image_ref ref;
 	int r = image_ref_parse(ret->image, &ref, err);
 
@@ -341,7 +334,7 @@ static int read_pull(const json_t *container, const struct policy *policy,
 	else if (strcmp(policy_text, "Never") == 0)
 		ret->pull = PULL_NEVER;
 	else
-		return malformed(err, "imagePullPolicy");
+		return spec_malformed(err, "imagePullPolicy");
 	return 0;
 }
 
@@ -351,18 +344,18 @@ static int read_container(const json_t *container, const json_t *pod, const stru
 	struct container_spec *ret = &spec->containers[spec->container_count];
 	int r;
 
-	ret->name = text_of(container, "name");
-	ret->image = text_of(container, "image");
-	ret->working_dir = text_of(container, "workingDir");
-	if (!is_label(ret->name) || !ret->image)
-		return malformed(err, "container without a name or an image");
-	if (ret->working_dir && !is_absolute_path(ret->working_dir))
-		return malformed(err, "workingDir");
+	ret->name = spec_text(container, "name");
+	ret->image = spec_text(container, "image");
+	ret->working_dir = spec_text(container, "workingDir");
+	if (!spec_is_label(ret->name) || !ret->image)
+		return spec_malformed(err, "container without a name or an image");
+	if (ret->working_dir && !spec_is_absolute_path(ret->working_dir))
+		return spec_malformed(err, "workingDir");
 	if (ret->working_dir && is_in_proc(ret->working_dir))
-		return unsupported(err, "workingDir in /proc");
+		return spec_unsupported(err, "workingDir in /proc");
 	for (size_t i = 0; i < spec->container_count; i++)
 		if (strcmp(spec->containers[i].name, ret->name) == 0)
-			return malformed(err, "two containers of one name");
+			return spec_malformed(err, "two containers of one name");
 	spec->container_count++;
 	r = read_strings(json_object_get(container, "command"), POD_ARGS_MAX, "command",
 			 &ret->command, err);
@@ -370,7 +363,7 @@ static int read_container(const json_t *container, const json_t *pod, const stru
 		r = read_strings(json_object_get(container, "args"), POD_ARGS_MAX, "args",
 				 &ret->args, err);
 	if (r == 0)
-		r = read_env(container, ret, err);
+		r = spec_read_env(container, ret, err);
 	if (r == 0)
 		r = read_resources(container, &ret->resources, err);
 	if (r == 0)
@@ -394,12 +387,12 @@ static int read_containers(const json_t *pod, const struct policy *policy, struc
 
 	if (json_array_size(main_list) == 0 ||
 	    json_array_size(init) + json_array_size(main_list) > POD_CONTAINERS_MAX)
-		return malformed(err, "containers");
+		return spec_malformed(err, "containers");
 	spec->containers = mem_alloc(json_array_size(init) + json_array_size(main_list),
 				     sizeof(*spec->containers));
 	json_array_foreach (init, index, item) {
-		if (text_of(item, "restartPolicy"))
-			return unsupported(err, "restartPolicy of an init container");
+		if (spec_text(item, "restartPolicy"))
+			return spec_unsupported(err, "restartPolicy of an init container");
 		r = read_container(item, pod, policy, spec, err);
 		if (r < 0)
 			return r;
@@ -413,61 +406,6 @@ static int read_containers(const json_t *pod, const struct policy *policy, struc
 	return 0;
 }
 
-static int read_empty_dir(const json_t *empty, struct volume *ret, struct err *err)
-{
-	const char *medium = text_of(empty, "medium");
-
-	if (medium && strcmp(medium, "Memory") == 0)
-		ret->kind = VOLUME_MEMORY;
-	else if (medium && medium[0] != '\0')
-		return unsupported(err, "emptyDir medium other than Memory");
-	return read_quantity(empty, "sizeLimit", false, &ret->size_bytes, err);
-}
-
-static int read_host_path(const json_t *host, const struct policy *policy, struct volume *ret,
-			  struct err *err)
-{
-	ret->kind = VOLUME_HOST_PATH;
-	ret->host_path = text_of(host, "path");
-	if (!is_absolute_path(ret->host_path))
-		return malformed(err, "hostPath");
-	if (!policy_allows_host_path(policy, ret->host_path))
-		return forbidden(err, "hostPath");
-	return 0;
-}
-
-static int read_volumes(const json_t *pod, const struct policy *policy, struct pod_spec *spec,
-			struct err *err)
-{
-	const json_t *list = json_object_get(pod, "volumes"), *item;
-	size_t index;
-
-	if (list && (!json_is_array(list) || json_array_size(list) > POD_VOLUMES_MAX))
-		return malformed(err, "volumes");
-	spec->volumes = mem_alloc(json_array_size(list) + 1, sizeof(*spec->volumes));
-	json_array_foreach (list, index, item) {
-		struct volume *volume = &spec->volumes[spec->volume_count];
-		const json_t *empty = json_object_get(item, "emptyDir");
-		const json_t *host = json_object_get(item, "hostPath");
-		int r = 0;
-
-		volume->name = text_of(item, "name");
-		volume->size_bytes = LIMITS_UNSET;
-		if (!is_label(volume->name) || volume_find(spec, volume->name))
-			return malformed(err, "volumes");
-		if (empty)
-			r = read_empty_dir(empty, volume, err);
-		else if (host)
-			r = read_host_path(host, policy, volume, err);
-		else
-			r = unsupported(err, "a kind other than emptyDir or hostPath");
-		if (r < 0)
-			return err_prefix(err, "volume %s", volume->name);
-		spec->volume_count++;
-	}
-	return 0;
-}
-
 /* Fields that would weaken isolation if they were ignored, or promise what is not kept. */
 static int check_pod_fields(const json_t *pod, struct err *err)
 {
@@ -476,10 +414,10 @@ static int check_pod_fields(const json_t *pod, struct err *err)
 	const json_t *context = json_object_get(pod, "securityContext");
 
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-		if (truth_of(pod, refused[i]))
-			return unsupported(err, refused[i]);
+		if (spec_truth(pod, refused[i]))
+			return spec_unsupported(err, refused[i]);
 	if (json_array_size(json_object_get(context, "sysctls")) > 0)
-		return unsupported(err, "sysctls");
+		return spec_unsupported(err, "sysctls");
 	return 0;
 }
 
@@ -493,7 +431,7 @@ static int read_pod_context(const json_t *pod, struct pod_spec *spec, struct err
 	if (r < 0)
 		return r;
 	if (json_array_size(groups) >= POD_GROUPS_MAX)
-		return malformed(err, "supplementalGroups");
+		return spec_malformed(err, "supplementalGroups");
 	json_array_foreach (groups, index, item) {
 		r = read_id(item, "supplementalGroups", &spec->groups[spec->group_count++], err);
 		if (r < 0)
@@ -506,7 +444,7 @@ static int read_pod_context(const json_t *pod, struct pod_spec *spec, struct err
 
 static int read_pod(const json_t *pod, struct pod_spec *spec, struct err *err)
 {
-	const char *restart = text_of(pod, "restartPolicy");
+	const char *restart = spec_text(pod, "restartPolicy");
 	const json_t *grace = json_object_get(pod, "terminationGracePeriodSeconds");
 
 	spec->restart = RESTART_ALWAYS;
@@ -515,16 +453,16 @@ static int read_pod(const json_t *pod, struct pod_spec *spec, struct err *err)
 	else if (restart && strcmp(restart, "Never") == 0)
 		spec->restart = RESTART_NEVER;
 	else if (restart && strcmp(restart, "Always") != 0)
-		return malformed(err, "restartPolicy");
+		return spec_malformed(err, "restartPolicy");
 	spec->grace_s = grace ? json_integer_value(grace) : POD_GRACE_S_DEFAULT;
 	if (spec->grace_s < 0 || spec->grace_s > POD_GRACE_S_MAX)
-		return malformed(err, "terminationGracePeriodSeconds");
-	spec->hostname = text_of(pod, "hostname");
-	if (spec->hostname && !is_label(spec->hostname))
-		return malformed(err, "hostname");
-	spec->service_account = text_of(pod, "serviceAccountName");
+		return spec_malformed(err, "terminationGracePeriodSeconds");
+	spec->hostname = spec_text(pod, "hostname");
+	if (spec->hostname && !spec_is_label(spec->hostname))
+		return spec_malformed(err, "hostname");
+	spec->service_account = spec_text(pod, "serviceAccountName");
 	if (!spec->engine)
-		spec->engine = text_of(pod, "runtimeClassName");
+		spec->engine = spec_text(pod, "runtimeClassName");
 	return check_pod_fields(pod, err);
 }
 
@@ -547,13 +485,13 @@ static int read_root(struct bytes manifest, struct pod_spec *spec, struct err *e
 	json_error_t where;
 
 	if (manifest.len > KUBE_MANIFEST_MAX)
-		return malformed(err, "manifest: its length");
+		return spec_malformed(err, "manifest: its length");
 	spec->root = json_loadb((const char *)manifest.ptr, manifest.len, 0, &where);
 	if (!json_is_object(spec->root))
-		return malformed(err, "manifest");
+		return spec_malformed(err, "manifest");
 	/* It stays in memory for as long as the pod is here. */
 	if (count_values(spec->root) > KUBE_MANIFEST_NODES_MAX)
-		return malformed(err, "manifest: the number of its values");
+		return spec_malformed(err, "manifest: the number of its values");
 	return 0;
 }
 
@@ -564,15 +502,15 @@ static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err
 	const json_t *pod = json_object_get(spec->root, "spec"), *pod_metadata = metadata;
 	struct uid uid;
 
-	spec->kind = text_of(spec->root, "kind");
-	spec->name = text_of(metadata, "name");
-	spec->namespace = text_of(metadata, "namespace");
-	spec->workload_uid = text_of(metadata, "uid");
+	spec->kind = spec_text(spec->root, "kind");
+	spec->name = spec_text(metadata, "name");
+	spec->namespace = spec_text(metadata, "namespace");
+	spec->workload_uid = spec_text(metadata, "uid");
 	spec->generation = json_integer_value(json_object_get(metadata, "generation"));
-	if (!spec->kind || !spec->name || !is_label(spec->namespace))
-		return malformed(err, "kind, metadata.name or metadata.namespace");
+	if (!spec->kind || !spec->name || !spec_is_label(spec->namespace))
+		return spec_malformed(err, "kind, metadata.name or metadata.namespace");
 	if (!spec->workload_uid || !uid_parse(spec->workload_uid, &uid))
-		return malformed(err, "metadata.uid");
+		return spec_malformed(err, "metadata.uid");
 	if (strcmp(spec->kind, "Pod") != 0) {
 		const json_t *template = json_object_get(pod, "template");
 
@@ -580,11 +518,11 @@ static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err
 		pod = json_object_get(template, "spec");
 	}
 	if (!json_is_object(pod))
-		return malformed(err, "pod specification");
+		return spec_malformed(err, "pod specification");
 	spec->labels = json_object_get(pod_metadata, "labels");
 	spec->annotations = json_object_get(pod_metadata, "annotations");
-	spec->engine = text_of(spec->annotations, "magik.io/runtime");
-	spec->app_label = text_of(spec->labels, "app.kubernetes.io/name");
+	spec->engine = spec_text(spec->annotations, "magik.io/runtime");
+	spec->app_label = spec_text(spec->labels, "app.kubernetes.io/name");
 	if (!spec->app_label)
 		spec->app_label = spec->name;
 	*ret_pod = pod;
@@ -598,7 +536,7 @@ static int check_priority(const struct pod_spec *spec, const struct policy *poli
 	int r = kube_priority_read(spec->root, &priority, err);
 
 	if (r == 0 && priority.value > policy->priority_max)
-		return forbidden(err, "a priority this high");
+		return spec_forbidden(err, "a priority this high");
 	return r;
 }
 
@@ -620,7 +558,7 @@ int pod_spec_parse(struct bytes manifest, const struct policy *policy, struct po
 	if (r == 0)
 		r = read_pod_context(pod, spec, err);
 	if (r == 0)
-		r = read_volumes(pod, policy, spec, err);
+		r = spec_read_volumes(pod, policy, spec, err);
 	if (r == 0)
 		r = read_containers(pod, policy, spec, err);
 	if (r < 0) {
@@ -641,12 +579,13 @@ struct pod_spec *pod_spec_free(struct pod_spec *spec)
 		free(container->command.items);
 		free(container->args.items);
 		free(container->env);
+		free(container->env_from);
 		free(container->security.caps_add.items);
 		free(container->security.caps_drop.items);
 		free(container->mounts);
 	}
 	free(spec->containers);
-	free(spec->volumes);
+	spec_free_volumes(spec);
 	json_decref(spec->root);
 	free(spec);
 	return NULL;

@@ -28,6 +28,9 @@ enum {
 	POD_VOLUMES_MAX = 64,
 	POD_MOUNTS_MAX = 64,
 	POD_ENV_MAX = 1024,
+	POD_ENV_FROM_MAX = 64,
+	POD_PROJECTIONS_MAX = 64, /* sources of one projected volume */
+	POD_ITEMS_MAX = 1024,     /* files that one source names */
 	POD_ARGS_MAX = 1024,
 	POD_GROUPS_MAX = 64,
 	POD_CAPS_MAX = 64,
@@ -52,6 +55,8 @@ enum volume_kind {
 	VOLUME_EMPTY_DIR,
 	VOLUME_MEMORY,
 	VOLUME_HOST_PATH,
+	VOLUME_PROJECTED, /* files made from objects and from what is known of the pod */
+	VOLUME_CLAIM,     /* a directory that outlives the pod */
 };
 
 struct strings {
@@ -59,10 +64,58 @@ struct strings {
 	size_t count;
 };
 
+/* An object that lies beside the pod, or one key of it. */
+struct object_key {
+	const char *kind; /* "ConfigMap" or "Secret" */
+	const char *name;
+	const char *key; /* NULL: all of it */
+	bool optional;   /* without it there is nothing, and that is all right */
+};
+
+/* One figure of a container's resources. */
+struct resource_field {
+	const char *container; /* NULL: the one that asks */
+	const char *resource;  /* "limits.cpu", "requests.memory", ... */
+	int64_t divisor;       /* in thousandths for cpu, else in units; > 0 */
+};
+
+enum value_source {
+	VALUE_TEXT,
+	VALUE_FIELD,
+	VALUE_RESOURCE,
+	VALUE_OBJECT,
+};
+
 struct env_var {
 	const char *name;
-	const char *value;      /* may hold $(NAME); NULL where a field is named */
-	const char *field_path; /* "status.podIP" */
+	enum value_source source;
+	const char *value;      /* TEXT: may hold $(NAME) */
+	const char *field_path; /* FIELD: "status.podIP" */
+	struct resource_field resource;
+	struct object_key object;
+};
+
+/* Every key of an object, with @prefix before it. */
+struct env_from {
+	struct object_key object;
+	const char *prefix;
+};
+
+/* One file of a projected volume. */
+struct projected_item {
+	enum value_source source;
+	const char *key;        /* OBJECT: where its content stands in the object */
+	const char *field_path; /* FIELD */
+	struct resource_field resource;
+	const char *path; /* relative, without ".." */
+	int mode;         /* POD_ID_UNSET: the volume's */
+};
+
+/* One source of a projected volume: an object's keys, or what is known of the pod. */
+struct projection {
+	struct object_key object; /* kind NULL: the items are fields and resources */
+	struct projected_item *items;
+	size_t item_count; /* of an object, 0: all its keys */
 };
 
 struct volume {
@@ -70,11 +123,20 @@ struct volume {
 	enum volume_kind kind;
 	const char *host_path;
 	int64_t size_bytes; /* of VOLUME_MEMORY; LIMITS_UNSET: half of the machine's */
+	/* VOLUME_PROJECTED */
+	bool in_memory; /* it may hold secrets, which no disk must see */
+	int mode;       /* of its files */
+	struct projection *projections;
+	size_t projection_count;
+	/* VOLUME_CLAIM */
+	const char *claim;
+	bool read_only;
 };
 
 struct volume_mount {
 	const struct volume *volume;
 	const char *path;
+	const char *sub_path; /* NULL: the whole volume */
 	bool read_only;
 };
 
@@ -93,6 +155,8 @@ struct container_spec {
 	const char *image;
 	bool init;
 	struct strings command, args;
+	struct env_from *env_from;
+	size_t env_from_count;
 	struct env_var *env;
 	size_t env_count;
 	const char *working_dir; /* NULL: the image's */

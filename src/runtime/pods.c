@@ -12,6 +12,7 @@
 #include <gnutls/gnutls.h>
 
 #include "base/mem.h"
+#include "io/entropy.h"
 #include "io/log.h"
 #include "runtime/child.h"
 #include "runtime/files.h"
@@ -29,6 +30,8 @@ struct pods *pods_new(const struct pods_config *config)
 	pods->config = *config;
 	list_init(&pods->pods);
 	list_init(&pods->log_watches);
+	map_init(&pods->config_objects, entropy_u64());
+	pods->host_ip = mem_strdup("");
 	/* One tree of groups per run directory, so that several daemons share a machine. */
 	pods->cgroup = mem_strdup(
 		path_format("/magik-%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]).text);
@@ -46,6 +49,10 @@ struct pods *pods_free(struct pods *pods)
 	}
 	list_for_each_safe (it, &pods->pods)
 		pod_free(list_entry(it, struct pod, link));
+	map_for_each (entry, &pods->config_objects)
+		json_decref(entry->value);
+	map_deinit(&pods->config_objects);
+	free(pods->host_ip);
 	free(pods->cgroup);
 	free(pods);
 	return NULL;
@@ -54,6 +61,12 @@ struct pods *pods_free(struct pods *pods)
 void pods_set_peer(struct pods *pods, const struct node_id *node)
 {
 	(void)snprintf(pods->peer_id, sizeof(pods->peer_id), "%s", node_id_text(node).text);
+}
+
+void pods_set_host_ip(struct pods *pods, const char *ip)
+{
+	free(pods->host_ip);
+	pods->host_ip = mem_strdup(ip);
 }
 
 static struct pod *pod_find(const struct pods *pods, const struct uid *uid)

@@ -50,7 +50,7 @@ struct pods_config {
 	const char *boot_id;
 	const char *resolv_conf; /* path */
 	const char *seccomp;     /* compiled, base64 */
-	uint64_t memory_capacity_bytes, nofile_max;
+	uint64_t cpu_capacity_milli, memory_capacity_bytes, nofile_max;
 	int oom_score_min;
 	bool has_swap_limits;
 	uint32_t pods_max;
@@ -81,6 +81,16 @@ struct pods *pods_free(struct pods *pods);
 
 /* The id of this machine, for labels of pods started from now on. */
 void pods_set_peer(struct pods *pods, const struct node_id *node);
+
+/* This machine's address, for pods that ask for it. */
+void pods_set_host_ip(struct pods *pods, const char *ip);
+
+/*
+ * A ConfigMap or Secret is now @object (borrowed), or is not there any more (NULL). Pods that wait
+ * for it start; projected volumes that hold it follow. Objects that no pod names are not kept.
+ */
+void pods_set_config(struct pods *pods, const char *kind, const char *namespace, const char *name,
+		     const json_t *object);
 
 /* Take up what an earlier process has left. Before the loop runs; blocks. */
 void pods_recover(struct pods *pods);

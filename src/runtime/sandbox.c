@@ -106,6 +106,9 @@ static int write_etc(const struct pod *pod, const struct pod_net *net, struct er
 	return r < 0 ? err_set(err, r, "write %s/etc: %s", pod->dir, strerror(-r)) : 0;
 }
 
+/* Two versions of as many objects as a volume may have sources, each of 1 MiB at most. */
+static const char projected_options[] = "mode=755,size=128m";
+
 static int mount_tmpfs(const char *path, const char *options, struct err *err)
 {
 	if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
@@ -163,6 +166,11 @@ static int make_volumes(const struct pod *pod, struct err *err)
 			return err_set(err, r, "make %s: %s", path.text, strerror(-r));
 		if (volume->size_bytes > 0)
 			size = path_format("mode=777,size=%lld", (long long)volume->size_bytes);
+		if (volume->kind == VOLUME_PROJECTED) {
+			if (volume->in_memory)
+				r = mount_tmpfs(path.text, projected_options, err);
+			continue;
+		}
 		if (volume->kind == VOLUME_MEMORY)
 			r = mount_tmpfs(path.text, size.text, err);
 		if (r == 0)
@@ -216,7 +224,7 @@ int sandbox_remove(struct pod *pod, struct err *err)
 		}
 	unmount(path_format("%s/shm", pod->dir).text);
 	for (size_t i = 0; i < pod->spec->volume_count; i++)
-		if (pod->spec->volumes[i].kind == VOLUME_MEMORY)
+		if (pod->spec->volumes[i].kind == VOLUME_MEMORY || pod->spec->volumes[i].in_memory)
 			unmount(path_format("%s/volumes/%s", pod->dir, pod->spec->volumes[i].name)
 					.text);
 	one = pod_net_remove(&net, err);

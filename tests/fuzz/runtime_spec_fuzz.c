@@ -6,13 +6,18 @@
 #include <assert.h>
 #include <string.h>
 
+#include "runtime/oci_env.h"
 #include "runtime/oci_spec.h"
+#include "runtime/projected.h"
 
 static const char pod_json[] =
 	"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\",\"namespace\":\"ns\",\"uid\":"
 	"\"0f7e0e48-9d0b-4c53-8a4b-5b1c4d2f6a01\"},\"spec\":{\"containers\":[{\"name\":\"main\","
 	"\"image\":\"x\"}]}}";
 static const char image_json[] = "{\"config\":{\"Cmd\":[\"serve\"]}}";
+static const char objects_json[] =
+	"{\"ConfigMap/a\":{\"kind\":\"ConfigMap\",\"data\":{\"k\":\"v\",\"../x\":\"y\"}},"
+	"\"Secret/a\":{\"kind\":\"Secret\",\"data\":{\"k\":\"dg==\",\"bad\":\"!\"}}}";
 static const struct policy policy = {.any_registry = true};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -20,20 +25,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static void build(const struct pod_spec *pod, const struct image_config *image)
 {
 	struct image_user user = {0};
+	json_t *objects = json_loads(objects_json, 0, NULL);
 	struct oci_inputs inputs = {
 		.pod = pod,
 		.image = image,
 		.image_user = &user,
-		.pod_uid = "uid",
-		.pod_name = "web-0",
-		.pod_ip = "fd00::1",
-		.node_name = "node-a",
+		.facts = {.spec = pod,
+			  .uid = "uid",
+			  .name = "web-0",
+			  .ip = "fd00::1",
+			  .host_ip = "192.0.2.1",
+			  .node_name = "node-a",
+			  .labels = pod->labels,
+			  .annotations = pod->annotations,
+			  .cpu_capacity_milli = 4000,
+			  .memory_capacity_bytes = 8ull << 30},
+		.config = objects,
 		.local_peer_id = "peer",
 		.pod_dir = "/run/p",
 		.rootfs = "/run/p/rootfs",
 		.cgroup = "/g",
 		.seccomp = "filter",
-		.memory_capacity_bytes = 8ull << 30,
 		.nofile_max = 20000,
 	};
 
@@ -45,9 +57,23 @@ static void build(const struct pod_spec *pod, const struct image_config *image)
 		/* The policy is the strict one: nothing may come out of it that weakens isolation.
 		 */
 		assert(!inputs.container->security.privileged);
-		if (oci_spec_build(&inputs, &spec, &err) == 0)
+		/* Whoever starts it has seen that what it names is there. */
+		if (oci_env_check(inputs.container, pod->namespace, objects, &err) == 0 &&
+		    oci_spec_build(&inputs, &spec, &err) == 0)
 			json_decref(spec);
 	}
+	for (size_t i = 0; i < pod->volume_count; i++) {
+		struct projected projected = {0};
+		struct err err;
+
+		if (projected_build(&inputs.facts, &pod->volumes[i], objects, &projected, &err) < 0)
+			continue;
+		for (size_t k = 0; k < projected.count; k++)
+			assert(!strstr(projected.files[k].path, "/../") &&
+			       projected.files[k].path[0] != '/');
+		projected_deinit(&projected);
+	}
+	json_decref(objects);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -8,6 +8,7 @@
  * the channel and R/driver.sock, one JSON object a line. Awards are not judged here.
  *
  *   in:  {"start":{"uid":..,"name":..,"manifest":{..}}}  {"stop":{"uid":..,"grace":n}}
+ *        {"object":{..}}  {"gone":{..}}: a ConfigMap or Secret, or what its tombstone says
  *        {"logs":{"id":n,"uid":..,"container":..,"follow":b,"tail":n,...}}
  *   out: {"hello":{..}}  {"pod":{..}}  {"images":[..]}  {"log":n,"status":n,"data":..,"end":b}
  */
@@ -27,6 +28,7 @@
 #include "io/log.h"
 #include "ipc/channel.h"
 #include "machineplane/host.h"
+#include "wire/message.h"
 
 enum {
 	LOGS_MAX = 16,
@@ -171,6 +173,19 @@ static void stop_pod(struct bridge *bridge, const json_t *request)
 	(void)!ipc_send(bridge->channel, IPC_POD_STOP, &stop.base, -1);
 }
 
+/* Unsigned: the bytes of the object stand where its envelope would. */
+static void send_object(struct bridge *bridge, const json_t *line)
+{
+	char *text = json_dumps(line, JSON_COMPACT);
+	Magik__Ipc__Object object;
+
+	magik__ipc__object__init(&object);
+	object.envelope.data = (uint8_t *)text;
+	object.envelope.len = strlen(text);
+	(void)!ipc_send(bridge->channel, IPC_OBJECT, &object.base, -1);
+	free(text);
+}
+
 static void open_logs(struct bridge *bridge, const json_t *request)
 {
 	Magik__Ipc__LogsOpen open;
@@ -197,6 +212,8 @@ static void on_line(struct bridge *bridge, const char *text, size_t len)
 		start_pod(bridge, json_object_get(line, "start"));
 	if (json_object_get(line, "stop"))
 		stop_pod(bridge, json_object_get(line, "stop"));
+	if (json_object_get(line, "object") || json_object_get(line, "gone"))
+		send_object(bridge, line);
 	if (json_object_get(line, "logs"))
 		open_logs(bridge, json_object_get(line, "logs"));
 	json_decref(line);
@@ -338,9 +355,41 @@ static int believe(void *ctx, const struct host_award *award, struct err *err)
 	return 0;
 }
 
+/* What send_object() has sent. */
+static int believe_object(void *ctx, const struct host_envelope *envelope,
+			  struct record *ret_record, struct err *err)
+{
+	json_t *line =
+		json_loadb((const char *)envelope->envelope.ptr, envelope->envelope.len, 0, NULL);
+	const json_t *object = json_object_get(line, "object");
+	const json_t *metadata;
+	char *text;
+
+	(void)ctx;
+	(void)err;
+	ret_record->key.kind = object ? RECORD_OBJECT : RECORD_TOMBSTONE;
+	if (!object)
+		object = json_object_get(line, "gone");
+	metadata = json_object_get(object, "metadata");
+	ret_record->object = (struct object_ref){
+		.namespace = mem_strdup(text_of(metadata, "namespace")),
+		.kind = mem_strdup(text_of(object, "kind")),
+		.name = mem_strdup(text_of(metadata, "name")),
+	};
+	(void)!uid_parse(text_of(metadata, "uid"), &ret_record->object.uid);
+	text = json_dumps(object, JSON_COMPACT);
+	buf_append_str(&ret_record->value, text);
+	free(text);
+	json_decref(line);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	struct host_config config = {.node_name = "test-node", .hooks.verify_award = believe};
+	struct host_config config = {
+		.node_name = "test-node",
+		.hooks = {.verify_award = believe, .verify_object = believe_object},
+	};
 	struct log_config log = {.node = "test-node", .process = "host", .min = LOG_LEVEL_INFO};
 	struct err err = {0};
 	int r;

@@ -312,7 +312,7 @@ def test_what_cannot_be_kept_is_refused_with_a_reason(host):
                        ({"containers": [container(securityContext={"privileged": True})]}, "policy"),
                        ({"volumes": [{"name": "v", "hostPath": {"path": "/etc"}}],
                          "containers": [container()]}, "policy"),
-                       ({"volumes": [{"name": "v", "nfs": {}}], "containers": [container()]}, "emptyDir"),
+                       ({"volumes": [{"name": "v", "nfs": {}}], "containers": [container()]}, "of this kind"),
                        ({"runtimeClassName": "krun", "containers": [container()]}, "krun")):
         uid = host.run_pod(spec)
         pod = host.until_phase(uid, "Gone")

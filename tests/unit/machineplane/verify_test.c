@@ -325,6 +325,67 @@ static void every_flipped_byte_of_an_award_is_refused(void **state)
 	accepted(scene);
 }
 
+/* A ConfigMap of namespace "default", signed by @by. */
+static int judge_object(struct scene *scene, enum signer_name by, enum record_kind kind,
+			struct record *ret, struct err *err)
+{
+	struct message message = {.type = MESSAGE_RECORD};
+	struct host_envelope envelope = {.chains = scene->chains, .chain_count = SIGNERS};
+	struct buf sealed = {0};
+	int result;
+
+	message.record.key.kind = kind;
+	memset(message.record.key.uid.byte, 7, UID_LEN);
+	message.record.object = (struct object_ref){
+		.uid = message.record.key.uid,
+		.namespace = (char *)(uintptr_t) "default",
+		.kind = (char *)(uintptr_t) "ConfigMap",
+		.name = (char *)(uintptr_t) "conf",
+	};
+	message.record.version.generation = 1;
+	message.record.version.hlc = 1;
+	message.record.written_ms = scene->at.ms;
+	if (kind == RECORD_OBJECT)
+		buf_append_str(&message.record.value, "{}");
+	message.record.version.digest = sha256(bytes_buf(&message.record.value));
+	seal(scene, by, &message, &sealed);
+	envelope.envelope = bytes_buf(&sealed);
+	result = verifier_object(&scene->verifier, &envelope, ret, err);
+	buf_deinit(&sealed);
+	buf_deinit(&message.record.value);
+	return result;
+}
+
+static void an_object_counts_only_under_a_stewards_name(void **state)
+{
+	struct scene *scene = *state;
+	struct record record = {0};
+	struct err err = {0};
+
+	if (judge_object(scene, BETA, RECORD_OBJECT, &record, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(record.object.name, "conf");
+	record_deinit(&record);
+	assert_int_equal(judge_object(scene, BETA, RECORD_TOMBSTONE, &record, &err), 0);
+	record_deinit(&record);
+	assert_int_equal(judge_object(scene, WORKER, RECORD_OBJECT, &record, &err), -EACCES);
+	assert_int_equal(judge_object(scene, OTHER_STEWARD, RECORD_OBJECT, &record, &err), -EACCES);
+}
+
+/* An award of a year later does not make it void: it was in force when it was signed. */
+static void an_object_outlives_its_writers_certificate(void **state)
+{
+	struct scene *scene = *state;
+	struct record record = {0};
+	struct err err = {0};
+
+	verifier_resume(&scene->verifier, (struct wall){NOW.ms + 3ll * 365 * 24 * 3600 * 1000});
+	assert_int_equal(judge_object(scene, BETA, RECORD_OBJECT, &record, &err), 0);
+	record_deinit(&record);
+	sign(scene);
+	refused(scene, "");
+}
+
 static void what_is_no_envelope_is_refused(void **state)
 {
 	struct scene *scene = *state;
@@ -404,6 +465,8 @@ int main(void)
 		SCENE_TEST(other_messages_in_the_places_of_award_and_tender_are_refused),
 		SCENE_TEST(an_award_that_answers_another_tender_is_refused),
 		SCENE_TEST(every_flipped_byte_of_an_award_is_refused),
+		SCENE_TEST(an_object_counts_only_under_a_stewards_name),
+		SCENE_TEST(an_object_outlives_its_writers_certificate),
 		SCENE_TEST(what_is_no_envelope_is_refused),
 		SCENE_TEST(a_certificate_that_had_run_out_when_it_signed_is_refused),
 		SCENE_TEST(an_award_that_was_kept_for_later_is_refused),

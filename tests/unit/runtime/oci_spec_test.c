@@ -25,6 +25,7 @@ struct kit {
 	struct pod_spec *pod;
 	struct image_config image;
 	struct image_user user;
+	json_t *config;
 	struct oci_inputs inputs;
 	json_t *spec;
 	int result;
@@ -51,16 +52,21 @@ static struct kit *kit_new(const char *container, uint32_t uid)
 		.container = &kit->pod->containers[0],
 		.image = &kit->image,
 		.image_user = &kit->user,
-		.pod_uid = "uid",
-		.pod_name = "web-0",
-		.pod_ip = "fd00::1",
-		.node_name = "node-a",
+		.facts = {.spec = kit->pod,
+			  .uid = "uid",
+			  .name = "web-0",
+			  .ip = "fd00::1",
+			  .host_ip = "192.0.2.1",
+			  .node_name = "node-a",
+			  .labels = kit->pod->labels,
+			  .cpu_capacity_milli = 4000,
+			  .memory_capacity_bytes = 8ull << 30},
+		.config = kit->config,
 		.local_peer_id = "peer",
 		.pod_dir = "/run/p",
 		.rootfs = "/run/p/rootfs",
 		.cgroup = "/g",
 		.seccomp = "filter",
-		.memory_capacity_bytes = 8ull << 30,
 		.nofile_max = 20000,
 		.oom_score_min = 0,
 	};

@@ -92,10 +92,9 @@ static void test_what_cannot_be_kept_is_refused(void **state)
 {
 	(void)state;
 	expect_refused(POD("{\"volumes\":[{\"name\":\"v\",\"nfs\":{}}],\"containers\":[]}"),
-		       -EOPNOTSUPP, "emptyDir");
-	expect_refused(ONE(",\"envFrom\":[{}]"), -EOPNOTSUPP, "envFrom");
-	expect_refused(ONE(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{}}}]"),
-		       -EOPNOTSUPP, "fieldRef");
+		       -EOPNOTSUPP, "of this kind");
+	expect_refused(ONE(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"otherRef\":{}}}]"),
+		       -EOPNOTSUPP, "valueFrom");
 	expect_refused(ONE(",\"resources\":{\"limits\":{\"hugepages-2Mi\":1}}"), -EOPNOTSUPP,
 		       "hugepages-2Mi");
 	expect_refused(ONE(",\"resources\":{\"limits\":{\"memory\":\"1Ki\"}}"), -EINVAL, "memory");
@@ -112,6 +111,10 @@ static void test_names_that_would_become_paths_are_checked(void **state)
 	expect_refused(POD("{\"volumes\":[{\"name\":\"../v\",\"emptyDir\":{}}],\"containers\":[]}"),
 		       -EINVAL, "volumes");
 	expect_refused(ONE(",\"workingDir\":\"/a/../b\""), -EINVAL, "workingDir");
+	expect_refused(ONE(",\"envFrom\":[{}]"), -EINVAL, "envFrom");
+	expect_refused(ONE(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"key\":"
+			   "\"k\",\"name\":\"../x\"}}}]"),
+		       -EINVAL, "name");
 	expect_refused(POD("{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],\"containers\":[{"
 			   "\"name\":\"a\",\"image\":\"b\",\"volumeMounts\":[{\"name\":\"v\","
 			   "\"mountPath\":\"/x\",\"subPath\":\"y\"}]}]}"),
