@@ -94,6 +94,7 @@ static void rows_pack(struct packer *packer, const struct index_row *rows, size_
 		to->sub = pack_uid(&rows[i].sub);
 		to->hlc = rows[i].hlc;
 		to->gone = rows[i].gone;
+		to->age_s = rows[i].age_s;
 	}
 }
 
@@ -104,6 +105,7 @@ static void row_unpack(struct unpacker *unpacker, const Magik__IndexRow *from, s
 	to->sub = unpack_uid_or_none(unpacker, from->sub);
 	to->hlc = from->hlc;
 	to->gone = from->gone;
+	to->age_s = from->age_s;
 }
 
 static void rows_unpack(struct unpacker *unpacker, Magik__IndexRow *const *from, size_t count,

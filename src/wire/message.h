@@ -431,8 +431,9 @@ struct shard_id {
 struct index_row {
 	char *name;
 	struct uid uid, sub;
-	uint64_t hlc; /* of the version that is indexed */
-	bool gone;    /* the record was deleted */
+	uint64_t hlc;   /* of the version that is indexed */
+	bool gone;      /* the record was deleted */
+	uint32_t age_s; /* since a keeper of the record has said so */
 };
 
 enum index_purpose {
@@ -466,8 +467,7 @@ enum index_outcome {
 	INDEX_UNKNOWN, /* no such shard here: begin at the root */
 	INDEX_FULL,    /* a limit is reached */
 	INDEX_DIFFERS, /* COPY: the receiver's shard is another; its rows */
-	INDEX_MERGE,   /* REPORT: hand the rows up, and keep them */
-	INDEX_MERGED,  /* REPORT: the parent is whole: hand the rows up, and forget them */
+	INDEX_MERGED,  /* the parent is whole again: hand the rows up to it, and forget them */
 };
 
 struct index_answer {

@@ -240,6 +240,7 @@ static void assert_row_equal(const struct index_row *a, const struct index_row *
 	assert_true(uid_equal(&a->uid, &b->uid) && uid_equal(&a->sub, &b->sub));
 	SAME_NUMBER(hlc);
 	SAME_NUMBER(gone);
+	SAME_NUMBER(age_s);
 }
 
 static void assert_index_rows_equal(const struct index_rows *a, const struct index_rows *b)

@@ -309,8 +309,8 @@ static struct index_row *sample_rows(void)
 {
 	struct index_row *rows = mem_alloc(2, sizeof(*rows));
 
-	rows[0] =
-		(struct index_row){mem_strdup("web"), sample_uid(1), sample_uid(2), 7U << 20, true};
+	rows[0] = (struct index_row){mem_strdup("web"), sample_uid(1), sample_uid(2),
+				     7U << 20,          true,          77};
 	rows[1] = (struct index_row){.name = mem_strdup("db"), .uid = sample_uid(3)};
 	return rows;
 }

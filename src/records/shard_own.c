@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Own: the rows that this machine says, because it controls their records.
+ *
+ * Rows of one shard that are due at about the same time are one message. How deep a (kind,
+ * namespace) is split is remembered from the last answer; who guessed too high is sent down, too
+ * low up to the root.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "records/shard_internal.h"
+
+static void own_key(const char *kind, const char *namespace, const struct index_row *row,
+		    struct buf *out)
+{
+	buf_append(out, kind, strlen(kind) + 1);
+	buf_append(out, namespace, strlen(namespace) + 1);
+	row_key(row, out);
+}
+
+static struct own *own_find(const struct shards *shards, const char *kind, const char *namespace,
+			    const struct index_row *row)
+{
+	struct buf key = {0};
+	struct own *own;
+
+	own_key(kind, namespace, row, &key);
+	own = map_get(&shards->own, bytes_buf(&key));
+	buf_deinit(&key);
+	return own;
+}
+
+static void own_free(struct own *own)
+{
+	list_remove(&own->urgent);
+	free(own->kind);
+	free(own->namespace);
+	index_row_deinit(&own->row);
+	free(own);
+}
+
+static struct own *own_make(struct shards *shards, const char *kind, const char *namespace,
+			    const struct index_row *row)
+{
+	struct own *own = mem_new(struct own);
+	struct buf key = {0};
+
+	list_init(&own->urgent);
+	own->kind = mem_strdup(kind);
+	own->namespace = mem_strdup(namespace);
+	index_row_copy(row, &own->row);
+	own_key(kind, namespace, row, &key);
+	(void)map_put(&shards->own, bytes_buf(&key), own);
+	buf_deinit(&key);
+	return own;
+}
+
+void shards_own(struct shards *shards, struct mono now, const char *kind, const char *namespace,
+		const struct index_row *row)
+{
+	struct own *own = own_find(shards, kind, namespace, row);
+
+	shards->now = now;
+	if (own &&
+	    (own->row.hlc > row->hlc || (own->row.hlc == row->hlc && own->row.gone == row->gone)))
+		return;
+	if (!own)
+		own = own_make(shards, kind, namespace, row);
+	own->row.hlc = row->hlc;
+	own->row.gone = row->gone;
+	own->row.age_s = 0;
+	own->since = own->due = now;
+	list_remove(&own->urgent);
+	list_append(&shards->urgent, &own->urgent);
+}
+
+void shards_disown(struct shards *shards, const char *kind, const char *namespace,
+		   const struct index_row *row)
+{
+	struct buf key = {0};
+	struct own *own;
+
+	own_key(kind, namespace, row, &key);
+	own = map_remove(&shards->own, bytes_buf(&key));
+	if (own)
+		own_free(own);
+	buf_deinit(&key);
+}
+
+/* Hints. */
+
+static void hint_key(const char *kind, const char *namespace, struct buf *out)
+{
+	buf_append_format(out, "%s/%s", kind, namespace);
+}
+
+uint32_t hint_get(const struct shards *shards, const char *kind, const char *namespace)
+{
+	struct buf key = {0};
+	uintptr_t hint;
+
+	hint_key(kind, namespace, &key);
+	hint = (uintptr_t)map_get(&shards->hints, bytes_buf(&key));
+	buf_deinit(&key);
+	return hint ? (uint32_t)(hint - 1) : 0;
+}
+
+void hint_set(struct shards *shards, const struct shard_id *leaf)
+{
+	struct buf key = {0};
+
+	if (shards->hints.count >= SHARD_PLACES_MAX) { /* learnt again at the price of a question */
+		map_deinit(&shards->hints);
+		map_init(&shards->hints, prng_next(&shards->prng));
+	}
+	hint_key(leaf->kind, leaf->namespace, &key);
+	if (leaf->depth)
+		(void)map_put(&shards->hints, bytes_buf(&key),
+			      (void *)((uintptr_t)leaf->depth + 1));
+	else
+		(void)map_remove(&shards->hints, bytes_buf(&key));
+	buf_deinit(&key);
+}
+
+/* Saying. */
+
+static void call_add(struct call *call, const struct index_row *row)
+{
+	call->rows = mem_resize(call->rows, call->row_count + 1, sizeof(*call->rows));
+	index_row_copy(row, &call->rows[call->row_count++]);
+}
+
+/* The call of @batch that @own belongs to; one that is full is sent. */
+static void batch_add(struct shards *shards, struct map *batch, const struct own *own)
+{
+	uint32_t depth = hint_get(shards, own->kind, own->namespace);
+	struct shard_id shard =
+		shard_for(own->kind, own->namespace, depth, name_position(own->row.name));
+	struct buf text = {0};
+	struct call *call;
+
+	shard_text(&shard, &text);
+	call = map_get(batch, bytes_buf(&text));
+	if (!call) {
+		call = call_new(shards, CALL_WRITE, &shard);
+		call->from_hint = depth > 0;
+		(void)map_put(batch, bytes_buf(&text), call);
+	}
+	call_add(call, &own->row);
+	if (call->row_count == SHARD_ROWS_MAX) {
+		(void)map_remove(batch, bytes_buf(&text));
+		call_start(shards, call);
+	}
+	buf_deinit(&text);
+}
+
+static void batch_send(struct shards *shards, struct map *batch)
+{
+	map_for_each (entry, batch)
+		call_start(shards, entry->value);
+	map_deinit(batch);
+}
+
+static bool own_is_over(const struct shards *shards, const struct own *own)
+{
+	return own->row.gone && mono_reached(shards->now, mono_add_ms(own->since, SHARD_GONE_MS));
+}
+
+static void own_say(struct shards *shards, struct map *batch, struct own *own)
+{
+	own->due = mono_add_ms(shards->now, prng_jitter(&shards->prng, SHARD_RENEW_MS));
+	shards->own_due = mono_min(shards->own_due, own->due);
+	batch_add(shards, batch, own);
+}
+
+static void own_scan(struct shards *shards, struct map *batch)
+{
+	struct mono soon = mono_add_ms(shards->now, SHARD_BATCH_MS);
+
+	shards->own_due = MONO_NEVER;
+	map_for_each (entry, &shards->own) {
+		struct own *own = entry->value;
+
+		if (own_is_over(shards, own)) {
+			(void)map_remove(&shards->own, bytes_of(entry->key, entry->key_len));
+			own_free(own);
+		} else if (mono_reached(soon, own->due)) {
+			own_say(shards, batch, own);
+		} else {
+			shards->own_due = mono_min(shards->own_due, own->due);
+		}
+	}
+}
+
+void own_tick(struct shards *shards)
+{
+	struct map batch;
+
+	map_init(&batch, prng_next(&shards->prng));
+	list_for_each_safe (it, &shards->urgent) {
+		struct own *own = list_entry(it, struct own, urgent);
+
+		list_remove(&own->urgent);
+		own_say(shards, &batch, own);
+	}
+	if (mono_reached(shards->now, shards->own_due))
+		own_scan(shards, &batch);
+	batch_send(shards, &batch);
+}
+
+/* Nobody has taken them. */
+static void own_again(struct shards *shards, const struct call *call)
+{
+	for (size_t i = 0; i < call->row_count; i++) {
+		struct own *own =
+			own_find(shards, call->shard.kind, call->shard.namespace, &call->rows[i]);
+
+		if (!own)
+			continue;
+		own->due = mono_add_ms(shards->now, prng_jitter(&shards->prng, SHARD_RETRY_MS));
+		shards->own_due = mono_min(shards->own_due, own->due);
+	}
+}
+
+static void own_down(struct shards *shards, const struct call *call)
+{
+	for (unsigned bit = 0; bit < 2; bit++) {
+		struct shard_id child = shard_child(&call->shard, bit);
+		struct call *next = call_new(shards, CALL_WRITE, &child);
+
+		next->made = true;
+		for (size_t i = 0; i < call->row_count; i++) {
+			if (shard_covers(&child, call->rows[i].name))
+				call_add(next, &call->rows[i]);
+		}
+		if (next->row_count)
+			call_start(shards, next);
+		else
+			call_free(shards, next);
+	}
+}
+
+static void own_from_root(struct shards *shards, const struct call *call)
+{
+	struct shard_id root = shard_for(call->shard.kind, call->shard.namespace, 0, 0);
+	struct call *next = call_new(shards, CALL_WRITE, &root);
+
+	hint_set(shards, &root);
+	for (size_t i = 0; i < call->row_count; i++)
+		call_add(next, &call->rows[i]);
+	call_start(shards, next);
+}
+
+void own_ended(struct shards *shards, struct call *call)
+{
+	if (call->split && call->shard.depth < MESSAGE_SHARD_DEPTH_MAX)
+		own_down(shards, call);
+	else if (call->unknown * 2 > call->answered && call->from_hint)
+		own_from_root(shards, call);
+	else if (call->ok)
+		hint_set(shards, &call->shard);
+	else
+		own_again(shards, call);
+}
+
+void own_deinit(struct shards *shards)
+{
+	map_for_each (entry, &shards->own)
+		own_free(entry->value);
+	map_deinit(&shards->own);
+	map_deinit(&shards->hints);
+}
