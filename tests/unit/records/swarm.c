@@ -91,6 +91,10 @@ static struct letter *post(struct swarm *swarm, size_t from, size_t to)
 static void send(struct swarm *swarm, size_t from, const struct shards_effect *effect)
 {
 	swarm->sent++;
+	if (effect->message.type == MESSAGE_INDEX_ROWS)
+		swarm->rows_sent += effect->message.index_rows.row_count;
+	else if (effect->message.type == MESSAGE_INDEX_ANSWER)
+		swarm->rows_sent += effect->message.index_answer.row_count;
 	if (prng_below(&swarm->prng, 100) < swarm->loss_percent)
 		return;
 	for (size_t i = 0; i < swarm->count; i++) {

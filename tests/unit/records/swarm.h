@@ -36,7 +36,7 @@ struct swarm {
 	struct prng prng;
 	struct mono now;
 	unsigned loss_percent;
-	uint64_t sent;
+	uint64_t sent, rows_sent;
 	uint64_t reading; /* the token waited for, and at whom */
 	size_t reader;
 	struct swarm_found found;
