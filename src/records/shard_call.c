@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "records/shard_internal.h"
 
-struct call *call_new(struct shards *shards, enum call_purpose purpose,
-		      const struct shard_id *shard)
+struct call *shard_call_new(struct shards *shards, enum call_purpose purpose,
+			    const struct shard_id *shard)
 {
 	struct call *call = mem_new(struct call);
 
@@ -25,7 +25,7 @@ struct call *call_new(struct shards *shards, enum call_purpose purpose,
 	return call;
 }
 
-void call_free(struct shards *shards, struct call *call)
+void shard_call_free(struct shards *shards, struct call *call)
 {
 	(void)map_remove(&shards->calls, bytes_of(&call->request, sizeof(call->request)));
 	list_remove(&call->link);
@@ -43,7 +43,7 @@ static void call_ended(struct shards *shards, struct call *call)
 		own_ended(shards, call);
 	else
 		hold_ended(shards, call);
-	call_free(shards, call);
+	shard_call_free(shards, call);
 }
 
 /* The rows are lent to the message and given back by clearing it: encoding is the caller's. */
@@ -183,7 +183,7 @@ static void calls_pump(struct shards *shards)
 	}
 }
 
-void call_start(struct shards *shards, struct call *call)
+void shard_call_start(struct shards *shards, struct call *call)
 {
 	if (shards->waiting_count >= SHARD_WAITING_MAX) {
 		call_ended(shards, call);
@@ -194,10 +194,10 @@ void call_start(struct shards *shards, struct call *call)
 	calls_pump(shards);
 }
 
-void call_start_with(struct shards *shards, struct call *call, const struct contact *target)
+void shard_call_start_with(struct shards *shards, struct call *call, const struct contact *target)
 {
 	call_targets(call, target, 1);
-	call_start(shards, call);
+	shard_call_start(shards, call);
 }
 
 static void call_finish(struct shards *shards, struct call *call)
@@ -303,9 +303,9 @@ struct mono calls_deadline(const struct shards *shards)
 void calls_deinit(struct shards *shards)
 {
 	list_for_each_safe (it, &shards->waiting)
-		call_free(shards, list_entry(it, struct call, link));
+		shard_call_free(shards, list_entry(it, struct call, link));
 	list_for_each_safe (at, &shards->active)
-		call_free(shards, list_entry(at, struct call, link));
+		shard_call_free(shards, list_entry(at, struct call, link));
 	map_for_each (entry, &shards->places)
 		free(entry->value);
 	map_deinit(&shards->places);

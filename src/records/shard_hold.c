@@ -40,18 +40,18 @@ static void hand_halves(struct shards *shards, struct shard *shard)
 	shard->handed = true;
 	for (unsigned bit = 0; bit < 2; bit++) {
 		struct shard_id half = shard_child(&shard->id, bit);
-		struct call *call = call_new(shards, CALL_SPLIT, &half);
+		struct call *call = shard_call_new(shards, CALL_SPLIT, &half);
 
 		shard_id_copy(&shard->id, &call->origin);
 		call->made = true;
 		call->row_count = shard_rows(shards, shard, NULL, &half, &call->rows);
 		shard->handing++;
 		if (call->row_count) {
-			call_start(shards, call);
+			shard_call_start(shards, call);
 			continue;
 		}
 		shard->handing--;
-		call_free(shards, call);
+		shard_call_free(shards, call);
 	}
 }
 
@@ -79,11 +79,11 @@ static void hand_up(struct shards *shards, struct shard *shard)
 
 	if (shard->id.depth == 0 || shard->state != SHARD_LEAF || shard->handing)
 		return;
-	call = call_new(shards, CALL_UP, &parent);
+	call = shard_call_new(shards, CALL_UP, &parent);
 	shard_id_copy(&shard->id, &call->origin);
 	call->row_count = shard_rows(shards, shard, NULL, NULL, &call->rows);
 	shard->handing++;
-	call_start(shards, call);
+	shard_call_start(shards, call);
 }
 
 /* Taking rows. */
@@ -228,7 +228,7 @@ void hold_ask(struct shards *shards, const struct contact *from, const struct in
 static struct call *sync_call(struct shards *shards, const struct shard *shard,
 			      enum call_purpose purpose)
 {
-	struct call *call = call_new(shards, purpose, &shard->id);
+	struct call *call = shard_call_new(shards, purpose, &shard->id);
 
 	shard_id_copy(&shard->id, &call->origin);
 	call->is_split = shard->state == SHARD_SPLIT;
@@ -281,9 +281,9 @@ void hold_differs(struct shards *shards, struct call *call, const struct contact
 	map_deinit(&theirs);
 	(void)merge_rows(shards, shard, answer->rows, answer->row_count);
 	if (copy->row_count)
-		call_start_with(shards, copy, from);
+		shard_call_start_with(shards, copy, from);
 	else
-		call_free(shards, copy);
+		shard_call_free(shards, copy);
 }
 
 /* Ends of calls. */
@@ -367,7 +367,7 @@ static void move_away(struct shards *shards, struct shard *shard, const struct c
 	for (size_t i = 0; i < count; i++)
 		call->targets[call->target_count++].contact = nearest[i];
 	shard->handing++;
-	call_start(shards, call);
+	shard_call_start(shards, call);
 }
 
 /* Another holder at random, if we are one ourselves; else they get it all. */
@@ -384,8 +384,8 @@ static void compare(struct shards *shards, struct shard *shard)
 	if (others == count)
 		move_away(shards, shard, nearest, others);
 	else if (others)
-		call_start_with(shards, sync_call(shards, shard, CALL_SYNC),
-				&nearest[prng_below(&shards->prng, others)]);
+		shard_call_start_with(shards, sync_call(shards, shard, CALL_SYNC),
+				      &nearest[prng_below(&shards->prng, others)]);
 }
 
 static void report(struct shards *shards, struct shard *shard)
@@ -397,10 +397,10 @@ static void report(struct shards *shards, struct shard *shard)
 	if (shard->id.depth == 0 || shard->state == SHARD_HANDED || shard->handing)
 		return;
 	parent = shard_parent(&shard->id);
-	call = call_new(shards, CALL_REPORT, &parent);
+	call = shard_call_new(shards, CALL_REPORT, &parent);
 	shard_id_copy(&shard->id, &call->origin);
 	call->count = shard->state == SHARD_SPLIT ? SHARD_ROWS_MAX + 1 : (uint32_t)shard->live;
-	call_start(shards, call);
+	shard_call_start(shards, call);
 }
 
 static void look_after(struct shards *shards, struct shard *shard)

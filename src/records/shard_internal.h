@@ -174,16 +174,16 @@ void hold_differs(struct shards *shards, struct call *call, const struct contact
 		  const struct index_answer *answer);
 
 /* shard_call.c */
-struct call *call_new(struct shards *shards, enum call_purpose purpose,
-		      const struct shard_id *shard); /* then call_start() */
-void call_start(struct shards *shards, struct call *call);
-void call_start_with(struct shards *shards, struct call *call, const struct contact *target);
+struct call *shard_call_new(struct shards *shards, enum call_purpose purpose,
+			    const struct shard_id *shard); /* then shard_call_start() */
+void shard_call_start(struct shards *shards, struct call *call);
+void shard_call_start_with(struct shards *shards, struct call *call, const struct contact *target);
 void calls_answer(struct shards *shards, const struct contact *from,
 		  const struct index_answer *answer);
 void calls_tick(struct shards *shards);
 struct mono calls_deadline(const struct shards *shards);
 void calls_deinit(struct shards *shards);
-void call_free(struct shards *shards, struct call *call);
+void shard_call_free(struct shards *shards, struct call *call);
 
 /* shard_own.c */
 void own_tick(struct shards *shards);

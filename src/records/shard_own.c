@@ -144,14 +144,14 @@ static void batch_add(struct shards *shards, struct map *batch, const struct own
 	shard_text(&shard, &text);
 	call = map_get(batch, bytes_buf(&text));
 	if (!call) {
-		call = call_new(shards, CALL_WRITE, &shard);
+		call = shard_call_new(shards, CALL_WRITE, &shard);
 		call->from_hint = depth > 0;
 		(void)map_put(batch, bytes_buf(&text), call);
 	}
 	call_add(call, &own->row);
 	if (call->row_count == SHARD_ROWS_MAX) {
 		(void)map_remove(batch, bytes_buf(&text));
-		call_start(shards, call);
+		shard_call_start(shards, call);
 	}
 	buf_deinit(&text);
 }
@@ -159,7 +159,7 @@ static void batch_add(struct shards *shards, struct map *batch, const struct own
 static void batch_send(struct shards *shards, struct map *batch)
 {
 	map_for_each (entry, batch)
-		call_start(shards, entry->value);
+		shard_call_start(shards, entry->value);
 	map_deinit(batch);
 }
 
@@ -228,7 +228,7 @@ static void own_down(struct shards *shards, const struct call *call)
 {
 	for (unsigned bit = 0; bit < 2; bit++) {
 		struct shard_id child = shard_child(&call->shard, bit);
-		struct call *next = call_new(shards, CALL_WRITE, &child);
+		struct call *next = shard_call_new(shards, CALL_WRITE, &child);
 
 		next->made = true;
 		for (size_t i = 0; i < call->row_count; i++) {
@@ -236,21 +236,21 @@ static void own_down(struct shards *shards, const struct call *call)
 				call_add(next, &call->rows[i]);
 		}
 		if (next->row_count)
-			call_start(shards, next);
+			shard_call_start(shards, next);
 		else
-			call_free(shards, next);
+			shard_call_free(shards, next);
 	}
 }
 
 static void own_from_root(struct shards *shards, const struct call *call)
 {
 	struct shard_id root = shard_for(call->shard.kind, call->shard.namespace, 0, 0);
-	struct call *next = call_new(shards, CALL_WRITE, &root);
+	struct call *next = shard_call_new(shards, CALL_WRITE, &root);
 
 	hint_set(shards, &root);
 	for (size_t i = 0; i < call->row_count; i++)
 		call_add(next, &call->rows[i]);
-	call_start(shards, next);
+	shard_call_start(shards, next);
 }
 
 void own_ended(struct shards *shards, struct call *call)

@@ -63,12 +63,12 @@ static void read_end(struct shards *shards, struct read *read)
 static void read_ask(struct shards *shards, struct read *read, const struct shard_id *shard,
 		     bool from_hint)
 {
-	struct call *call = call_new(shards, CALL_ASK, shard);
+	struct call *call = shard_call_new(shards, CALL_ASK, shard);
 
 	call->read = read;
 	call->from_hint = from_hint;
 	read->calls++;
-	call_start(shards, call);
+	shard_call_start(shards, call);
 }
 
 static struct read *read_new(struct shards *shards, const char *kind, const char *name)
