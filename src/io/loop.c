@@ -209,6 +209,8 @@ static void on_poll(uv_poll_t *uv, int status, int uv_events)
 		events |= LOOP_READABLE;
 	if (uv_events & UV_WRITABLE)
 		events |= LOOP_WRITABLE;
+	if (uv_events & UV_DISCONNECT)
+		events |= LOOP_HANGUP;
 	watch->fn(watch->user, events);
 }
 
@@ -239,6 +241,8 @@ void loop_watch_set(struct loop_watch *watch, int events)
 		uv_events |= UV_READABLE;
 	if (events & LOOP_WRITABLE)
 		uv_events |= UV_WRITABLE;
+	if (events & LOOP_HANGUP)
+		uv_events |= UV_DISCONNECT;
 	if (uv_events)
 		(void)uv_poll_start(&watch->uv, uv_events, on_poll);
 	else

@@ -23,6 +23,7 @@ struct uv_loop_s;
 enum {
 	LOOP_READABLE = 1 << 0,
 	LOOP_WRITABLE = 1 << 1,
+	LOOP_HANGUP = 1 << 2, /* the other end will send no more, even if not all is read */
 };
 
 typedef void (*loop_fn)(void *user);

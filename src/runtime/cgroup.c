@@ -204,6 +204,20 @@ static void kill_listed(const char *hierarchy, const char *group)
 	}
 }
 
+/* Where all processes of a group are listed. */
+static const char *listing_hierarchy(void)
+{
+	return cgroup_layout() == CGROUP_V2 ? CGROUP_ROOT : CGROUP_ROOT "/pids";
+}
+
+void cgroup_processes(const char *group, struct buf *out)
+{
+	struct path procs = path_format("%s%s/cgroup.procs", listing_hierarchy(), group);
+
+	if (file_read(procs.text, PROC_FILE_MAX, out) < 0)
+		buf_clear(out);
+}
+
 void cgroup_kill(const char *group)
 {
 	enum cgroup_layout layout = cgroup_layout();
@@ -218,7 +232,7 @@ void cgroup_kill(const char *group)
 		if (done)
 			return;
 	}
-	kill_listed(layout == CGROUP_V2 ? CGROUP_ROOT : CGROUP_ROOT "/pids", group);
+	kill_listed(listing_hierarchy(), group);
 }
 
 static pthread_rwlock_t making = PTHREAD_RWLOCK_INITIALIZER;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/err.h"
 
 enum cgroup_layout {
@@ -35,6 +36,9 @@ uint64_t cgroup_oom_kills(const char *group);
 
 /* SIGKILL everything in the group, as far as the kernel can do that at once. */
 void cgroup_kill(const char *group);
+
+/* Append the numbers of its processes, a line each; nothing if there is no such group. */
+void cgroup_processes(const char *group, struct buf *out);
 
 /* Remove the group, which must be empty, in every hierarchy. */
 void cgroup_remove(const char *group);

@@ -19,14 +19,7 @@ enum {
 	USER_TEXT_MAX = 64,
 };
 
-/* Where everything of one run is; strings for a struct engine_container to point to. */
-struct run_paths {
-	char id[ENGINE_ID_MAX];
-	struct path bundle, exits, log, cgroup;
-	struct engine_container engine;
-};
-
-static void run_paths_init(struct run_paths *paths, const struct container *container, uint32_t run)
+void run_paths_init(struct run_paths *paths, const struct container *container, uint32_t run)
 {
 	const struct pod *pod = container->pod;
 
@@ -42,6 +35,9 @@ static void run_paths_init(struct run_paths *paths, const struct container *cont
 		.exit_dir = paths->exits.text,
 		.log_path = paths->log.text,
 		.cgroup = paths->cgroup.text,
+		.is_tty = container->spec->tty,
+		.has_stdin = container->spec->has_stdin,
+		.stdin_once = container->spec->stdin_once,
 	};
 }
 

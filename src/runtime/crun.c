@@ -7,6 +7,7 @@
  */
 #include "runtime/engine.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,21 +34,14 @@ enum {
 	SYNC_FD = 3,
 	START_FD = 4,
 	SYNC_MAX = 64 * 1024,
-	VERSION_MAX = 32,
 	EXIT_FILE_MAX = 64,
+	CONMON_WORDS_MAX = 40,
 };
 
 /* A log that has grown to this is cut by conmon and begins anew. */
 #define LOG_BYTES_MAX "52428800"
 
-struct engine_crun {
-	struct engine base;
-	char *root; /* crun's own state */
-	char *crun, *conmon;
-	char version[VERSION_MAX];
-};
-
-static struct engine_crun *engine_crun(struct engine *engine)
+struct engine_crun *engine_crun(struct engine *engine)
 {
 	return container_of(engine, struct engine_crun, base);
 }
@@ -111,6 +105,23 @@ static int read_sync(int fd, struct err *err)
 	return r;
 }
 
+/* What conmon does with the container's input and terminal. */
+static void add_input_words(const struct engine_container *container,
+			    const char *argv[CONMON_WORDS_MAX])
+{
+	size_t count = 0;
+
+	while (argv[count])
+		count++;
+	assert(count + 3 < CONMON_WORDS_MAX);
+	if (container->is_tty)
+		argv[count++] = "-t";
+	if (container->has_stdin)
+		argv[count++] = "-i";
+	if (container->has_stdin && !container->stdin_once)
+		argv[count++] = "--leave-stdin-open";
+}
+
 /* Start conmon and let it go on: it waits for a byte on its start pipe first. */
 static int conmon_run(struct engine_crun *crun, const struct engine_container *container,
 		      int sync_fd, int start_fd, struct err *err)
@@ -119,7 +130,7 @@ static int conmon_run(struct engine_crun *crun, const struct engine_container *c
 	struct path conmon_pid = path_format("%s/conmon.pid", container->bundle);
 	struct path log = path_format("k8s-file:%s", container->log_path);
 	struct path root = path_format("--root=%s", crun->root);
-	const char *argv[] = {
+	const char *argv[CONMON_WORDS_MAX] = {
 		crun->conmon,
 		"--api-version",
 		"1",
@@ -151,8 +162,6 @@ static int conmon_run(struct engine_crun *crun, const struct engine_container *c
 		root.text,
 		"--runtime-arg",
 		"--cgroup-manager=cgroupfs",
-		container->is_tty ? "-t" : NULL,
-		NULL,
 	};
 	/* conmon stamps its log in local time: UTC, so that nothing depends on the machine's zone.
 	 */
@@ -174,6 +183,7 @@ static int conmon_run(struct engine_crun *crun, const struct engine_container *c
 	};
 	pid_t pid;
 
+	add_input_words(container, argv);
 	if (null_fd < 0)
 		return err_set(err, -errno, "/dev/null: %s", strerror(errno));
 	r = child_spawn(&options, &pid, err);
@@ -449,6 +459,10 @@ static const struct engine_ops crun_ops = {
 	.start = crun_start,
 	.stop = crun_stop,
 	.status = crun_status,
+	.exec = crun_exec,
+	.exec_signal = crun_exec_signal,
+	.exec_end = crun_exec_end,
+	.attach = crun_attach,
 	.remove = crun_remove,
 	.list = crun_list,
 	.free = crun_free,

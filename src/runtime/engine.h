@@ -45,6 +45,27 @@ struct engine_container {
 	const char *log_path; /* grows in the format of log_read.h */
 	const char *cgroup;   /* cgroup path of the container, as in its config.json */
 	bool is_tty;
+	bool has_stdin;  /* what attach() brings reaches it; else its input is empty */
+	bool stdin_once; /* its input ends with the first who was attached */
+};
+
+/* One more process in a running container. */
+struct engine_exec {
+	const char *name; /* unique among those of the container: names files in its bundle */
+	const char *const *command;
+	size_t command_count;
+	bool is_tty;
+	int in, out, err; /* its ends, borrowed; -1: none. Unused with a terminal. */
+	/* Results. */
+	pid_t runner; /* a child of the caller: ends with the process, with its exit code */
+	int terminal; /* with @is_tty: the end of whoever sits at it; the caller's. Else -1. */
+};
+
+/* The streams of a running container's first process; both descriptors are the caller's. */
+struct engine_attach {
+	int streams; /* SOCK_SEQPACKET. Read: a byte 2 (stdout) or 3 (stderr), then data. Written:
+			its input; half-closing it ends that. */
+	int control; /* takes "1 ROWS COLUMNS\n" for its terminal */
 };
 
 struct engine_status {
@@ -74,6 +95,19 @@ struct engine_ops {
 		    struct err *err);
 	int (*status)(struct engine *engine, const struct engine_container *container,
 		      struct engine_status *ret_status, struct err *err);
+	/* Start a process in a running container; returns as soon as it is on its way. */
+	int (*exec)(struct engine *engine, const struct engine_container *container,
+		    struct engine_exec *exec, struct err *err);
+	/* Send @signal to the process @name and all of its session. Success also if it has ended;
+	 * -EAGAIN while it is not yet known. Does not block. */
+	int (*exec_signal)(struct engine *engine, const struct engine_container *container,
+			   const char *name, int signal);
+	/* After its runner has ended: remove its files. An error says why it could not be run.
+	 * Does not block. */
+	int (*exec_end)(struct engine *engine, const struct engine_container *container,
+			const char *name, struct err *err);
+	int (*attach)(struct engine *engine, const struct engine_container *container,
+		      struct engine_attach *ret_attach, struct err *err);
 	/* Kill what runs and remove every trace but bundle and log. Success if there is none. */
 	int (*remove)(struct engine *engine, const struct engine_container *container,
 		      struct err *err);

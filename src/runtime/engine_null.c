@@ -39,6 +39,37 @@ static int null_refuse(struct engine *engine, const struct engine_container *con
 	return err_set(err, -EOPNOTSUPP, "the null engine starts nothing");
 }
 
+static int null_exec(struct engine *engine, const struct engine_container *container,
+		     struct engine_exec *exec, struct err *err)
+{
+	(void)exec;
+	return null_refuse(engine, container, err);
+}
+
+static int null_exec_signal(struct engine *engine, const struct engine_container *container,
+			    const char *name, int signal)
+{
+	(void)engine;
+	(void)container;
+	(void)name;
+	(void)signal;
+	return 0;
+}
+
+static int null_exec_end(struct engine *engine, const struct engine_container *container,
+			 const char *name, struct err *err)
+{
+	(void)name;
+	return null_refuse(engine, container, err);
+}
+
+static int null_attach(struct engine *engine, const struct engine_container *container,
+		       struct engine_attach *ret_attach, struct err *err)
+{
+	(void)ret_attach;
+	return null_refuse(engine, container, err);
+}
+
 static int null_stop(struct engine *engine, const struct engine_container *container, int signal,
 		     struct err *err)
 {
@@ -93,6 +124,10 @@ static const struct engine_ops null_ops = {
 	.start = null_refuse,
 	.stop = null_stop,
 	.status = null_status,
+	.exec = null_exec,
+	.exec_signal = null_exec_signal,
+	.exec_end = null_exec_end,
+	.attach = null_attach,
 	.remove = null_remove,
 	.list = null_list,
 	.free = null_free,

@@ -159,13 +159,15 @@ static int build_process(const struct oci_inputs *inputs, json_t **ret_process, 
 	if (r < 0)
 		return r;
 	args = build_args(inputs, own);
+	if (container->tty && !json_object_get(env, "TERM"))
+		(void)json_object_set_new(env, "TERM", json_string("xterm"));
 	if (json_array_size(args) == 0)
 		r = err_set(err, -EINVAL, "neither the manifest nor the image names a command");
 	else
 		*ret_process = json_pack(
-			"{s:b,s:o,s:O,s:o,s:s,s:o,s:b,s:i,s:[{s:s,s:I,s:I}]}", "terminal", 0,
-			"user", build_user(inputs), "args", args, "env", build_env_list(env), "cwd",
-			cwd ? cwd : "/", "capabilities",
+			"{s:b,s:o,s:O,s:o,s:s,s:o,s:b,s:i,s:[{s:s,s:I,s:I}]}", "terminal",
+			(int)container->tty, "user", build_user(inputs), "args", args, "env",
+			build_env_list(env), "cwd", cwd ? cwd : "/", "capabilities",
 			build_caps(&container->security, inputs->image_user->uid),
 			"noNewPrivileges", !container->security.allow_escalation, "oomScoreAdj",
 			score < inputs->oom_score_min ? inputs->oom_score_min : score, "rlimits",

@@ -24,6 +24,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "runtime/backoff.h"
+#include "runtime/files.h"
 #include "runtime/pod_net.h"
 #include "runtime/pod_facts.h"
 #include "runtime/pod_spec.h"
@@ -111,6 +112,7 @@ struct pods {
 	struct pods_config config;
 	struct list pods;
 	struct list log_watches;
+	struct list execs;
 	size_t count;
 	unsigned jobs;
 	bool quiet;
@@ -139,6 +141,9 @@ void pod_presence(const struct pod *pod, struct presence *ret_presence);
 void pod_job(struct pod *pod, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 void pod_job_done(struct pod *pod);
 
+/* exec.c: end and free those that are left; no job is under way. */
+void exec_free_all(struct pods *pods);
+
 /* pod_null.c: of an engine that pretends */
 bool pod_is_null(const struct pod *pod);
 void pod_null_begin(struct pod *pod);
@@ -154,6 +159,15 @@ void container_resume(struct container *container);
 bool container_is_at_rest(const struct container *container);
 void container_set_waiting(struct container *container, const char *reason, const char *message);
 void container_set_reason(struct container *container, const char *reason, const char *message);
+
+/* Where everything of one run is; strings for a struct engine_container to point to. */
+struct run_paths {
+	char id[ENGINE_ID_MAX];
+	struct path bundle, exits, log, cgroup;
+	struct engine_container engine;
+};
+/* @paths stays where it is while it is used. */
+void run_paths_init(struct run_paths *paths, const struct container *container, uint32_t run);
 
 /* container_run.c: blocking. */
 struct container_run {
@@ -177,6 +191,10 @@ void container_run_end(void *run);
 void container_run_signal(void *run);
 /* Kill and remove whatever there is of run number @number. */
 int container_run_remove(const struct container *container, uint32_t number, struct err *err);
+struct pod *pods_find(const struct pods *pods, const struct uid *uid);
+/* The container of that name ("": the only one); NULL with status 404 or 400. */
+struct container *pods_container(struct pods *pods, const struct uid *uid, const char *name,
+				 struct err *err);
 char *container_log_path(const struct container *container, uint32_t run);
 
 /* sandbox.c: blocking. */

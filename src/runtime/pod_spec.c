@@ -347,6 +347,9 @@ static int read_container(const json_t *container, const json_t *pod, const stru
 	ret->name = spec_text(container, "name");
 	ret->image = spec_text(container, "image");
 	ret->working_dir = spec_text(container, "workingDir");
+	ret->tty = json_is_true(json_object_get(container, "tty"));
+	ret->has_stdin = json_is_true(json_object_get(container, "stdin"));
+	ret->stdin_once = json_is_true(json_object_get(container, "stdinOnce"));
 	if (!spec_is_label(ret->name) || !ret->image)
 		return spec_malformed(err, "container without a name or an image");
 	if (ret->working_dir && !spec_is_absolute_path(ret->working_dir))

@@ -154,6 +154,7 @@ struct container_spec {
 	const char *name;
 	const char *image;
 	bool init;
+	bool tty, has_stdin, stdin_once; /* of the manifest */
 	struct strings command, args;
 	struct env_from *env_from;
 	size_t env_from_count;

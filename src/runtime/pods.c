@@ -32,6 +32,7 @@ struct pods *pods_new(const struct pods_config *config)
 	list_init(&pods->log_watches);
 	map_init(&pods->config_objects, entropy_u64());
 	pods->host_ip = mem_strdup("");
+	list_init(&pods->execs);
 	/* One tree of groups per run directory, so that several daemons share a machine. */
 	pods->cgroup = mem_strdup(
 		path_format("/magik-%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]).text);
@@ -43,6 +44,7 @@ struct pods *pods_free(struct pods *pods)
 	if (!pods)
 		return NULL;
 	assert(pods->jobs == 0);
+	exec_free_all(pods);
 	list_for_each_safe (it, &pods->log_watches) {
 		list_remove(it);
 		free(list_entry(it, struct log_watch, link));
@@ -69,7 +71,7 @@ void pods_set_host_ip(struct pods *pods, const char *ip)
 	pods->host_ip = mem_strdup(ip);
 }
 
-static struct pod *pod_find(const struct pods *pods, const struct uid *uid)
+struct pod *pods_find(const struct pods *pods, const struct uid *uid)
 {
 	list_for_each (it, &pods->pods) {
 		struct pod *pod = list_entry(it, struct pod, link);
@@ -97,7 +99,7 @@ int pods_start(struct pods *pods, const struct pod_start *start, struct err *err
 
 	if (pods->quiet)
 		return err_set_status(err, -ESHUTDOWN, 503, "this machine takes no more pods");
-	if (pod_find(pods, &start->uid))
+	if (pods_find(pods, &start->uid))
 		return err_set_status(err, -EEXIST, 409, "that pod is here already");
 	if (pods->count >= pods->config.pods_max)
 		return err_set_status(err, -EBUSY, 503, "this machine runs %zu pods already",
@@ -119,7 +121,7 @@ int pods_start(struct pods *pods, const struct pod_start *start, struct err *err
 
 int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s)
 {
-	struct pod *pod = pod_find(pods, uid);
+	struct pod *pod = pods_find(pods, uid);
 
 	if (!pod)
 		return -ENOENT;
@@ -162,10 +164,10 @@ void pods_each(struct pods *pods,
 	}
 }
 
-static struct container *container_find(struct pods *pods, const struct uid *uid, const char *name,
-					struct err *err)
+struct container *pods_container(struct pods *pods, const struct uid *uid, const char *name,
+				 struct err *err)
 {
-	struct pod *pod = pod_find(pods, uid);
+	struct pod *pod = pods_find(pods, uid);
 
 	for (size_t i = 0; pod && i < pod->spec->container_count; i++) {
 		/* Without a name: the only container there is. */
@@ -183,7 +185,7 @@ static struct container *container_find(struct pods *pods, const struct uid *uid
 int pods_log(struct pods *pods, const struct uid *uid, const char *name, bool previous,
 	     struct pod_log *ret_log, struct err *err)
 {
-	const struct container *container = container_find(pods, uid, name, err);
+	const struct container *container = pods_container(pods, uid, name, err);
 	bool between;
 	uint32_t run;
 
@@ -215,7 +217,7 @@ void pods_log_watch(struct pods *pods, const struct uid *uid, const char *name, 
 		    void *user)
 {
 	struct err ignored;
-	struct container *container = container_find(pods, uid, name, &ignored);
+	struct container *container = pods_container(pods, uid, name, &ignored);
 	struct log_watch *watch;
 
 	if (!container || container->state != RUN_RUNNING) {
@@ -327,7 +329,7 @@ static void remove_unknown(void *ctx, const char *id)
 	struct uid uid;
 
 	(void)snprintf(uid_part, sizeof(uid_part), "%s", id);
-	if (uid_parse(uid_part, &uid) && pod_find(pods, &uid))
+	if (uid_parse(uid_part, &uid) && pods_find(pods, &uid))
 		return;
 	log_event(LOG_LEVEL_WARN, "container-unknown", "container %s belongs to no pod: removed",
 		  id);

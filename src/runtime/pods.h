@@ -119,6 +119,13 @@ void pods_each(struct pods *pods,
 _must_use_ int pods_log(struct pods *pods, const struct uid *uid, const char *container,
 			bool previous, struct pod_log *ret_log, struct err *err);
 
+/* Connect to @port on the loopback of the pod: 127.0.0.1, else ::1. @done is called once, from the
+ * loop: with a connected TCP socket that it then owns, or with -1 and the reason. Fails at once as
+ * pods_log(). */
+typedef void pods_port_fn(void *user, int fd, const struct err *err);
+_must_use_ int pods_port_open(struct pods *pods, const struct uid *uid, uint16_t port,
+			      pods_port_fn *done, void *user, struct err *err);
+
 /* Call @ended once when the present run of @container is over (at once if it is). */
 void pods_log_watch(struct pods *pods, const struct uid *uid, const char *container, loop_fn ended,
 		    void *user);

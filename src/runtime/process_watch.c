@@ -12,7 +12,7 @@
 struct process_watch {
 	struct loop_watch *watch;
 	pid_t pid;
-	int fd;
+	int fd, status;
 	loop_fn ended;
 	void *user;
 };
@@ -25,7 +25,7 @@ static void on_readable(void *user, int events)
 	/* Level-triggered, and it stays readable: once is enough. */
 	loop_watch_free(watch->watch);
 	watch->watch = NULL;
-	(void)waitpid(watch->pid, NULL, WNOHANG);
+	(void)waitpid(watch->pid, &watch->status, WNOHANG);
 	watch->ended(watch->user);
 }
 
@@ -50,6 +50,11 @@ int process_watch_new(struct loop *loop, pid_t pid, loop_fn ended, void *user,
 	}
 	*ret_watch = watch;
 	return 0;
+}
+
+int process_watch_status(const struct process_watch *watch)
+{
+	return watch->status;
 }
 
 void process_watch_free(struct process_watch *watch)
