@@ -50,6 +50,7 @@ static void close_timers(struct api *api)
 {
 	uv_close((uv_handle_t *)&api->turn, timer_closed);
 	uv_close((uv_handle_t *)&api->housekeeping, timer_closed);
+	uv_close((uv_handle_t *)&api->pulse, timer_closed);
 }
 
 int api_new(uv_loop_t *loop, const struct api_backend *backend, const struct api_options *options,
@@ -67,10 +68,12 @@ int api_new(uv_loop_t *loop, const struct api_backend *backend, const struct api
 	api->backend = *backend;
 	api->changes = changes_new();
 	list_init(&api->watches);
+	list_init(&api->remotes);
 	(void)uv_timer_init(loop, &api->turn);
 	(void)uv_timer_init(loop, &api->housekeeping);
-	api->turn.data = api->housekeeping.data = api;
-	api->handles = 2;
+	(void)uv_timer_init(loop, &api->pulse);
+	api->turn.data = api->housekeeping.data = api->pulse.data = api;
+	api->handles = 3;
 	r = server_new(loop, options, &hooks, &api->server, err);
 	if (r) {
 		api->closing = api->server_gone = true;

@@ -111,27 +111,48 @@ typedef void api_counter_fn(void *arg, const char *name, const char *help, const
 
 /* What `kubectl logs` asked for. */
 struct api_log_options {
-	struct uid pod;
-	struct node_id machine; /* where it runs */
-	char container[64];     /* never empty: the gateway chose the default */
 	bool follow, timestamps, previous;
 	int64_t tail_lines;  /* < 0: all */
 	int64_t limit_bytes; /* < 0: all */
 	struct wall since;   /* 0: from the beginning */
 };
 
-/*
- * Where log bytes go. begin() once when the log could be opened; data() any number of times; end()
- * exactly once, unless log_close() came first. An end() before begin() carries the reason.
- * data() returns false when no more should be sent until log_resume().
- */
-struct api_log_sink {
-	void (*begin)(void *arg);
-	bool (*data)(void *arg, struct bytes bytes);
-	void (*end)(void *arg, const struct err *err); /* err->code 0: the log is complete */
+enum api_stream_kind {
+	API_STREAM_LOG,    /* bytes to the client */
+	API_STREAM_EXEC,   /* frames both ways (wire/frame.h): a process of its own */
+	API_STREAM_ATTACH, /* as EXEC, of the container's first process */
+	API_STREAM_PORT,   /* bytes both ways: a connection to a port of the pod */
+	_API_STREAM_KIND_COUNT,
 };
 
-struct api_log; /* one open log, the backend's */
+/* What is wanted of a pod on whatever machine; all borrowed. */
+struct api_stream_request {
+	enum api_stream_kind kind;
+	struct uid pod;
+	struct node_id machine;     /* where it runs */
+	const char *container;      /* never empty, but for PORT */
+	const char *user;           /* for the audit log of that machine */
+	struct api_log_options log; /* of LOG */
+	const char *const *command; /* of EXEC */
+	size_t command_count;
+	bool in, out, err, is_tty; /* of EXEC and ATTACH: the streams that the client has */
+	uint16_t port;             /* of PORT */
+};
+
+/*
+ * Where a stream's bytes go. begin() once when it could be opened; data() any number of times;
+ * end() exactly once, unless stream_close() came first: an end() before begin() carries the reason.
+ * data() returns false when no more should be sent until stream_resume(). writable() follows a
+ * stream_write() that returned false; in it the stream may be closed, in begin() and data() not.
+ */
+struct api_stream_sink {
+	void (*begin)(void *arg);
+	bool (*data)(void *arg, struct bytes bytes);
+	void (*writable)(void *arg);                   /* NULL: nothing is ever written */
+	void (*end)(void *arg, const struct err *err); /* err->code 0: it is complete */
+};
+
+struct api_stream; /* one open stream, the backend's */
 
 /* Documents that only the backend can write. Each is one JSON value. */
 enum api_document {
@@ -180,11 +201,16 @@ struct api_backend_ops {
 	void (*pod_stop)(void *self, const struct uid *pod, int64_t grace_s, const char *author,
 			 api_done_fn *done, void *arg);
 
-	/* Logs. The handle is valid until end() or log_close(). */
-	struct api_log *(*log_open)(void *self, const struct api_log_options *options,
-				    const struct api_log_sink *sink, void *arg);
-	void (*log_resume)(void *self, struct api_log *log);
-	void (*log_close)(void *self, struct api_log *log);
+	/* Streams of pods. The handle is valid until end() or stream_close(), neither of which
+	 * happens inside stream_write() or stream_finish(); NULL: end() has been called already. */
+	struct api_stream *(*stream_open)(void *self, const struct api_stream_request *request,
+					  const struct api_stream_sink *sink, void *arg);
+	/* Takes all of @bytes. False: the next should wait for writable(). */
+	bool (*stream_write)(void *self, struct api_stream *stream, struct bytes bytes);
+	/* Nothing more will be written; what comes from there goes on. */
+	void (*stream_finish)(void *self, struct api_stream *stream);
+	void (*stream_resume)(void *self, struct api_stream *stream);
+	void (*stream_close)(void *self, struct api_stream *stream);
 
 	/* Append a document; false when there is none with this @id (NULL where not needed). */
 	bool (*document)(void *self, enum api_document which, const char *id, struct buf *json);

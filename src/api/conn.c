@@ -258,7 +258,9 @@ static bool conn_send_wire(struct conn *conn)
 		return false;
 	}
 	conn->writing = true;
-	conn->stall_deadline_ms = conn_now(conn) + conn->server->options.stall_ms;
+	conn->stall_deadline_ms = conn_now(conn) + (conn->exchange && conn->exchange->upgraded
+							    ? (uint32_t)SERVER_UPGRADED_STALL_MS
+							    : conn->server->options.stall_ms);
 	conn_rearm(conn);
 	return false;
 }
@@ -590,6 +592,48 @@ static bool conn_read_body(struct conn *conn)
 	return true;
 }
 
+/* True when some of what waits was taken. */
+static bool conn_feed(struct conn *conn)
+{
+	struct exchange *exchange = conn->exchange;
+	struct buf held = conn->in;
+	size_t used;
+
+	if (held.len == 0)
+		return false;
+	/* The exchange may end in there, and what is received is dropped with it. */
+	conn->in = (struct buf){0};
+	used = exchange->received(exchange, bytes_buf(&held), exchange->arg);
+	if (conn->exchange == exchange && used < held.len) {
+		buf_consume(&held, used);
+		conn->in = held;
+	} else {
+		buf_deinit(&held);
+	}
+	return used > 0;
+}
+
+static void set_user_timeout(struct conn *conn, unsigned timeout_ms)
+{
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+				 sizeof(timeout_ms));
+}
+
+void conn_upgraded(struct conn *conn)
+{
+	/* Someone sits there and reads a page; the kernel counts that as silence as well. */
+	set_user_timeout(conn, SERVER_UPGRADED_STALL_MS);
+}
+
+void conn_receive(struct conn *conn)
+{
+	if (conn->state == CONN_ANSWER)
+		conn_advance(conn);
+}
+
 static void conn_advance(struct conn *conn)
 {
 	bool moved = true;
@@ -603,6 +647,8 @@ static void conn_advance(struct conn *conn)
 			moved = conn_read_head(conn);
 		else if (conn->state == CONN_BODY)
 			moved = conn_read_body(conn);
+		else if (conn->state == CONN_ANSWER && conn->exchange && conn->exchange->upgraded)
+			moved = conn_feed(conn);
 		else
 			moved = false;
 	}
@@ -648,14 +694,9 @@ static void conn_find_addresses(struct conn *conn)
 /* A peer that vanishes without a word must not hold a watch for ever. */
 static void conn_tune(struct conn *conn)
 {
-	unsigned timeout_ms = SERVER_USER_TIMEOUT_MS;
-	uv_os_fd_t fd;
-
 	(void)uv_tcp_nodelay(&conn->tcp, 1);
 	(void)uv_tcp_keepalive(&conn->tcp, 1, SERVER_KEEPALIVE_S);
-	if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
-				 sizeof(timeout_ms));
+	set_user_timeout(conn, SERVER_USER_TIMEOUT_MS);
 }
 
 void conn_accept(struct server *server, uv_stream_t *listener)

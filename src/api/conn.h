@@ -79,6 +79,8 @@ bool conn_is_pending(const struct conn *conn); /* has not completed a request he
 /* For response.c: bytes were added to out, or an answer is complete. */
 void conn_send(struct conn *conn);
 void conn_answered(struct conn *conn, bool keep_alive);
+void conn_upgraded(struct conn *conn); /* its exchange has left HTTP */
+void conn_receive(struct conn *conn);  /* and takes more now */
 size_t conn_out_len(const struct conn *conn);
 
 /* response.c: an exchange of this connection; what the server itself answers. */

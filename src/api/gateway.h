@@ -28,11 +28,13 @@ struct api {
 	struct server *server;
 	struct watch_log *logs[KUBE_RESOURCE_COUNT]; /* NULL: nobody watches that resource */
 	struct list watches;
+	struct list remotes;     /* of remote.h */
 	uint64_t liveness;       /* of changes.c: which machines were alive */
 	struct changes *changes; /* what has changed since the last turn of the loop */
 	uv_timer_t turn;         /* runs changes_apply() */
 	uv_timer_t housekeeping; /* forgets logs that nobody uses */
-	unsigned handles;        /* of the two timers, until they are closed */
+	uv_timer_t pulse;        /* of the remotes, while there are any */
+	unsigned handles;        /* of the timers, until they are closed */
 	size_t calls;            /* writes and logs that will call back */
 	bool closing, server_gone;
 	void (*closed)(void *arg);
@@ -81,6 +83,8 @@ void verb_patch(struct call *call);
 void verb_delete(struct call *call);
 void verb_delete_collection(struct call *call);
 void verb_log(struct call *call);
+void verb_exec(struct call *call); /* attach as well */
+void verb_forward(struct call *call);
 
 /* Routes that are not about resources. True when the path was one of theirs. */
 bool own_route(struct call *call);
@@ -124,6 +128,17 @@ json_t *authorize_rules(const struct api_user *user, const char *namespace);
 /* review.c: whether @resource is a review; the answer to one, which takes the call over. */
 bool review_is(const struct kube_resource *resource);
 void verb_review(struct call *call);
+
+/* pod_target.c: the pod of a call, and the container that it names or that is the only one. */
+struct pod_target {
+	json_t *object; /* the composed pod */
+	char container[64];
+};
+
+/* False: the call was answered with a failure, and there is nothing to free. */
+bool pod_target_find(struct call *call, struct pod_target *ret_target);
+bool pod_target_place(struct call *call, struct api_stream_request *request);
+void pod_target_deinit(struct pod_target *target);
 
 /* route.c: the server's handler. */
 void route_handle(void *arg, struct exchange *exchange);

@@ -13,7 +13,7 @@ struct log_stream {
 	struct api *api;
 	struct call *call;
 	struct exchange *exchange; /* once streaming */
-	struct api_log *log;
+	struct api_stream *log;
 	bool opening, ended, begun;
 };
 
@@ -46,7 +46,7 @@ static void on_writable(struct exchange *exchange, void *arg)
 
 	(void)exchange;
 	if (stream->log)
-		stream->api->backend.ops->log_resume(stream->api->backend.self, stream->log);
+		stream->api->backend.ops->stream_resume(stream->api->backend.self, stream->log);
 }
 
 static void on_abort(struct exchange *exchange, void *arg)
@@ -56,7 +56,7 @@ static void on_abort(struct exchange *exchange, void *arg)
 
 	(void)exchange;
 	if (stream->log)
-		backend->ops->log_close(backend->self, stream->log);
+		backend->ops->stream_close(backend->self, stream->log);
 	if (stream->begun) {
 		finish_stream(stream, true);
 		return;
@@ -153,67 +153,6 @@ static bool parse_options(struct call *call, struct api_log_options *options)
 	       parse_count(call, "limitBytes", &options->limit_bytes) && parse_since(call, options);
 }
 
-/* The container. */
-
-static void fail_container(struct call *call, const struct buf *names, const char *asked)
-{
-	struct buf sentence = {0};
-
-	if (asked)
-		buf_append_format(&sentence, "container %s is not valid for pod %s", asked,
-				  call->name);
-	else
-		buf_append_format(&sentence,
-				  "a container name must be specified for pod %s, choose one of: "
-				  "[%.*s]",
-				  call->name, (int)names->len, (const char *)names->ptr);
-	call_fail(call, KUBE_REASON_BAD_REQUEST, buf_cstr(&sentence));
-	buf_deinit(&sentence);
-}
-
-static bool has_container(const json_t *spec, const char *list, const char *name)
-{
-	const json_t *container;
-	size_t i;
-
-	json_array_foreach (json_object_get(spec, list), i, container) {
-		const char *other = json_string_value(json_object_get(container, "name"));
-
-		if (other && strcmp(other, name) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The one asked for, or the only one. False when it was answered with a failure. */
-static bool choose_container(struct call *call, const json_t *pod, struct api_log_options *options)
-{
-	const json_t *spec = json_object_get(pod, "spec"), *container;
-	const json_t *containers = json_object_get(spec, "containers");
-	const char *asked = url_param(&call->url, "container");
-	const char *only =
-		json_string_value(json_object_get(json_array_get(containers, 0), "name"));
-	struct buf names = {0};
-	size_t i;
-
-	if (asked && *asked &&
-	    (has_container(spec, "containers", asked) ||
-	     has_container(spec, "initContainers", asked))) {
-		(void)snprintf(options->container, sizeof(options->container), "%s", asked);
-		return true;
-	}
-	if ((!asked || !*asked) && json_array_size(containers) == 1 && only) {
-		(void)snprintf(options->container, sizeof(options->container), "%s", only);
-		return true;
-	}
-	json_array_foreach (containers, i, container)
-		buf_append_format(&names, "%s%s", i ? " " : "",
-				  json_string_value(json_object_get(container, "name")));
-	fail_container(call, &names, asked && *asked ? asked : NULL);
-	buf_deinit(&names);
-	return false;
-}
-
 static const json_t *status_of(const json_t *pod, const char *list, const char *container)
 {
 	const json_t *status;
@@ -230,26 +169,27 @@ static const json_t *status_of(const json_t *pod, const char *list, const char *
 
 /* Kubernetes' sentences for a container that has no such log. False when answered. */
 static bool check_container(struct call *call, const json_t *pod,
-			    const struct api_log_options *options)
+			    const struct api_stream_request *request)
 {
-	const json_t *status = status_of(pod, "containerStatuses", options->container);
+	const struct api_log_options *options = &request->log;
+	const json_t *status = status_of(pod, "containerStatuses", request->container);
 	const json_t *last, *waiting;
 	struct buf sentence = {0};
 	const char *reason;
 
 	if (!status)
-		status = status_of(pod, "initContainerStatuses", options->container);
+		status = status_of(pod, "initContainerStatuses", request->container);
 	last = json_object_get(json_object_get(status, "lastState"), "terminated");
 	waiting = json_object_get(json_object_get(status, "state"), "waiting");
 	reason = json_string_value(json_object_get(waiting, "reason"));
 	if (options->previous && !last)
 		buf_append_format(&sentence,
 				  "previous terminated container \"%s\" in pod \"%s\" not found",
-				  options->container, call->name);
+				  request->container, call->name);
 	else if (waiting && !last)
 		buf_append_format(
 			&sentence, "container \"%s\" in pod \"%s\" is waiting to start: %s",
-			options->container, call->name, reason ? reason : "ContainerCreating");
+			request->container, call->name, reason ? reason : "ContainerCreating");
 	if (!sentence.len)
 		return true;
 	call_fail(call, KUBE_REASON_BAD_REQUEST, buf_cstr(&sentence));
@@ -257,9 +197,9 @@ static bool check_container(struct call *call, const json_t *pod,
 	return false;
 }
 
-static void open_log(struct call *call, const struct api_log_options *options)
+static void open_log(struct call *call, const struct api_stream_request *request)
 {
-	static const struct api_log_sink sink = {
+	static const struct api_stream_sink sink = {
 		.begin = sink_begin,
 		.data = sink_data,
 		.end = sink_end,
@@ -272,7 +212,7 @@ static void open_log(struct call *call, const struct api_log_options *options)
 	stream->opening = true;
 	call_hold(call);
 	exchange_on_abort(call->exchange, on_abort, stream);
-	stream->log = api->backend.ops->log_open(api->backend.self, options, &sink, stream);
+	stream->log = api->backend.ops->stream_open(api->backend.self, request, &sink, stream);
 	stream->opening = false;
 	if (stream->ended)
 		stream_free(stream);
@@ -280,27 +220,15 @@ static void open_log(struct call *call, const struct api_log_options *options)
 
 void verb_log(struct call *call)
 {
-	struct api_log_options options = {0};
-	struct pod_place place = {0};
-	json_t *pod = compose_one(&call->api->backend, KUBE_PODS, call->namespace, call->name);
-	bool ok;
+	struct pod_target target;
+	struct api_stream_request request = {.kind = API_STREAM_LOG};
 
-	if (!pod) {
-		call_not_found(call);
+	if (!pod_target_find(call, &target))
 		return;
-	}
-	(void)compose_find_pod(&call->api->backend, call->namespace, call->name, &place);
-	ok = parse_options(call, &options) && choose_container(call, pod, &options) &&
-	     check_container(call, pod, &options);
-	json_decref(pod);
-	if (!ok)
-		return;
-	if (!place.placed) {
-		call_fail(call, KUBE_REASON_BAD_REQUEST,
-			  "the pod has not been placed on a machine yet");
-		return;
-	}
-	options.pod = place.pod;
-	options.machine = place.machine;
-	open_log(call, &options);
+	request.container = target.container;
+	request.user = call->exchange->user.name;
+	if (parse_options(call, &request.log) && check_container(call, target.object, &request) &&
+	    pod_target_place(call, &request))
+		open_log(call, &request);
+	pod_target_deinit(&target);
 }

@@ -226,6 +226,36 @@ void exchange_stream(struct exchange *exchange, uint16_t status, const char *con
 		conn_send(exchange->conn);
 }
 
+void exchange_upgrade(struct exchange *exchange, const char *protocol,
+		      size_t (*received)(struct exchange *exchange, struct bytes bytes, void *arg),
+		      void (*writable)(struct exchange *exchange, void *arg),
+		      void (*abort_fn)(struct exchange *exchange, void *arg), void *arg)
+{
+	assert(!exchange->streaming);
+	exchange->received = received;
+	exchange->writable = writable;
+	exchange->abort = abort_fn;
+	exchange->arg = arg;
+	exchange->request.keep_alive = false;
+	exchange->streaming = exchange->upgraded = true;
+	if (!exchange->conn)
+		return;
+	buf_append_format(&exchange->conn->out,
+			  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+			  "Upgrade: %s\r\n",
+			  protocol);
+	buf_append_bytes(&exchange->conn->out, bytes_buf(&exchange->headers));
+	buf_append_str(&exchange->conn->out, "\r\n");
+	conn_upgraded(exchange->conn);
+	conn_send(exchange->conn);
+}
+
+void exchange_receive(struct exchange *exchange)
+{
+	if (exchange->conn)
+		conn_receive(exchange->conn);
+}
+
 bool exchange_write(struct exchange *exchange, struct bytes piece)
 {
 	struct conn *conn = exchange->conn;

@@ -42,6 +42,7 @@ struct exchange {
 	struct buf headers; /* of the answer, added by the handler */
 	bool head;          /* a HEAD request: the answer has no body */
 	bool streaming, chunked, aborted;
+	bool upgraded; /* no longer HTTP: bytes both ways */
 
 	/* Who asks. Without a certificate: anonymous. With an invalid one: auth_error says why. */
 	struct api_user user;
@@ -50,6 +51,7 @@ struct exchange {
 
 	void (*writable)(struct exchange *exchange, void *arg);
 	void (*abort)(struct exchange *exchange, void *arg);
+	size_t (*received)(struct exchange *exchange, struct bytes bytes, void *arg);
 	void *arg;
 };
 
@@ -81,6 +83,19 @@ void exchange_on_abort(struct exchange *exchange,
 void exchange_stream(struct exchange *exchange, uint16_t status, const char *content_type,
 		     void (*writable)(struct exchange *exchange, void *arg),
 		     void (*abort)(struct exchange *exchange, void *arg), void *arg);
+
+/*
+ * Leave HTTP for @protocol (RFC 9110 section 7.8): a stream in both directions. @received is given
+ * what the client has sent and returns how much of that it took; the rest waits, and the client
+ * with it, until exchange_receive(). @writable, @abort and exchange_write() are those of a stream.
+ */
+void exchange_upgrade(struct exchange *exchange, const char *protocol,
+		      size_t (*received)(struct exchange *exchange, struct bytes bytes, void *arg),
+		      void (*writable)(struct exchange *exchange, void *arg),
+		      void (*abort)(struct exchange *exchange, void *arg), void *arg);
+
+/* Take up what waits to be received; nothing inside received() itself. */
+void exchange_receive(struct exchange *exchange);
 
 /* Send a piece. False when enough is waiting: the next piece should wait for writable. */
 bool exchange_write(struct exchange *exchange, struct bytes piece);

@@ -141,6 +141,19 @@ static void dispatch_verb(struct call *call, unsigned allowed)
 					    : kube_status_read_only(call->resource));
 }
 
+/* A stream to a container is made with a GET (WebSocket) or a POST (SPDY), and means the same. */
+static bool is_connect(const struct call *call)
+{
+	static const char *const names[] = {"exec", "attach", "portforward"};
+	const char *method = call->exchange->request.method;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (call->subresource && call->name && call->resource->id == KUBE_PODS &&
+		    strcmp(call->subresource, names[i]) == 0)
+			return strcmp(method, "GET") == 0 || strcmp(method, "POST") == 0;
+	return false;
+}
+
 static void dispatch_subresource(struct call *call)
 {
 	const struct kube_subresource *sub =
@@ -150,15 +163,20 @@ static void dispatch_subresource(struct call *call)
 		call_respond_status(call, kube_status_no_resource());
 	else if (strcmp(sub->name, "log") == 0 && strcmp(call->verb, "get") == 0)
 		verb_log(call);
+	else if (is_connect(call))
+		verb_exec(call);
 	else
 		dispatch_verb(call, sub->verbs);
 }
 
 static void dispatch_resource(struct call *call)
 {
-	json_t *refused = authorize(&call->exchange->user, call->verb, call->resource,
-				    call->subresource, call->namespace, call->name);
+	json_t *refused;
 
+	if (is_connect(call))
+		call->verb = "create";
+	refused = authorize(&call->exchange->user, call->verb, call->resource, call->subresource,
+			    call->namespace, call->name);
 	if (refused)
 		call_respond_status(call, refused);
 	else if (call->subresource)

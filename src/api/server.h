@@ -41,6 +41,8 @@ enum {
 	SERVER_LOGIN_MS = 10000,         /* a kept connection's certificate is verified again */
 	SERVER_KEEPALIVE_S = 30,         /* TCP keep-alive: a dead peer without FIN is noticed */
 	SERVER_USER_TIMEOUT_MS = 60000,
+	/* A terminal whose user has stopped its output, or reads a page of it. */
+	SERVER_UPGRADED_STALL_MS = 600000,
 };
 
 struct server;

@@ -16,7 +16,7 @@
 
 enum {
 	URL_SEGMENTS_MAX = 12, /* the longest route has nine */
-	URL_PARAMS_MAX = 64,   /* kubectl sends below ten */
+	URL_PARAMS_MAX = 256,  /* each word of a command is one; else below ten */
 };
 
 struct url_param {

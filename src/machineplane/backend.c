@@ -434,20 +434,30 @@ static void backend_pod_stop(void *self, const struct uid *pod, int64_t grace_s,
 	object_ref_deinit(&object);
 }
 
-static struct api_log *backend_log_open(void *self, const struct api_log_options *options,
-					const struct api_log_sink *sink, void *arg)
+static struct api_stream *backend_stream_open(void *self, const struct api_stream_request *request,
+					      const struct api_stream_sink *sink, void *arg)
 {
-	return logs_open(((struct backend *)self)->fabric->logs, options, sink, arg);
+	return streams_open(((struct backend *)self)->fabric->streams, request, sink, arg);
 }
 
-static void backend_log_resume(void *self, struct api_log *log)
+static bool backend_stream_write(void *self, struct api_stream *stream, struct bytes bytes)
 {
-	logs_resume(((struct backend *)self)->fabric->logs, log);
+	return streams_write(stream, bytes);
 }
 
-static void backend_log_close(void *self, struct api_log *log)
+static void backend_stream_finish(void *self, struct api_stream *stream)
 {
-	logs_close(((struct backend *)self)->fabric->logs, log);
+	streams_finish(stream);
+}
+
+static void backend_stream_resume(void *self, struct api_stream *stream)
+{
+	streams_resume(stream);
+}
+
+static void backend_stream_close(void *self, struct api_stream *stream)
+{
+	streams_close(stream);
 }
 
 static bool backend_document(void *self, enum api_document which, const char *id, struct buf *json)
@@ -498,9 +508,11 @@ static const struct api_backend_ops ops = {
 	.put = backend_put,
 	.dispose = backend_dispose,
 	.pod_stop = backend_pod_stop,
-	.log_open = backend_log_open,
-	.log_resume = backend_log_resume,
-	.log_close = backend_log_close,
+	.stream_open = backend_stream_open,
+	.stream_write = backend_stream_write,
+	.stream_finish = backend_stream_finish,
+	.stream_resume = backend_stream_resume,
+	.stream_close = backend_stream_close,
 	.document = backend_document,
 	.ready = backend_ready,
 	.verify_user = backend_verify_user,

@@ -348,7 +348,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	if (result)
 		return result;
 	fabric->peers = peers_new(fabric);
-	fabric->logs = logs_new(fabric);
+	fabric->streams = streams_new(fabric);
 	fabric->events = events_new(fabric);
 	fabric->pod_objects = pod_objects_new(fabric);
 	fabric->backend = backend_new(fabric);
@@ -462,8 +462,8 @@ static void fabric_free(struct fabric *fabric)
 	stop_api(fabric);
 	say_goodbye(fabric);
 	join_free(fabric->join);
-	logs_free(fabric->logs);
-	fabric->logs = NULL;
+	streams_free(fabric->streams);
+	fabric->streams = NULL;
 	quic_socket_free(fabric->socket);
 	peers_free(fabric->peers);
 	store_close(fabric->store);

@@ -18,12 +18,15 @@
  *   contacts.c  where members were last seen, for the next start
  *   host_link.c the other process: pods, capacity, images, logs
  *   backend.c   the REST gateway's questions, answered from the node
- *   logs.c      container logs from here and from other machines
+ *   streams.c   logs, processes and ports of pods, here and on other machines
+ *   stream_request.c  how machines ask each other for those
  *   events.c    Kubernetes events, made from what changes
  *   document.c  what this machine tells of itself as JSON
  *   control.c   R/control.sock, for the magik command
  */
 #pragma once
+
+#include <jansson.h>
 
 #include "api/api.h"
 #include "base/map.h"
@@ -46,7 +49,7 @@ struct host_state;
 struct backend;
 struct events;
 struct control;
-struct logs;
+struct streams;
 struct renewal;
 
 struct fabric {
@@ -78,7 +81,7 @@ struct fabric {
 	struct events *events;
 	struct pod_objects *pod_objects;
 	struct control *control;
-	struct logs *logs;
+	struct streams *streams;
 	struct renewal *renewal;
 	struct api *api;
 	struct log_limit refusals;
@@ -173,9 +176,9 @@ void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grac
 /* Pass on what a steward has signed about an object that a pod here names. */
 void host_tell_object(struct host_state *host, struct bytes envelope);
 void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
-/* Open a log; logs_opened() follows with @request. 0 or -ENOTCONN. */
-_must_use_ int host_ask_logs(struct host_state *host, uint64_t request,
-			     const struct api_log_options *options);
+/* Open a stream of a pod of this machine; streams_opened() follows with @number. 0 or -ENOTCONN. */
+_must_use_ int host_ask_stream(struct host_state *host, uint64_t number,
+			       const struct api_stream_request *request);
 
 /* pod_objects.c */
 struct pod_objects *pod_objects_new(struct fabric *fabric);
@@ -223,26 +226,48 @@ enum control_verb {
 };
 enum control_verb control_verb_of(struct bytes line);
 
-/* logs.c */
-/* The lines of other machines: foreign text. */
-struct logs_answer {
+/* stream_request.c: one line asks another machine for a stream, one line answers: foreign text. */
+enum {
+	/* The words of a command come in the head of an HTTP request and are escaped here. */
+	STREAM_LINE_MAX = 64 * 1024,
+};
+struct stream_answer {
 	int status; /* 200, or 400..599 */
 	char error[ERR_TEXT_MAX];
 };
-_must_use_ bool logs_request_parse(struct bytes line, struct api_log_options *options);
-struct logs_answer logs_answer_parse(struct bytes line);
+/* A request and what its strings point into. */
+struct stream_question {
+	struct api_stream_request request;
+	json_t *json;
+	const char **command;
+};
+void stream_question_write(const struct api_stream_request *request, struct buf *out);
+/* False: malformed; nothing is to be freed then. */
+_must_use_ bool stream_question_parse(struct bytes line, struct stream_question *ret_question);
+void stream_question_deinit(struct stream_question *question);
+void stream_answer_write(int status, const char *error, struct buf *out);
+struct stream_answer stream_answer_parse(struct bytes line);
 
-struct logs *logs_new(struct fabric *fabric);
-void logs_free(struct logs *logs);
-struct api_log *logs_open(struct logs *logs, const struct api_log_options *options,
-			  const struct api_log_sink *sink, void *arg);
-void logs_resume(struct logs *logs, struct api_log *log);
-void logs_close(struct logs *logs, struct api_log *log);
-void logs_opened(struct logs *logs, uint64_t request, int status, const char *error, int fd);
+/* streams.c */
+struct streams *streams_new(struct fabric *fabric);
+void streams_free(struct streams *streams);
+/* As in api/backend.h. */
+struct api_stream *streams_open(struct streams *streams, const struct api_stream_request *request,
+				const struct api_stream_sink *sink, void *arg);
+bool streams_write(struct api_stream *stream, struct bytes bytes);
+void streams_finish(struct api_stream *stream);
+void streams_resume(struct api_stream *stream);
+void streams_close(struct api_stream *stream);
+/* The host process has answered. */
+void streams_opened(struct streams *streams, uint64_t number, int status, const char *error,
+		    int fd);
 /* A connection to @machine stands; it could not be made, or the last one is gone. */
-void logs_connected(struct logs *logs, const struct node_id *machine, struct quic_conn *conn);
-void logs_disconnected(struct logs *logs, const struct node_id *machine);
-void logs_stream_opened(struct logs *logs, struct quic_stream *stream);
-void logs_stream_data(struct logs *logs, struct quic_stream *stream, struct bytes data, bool end);
-void logs_stream_writable(struct logs *logs, struct quic_stream *stream);
-void logs_stream_closed(struct logs *logs, struct quic_stream *stream, const struct err *why);
+void streams_connected(struct streams *streams, const struct node_id *machine,
+		       struct quic_conn *conn);
+void streams_disconnected(struct streams *streams, const struct node_id *machine);
+void streams_peer_opened(struct streams *streams, struct quic_stream *stream);
+void streams_peer_data(struct streams *streams, struct quic_stream *stream, struct bytes data,
+		       bool end);
+void streams_peer_writable(struct streams *streams, struct quic_stream *stream);
+void streams_peer_closed(struct streams *streams, struct quic_stream *stream,
+			 const struct err *why);

@@ -309,6 +309,7 @@ static int serve(const struct host_config *config, struct err *err)
 
 	host->config = config;
 	list_init(&host->logs);
+	list_init(&host->execs);
 	map_init(&host->stopped, entropy_u64());
 	r = host_init(host, err);
 	if (r == 0) {
@@ -341,6 +342,8 @@ int host_run(const struct host_config *config, struct err *err)
 		return lock;
 	/* conmon and agents detach themselves; so they end as our children, and leave no zombies.
 	 */
+	/* A process in a container that stops reading is an error of that write, no more. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (!wants_null(config)) {
 		/* Jobs mostly wait for other processes: more of them than cores. */

@@ -8,6 +8,7 @@
  *   host_fabric.c   the fabric process and what is said with it
  *   host_objects.c  objects that pods name, on their way from it
  *   host_logs.c     logs on their way to it
+ *   host_exec.c     processes and ports of containers, for its clients
  *   host_control.c  R/host.sock, for the magik command
  */
 #pragma once
@@ -65,7 +66,8 @@ struct host {
 	bool node_known;
 	struct node_id node;
 	struct map stopped; /* pod uids that were told to stop, in this process's life */
-	struct list logs;
+	struct list logs, execs;
+	uint32_t links; /* fabric processes there have been, to tell whose request it was */
 	struct host_control *control;
 	struct loop_signal *signals[2];
 	struct loop_hook *hook; /* ends the loop once all is at rest */
@@ -93,6 +95,13 @@ void host_object(struct host *host, const Magik__Ipc__Object *object);
 /* host_logs.c */
 void host_logs_open(struct host *host, const Magik__Ipc__LogsOpen *request);
 void host_logs_close_all(struct host *host);
+/* Answer a request for a stream: @err NULL, and @fd, which is taken over. */
+void host_stream_reply(struct host *host, uint64_t request_id, const struct err *err, int fd);
+
+/* host_exec.c */
+void host_exec_open(struct host *host, const Magik__Ipc__ExecOpen *request);
+void host_exec_close_all(struct host *host);
+void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request);
 
 /* host_control.c */
 _must_use_ int host_control_new(struct host *host, struct host_control **ret_control,

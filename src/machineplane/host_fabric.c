@@ -450,11 +450,17 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_LOGS_OPEN:
 		host_logs_open(host, body);
 		break;
+	case IPC_EXEC_OPEN:
+		host_exec_open(host, body);
+		break;
+	case IPC_PORT_OPEN:
+		host_port_open(host, body);
+		break;
 	case IPC_HELLO:
 	case IPC_ISSUE_REPLY:
 	case IPC_POD_STATUS:
 	case IPC_POD_LIST:
-	case IPC_LOGS_REPLY:
+	case IPC_STREAM_REPLY:
 	case IPC_IMAGE_LIST:
 	case IPC_DRAIN:
 	default:
@@ -467,6 +473,8 @@ static void close_link(struct host *host)
 	ipc_link_close(host->link);
 	host->link = NULL;
 	host_logs_close_all(host);
+	host_exec_close_all(host);
+	host->links++;
 }
 
 static void on_closed(void *owner, int why)

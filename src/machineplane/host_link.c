@@ -360,7 +360,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	struct host_state *host = owner;
 	struct fabric *fabric = host->fabric;
 	const Magik__Ipc__IssueReply *issued;
-	const Magik__Ipc__LogsReply *logs;
+	const Magik__Ipc__StreamReply *opened;
 
 	if (fabric->ending)
 		return; /* what it would be told to is being taken down */
@@ -391,10 +391,10 @@ static void on_message(void *owner, struct ipc_message *message)
 		admit_issued(fabric, issued->request_id, (int)issued->status, issued->error,
 			     bytes_of(issued->content.data, issued->content.len));
 		break;
-	case IPC_LOGS_REPLY:
-		logs = (const Magik__Ipc__LogsReply *)message->body;
-		logs_opened(fabric->logs, logs->request_id, (int)logs->status, logs->error,
-			    message->fd);
+	case IPC_STREAM_REPLY:
+		opened = (const Magik__Ipc__StreamReply *)message->body;
+		streams_opened(fabric->streams, opened->request_id, (int)opened->status,
+			       opened->error, message->fd);
 		message->fd = -1;
 		break;
 	case IPC_DRAIN:
@@ -408,6 +408,8 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_OBJECT:
 	case IPC_POD_STOP:
 	case IPC_LOGS_OPEN:
+	case IPC_EXEC_OPEN:
+	case IPC_PORT_OPEN:
 		break;
 	}
 }
@@ -558,26 +560,84 @@ void host_ask_issue(struct host_state *host, uint64_t request, struct bytes cont
 		(void)ipc_link_send(host->link, IPC_ISSUE_REQUEST, &ask.base, -1);
 }
 
-int host_ask_logs(struct host_state *host, uint64_t request, const struct api_log_options *options)
+/* protobuf-c has no const: the strings are only read while they are packed. */
+static char *text(const char *string)
 {
-	struct id_text uid = uid_text(&options->pod);
-	char *container = mem_strdup(options->container);
+	return (char *)(uintptr_t)(string ? string : "");
+}
+
+static int ask_log(struct host_state *host, uint64_t number,
+		   const struct api_stream_request *request)
+{
+	const struct api_log_options *options = &request->log;
+	struct id_text uid = uid_text(&request->pod);
 	int64_t offset = clock_wall().ms - node_fabric_time(host->fabric->node, clock_mono()).ms;
 	Magik__Ipc__LogsOpen ask;
-	int result = -ENOTCONN;
 
 	magik__ipc__logs_open__init(&ask);
-	ask.request_id = request;
+	ask.request_id = number;
 	ask.pod_uid = uid.text;
-	ask.container = container;
+	ask.container = text(request->container);
 	ask.follow = options->follow;
 	ask.previous = options->previous;
 	ask.timestamps = options->timestamps;
 	ask.tail_lines = options->tail_lines;
 	ask.limit_bytes = options->limit_bytes < 0 ? 0 : options->limit_bytes;
 	ask.since_ms = options->since.ms ? options->since.ms + offset : 0;
-	if (host->link)
-		result = ipc_link_send(host->link, IPC_LOGS_OPEN, &ask.base, -1);
-	free(container);
-	return result;
+	return ipc_link_send(host->link, IPC_LOGS_OPEN, &ask.base, -1);
+}
+
+static int ask_exec(struct host_state *host, uint64_t number,
+		    const struct api_stream_request *request)
+{
+	struct id_text uid = uid_text(&request->pod);
+	Magik__Ipc__ExecOpen ask;
+
+	magik__ipc__exec_open__init(&ask);
+	ask.request_id = number;
+	ask.pod_uid = uid.text;
+	ask.container = text(request->container);
+	ask.user = text(request->user);
+	if (request->kind == API_STREAM_EXEC) {
+		ask.command = (char **)(uintptr_t)request->command;
+		ask.n_command = request->command_count;
+	}
+	ask.in = request->in;
+	ask.out = request->out;
+	ask.err = request->err;
+	ask.tty = request->is_tty;
+	return ipc_link_send(host->link, IPC_EXEC_OPEN, &ask.base, -1);
+}
+
+static int ask_port(struct host_state *host, uint64_t number,
+		    const struct api_stream_request *request)
+{
+	struct id_text uid = uid_text(&request->pod);
+	Magik__Ipc__PortOpen ask;
+
+	magik__ipc__port_open__init(&ask);
+	ask.request_id = number;
+	ask.pod_uid = uid.text;
+	ask.port = request->port;
+	ask.user = text(request->user);
+	return ipc_link_send(host->link, IPC_PORT_OPEN, &ask.base, -1);
+}
+
+int host_ask_stream(struct host_state *host, uint64_t number,
+		    const struct api_stream_request *request)
+{
+	if (!host->link)
+		return err_origin(-ENOTCONN);
+	switch (request->kind) {
+	case API_STREAM_LOG:
+		return ask_log(host, number, request);
+	case API_STREAM_EXEC:
+	case API_STREAM_ATTACH:
+		return ask_exec(host, number, request);
+	case API_STREAM_PORT:
+		return ask_port(host, number, request);
+	case _API_STREAM_KIND_COUNT:
+	default:
+		return err_origin(-EINVAL);
+	}
 }

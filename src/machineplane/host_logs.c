@@ -42,17 +42,17 @@ static void on_run_ended(void *user)
 		log_stream_end(log->stream);
 }
 
-static void reply(struct host *host, uint64_t request_id, const struct err *err, int fd)
+void host_stream_reply(struct host *host, uint64_t request_id, const struct err *err, int fd)
 {
-	Magik__Ipc__LogsReply message;
+	Magik__Ipc__StreamReply message;
 
-	magik__ipc__logs_reply__init(&message);
+	magik__ipc__stream_reply__init(&message);
 	message.request_id = request_id;
 	message.status = err ? (err->status ? err->status : 500) : 200;
 	if (err)
 		message.error = (char *)(uintptr_t)err->text;
 	if (host->link)
-		(void)ipc_link_send(host->link, IPC_LOGS_REPLY, &message.base, fd);
+		(void)ipc_link_send(host->link, IPC_STREAM_REPLY, &message.base, fd);
 	else if (fd >= 0)
 		(void)close(fd);
 }
@@ -118,7 +118,7 @@ void host_logs_open(struct host *host, const Magik__Ipc__LogsOpen *request)
 		r = err_set_status(&err, -EMFILE, 429, "too many logs are open");
 	else
 		r = log_open(host, request, &uid, &fd, &err);
-	reply(host, request->request_id, r < 0 ? &err : NULL, fd);
+	host_stream_reply(host, request->request_id, r < 0 ? &err : NULL, fd);
 }
 
 void host_logs_close_all(struct host *host)

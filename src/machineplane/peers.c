@@ -400,7 +400,7 @@ static void opened(void *user, struct quic_conn *conn)
 	log_event(LOG_LEVEL_DEBUG, "peer-connected", "%s at %s is connected", leaf.name,
 		  addr_text(&connected.addr).text);
 	node_connected(fabric->node, clock_mono(), &connected);
-	logs_connected(fabric->logs, &leaf.key, conn);
+	streams_connected(fabric->streams, &leaf.key, conn);
 }
 
 /* Nothing connects us with that machine any more, as far as anybody was told. A dial that came to
@@ -438,7 +438,7 @@ static void closed(void *user, struct quic_conn *conn, const struct err *why)
 	log_event(why->code == -ESHUTDOWN ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "peer-disconnected",
 		  "%.16s at %s: %s", node_id_text(&id).text, addr_text(&addr).text, why->text);
 	node_disconnected(fabric->node, clock_mono(), &id, &addr);
-	logs_disconnected(fabric->logs, &id);
+	streams_disconnected(fabric->streams, &id);
 }
 
 static void message(void *user, struct quic_conn *conn, struct bytes bytes)
@@ -460,24 +460,24 @@ static void stream_opened(void *user, struct quic_conn *conn, struct quic_stream
 	struct fabric *fabric = user;
 
 	if (strcmp(quic_conn_alpn(conn), ALPN_MACHINE) == 0)
-		logs_stream_opened(fabric->logs, stream);
+		streams_peer_opened(fabric->streams, stream);
 	else
 		quic_stream_reset(stream, 1);
 }
 
 static void stream_data(void *user, struct quic_stream *stream, struct bytes data, bool end)
 {
-	logs_stream_data(((struct fabric *)user)->logs, stream, data, end);
+	streams_peer_data(((struct fabric *)user)->streams, stream, data, end);
 }
 
 static void stream_writable(void *user, struct quic_stream *stream)
 {
-	logs_stream_writable(((struct fabric *)user)->logs, stream);
+	streams_peer_writable(((struct fabric *)user)->streams, stream);
 }
 
 static void stream_closed(void *user, struct quic_stream *stream, const struct err *why)
 {
-	logs_stream_closed(((struct fabric *)user)->logs, stream, why);
+	streams_peer_closed(((struct fabric *)user)->streams, stream, why);
 }
 
 const struct quic_handler peers_handler = {

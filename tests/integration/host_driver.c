@@ -118,8 +118,8 @@ static void on_message(struct bridge *bridge, struct ipc_message *message)
 		for (size_t i = 0; i < list->n_names; i++)
 			(void)json_array_append_new(bridge->images, json_string(list->names[i]));
 		say(bridge, json_pack("{s:O}", "images", bridge->images));
-	} else if (message->type == IPC_LOGS_REPLY) {
-		const Magik__Ipc__LogsReply *reply = body;
+	} else if (message->type == IPC_STREAM_REPLY) {
+		const Magik__Ipc__StreamReply *reply = body;
 
 		if (message->fd < 0)
 			say(bridge, json_pack("{s:I,s:i,s:s,s:b}", "log",

@@ -50,12 +50,13 @@ struct fake_write {
 	struct api_result result;
 };
 
-struct api_log {
+struct api_stream {
 	struct list link;
 	struct fake_backend *fake;
-	const struct api_log_sink *sink;
+	const struct api_stream_sink *sink;
 	void *arg;
 	struct api_log_options options;
+	char container[64];
 	bool begun, paused, endless;
 	int line;
 };
@@ -529,28 +530,30 @@ static void fake_pod_stop(void *self, const struct uid *uid, int64_t grace_s, co
 
 /* Logs. */
 
-static void log_free(struct api_log *log)
+static void log_free(struct api_stream *log)
 {
 	list_remove(&log->link);
 	free(log);
 }
 
-static struct api_log *fake_log_open(void *self, const struct api_log_options *options,
-				     const struct api_log_sink *sink, void *arg)
+static struct api_stream *fake_stream_open(void *self, const struct api_stream_request *request,
+					   const struct api_stream_sink *sink, void *arg)
 {
+	const struct api_log_options *options = &request->log;
 	struct fake_backend *fake = self;
-	struct api_log *log = mem_new(struct api_log);
+	struct api_stream *log = mem_new(struct api_stream);
 
 	log->fake = fake;
 	log->sink = sink;
 	log->arg = arg;
 	log->options = *options;
+	(void)snprintf(log->container, sizeof(log->container), "%s", request->container);
 	if (options->tail_lines >= 0 && options->tail_lines < FAKE_LOG_LINES)
 		log->line = FAKE_LOG_LINES - (int)options->tail_lines;
 	list_for_each (it, &fake->pods) {
 		const struct fake_pod *pod = list_entry(it, struct fake_pod, link);
 
-		if (uid_equal(&pod->presence.pod_uid, &options->pod) &&
+		if (uid_equal(&pod->presence.pod_uid, &request->pod) &&
 		    strcmp(pod->presence.pod_name, FAKE_ENDLESS_POD) == 0)
 			log->endless = true;
 	}
@@ -558,19 +561,33 @@ static struct api_log *fake_log_open(void *self, const struct api_log_options *o
 	return log;
 }
 
-static void fake_log_resume(void *self, struct api_log *log)
+static bool fake_stream_write(void *self, struct api_stream *stream, struct bytes bytes)
+{
+	(void)self;
+	(void)stream;
+	(void)bytes;
+	return true;
+}
+
+static void fake_stream_finish(void *self, struct api_stream *stream)
+{
+	(void)self;
+	(void)stream;
+}
+
+static void fake_stream_resume(void *self, struct api_stream *log)
 {
 	(void)self;
 	log->paused = false;
 }
 
-static void fake_log_close(void *self, struct api_log *log)
+static void fake_stream_close(void *self, struct api_stream *log)
 {
 	(void)self;
 	log_free(log);
 }
 
-static void log_endless(struct api_log *log)
+static void log_endless(struct api_stream *log)
 {
 	char piece[ENDLESS_PIECE];
 
@@ -580,7 +597,7 @@ static void log_endless(struct api_log *log)
 }
 
 /* All lines there are, then one per tick when following. */
-static void log_step(struct api_log *log)
+static void log_step(struct api_stream *log)
 {
 	struct buf line = {0};
 	struct err none = {0};
@@ -598,7 +615,7 @@ static void log_step(struct api_log *log)
 			break;
 		buf_append_format(&line, "%s%s line %d\n",
 				  log->options.timestamps ? "2026-01-01T00:00:00Z " : "",
-				  log->options.container, ++log->line);
+				  log->container, ++log->line);
 	} while (log->line < FAKE_LOG_LINES);
 	if (line.len)
 		log->paused = !log->sink->data(log->arg, bytes_buf(&line));
@@ -735,7 +752,7 @@ static void on_tick(uv_timer_t *timer)
 			end_pod(fake, pod);
 	}
 	list_for_each_safe (it, &fake->logs) {
-		struct api_log *log = list_entry(it, struct api_log, link);
+		struct api_stream *log = list_entry(it, struct api_stream, link);
 
 		if (!log->paused)
 			log_step(log);
@@ -756,9 +773,11 @@ static const struct api_backend_ops fake_ops = {
 	.put = fake_put,
 	.dispose = fake_dispose,
 	.pod_stop = fake_pod_stop,
-	.log_open = fake_log_open,
-	.log_resume = fake_log_resume,
-	.log_close = fake_log_close,
+	.stream_open = fake_stream_open,
+	.stream_write = fake_stream_write,
+	.stream_finish = fake_stream_finish,
+	.stream_resume = fake_stream_resume,
+	.stream_close = fake_stream_close,
 	.document = fake_document,
 	.ready = fake_ready,
 	.verify_user = fake_verify_user,

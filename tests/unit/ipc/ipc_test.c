@@ -107,17 +107,17 @@ static void test_too_large_a_message_is_not_sent(void **state)
 static void test_a_descriptor_travels_with_its_message(void **state)
 {
 	struct pair *pair = *state;
-	Magik__Ipc__LogsReply reply;
+	Magik__Ipc__StreamReply reply;
 	struct ipc_message message;
 	char text[8] = {0};
 	int pipe_fds[2];
 
-	magik__ipc__logs_reply__init(&reply);
+	magik__ipc__stream_reply__init(&reply);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	reply.status = 404;
-	assert_int_equal(ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, -1), 0);
+	assert_int_equal(ipc_send(pair->host, IPC_STREAM_REPLY, &reply.base, -1), 0);
 	reply.status = 200;
-	assert_int_equal(ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, pipe_fds[0]), 0);
+	assert_int_equal(ipc_send(pair->host, IPC_STREAM_REPLY, &reply.base, pipe_fds[0]), 0);
 	assert_int_equal(ipc_flush(pair->host), 0);
 	assert_int_equal(ipc_receive(pair->fabric, &message), 0);
 	assert_int_equal(message.fd, -1);
@@ -134,19 +134,19 @@ static void test_a_descriptor_travels_with_its_message(void **state)
 static void test_a_peer_that_reads_nothing_holds_few_descriptors(void **state)
 {
 	struct pair *pair = *state;
-	Magik__Ipc__LogsReply reply;
+	Magik__Ipc__StreamReply reply;
 	int pipe_fds[2], r = 0;
 
-	magik__ipc__logs_reply__init(&reply);
+	magik__ipc__stream_reply__init(&reply);
 	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC), 0);
 	for (int i = 0; i < IPC_QUEUE_FDS_MAX; i++)
 		assert_int_equal(
-			ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, dup(pipe_fds[0])), 0);
-	r = ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, dup(pipe_fds[0]));
+			ipc_send(pair->host, IPC_STREAM_REPLY, &reply.base, dup(pipe_fds[0])), 0);
+	r = ipc_send(pair->host, IPC_STREAM_REPLY, &reply.base, dup(pipe_fds[0]));
 	assert_int_equal(r, -ENOBUFS);
-	assert_int_equal(ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, -1), 0);
+	assert_int_equal(ipc_send(pair->host, IPC_STREAM_REPLY, &reply.base, -1), 0);
 	assert_int_equal(ipc_flush(pair->host), 0);
-	assert_int_equal(ipc_send(pair->host, IPC_LOGS_REPLY, &reply.base, pipe_fds[0]), 0);
+	assert_int_equal(ipc_send(pair->host, IPC_STREAM_REPLY, &reply.base, pipe_fds[0]), 0);
 	(void)close(pipe_fds[1]);
 }
 
@@ -204,7 +204,7 @@ static void test_a_promised_descriptor_that_is_missing_is_refused(void **state)
 {
 	struct pair *pair = *state;
 
-	send_raw(pair->host, (const uint8_t[]){0, 0, 0, 0, IPC_LOGS_REPLY, 0, 1, 0},
+	send_raw(pair->host, (const uint8_t[]){0, 0, 0, 0, IPC_STREAM_REPLY, 0, 1, 0},
 		 IPC_HEADER_LEN);
 	expect_protocol_error(pair->fabric);
 }

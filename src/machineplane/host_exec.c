@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the fabric process asks of running containers: a process, the streams of one, a connection.
+ *
+ * Who may ask has been settled by the fabric process of this machine, as for logs: a user whom its
+ * own gateway has authorised, or another machine that is a steward of the pod's namespace. Here it
+ * is only seen to that the pod is one of this machine's. So whoever owns the fabric process can do
+ * in the containers of this machine what they can do, and no more: not on the machine itself.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/log.h"
+#include "machineplane/host_core.h"
+#include "runtime/exec.h"
+
+enum {
+	/* Each takes up to eight descriptors of some 1024, and a process of crun's. */
+	EXECS_OPEN_MAX = 64,
+};
+
+struct host_exec {
+	struct list link;
+	struct host *host;
+	uint64_t request;
+	struct exec *exec;
+	int fd; /* for the fabric process, until it runs */
+};
+
+static void exec_free(struct host_exec *exec)
+{
+	list_remove(&exec->link);
+	if (exec->fd >= 0)
+		(void)close(exec->fd);
+	free(exec);
+}
+
+static void on_started(void *user, const struct err *why)
+{
+	struct host_exec *exec = user;
+	int fd = why->code ? -1 : exec->fd;
+
+	if (!why->code)
+		exec->fd = -1; /* sent, and closed here */
+	host_stream_reply(exec->host, exec->request, why->code ? why : NULL, fd);
+}
+
+static void on_done(void *user)
+{
+	exec_free(user);
+}
+
+static size_t count_execs(const struct host *host)
+{
+	size_t count = 0;
+
+	list_for_each (it, &host->execs)
+		count++;
+	return count;
+}
+
+static int open_exec(struct host *host, const Magik__Ipc__ExecOpen *request, const struct uid *uid,
+		     struct err *err)
+{
+	struct exec_request wanted = {
+		.pod = *uid,
+		.container = request->container,
+		.command = (const char *const *)request->command,
+		.command_count = request->n_command,
+		.in = request->in,
+		.out = request->out,
+		.err = request->err,
+		.is_tty = request->tty,
+	};
+	struct exec_handler handler = {.started = on_started, .done = on_done};
+	struct host_exec *exec;
+	int fds[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return err_set(err, -errno, "socketpair: %s", strerror(errno));
+	exec = mem_new(struct host_exec);
+	exec->host = host;
+	exec->request = request->request_id;
+	exec->fd = fds[1];
+	list_append(&host->execs, &exec->link);
+	handler.user = exec;
+	r = exec_new(host->pods, &wanted, fds[0], &handler, &exec->exec, err);
+	if (r < 0)
+		exec_free(exec);
+	return r;
+}
+
+void host_exec_open(struct host *host, const Magik__Ipc__ExecOpen *request)
+{
+	struct err err = {0};
+	struct uid uid;
+	int r;
+
+	if (!uid_parse(request->pod_uid, &uid))
+		r = err_set_status(&err, -EINVAL, 400, "malformed pod uid");
+	else if (count_execs(host) >= EXECS_OPEN_MAX)
+		r = err_set_status(&err, -EMFILE, 429,
+				   "too many processes are run in containers of this machine");
+	else
+		r = open_exec(host, request, &uid, &err);
+	log_event(LOG_LEVEL_INFO, "audit", "%s %s container %s of pod %s%s%s", request->user,
+		  request->n_command ? "runs a process in" : "attaches to", request->container,
+		  request->pod_uid, r < 0 ? ": " : "", r < 0 ? err.text : "");
+	if (r < 0)
+		host_stream_reply(host, request->request_id, &err, -1);
+}
+
+void host_exec_close_all(struct host *host)
+{
+	list_for_each_safe (it, &host->execs) {
+		struct host_exec *exec = list_entry(it, struct host_exec, link);
+
+		exec_abandon(exec->exec);
+		exec_free(exec);
+	}
+}
+
+/* ---- ports */
+
+struct port_request {
+	struct host *host;
+	uint32_t link; /* the fabric process that has asked */
+	uint64_t request;
+};
+
+static void on_connected(void *user, int fd, const struct err *err)
+{
+	struct port_request *port = user;
+
+	if (port->link == port->host->links)
+		host_stream_reply(port->host, port->request, fd < 0 ? err : NULL, fd);
+	else if (fd >= 0)
+		(void)close(fd);
+	free(port);
+}
+
+void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request)
+{
+	struct port_request *port = mem_new(struct port_request);
+	struct err err = {0};
+	struct uid uid;
+	int r;
+
+	port->host = host;
+	port->link = host->links;
+	port->request = request->request_id;
+	if (!uid_parse(request->pod_uid, &uid) || request->port == 0 || request->port > UINT16_MAX)
+		r = err_set_status(&err, -EINVAL, 400, "malformed pod uid or port");
+	else
+		r = pods_port_open(host->pods, &uid, (uint16_t)request->port, on_connected, port,
+				   &err);
+	log_event(LOG_LEVEL_INFO, "audit", "%s connects to port %u of pod %s", request->user,
+		  request->port, request->pod_uid);
+	if (r == 0)
+		return;
+	host_stream_reply(host, request->request_id, &err, -1);
+	free(port);
+}
