@@ -57,3 +57,30 @@ json_t *call_parse_body(struct call *call, enum kube_validation *ret_validation)
 	json_decref(warnings);
 	return object;
 }
+
+bool call_manager(struct call *call, struct call_manager *ret_manager)
+{
+	const struct api_backend *backend = &call->api->backend;
+	const char *name = url_param(&call->url, "fieldManager");
+	const char *agent = http_request_header(&call->exchange->request, "user-agent");
+	size_t len;
+
+	if (!name || !*name)
+		name = agent && *agent ? agent : "unknown";
+	len = name == agent ? strcspn(name, "/") : strlen(name);
+	if (len > KUBE_MANAGER_MAX && name != agent) {
+		call_fail(call, KUBE_REASON_BAD_REQUEST,
+			  "fieldManager: may not be more than 128 bytes");
+		return false;
+	}
+	if (len > KUBE_MANAGER_MAX)
+		len = KUBE_MANAGER_MAX;
+	memcpy(ret_manager->name, name, len);
+	ret_manager->name[len] = 0;
+	ret_manager->manager = (struct kube_manager){
+		.name = ret_manager->name,
+		.subresource = call->subresource ? call->subresource : "",
+		.now = backend->ops->now(backend->self),
+	};
+	return true;
+}

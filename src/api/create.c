@@ -60,6 +60,22 @@ static bool name_is_taken(struct call *call, const char *name)
 	return taken;
 }
 
+/* Who has set the fields of @object. False: it was answered with a failure. */
+static bool set_managed(struct call *call, json_t *object, const json_t *managed)
+{
+	struct call_manager manager;
+	json_t *own;
+
+	if (!call_manager(call, &manager))
+		return false;
+	own = managed ? json_deep_copy(managed)
+		      : kube_managed_update(NULL, object, NULL, call->resource, &manager.manager);
+	if (json_array_size(own))
+		(void)json_object_set(json_object_get(object, "metadata"), "managedFields", own);
+	json_decref(own);
+	return true;
+}
+
 /* Takes @object and @call over. */
 static void create_admitted(struct call *call, json_t *object, bool dry_run)
 {
@@ -80,24 +96,24 @@ static void create_admitted(struct call *call, json_t *object, bool dry_run)
 	free(name);
 }
 
-void create_object(struct call *call, json_t *object, enum kube_validation validation)
+void create_object(struct call *call, json_t *object, enum kube_validation validation,
+		   json_t *managed)
 {
 	struct kube_admission admission = {0};
-	bool dry_run;
-	int r;
+	bool dry_run, ready = call_dry_run(call, &dry_run);
+	int r = 0;
 
-	if (!call_dry_run(call, &dry_run)) {
-		json_decref(object);
-		return;
+	if (ready) {
+		r = kube_admit(object, call->resource, call->namespace, validation, &admission);
+		call_warn(call, admission.warnings);
 	}
-	r = kube_admit(object, call->resource, call->namespace, validation, &admission);
-	call_warn(call, admission.warnings);
-	if (r == 0) {
-		create_admitted(call, object, dry_run);
-	} else {
+	if (r)
 		call_respond_status(call, json_incref(admission.status));
+	if (ready && r == 0 && set_managed(call, object, managed))
+		create_admitted(call, object, dry_run);
+	else
 		json_decref(object);
-	}
+	json_decref(managed);
 	kube_admission_deinit(&admission);
 }
 
@@ -107,7 +123,7 @@ void verb_create(struct call *call)
 	json_t *object = call_parse_body(call, &validation);
 
 	if (object)
-		create_object(call, object, validation);
+		create_object(call, object, validation, NULL);
 }
 
 void create_from_manifest(struct call *call)
@@ -137,5 +153,5 @@ void create_from_manifest(struct call *call)
 		call_respond_status(call, refused);
 		return;
 	}
-	create_object(call, object, validation);
+	create_object(call, object, validation, NULL);
 }

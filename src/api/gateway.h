@@ -15,6 +15,7 @@
 #include "api/server.h"
 #include "api/url.h"
 #include "api/watch_log.h"
+#include "kube/managed.h"
 #include "kube/manifest.h"
 #include "kube/resource.h"
 #include "kube/selector.h"
@@ -90,15 +91,25 @@ void verb_forward(struct call *call);
 bool own_route(struct call *call);
 bool discovery_route(struct call *call);
 
-/* create.c: the kind and namespace are the manifest's own. The second takes @object over. */
+/* create.c: the kind and namespace are the manifest's own. The second takes @object over, and
+ * @managed, which are its managedFields; NULL: all of it is the caller's. */
 void create_from_manifest(struct call *call);
-void create_object(struct call *call, json_t *object, enum kube_validation validation);
+void create_object(struct call *call, json_t *object, enum kube_validation validation,
+		   json_t *managed);
 
 /* body.c. False and NULL: it was answered with a failure. */
 void call_warn(struct call *call, const json_t *warnings);
 bool call_dry_run(struct call *call, bool *ret_dry_run);
 bool call_body(struct call *call, struct kube_body *ret_body);
 json_t *call_parse_body(struct call *call, enum kube_validation *ret_validation);
+
+/* Under which name the client changes fields: ?fieldManager=, or its program's name. */
+struct call_manager {
+	struct kube_manager manager;
+	char name[KUBE_MANAGER_MAX + 1];
+};
+
+bool call_manager(struct call *call, struct call_manager *ret_manager);
 
 /* store.c: put an admitted and stamped object; answers the call, which it takes over. */
 struct store_request {

@@ -1,39 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Updating: PUT and PATCH of a stored object, and of a Deployment's scale.
- *
- * The new object is admitted like a created one, keeps its uid and age, and is stored only if what
- * it was made from still is the current version; a client that lost that race is told Conflict and
- * tries again.
+ * Updating: PUT and PATCH of a stored object, and of its scale.
  *
  * OUR limit: a Deployment's pod template stays as it was created, because running pods are not
  * rolled over to a new one. Refusing says so; storing it would pretend.
  */
-#include <inttypes.h>
-#include <stdlib.h>
+#include "api/update.h"
+
 #include <string.h>
 
 #include "api/compose.h"
-#include "api/gateway.h"
-#include "base/mem.h"
 #include "kube/admit.h"
 #include "kube/convert.h"
-#include "kube/deployment.h"
-#include "kube/name.h"
+#include "kube/managed.h"
+#include "kube/member.h"
 #include "kube/patch.h"
 #include "kube/time.h"
-
-/* The object as it is stored. */
-struct current {
-	json_t *json;
-	struct uid uid;
-	uint64_t version, generation;
-};
-
-static const char *metadata_text(const json_t *object, const char *field)
-{
-	return json_string_value(json_object_get(json_object_get(object, "metadata"), field));
-}
 
 static void note_current(void *arg, const struct api_object *object)
 {
@@ -47,7 +29,22 @@ static void note_current(void *arg, const struct api_object *object)
 		kube_set_version(current->json, object->version);
 }
 
-static void load_current(struct call *call, struct current *ret_current)
+/* A namespace that exists by being used. */
+static void load_implicit(struct call *call, struct current *current)
+{
+	const char *uid;
+
+	current->json = compose_one(&call->api->backend, call->resource->id, NULL, call->name);
+	if (!current->json)
+		return;
+	uid = kube_member_string(current->json, "metadata.uid");
+	current->implicit = uid_parse(uid, &current->uid);
+	current->generation = 1;
+	if (!current->implicit)
+		current_deinit(current);
+}
+
+void current_load(struct call *call, struct current *ret_current)
 {
 	const struct api_backend *backend = &call->api->backend;
 
@@ -57,10 +54,17 @@ static void load_current(struct call *call, struct current *ret_current)
 				   ret_current);
 	if (ret_current->json)
 		kube_convert(ret_current->json, call->resource);
+	else if (call->resource->id == KUBE_NAMESPACES)
+		load_implicit(call, ret_current);
 }
 
-/* Nothing is stored under that name. */
-static void fail_missing(struct call *call)
+void current_deinit(struct current *current)
+{
+	json_decref(current->json);
+	*current = (struct current){0};
+}
+
+void update_missing(struct call *call)
 {
 	json_t *seen =
 		compose_one(&call->api->backend, call->resource->id, call->namespace, call->name);
@@ -80,11 +84,11 @@ static bool version_is_current(struct call *call, const struct current *current,
 	json_t *seen;
 	bool same;
 
-	if (!version || !*version ||
-	    strcmp(version, metadata_text(current->json, "resourceVersion")) == 0)
+	if (!*version ||
+	    strcmp(version, kube_member_string(current->json, "metadata.resourceVersion")) == 0)
 		return true;
 	seen = compose_one(&call->api->backend, call->resource->id, call->namespace, call->name);
-	same = seen && strcmp(version, metadata_text(seen, "resourceVersion")) == 0;
+	same = strcmp(version, kube_member_string(seen, "metadata.resourceVersion")) == 0;
 	json_decref(seen);
 	return same;
 }
@@ -93,16 +97,17 @@ static bool version_is_current(struct call *call, const struct current *current,
 static json_t *check_identity(struct call *call, const struct current *current,
 			      const json_t *object)
 {
-	const char *name = metadata_text(object, "name"), *uid = metadata_text(object, "uid");
+	const char *name = kube_member_string(object, "metadata.name");
+	const char *uid = kube_member_string(object, "metadata.uid");
+	const char *version = kube_member_string(object, "metadata.resourceVersion");
 	struct id_text own = uid_text(&current->uid);
 
-	if (name && strcmp(name, call->name) != 0)
+	if (*name && strcmp(name, call->name) != 0)
 		return kube_status(KUBE_REASON_BAD_REQUEST,
 				   "the name of the object (%s) does not match the name on the URL "
 				   "(%s)",
 				   name, call->name);
-	if ((uid && *uid && strcmp(uid, own.text) != 0) ||
-	    !version_is_current(call, current, metadata_text(object, "resourceVersion")))
+	if ((*uid && strcmp(uid, own.text) != 0) || !version_is_current(call, current, version))
 		return kube_status_of_object(KUBE_REASON_CONFLICT, call->resource, call->name);
 	return NULL;
 }
@@ -110,11 +115,10 @@ static json_t *check_identity(struct call *call, const struct current *current,
 /* NULL, or why this change is not carried out. */
 static json_t *check_template(struct call *call, const json_t *old, const json_t *new)
 {
-	const json_t *before = json_object_get(json_object_get(old, "spec"), "template");
-	const json_t *after = json_object_get(json_object_get(new, "spec"), "template");
 	json_t *causes, *status;
 
-	if (call->resource->id != KUBE_DEPLOYMENTS || json_equal(before, after))
+	if (call->resource->id != KUBE_DEPLOYMENTS ||
+	    json_equal(kube_member(old, "spec.template"), kube_member(new, "spec.template")))
 		return NULL;
 	causes = json_pack("[{s:s, s:s, s:s}]", "reason", "FieldValueForbidden", "field",
 			   "spec.template", "message",
@@ -144,26 +148,39 @@ static json_t *admit(struct call *call, const struct current *current, json_t *o
 	return refused ? refused : check_template(call, current->json, object);
 }
 
+/* What only the server writes. */
+static void stamp(const struct current *current, json_t *object, uint64_t generation)
+{
+	struct kube_stamp stamp = {
+		.uid = current->uid,
+		.resource_version = current->version,
+		.generation = (int64_t)generation,
+	};
+	const char *created = kube_member_string(current->json, "metadata.creationTimestamp");
+
+	if (!kube_time_parse(created, &stamp.created))
+		stamp.created.ms = 0;
+	kube_stamp(object, &stamp);
+}
+
 /* Takes @object and @call over. */
-static void store_update(struct call *call, const struct current *current, json_t *object,
-			 bool dry_run)
+static void store_update(struct call *call, const struct current *current, json_t *object)
 {
 	struct store_request request = {
 		.object = object,
 		.uid = current->uid,
 		.generation = current->generation,
 		.expected_version = current->version,
+		.create = current->implicit,
 	};
-	struct kube_stamp stamp = {.uid = current->uid, .resource_version = current->version};
-	const char *created = metadata_text(current->json, "creationTimestamp");
+	bool dry_run;
 
 	if (kube_spec_differs(current->json, object))
 		request.generation++;
-	stamp.generation = (int64_t)request.generation;
-	if (!created || !kube_time_parse(created, &stamp.created))
-		stamp.created.ms = 0;
-	kube_stamp(object, &stamp);
-	if (dry_run) {
+	stamp(current, object, request.generation);
+	if (!call_dry_run(call, &dry_run)) {
+		json_decref(object);
+	} else if (dry_run) {
 		call_respond_stored(call, 200, object);
 	} else if (json_equal(object, current->json)) {
 		json_decref(object);
@@ -175,52 +192,52 @@ static void store_update(struct call *call, const struct current *current, json_
 	}
 }
 
-/* Takes @object and @call over. */
-static void update_object(struct call *call, const struct current *current, json_t *object,
-			  enum kube_validation validation)
+/* The managedFields that the object is stored with. NULL: it was answered with a failure. */
+static json_t *managed_of(struct call *call, const struct current *current, const json_t *object,
+			  const json_t *sent)
 {
-	json_t *refused = check_identity(call, current, object);
-	bool dry_run;
+	struct call_manager manager;
+	struct err err = {0};
 
-	if (!refused)
-		refused = admit(call, current, object, validation);
-	if (refused)
-		call_respond_status(call, refused);
-	else if (call_dry_run(call, &dry_run)) {
-		store_update(call, current, object, dry_run);
-		return;
-	}
-	json_decref(object);
-}
-
-/* The Deployment with the replicas of a changed Scale. NULL when it was answered with a failure. */
-static json_t *rescaled(struct call *call, const struct current *current, const json_t *scale)
-{
-	const json_t *replicas = json_object_get(json_object_get(scale, "spec"), "replicas");
-	json_t *object;
-
-	if (replicas && !json_is_integer(replicas)) {
-		call_fail(call, KUBE_REASON_BAD_REQUEST, "spec.replicas must be a number");
+	if (kube_managed_check(sent, &err)) {
+		call_fail_err(call, &err);
 		return NULL;
 	}
-	object = json_deep_copy(current->json);
-	(void)json_object_set_new(json_object_get(object, "spec"), "replicas",
-				  json_integer(json_integer_value(replicas)));
-	return object;
+	if (!call_manager(call, &manager))
+		return NULL;
+	return kube_managed_update(current->json, object, sent, call->resource, &manager.manager);
 }
 
-static json_t *scale_of(const struct current *current)
+void update_object(struct call *call, const struct current *current, const struct update *update)
 {
-	static const struct kube_pods none;
+	json_t *object = update->object, *managed = update->managed;
+	json_t *sent = json_incref(kube_member(object, "metadata.managedFields"));
+	json_t *refused = check_identity(call, current, object);
 
-	return kube_scale(current->json, &none);
+	if (!refused)
+		refused = admit(call, current, object, update->validation);
+	if (refused)
+		call_respond_status(call, refused);
+	else if (!managed)
+		managed = managed_of(call, current, object, sent);
+	json_decref(sent);
+	if (refused || !managed) {
+		json_decref(object);
+		json_decref(managed);
+		return;
+	}
+	if (json_array_size(managed))
+		kube_set(json_object_get(object, "metadata"), "managedFields", managed);
+	else
+		json_decref(managed);
+	store_update(call, current, object);
 }
 
 /* What a PATCH makes of the object or of its scale. NULL when it was answered with a failure. */
 static json_t *patched(struct call *call, const struct current *current,
 		       const struct kube_body *body)
 {
-	json_t *base = call->subresource ? scale_of(current) : json_incref(current->json);
+	json_t *base = call->subresource ? scale_of_current(current) : json_incref(current->json);
 	json_t *result = NULL, *object;
 	struct err err = {0};
 
@@ -231,66 +248,52 @@ static json_t *patched(struct call *call, const struct current *current,
 	json_decref(base);
 	if (!result || !call->subresource)
 		return result;
-	object = rescaled(call, current, result);
+	object = scale_apply(call, current, result);
 	json_decref(result);
 	return object;
 }
 
-/* Server-side apply of what does not exist. */
-static void apply_new(struct call *call, const struct kube_body *body)
-{
-	json_t *object;
-	struct err err = {0};
-
-	if (kube_patch(NULL, body, &object, &err)) {
-		call_fail_err(call, &err);
-		return;
-	}
-	create_object(call, object, body->validation);
-}
-
 void verb_patch(struct call *call)
 {
+	struct update update = {0};
 	struct current current;
 	struct kube_body body;
-	json_t *object;
 
 	if (!call_body(call, &body))
 		return;
-	load_current(call, &current);
-	if (!current.json) {
-		if (kube_patch_is_apply(body.content_type) && !call->subresource)
-			apply_new(call, &body);
-		else
-			fail_missing(call);
+	if (kube_patch_is_apply(body.content_type) && !call->subresource) {
+		apply_configuration(call, &body);
 		return;
 	}
-	object = patched(call, &current, &body);
-	if (object)
-		update_object(call, &current, object, body.validation);
-	json_decref(current.json);
+	current_load(call, &current);
+	if (!current.json) {
+		update_missing(call);
+		return;
+	}
+	update.object = patched(call, &current, &body);
+	update.validation = body.validation;
+	if (update.object)
+		update_object(call, &current, &update);
+	current_deinit(&current);
 }
 
 void verb_update(struct call *call)
 {
-	enum kube_validation validation;
+	struct update update = {0};
 	struct current current;
-	json_t *object = call_parse_body(call, &validation), *scale;
+	json_t *body = call_parse_body(call, &update.validation);
 
-	if (!object)
+	if (!body)
 		return;
-	load_current(call, &current);
-	if (!current.json) {
-		json_decref(object);
-		fail_missing(call);
-		return;
-	}
-	if (call->subresource) {
-		scale = object;
-		object = rescaled(call, &current, scale);
-		json_decref(scale);
-	}
-	if (object)
-		update_object(call, &current, object, validation);
-	json_decref(current.json);
+	current_load(call, &current);
+	if (!current.json)
+		update_missing(call);
+	else if (call->subresource)
+		update.object = scale_apply(call, &current, body);
+	else
+		update.object = json_incref(body);
+	if (update.object)
+		update_object(call, &current, &update);
+	json_decref(body);
+	current_deinit(&current);
 }

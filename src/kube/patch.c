@@ -101,12 +101,24 @@ static int patch_run(enum kind kind, json_t *object, const json_t *patch, struct
 		patch_merge(object, patch);
 		return 0;
 	}
-	/* What is applied to nothing names its own kind. */
-	const json_t *typed = json_object_size(object) ? object : patch;
 	return kube_patch_strategic(object, patch,
-				    kube_schema_of(kube_member_string(typed, "apiVersion"),
-						   kube_member_string(typed, "kind")),
+				    kube_schema_of(kube_member_string(object, "apiVersion"),
+						   kube_member_string(object, "kind")),
 				    err);
+}
+
+int kube_patch_config(const struct kube_body *body, json_t **ret_config, struct err *err)
+{
+	json_t *config = NULL;
+	int r = patch_parse(KIND_APPLY, body, &config, err);
+	if (r)
+		return r;
+	if (!json_is_object(config)) {
+		json_decref(config);
+		return err_set_status(err, -EINVAL, 400, "what is applied is not an object");
+	}
+	*ret_config = config;
+	return 0;
 }
 
 int kube_patch(const json_t *object, const struct kube_body *body, json_t **ret_object,
@@ -115,18 +127,15 @@ int kube_patch(const json_t *object, const struct kube_body *body, json_t **ret_
 	enum kind kind = kind_of(body->content_type);
 	struct kube_size size;
 	json_t *patch = NULL;
-	if (kind == KIND_UNKNOWN)
+	if (kind == KIND_UNKNOWN || kind == KIND_APPLY)
 		return err_set_status(err, -EINVAL, 415,
 				      "the body of the request was in an unknown format - accepted "
-				      "media types include: %s, %s, %s, %s",
-				      types[KIND_JSON], types[KIND_MERGE], types[KIND_STRATEGIC],
-				      types[KIND_APPLY]);
-	if (!object && kind != KIND_APPLY)
-		return err_set_status(err, -ENOENT, 404, "there is no object to patch");
+				      "media types include: %s, %s, %s",
+				      types[KIND_JSON], types[KIND_MERGE], types[KIND_STRATEGIC]);
 	int r = patch_parse(kind, body, &patch, err);
 	if (r)
 		return r;
-	json_t *result = object ? json_deep_copy(object) : json_object();
+	json_t *result = json_deep_copy(object);
 	r = patch_run(kind, result, patch, err);
 	json_decref(patch);
 	kube_measure(result, &size);

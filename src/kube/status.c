@@ -145,6 +145,13 @@ json_t *kube_status_no_resource(void)
 			  json_object());
 }
 
+json_t *kube_status_conflicts(const char *sentence, const json_t *causes)
+{
+	json_t *details = json_object();
+	kube_set(details, "causes", json_deep_copy(causes));
+	return status_new(KUBE_REASON_CONFLICT, json_string(sentence), details);
+}
+
 json_t *kube_status_no_method(void)
 {
 	return status_new(

@@ -61,6 +61,9 @@ _must_use_ json_t *kube_status_of_object(enum kube_reason reason,
 _must_use_ json_t *kube_status_invalid(const struct kube_resource *resource, const char *name,
 				       const json_t *causes);
 
+/* 409: server-side apply met what others have set. @causes is borrowed and copied. */
+_must_use_ json_t *kube_status_conflicts(const char *sentence, const json_t *causes);
+
 /* 404 for a path or resource nobody serves; 405 for a verb; 401; 403 with a sentence. */
 _must_use_ json_t *kube_status_no_resource(void);
 _must_use_ json_t *kube_status_no_method(void);

@@ -19,7 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		"application/merge-patch+json",
 		"application/json-patch+json",
 		"application/strategic-merge-patch+json",
-		"application/apply-patch+yaml",
 	};
 	json_t *object = json_loads(object_text, 0, NULL);
 	json_t *before = json_deep_copy(object);
