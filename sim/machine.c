@@ -360,6 +360,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_PUT_DONE:
 	case NODE_CHANGED:
 	case NODE_STEPPED:
+	case NODE_LOCATED:
 	case NODE_FETCHED:
 	case NODE_FOUND:
 		metrics_found(world, machine, effect);

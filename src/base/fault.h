@@ -22,6 +22,9 @@ enum fault {
 	FAULT_SELF_DOUBT,      /* a machine that was stalled blames the silence on the others */
 	FAULT_WITNESSES,       /* nobody else is asked about a machine that is suspected */
 	FAULT_LEDGER,          /* what a pod used is never given back */
+	FAULT_REPAIR,          /* a keeper that is new is brought nothing */
+	FAULT_HANDOVER,        /* who is no keeper any more drops what it has at once */
+	FAULT_TOMBSTONE,       /* keepers compare everything but tombstones */
 	FAULT_COUNT,
 };
 

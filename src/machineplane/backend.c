@@ -335,7 +335,9 @@ void backend_put_done(struct backend *backend, const struct node_effect *effect)
 	if (!pending)
 		return;
 	result.version = pending->version;
-	if (effect->stored == 0)
+	if (effect->conflict)
+		result_text(backend, NODE_E_CONFLICT, NULL, &result.err);
+	else if (effect->stored == 0)
 		(void)err_set_status(&result.err, -EIO, 503,
 				     "no machine could store the object; try again");
 	pending->done(pending->arg, &result);

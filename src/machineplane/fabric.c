@@ -119,6 +119,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 			  (long long)effect->step_ms);
 		keep_time(fabric);
 		return;
+	case NODE_LOCATED:
 	case NODE_FETCHED:
 	case NODE_FOUND:
 		return; /* nobody here looks anything up */

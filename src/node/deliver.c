@@ -388,9 +388,10 @@ static bool clocks_agree(const struct node_signed *opened, const struct record *
 	       ahead_ms >= -NODE_RECORD_CLOCK_MS && ahead_ms <= NODE_RECORD_CLOCK_MS;
 }
 
+/* @expected_hlc: of a write on a condition; UINT64_MAX: of any other. */
 static void deliver_record(struct node *node, struct mono now, const struct node_id *from,
 			   const struct node_signed *opened, const struct record *record,
-			   struct bytes envelope)
+			   struct bytes envelope, uint64_t expected_hlc)
 {
 	struct record_writer writer = {
 		.id = opened->issuer,
@@ -398,9 +399,12 @@ static void deliver_record(struct node *node, struct mono now, const struct node
 	};
 	int outcome = RECORDS_E_CLOCK;
 
-	if (clocks_agree(opened, record))
+	if (clocks_agree(opened, record) && expected_hlc == UINT64_MAX)
 		outcome = records_receive(node->records, now, node_fabric_time(node, now), from,
 					  &writer, record, envelope);
+	else if (clocks_agree(opened, record))
+		outcome = records_receive_put(node->records, now, node_fabric_time(node, now), from,
+					      &writer, record, envelope, expected_hlc);
 	if (outcome == RECORDS_E_WRITER) {
 		node_count(node, NODE_COUNT_ROLE);
 		node_refuse(node, &opened->issuer, "it may not write that record");
@@ -444,7 +448,7 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 	else if (!may_be_relayed(message.type) && !node_id_equal(&opened->issuer, from))
 		count_market(node, from, MARKET_E_NOT_OWNER);
 	else if (message.type == MESSAGE_RECORD)
-		deliver_record(node, now, from, opened, &message.record, envelope);
+		deliver_record(node, now, from, opened, &message.record, envelope, UINT64_MAX);
 	else if (message.type == MESSAGE_DISPOSAL)
 		outcome = node_deliver_disposal(node, now, opened, &message.disposal)
 				  ? 0
@@ -470,6 +474,34 @@ static int deliver_envelope(struct node *node, struct mono now, const struct nod
 	else
 		outcome = deliver_signed(node, now, from, &opened, envelope);
 	return outcome;
+}
+
+/* Without the certificate of its issuer it is not parked: it is sent again. */
+static void deliver_record_put(struct node *node, struct mono now, const struct node_id *from,
+			       const struct record_put *put)
+{
+	struct bytes envelope = bytes_buf(&put->envelope);
+	struct node_signed opened = {0};
+	struct message message;
+	int outcome = node->config.trust.ops->open(node->config.trust.self,
+						   node_fabric_time(node, now), envelope, &opened);
+
+	if (outcome == NODE_TRUST_E_LEAF) {
+		send_leaf_want(node, from, &opened.leaf);
+		return;
+	}
+	if (outcome == 0 && message_decode(opened.payload, &message) != 0)
+		outcome = NODE_TRUST_E_MALFORMED;
+	if (outcome) {
+		refuse_envelope(node, from, outcome);
+		return;
+	}
+	if (message.type == MESSAGE_RECORD)
+		deliver_record(node, now, from, &opened, &message.record, envelope,
+			       put->expected_hlc);
+	else
+		refuse_envelope(node, from, NODE_TRUST_E_MALFORMED);
+	message_deinit(&message);
 }
 
 /*
@@ -519,6 +551,8 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		leaf_arrived(node, now, from, &message.leaf);
 	} else if (message.type == MESSAGE_REFERRAL) {
 		node_referral(node, now, from, &message.referral);
+	} else if (message.type == MESSAGE_RECORD_PUT) {
+		deliver_record_put(node, now, from, &message.record_put);
 	} else if (message.type >= MESSAGE_HELLO) {
 		hear_time(node, now, from, &message);
 		overlay_receive(node->overlay, now, from, &message, node_fabric_time(node, now));

@@ -35,7 +35,8 @@ struct workload {
 	char **images;
 	size_t image_count;
 	char *pod_name_base;
-	bool dirty; /* to be shown to the controller, at @show_at */
+	struct node_id controller; /* when it was shown last */
+	bool dirty;                /* to be shown to the controller, at @show_at */
 	struct mono show_at, shown_at;
 	size_t pods;           /* then */
 	struct contact *hints; /* who said that there is room now: asked first */
@@ -134,6 +135,12 @@ struct node {
 	struct list parked;   /* struct parked */
 	struct list letters;  /* presences on their way, where records stay: stay.c */
 	size_t letter_count;
+	struct list locatings; /* lookups for the records: keepers.c */
+	size_t locating_count;
+	struct map partners; /* node id -> itself: who keeps something together with us */
+	bool near;           /* the records go by our neighbourhood, not by all stewards, */
+	uint64_t near_seen;  /* which was in this state when they were told last */
+	struct mono near_due;
 	struct map
 		watches; /* pod uid -> the machine that runs it, where not all are seen: stay.c */
 	size_t parked_count;
@@ -162,6 +169,8 @@ static inline struct bytes uid_bytes(const struct uid *uid)
 
 /* node.c */
 struct queued_effect *node_queue(struct node *node, enum node_effect_type type);
+struct queued_effect *node_queue_contacts(struct node *node, enum node_effect_type type,
+					  const struct contact *contacts, size_t count);
 void node_pump(struct node *node, struct mono now);
 void node_send_packet(struct node *node, const struct node_destination *to, enum message_type type,
 		      struct bytes body);
@@ -232,6 +241,7 @@ bool node_drain_market(struct node *node, struct mono now);
 bool node_show_dirty(struct node *node, struct mono now);
 void node_workloads_due(struct node *node, struct mono now);
 void node_workloads_touch_all(struct node *node);
+void node_workloads_recheck(struct node *node); /* those that have another controller now */
 void node_workload_forget(struct node *node, struct mono now, const struct uid *uid);
 void node_workload_changed(struct node *node, const struct record *record, bool removed);
 void node_workloads_deinit(struct node *node);
@@ -272,9 +282,20 @@ void node_watched_joined(struct node *node, struct mono now, const struct node_i
 void node_watched_seen(struct node *node, const struct uid *pod_uid);
 void node_stay_deinit(struct node *node);
 
+bool node_watches(const struct node *node, const struct node_id *machine);
+
+/* keepers.c: what the overlay knows of stewards, for the records */
+void node_stewards_update(struct node *node, struct mono now);
+void node_near_check(struct node *node, struct mono now);
+void node_locate_home(struct node *node, struct mono now, const struct uid *home,
+		      const struct digest *target);
+bool node_home_located(struct node *node, struct mono now, const struct overlay_effect *found);
+void node_partner(struct node *node, struct mono now, const struct contact *partner, bool near);
+bool node_is_partner(const struct node *node, const struct node_id *id);
+void node_keepers_deinit(struct node *node);
+
 /* object.c */
 bool node_drain_records(struct node *node, struct mono now);
-void node_stewards_update(struct node *node, struct mono now);
 struct node_id node_controller(const struct node *node, const struct uid *uid);
 int node_put_record(struct node *node, struct mono now, struct record *record,
 		    uint64_t expected_hlc, uint64_t *ret_token);

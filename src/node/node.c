@@ -69,6 +69,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->disown_due = MONO_NEVER;
 	node->stay_due = MONO_NEVER;
 	node->shows_due = MONO_NEVER;
+	node->near_due = MONO_NEVER;
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
 		fabric_time_set(&node->time, now, config->fabric);
@@ -94,6 +95,8 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	list_init(&node->loopback);
 	list_init(&node->parked);
 	list_init(&node->letters);
+	list_init(&node->locatings);
+	map_init(&node->partners, config->seed);
 	map_init(&node->watches, config->seed);
 	node_stewards_update(node, now);
 	node_pump(node, now);
@@ -139,6 +142,7 @@ void node_free(struct node *node)
 	map_deinit(&node->stewards);
 	node_capacity_deinit(node);
 	node_stay_deinit(node);
+	node_keepers_deinit(node);
 	node_rates_deinit(&node->hand_ons);
 	node_rates_deinit(&node->referred);
 	node_rates_deinit(&node->owner_broadcasts);
@@ -276,17 +280,24 @@ static void deliver_broadcast(struct node *node, struct mono now,
 	buf_deinit(&payload);
 }
 
+struct queued_effect *node_queue_contacts(struct node *node, enum node_effect_type type,
+					  const struct contact *contacts, size_t count)
+{
+	struct queued_effect *queued = node_queue(node, type);
+
+	queued->contacts = (struct contact *)mem_copy(contacts, count * sizeof(*contacts));
+	queued->effect.contacts = queued->contacts;
+	queued->effect.contact_count = count;
+	return queued;
+}
+
 static void lookup_ended(struct node *node, struct mono now, const struct overlay_effect *effect)
 {
 	struct queued_effect *queued;
 
-	if (node_found(node, now, effect))
+	if (node_home_located(node, now, effect) || node_found(node, now, effect))
 		return;
-	queued = node_queue(node, NODE_FOUND);
-	queued->contacts = (struct contact *)mem_copy(
-		effect->contacts, effect->contact_count * sizeof(*effect->contacts));
-	queued->effect.contacts = queued->contacts;
-	queued->effect.contact_count = effect->contact_count;
+	queued = node_queue_contacts(node, NODE_FOUND, effect->contacts, effect->contact_count);
 	queued->effect.token = effect->token;
 	queued->effect.hops = effect->hops;
 	queued->effect.complete = effect->complete;
@@ -403,6 +414,7 @@ void node_pump(struct node *node, struct mono now)
 		busy |= node_drain_controller(node, now);
 		busy |= drain_loopback(node, now);
 	} while (busy);
+	node_near_check(node, now);
 }
 
 static void advance(struct node *node, struct mono now)
@@ -536,6 +548,8 @@ void node_tick(struct node *node, struct mono now)
 	node_families_tick(node, now);
 	node_stay_tick(node, now);
 	node_parked_expire(node, now);
+	if (mono_reached(now, node->near_due))
+		node_stewards_update(node, now);
 	if (mono_reached(now, node->facts_due))
 		node_facts_publish(node, now);
 	if (mono_reached(now, node->disown_due))
@@ -568,6 +582,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node->disown_due);
 	deadline = mono_min(deadline, node->stay_due);
 	deadline = mono_min(deadline, node->shows_due);
+	deadline = mono_min(deadline, node->near_due);
 	deadline = mono_min(deadline, node->families_due);
 	return mono_min(deadline, node->facts_due);
 }

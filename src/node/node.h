@@ -53,6 +53,7 @@ enum node_effect_type {
 	NODE_START,    /* start the pods of @award; @packet is its envelope */
 	NODE_STOP,     /* stop @pod_uid within @grace_s; @text says why */
 	NODE_PUT_DONE, /* the write @token is stored on @stored of @keepers */
+	NODE_LOCATED,  /* @contacts keep the home of node_locate() @token, nearest first */
 	NODE_FETCHED, /* the fetch @token of node_fetch() has ended: @stored of @keepers answered */
 	NODE_CHANGED, /* @record changed: the watch stream */
 	NODE_PEER,    /* the member @to is now @peer_state */
@@ -77,6 +78,7 @@ struct node_effect {
 	uint64_t token, hlc;
 	uint32_t stored, keepers;
 	bool quorum;
+	bool conflict;          /* PUT_DONE: refused, for its first keeper has another version */
 	int64_t complete_since; /* FETCHED: as records_fetch() says */
 	int64_t step_ms;
 	const struct contact *contacts;
@@ -187,6 +189,11 @@ _must_use_ int node_put(struct node *node, struct mono now, const struct node_pu
  * the reads of node_records() find it. */
 _must_use_ int node_fetch(struct node *node, struct mono now, const struct uid *uid,
 			  uint64_t *ret_token);
+
+/* Who keeps the home of @uid (its first UID_HOME_LEN bytes, which may be made for the purpose)?
+ * NODE_LOCATED follows; ourselves are among its contacts if we are one of them. */
+_must_use_ int node_locate(struct node *node, struct mono now, const struct uid *uid,
+			   uint64_t *ret_token);
 
 /* Delete a workload (@pod_uid none), or one pod of it. */
 _must_use_ int node_dispose(struct node *node, struct mono now, const struct object_ref *object,

@@ -7,68 +7,10 @@
 
 #include "base/mem.h"
 #include "identity/sha256.h"
-#include "overlay/kad.h"
 
-/* The stewards that live: ourselves, and connected members whose certificate says so. */
-void node_stewards_update(struct node *node, struct mono now)
-{
-	struct node_id *ids = mem_alloc(node->stewards.count + 1, sizeof(*ids));
-	struct overlay_peer peer;
-	size_t count = 0;
-
-	if (node->config.steward)
-		ids[count++] = node->config.self.id;
-	if (node->config.records_stay) {
-		records_set_stewards(node->records, now, ids, count);
-		free(ids);
-		return;
-	}
-	map_for_each (entry, &node->stewards) {
-		const struct node_id *id = entry->value;
-
-		if (overlay_find_peer(node->overlay, id, &peer) && peer.state != MEMBER_DEAD &&
-		    peer.state != MEMBER_LEFT)
-			ids[count++] = *id;
-	}
-	records_set_stewards(node->records, now, ids, count);
-	free(ids);
-	node_workloads_touch_all(node);
-	node_families_touch_all(node);
-}
-
-/* The known machine that keeps records and is nearest to @uid; @best is the nearest so far. */
-static void nearer_steward(const struct digest *uid, const struct node_id *id, struct node_id *best,
-			   struct digest *best_position)
-{
-	struct digest position = kad_position(id);
-
-	if (!node_id_is_none(best) && kad_nearer(uid, &position, best_position) >= 0)
-		return;
-	*best = *id;
-	*best_position = position;
-}
-
-/*
- * Whose task an object is. In a small fabric everybody knows everybody, and all agree. In a larger
- * fabric it is the nearest steward that we know, so that those near to it agree, who know each
- * other: at times two machines act at once, which the market makes harmless.
- */
 struct node_id node_controller(const struct node *node, const struct uid *uid)
 {
-	struct digest target = sha256(bytes_of(uid->byte, UID_LEN)), position;
-	struct contact contacts[KAD_BUCKET];
-	struct node_id best = {0};
-	size_t count;
-
-	if (node->config.records_stay || !overlay_is_large(node->overlay))
-		return records_controller(node->records, uid);
-	if (node->config.steward)
-		nearer_steward(&target, &node->config.self.id, &best, &position);
-	count = overlay_nearest(node->overlay, &target, contacts, KAD_BUCKET);
-	for (size_t i = 0; i < count; i++)
-		if (contacts[i].steward)
-			nearer_steward(&target, &contacts[i].id, &best, &position);
-	return node_id_is_none(&best) ? records_controller(node->records, uid) : best;
+	return records_controller(node->records, uid);
 }
 
 /* Stamp, sign and store @record; it is complete but for its clock and digest. */
@@ -282,8 +224,15 @@ static void remove_clash(struct node *node, struct mono now, const struct object
 static void record_changed(struct node *node, const struct record *record,
 			   enum records_change change)
 {
-	struct queued_effect *queued = node_queue(node, NODE_CHANGED);
+	struct queued_effect *queued;
 
+	if (change == RECORDS_DROPPED) {
+		if (record->key.kind == RECORD_OBJECT)
+			node_workload_changed(node, record, true);
+		node_families_changed(node, record);
+		return;
+	}
+	queued = node_queue(node, NODE_CHANGED);
 	record_copy(record, &queued->record);
 	queued->effect.key = record->key;
 	queued->effect.change = change;
@@ -301,6 +250,7 @@ static void record_changed(struct node *node, const struct record *record,
 static void records_effect_apply(struct node *node, struct mono now,
 				 const struct records_effect *effect)
 {
+	struct node_destination to = {effect->to, effect->addr};
 	struct queued_effect *queued;
 	struct object_ref clash = {0};
 	struct buf encoded = {0};
@@ -308,13 +258,11 @@ static void records_effect_apply(struct node *node, struct mono now,
 	switch (effect->type) {
 	case RECORDS_SEND:
 		if (effect->is_envelope) {
-			node_send_packet(node, &(struct node_destination){effect->to},
-					 MESSAGE_RECORD, effect->envelope);
+			node_send_packet(node, &to, MESSAGE_RECORD, effect->envelope);
 			return;
 		}
 		message_encode(&effect->message, &encoded);
-		node_send_packet(node, &(struct node_destination){effect->to}, effect->message.type,
-				 bytes_buf(&encoded));
+		node_send_packet(node, &to, effect->message.type, bytes_buf(&encoded));
 		buf_deinit(&encoded);
 		return;
 	case RECORDS_PERSIST:
@@ -335,6 +283,20 @@ static void records_effect_apply(struct node *node, struct mono now,
 		queued->effect.stored = effect->stored;
 		queued->effect.keepers = effect->keepers;
 		queued->effect.quorum = effect->quorum;
+		queued->effect.conflict = effect->conflict;
+		return;
+	case RECORDS_LOCATE:
+		node_locate_home(node, now, &effect->key.uid, &effect->target);
+		return;
+	case RECORDS_LOCATED:
+		queued = node_queue_contacts(node, NODE_LOCATED, effect->contacts,
+					     effect->contact_count);
+		queued->effect.token = effect->token;
+		queued->effect.key = effect->key;
+		return;
+	case RECORDS_NEAR:
+		node_partner(node, now, &(struct contact){.id = effect->to, .addr = effect->addr},
+			     effect->near);
 		return;
 	case RECORDS_FETCHED:
 		queued = node_queue(node, NODE_FETCHED);

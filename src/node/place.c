@@ -55,6 +55,17 @@ void node_workloads_touch_all(struct node *node)
 		make_dirty(node, entry->value, node->last);
 }
 
+void node_workloads_recheck(struct node *node)
+{
+	map_for_each (entry, &node->workloads) {
+		struct workload *workload = entry->value;
+		struct node_id controller = node_controller(node, &workload->object.uid);
+
+		if (!node_id_equal(&controller, &workload->controller))
+			make_dirty(node, workload, node->last);
+	}
+}
+
 void node_workloads_deinit(struct node *node)
 {
 	map_for_each (entry, &node->workloads)
@@ -162,6 +173,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 	struct controller_pod *shown;
 	struct presence *pods;
 
+	workload->controller = owner;
 	if (!node_id_equal(&owner, &node->config.self.id)) {
 		controller_forget(node->controller, &workload->object.uid);
 		return;

@@ -114,7 +114,7 @@ static void letters_tick(struct node *node, struct mono now)
 
 /* ---- the machine that wants it ---- */
 
-static bool is_watched(const struct node *node, const struct node_id *machine)
+bool node_watches(const struct node *node, const struct node_id *machine)
 {
 	map_for_each (entry, &node->watches)
 		if (node_id_equal(&((const struct watch *)entry->value)->machine, machine))
@@ -125,7 +125,7 @@ static bool is_watched(const struct node *node, const struct node_id *machine)
 static void watch_end(struct node *node, struct watch *watch)
 {
 	(void)map_remove(&node->watches, uid_bytes(&watch->presence.sub));
-	if (!is_watched(node, &watch->machine))
+	if (!node_watches(node, &watch->machine) && !node_is_partner(node, &watch->machine))
 		overlay_unwatch(node->overlay, &watch->machine);
 	free(watch);
 }

@@ -277,7 +277,7 @@ size_t kad_nearest(const struct kad *kad, const struct digest *target, struct co
 }
 
 /* @position: bucket and entry. */
-bool kad_next_contact(const struct kad *kad, size_t *position, struct contact *ret_contact)
+static const struct kad_entry *next_entry(const struct kad *kad, size_t *position)
 {
 	size_t index = *position / UINT8_MAX, at = *position % UINT8_MAX;
 
@@ -286,11 +286,44 @@ bool kad_next_contact(const struct kad *kad, size_t *position, struct contact *r
 
 		if (!bucket || at >= bucket->count)
 			continue;
-		*ret_contact = kad_entry_contact(&bucket->entries[at]);
 		*position = index * UINT8_MAX + at + 1;
+		return &bucket->entries[at];
+	}
+	return NULL;
+}
+
+bool kad_next_contact(const struct kad *kad, size_t *position, struct contact *ret_contact)
+{
+	const struct kad_entry *entry = next_entry(kad, position);
+
+	if (entry)
+		*ret_contact = kad_entry_contact(entry);
+	return entry != NULL;
+}
+
+bool kad_next_steward(const struct kad *kad, size_t *position, struct contact *ret_contact,
+		      uint64_t *ret_place)
+{
+	const struct kad_entry *entry;
+
+	while ((entry = next_entry(kad, position)) != NULL) {
+		if (!entry->steward || entry->failures > 0)
+			continue;
+		*ret_contact = kad_entry_contact(entry);
+		*ret_place = entry->position;
 		return true;
 	}
 	return false;
+}
+
+uint64_t kad_place(const struct node_id *id)
+{
+	return kad_id_prefix(id);
+}
+
+uint64_t kad_changes(const struct kad *kad)
+{
+	return kad->table.changes;
 }
 
 size_t kad_contact_count(const struct kad *kad)

@@ -110,6 +110,7 @@ void kad_set_self(struct kad *kad, const struct contact *self);
 /* The position of a machine, and of a thing named by text ("label example.org/gpu=a100"). */
 struct digest kad_position(const struct node_id *id);
 struct digest kad_key(const char *text);
+uint64_t kad_place(const struct node_id *id); /* the position's first 8 bytes as a number */
 
 /* -1, 0, 1 as @a is nearer to @target than @b, equal, farther. */
 int kad_nearer(const struct digest *target, const struct digest *a, const struct digest *b);
@@ -160,6 +161,12 @@ size_t kad_nearest(const struct kad *kad, const struct digest *target, struct co
 
 /* All contacts, one by one, farthest buckets first: false at the end. */
 bool kad_next_contact(const struct kad *kad, size_t *position, struct contact *ret_contact);
+/* The same of stewards that have not been silent, with the first 8 bytes of their positions. */
+bool kad_next_steward(const struct kad *kad, size_t *position, struct contact *ret_contact,
+		      uint64_t *ret_place);
+
+/* Grows with every change of what kad_next_steward() says. */
+uint64_t kad_changes(const struct kad *kad);
 size_t kad_contact_count(const struct kad *kad);
 
 /* Provider entries kept here for others and ourselves. */

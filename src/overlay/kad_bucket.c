@@ -248,6 +248,7 @@ static struct kad_entry *bucket_insert(struct kad *kad, unsigned index,
 		kad->table.buckets[index] = bucket;
 	}
 	bucket->entries[bucket->count++] = *entry;
+	kad->table.changes++;
 	if (kad->table.contact_count++ == 0)
 		kad_upkeep_first(kad);
 	return &bucket->entries[bucket->count - 1];
@@ -260,6 +261,7 @@ static void bucket_remove(struct kad *kad, unsigned index, struct kad_entry *ent
 	assert(bucket->count > 0);
 	*entry = bucket->entries[--bucket->count];
 	kad->table.contact_count--;
+	kad->table.changes++;
 	if (bucket->has_spare && bucket->count < KAD_BUCKET) {
 		bucket->has_spare = false;
 		(void)bucket_insert(kad, index, &bucket->spare);
@@ -287,6 +289,12 @@ static struct kad_entry *bucket_evictable(struct kad_bucket *bucket)
 	return bucket_silent(bucket);
 }
 
+static bool is_news(const struct kad_entry *entry, const struct kad_entry *fresh)
+{
+	return entry->failures > 0 || entry->steward != fresh->steward ||
+	       entry->port != fresh->port || memcmp(entry->ip, fresh->ip, sizeof(entry->ip)) != 0;
+}
+
 const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 					const struct contact *contact)
 {
@@ -300,6 +308,7 @@ const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 	if (grave)
 		grave->failures = 0;
 	if (entry) {
+		table->changes += is_news(entry, &fresh);
 		entry_refresh(entry, kad->now, contact);
 		return NULL;
 	}
@@ -311,6 +320,8 @@ const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 	if (!entry) {
 		bucket->has_spare = true;
 		entry = &bucket->spare;
+	} else {
+		table->changes++;
 	}
 	*entry = fresh;
 	return entry;
@@ -328,6 +339,7 @@ void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *
 		return;
 	}
 	entry->failures++;
+	table->changes++;
 	if (entry->failures >= KAD_FAILURES || table->buckets[index]->has_spare) {
 		grave_dig(kad, position, KAD_FAILURES);
 		bucket_remove(kad, index, entry);

@@ -54,6 +54,7 @@ struct kad_table {
 	uint64_t self;
 	struct kad_bucket *buckets[KAD_BUCKETS]; /* by the first bit that differs from ours */
 	size_t contact_count;
+	uint64_t changes; /* of who is in it and answers, and of where that is */
 	struct kad_grave graves[KAD_GRAVES];
 	size_t grave_next;
 };

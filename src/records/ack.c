@@ -10,9 +10,9 @@
 #include "base/mem.h"
 #include "records/internal.h"
 
-static void ack_fill(struct records *records, const struct node_id *to,
-		     const struct record_key *key, const struct record_version *version,
-		     const char *refusal)
+static struct record_ack *ack_fill(struct records *records, const struct node_id *to,
+				   const struct record_key *key,
+				   const struct record_version *version, const char *refusal)
 {
 	struct record_ack *ack = &effect_send(records, to, MESSAGE_RECORD_ACK)->record_ack;
 
@@ -20,12 +20,20 @@ static void ack_fill(struct records *records, const struct node_id *to,
 	ack->version = *version;
 	ack->stored = refusal == NULL;
 	ack->text = mem_strdup(refusal ? refusal : "");
+	return ack;
 }
 
 void ack_send(struct records *records, const struct node_id *to, const struct record *record,
 	      const char *refusal)
 {
-	ack_fill(records, to, &record->key, &record->version, refusal);
+	(void)ack_fill(records, to, &record->key, &record->version, refusal);
+}
+
+void ack_send_conflict(struct records *records, const struct node_id *to,
+		       const struct record *record)
+{
+	ack_fill(records, to, &record->key, &record->version, "it has another version")->conflict =
+		true;
 }
 
 static void waiter_free(struct records *records, struct waiter *waiter)
@@ -65,8 +73,8 @@ void ack_saved(struct records *records, const struct record_key *key,
 		if (record_key_compare(&waiter->key, key) != 0 ||
 		    record_version_compare(&waiter->version, version) > 0)
 			continue;
-		ack_fill(records, &waiter->from, &waiter->key, &waiter->version,
-			 stored ? NULL : "the disk could not store it");
+		(void)ack_fill(records, &waiter->from, &waiter->key, &waiter->version,
+			       stored ? NULL : "the disk could not store it");
 		waiter_free(records, waiter);
 	}
 }

@@ -48,6 +48,25 @@ void effect_send_item(struct records *records, const struct node_id *to, struct 
 	effect->envelope = bytes_buf(&item->shown.envelope);
 }
 
+void effect_send_item_to(struct records *records, const struct contact *to, struct item *item)
+{
+	effect_send_item(records, &to->id, item);
+	records->effects[records->effect_count - 1].effect.addr = to->addr;
+}
+
+void effect_located(struct records *records, const struct uid *home, uint64_t token,
+		    const struct contact *keepers, size_t count)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_LOCATED, NULL);
+	struct queued *queued = container_of(effect, struct queued, effect);
+
+	queued->contacts = (struct contact *)mem_copy(keepers, count * sizeof(*keepers));
+	effect->key.uid = *home;
+	effect->token = token;
+	effect->contacts = queued->contacts;
+	effect->contact_count = count;
+}
+
 void effect_changed(struct records *records, struct item *item, enum records_change change)
 {
 	effect_queue(records, RECORDS_CHANGED, item)->change = change;
@@ -57,7 +76,9 @@ static void queued_deinit(struct queued *queued)
 {
 	message_deinit(&queued->effect.message);
 	item_unref(queued->item);
+	free(queued->contacts);
 	queued->item = NULL;
+	queued->contacts = NULL;
 }
 
 /* What was taken is freed when the next one is asked for, not before; with the last one the queue,

@@ -11,8 +11,10 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/prng.h"
+#include "records/home.h"
 #include "records/index.h"
 #include "records/records.h"
+#include "records/steward.h"
 
 enum {
 	RECORD_KINDS = RECORD_NODE + 1,
@@ -35,9 +37,14 @@ struct item {
 	unsigned refs;
 	uint8_t key[RECORD_KEY_LEN];
 	uint8_t bucket;
-	uint64_t fold;          /* its share of the bucket's digest */
-	struct list in_bucket;  /* of struct records.buckets */
-	struct list in_writer;  /* of struct writer.items; memory kinds only */
+	uint64_t fold;         /* its share of the bucket's digest */
+	struct list in_bucket; /* of struct records.buckets */
+	struct list in_writer; /* of struct writer.items; memory kinds only */
+	struct list in_home;   /* of struct home.items */
+	struct home *home;     /* while it is in the table */
+	bool kept;             /* not only a copy of what others keep */
+	struct mono heard;     /* from its writer, or else from a keeper for the first time */
+	uint8_t had;           /* bits: which of the home's keepers have it; while it is not ours */
 	struct writer *written; /* memory kinds only */
 	struct item *same_name; /* OBJECT: the next younger one of the same name */
 	bool unsaved;           /* the disk could not store it; it is tried again */
@@ -52,14 +59,24 @@ struct writer {
 	struct mono since;
 };
 
+enum put_stage {
+	PUT_LOCATING, /* its keepers are being looked up */
+	PUT_ASKING,   /* the first of them decides whether it may be written */
+	PUT_SENDING,
+};
+
 struct put {
 	struct list link;
+	enum put_stage stage;
+	uint64_t expected; /* UINT64_MAX: whatever there is */
+	size_t asked;      /* of the keepers: who is asked */
+	struct mono ask_until;
 	uint64_t token;
 	struct record_key key;
 	struct record_version version;
 	struct item *item;
 	struct mono report_at, resend_at, end_at;
-	struct node_id *keepers; /* the others; ourselves are @self */
+	struct contact *keepers; /* the others, nearest first; ourselves are @self */
 	bool *acked;
 	size_t keeper_count;
 	bool self, self_acked, self_failed, reported;
@@ -77,6 +94,7 @@ struct waiter {
 struct queued {
 	struct records_effect effect;
 	struct item *item;
+	struct contact *contacts; /* LOCATED */
 };
 
 /* What two machines compare, to find where they differ. */
@@ -92,8 +110,15 @@ struct records {
 	struct mono now;
 	struct wall fabric;
 	uint64_t clock;
-	struct node_id *stewards; /* live, ascending */
-	size_t steward_count;
+	uint64_t position; /* ours */
+	struct stewards stewards;
+	bool large;            /* not every steward keeps everything */
+	struct map homes;      /* home -> struct home */
+	struct map partners;   /* node id -> struct partner */
+	struct mono repair_at; /* the next partner or offer that is due */
+	struct mono sole_at;   /* from then on we are alone, if nobody comes */
+	int64_t sole_since;    /* fabric ms; 0: we never were */
+	uint64_t fold;         /* xor of all in the table */
 
 	struct map items;                  /* key -> item: the newest version of each */
 	struct index by_key[RECORD_KINDS]; /* all of a kind; presences of one workload adjoin */
@@ -105,10 +130,16 @@ struct records {
 	size_t bytes; /* of all items in the table */
 	struct map writers;
 
+	struct list places, locates; /* locate.c */
+	struct map places_by_id;
+	size_t locate_count;
+	struct list fetches; /* fetch.c */
+	size_t fetch_count;
+
 	struct list puts, waiters;
 	size_t put_count, waiter_count;
 	uint64_t token;
-	struct mono sync_at, sweep_at;
+	struct mono sync_at, sweep_at, renew_at;
 
 	struct queued *effects;
 	size_t effect_count, effect_cap, effect_next;
@@ -122,7 +153,6 @@ void item_unref(struct item *item);
 size_t item_bytes(const struct item *item);
 bool item_is_live(const struct item *item); /* not the memory of a pod that is gone */
 uint64_t item_created_hlc(const struct item *item);
-struct digest item_distance(const struct uid *uid, const struct node_id *id);
 bool kind_is_durable(enum record_kind kind);
 void record_key_bytes(const struct record_key *key, uint8_t out[RECORD_KEY_LEN]);
 
@@ -155,10 +185,21 @@ void writers_deinit(struct records *records);
 
 /* merge.c */
 void merge_remove(struct records *records, struct item *item);
+/* It is kept elsewhere: no more is said about it than that it is not here. */
+void merge_drop(struct records *records, struct item *item);
+/* A write that its first keeper has agreed to. Takes the reference. */
+void merge_agreed(struct records *records, struct item *item);
 void merge_sweep(struct records *records);
 
 /* put.c */
-void put_start(struct records *records, struct item *item, uint64_t *ret_token);
+/* @item is in the table, unless it waits for the first keeper's word: put_must_ask(). */
+void put_start(struct records *records, struct item *item, uint64_t expected_hlc,
+	       uint64_t *ret_token);
+bool put_must_ask(const struct records *records, const struct record *record,
+		  uint64_t expected_hlc);
+bool put_is_open(const struct records *records, const struct item *item);
+void put_renew(struct records *records); /* bring our own word to its keepers again */
+void put_located(struct records *records, const struct uid *home);
 void put_acked(struct records *records, const struct node_id *from, const struct record_ack *ack);
 void put_saved(struct records *records, const struct record_key *key,
 	       const struct record_version *version, bool stored);
@@ -169,13 +210,14 @@ void puts_deinit(struct records *records);
 /* ack.c: what we tell those who sent us a record */
 void ack_send(struct records *records, const struct node_id *to, const struct record *record,
 	      const char *refusal);
+void ack_send_conflict(struct records *records, const struct node_id *to,
+		       const struct record *record);
 void ack_later(struct records *records, const struct node_id *to, const struct record *record);
 void ack_saved(struct records *records, const struct record_key *key,
 	       const struct record_version *version, bool stored);
 void acks_deinit(struct records *records);
 
 /* sync.c */
-bool sync_is_steward(const struct records *records, const struct node_id *id);
 void sync_start(struct records *records, const struct node_id *with);
 void sync_summary_received(struct records *records, const struct node_id *from,
 			   const struct sync_summary *summary);
@@ -185,11 +227,45 @@ void sync_want_received(struct records *records, const struct node_id *from,
 			const struct sync_want *want);
 void sync_tick(struct records *records);
 
+/* handover.c: what is no longer ours */
+void handover_tick(struct records *records);
+void handover_offered(struct records *records, const struct node_id *from,
+		      const struct sync_offer *offer);
+void handover_had(struct records *records, const struct node_id *from,
+		  const struct sync_offer *have);
+void handover_acked(struct records *records, const struct node_id *from,
+		    const struct record_ack *ack);
+
+/* locate.c: who keeps a home */
+/* The keepers of a home, nearest first, ourselves among them if we are one. False: they are being
+ * looked up; put_located() and fetch_located() are called when that has ended. */
+_must_use_ bool place_keepers(struct records *records, const struct uid *home,
+			      struct contact ret_keepers[RECORDS_KEEPERS], size_t *ret_count);
+/* One of them did not answer: the next one who asks has them looked up again. */
+void place_doubt(struct records *records, const struct uid *home);
+void locate_init(struct records *records);
+void locate_deinit(struct records *records);
+
+/* fetch.c */
+bool fetch_is_open(const struct records *records, const struct uid *home);
+void fetch_asked(struct records *records, const struct node_id *from, const struct fetch *fetch);
+void fetch_answered(struct records *records, const struct node_id *from,
+		    const struct fetched *fetched);
+void fetch_located(struct records *records, const struct uid *home);
+void fetch_record(struct records *records, const struct item *item); /* it has come */
+void fetch_tick(struct records *records);
+struct mono fetch_deadline(const struct records *records);
+void fetches_deinit(struct records *records);
+void copies_sweep(struct records *records);
+
 /* effect.c */
 struct records_effect *effect_queue(struct records *records, enum records_effect_type type,
 				    struct item *item);
 struct message *effect_send(struct records *records, const struct node_id *to,
 			    enum message_type type);
 void effect_send_item(struct records *records, const struct node_id *to, struct item *item);
+void effect_send_item_to(struct records *records, const struct contact *to, struct item *item);
+void effect_located(struct records *records, const struct uid *home, uint64_t token,
+		    const struct contact *keepers, size_t count);
 void effect_changed(struct records *records, struct item *item, enum records_change change);
 void records_effects_deinit(struct records *records);

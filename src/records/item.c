@@ -58,6 +58,7 @@ struct item *item_new(const struct record *record, struct bytes envelope,
 	item_place(item);
 	list_init(&item->in_bucket);
 	list_init(&item->in_writer);
+	list_init(&item->in_home);
 	return item;
 }
 
@@ -97,16 +98,4 @@ uint64_t item_created_hlc(const struct item *item)
 bool kind_is_durable(enum record_kind kind)
 {
 	return kind == RECORD_OBJECT || kind == RECORD_TOMBSTONE;
-}
-
-struct digest item_distance(const struct uid *uid, const struct node_id *id)
-{
-	crypto_hash_sha256_state hash;
-	struct digest distance;
-
-	crypto_hash_sha256_init(&hash);
-	crypto_hash_sha256_update(&hash, uid->byte, UID_HOME_LEN);
-	crypto_hash_sha256_update(&hash, id->byte, ID_LEN);
-	crypto_hash_sha256_final(&hash, distance.byte);
-	return distance;
 }

@@ -212,7 +212,8 @@ static void merge_insert(struct records *records, struct item *item)
 	if (old)
 		item_ref(old);
 	table_insert(records, item);
-	if (records->config.keeper && kind_is_durable(key->kind) && !item->shown.durable)
+	if (records->config.keeper && item->kept && kind_is_durable(key->kind) &&
+	    !item->shown.durable)
 		effect_queue(records, RECORDS_PERSIST, item);
 	report_change(records, item, old);
 	item_unref(old);
@@ -235,7 +236,37 @@ void merge_remove(struct records *records, struct item *item)
 	item_unref(item);
 }
 
-static int judge_put(struct records *records, const struct record *record, uint64_t expected_hlc)
+void merge_drop(struct records *records, struct item *item)
+{
+	bool stored = records->config.keeper && item->kept &&
+		      kind_is_durable(item->shown.record.key.kind);
+
+	item_ref(item);
+	table_remove(records, item);
+	effect_changed(records, item, RECORDS_DROPPED);
+	if (stored)
+		effect_queue(records, RECORDS_FORGET, item);
+	item_unref(item);
+}
+
+/* Something newer may have come meanwhile, or its end. */
+void merge_agreed(struct records *records, struct item *item)
+{
+	const struct record *record = &item->shown.record;
+	const struct item *known = table_find(records, &record->key);
+
+	if (is_covered(records, record) ||
+	    (known &&
+	     record_version_compare(&record->version, &known->shown.record.version) <= 0)) {
+		item_unref(item);
+		return;
+	}
+	merge_insert(records, item);
+}
+
+/* @ask: what we know may be a copy that is old; its first keeper knows. */
+static int judge_put(struct records *records, const struct record *record, uint64_t expected_hlc,
+		     bool ask)
 {
 	const struct item *known = table_find(records, &record->key);
 	const struct object_ref *object = &record->object;
@@ -248,6 +279,8 @@ static int judge_put(struct records *records, const struct record *record, uint6
 		return 0;
 	if (expected_hlc == 0)
 		return known || named ? RECORDS_E_CONFLICT : 0;
+	if (ask && records->large)
+		return 0;
 	return known && known->shown.record.version.hlc == expected_hlc ? 0 : RECORDS_E_CONFLICT;
 }
 
@@ -256,19 +289,22 @@ int records_put(struct records *records, struct mono now, struct wall fabric,
 		uint64_t *ret_token)
 {
 	struct record_writer self = {records->config.self, records->config.keeper};
+	bool ask = put_must_ask(records, record, expected_hlc);
 	struct item *item;
 	int outcome;
 
 	records->now = now;
 	records->fabric = fabric;
-	outcome = judge_put(records, record, expected_hlc);
+	outcome = judge_put(records, record, expected_hlc, ask);
 	if (outcome == 0)
 		outcome = judge(records, &self, record, envelope);
 	if (outcome)
 		return outcome;
 	item = make_item(records, record, envelope, &self.id);
-	merge_insert(records, item);
-	put_start(records, item, ret_token);
+	if (!ask)
+		merge_insert(records, item_ref(item));
+	put_start(records, item, expected_hlc, ret_token);
+	item_unref(item);
 	return 0;
 }
 
@@ -310,10 +346,41 @@ static void answer(struct records *records, const struct node_id *from, const st
 		ack_send(records, from, record, "it was written in the future");
 	else if (outcome == RECORDS_E_FULL)
 		ack_send(records, from, record, "there is no room for it");
+	else if (outcome == RECORDS_E_FAR)
+		ack_send(records, from, record, "it is kept elsewhere");
 	else if (kind_is_durable(record->key.kind))
 		ack_later(records, from, record);
 	else
 		ack_send(records, from, record, NULL);
+}
+
+/* Its writer stands by it. */
+static void item_heard(struct records *records, const struct record_key *key)
+{
+	struct item *item = table_find(records, key);
+
+	if (item)
+		item->heard = records->now;
+}
+
+/* Is it for us? Keepers, and those who nearly are, keep it; who has asked for it reads it. */
+static int receive(struct records *records, const struct record_writer *writer,
+		   const struct record *record, struct bytes envelope)
+{
+	const struct uid *home = record_home(record);
+	enum home_claim claim = home_claim(records, home);
+	int outcome = judge(records, writer, record, envelope);
+	struct item *item;
+
+	if (outcome)
+		return outcome;
+	if (claim == HOME_FAR && !fetch_is_open(records, home))
+		return RECORDS_E_FAR;
+	item = make_item(records, record, envelope, &writer->id);
+	item->kept = claim != HOME_FAR;
+	merge_insert(records, item);
+	fetch_record(records, item);
+	return 0;
 }
 
 int records_receive(struct records *records, struct mono now, struct wall fabric,
@@ -324,13 +391,40 @@ int records_receive(struct records *records, struct mono now, struct wall fabric
 
 	records->now = now;
 	records->fabric = fabric;
-	if (node_id_equal(from, &writer->id))
+	if (node_id_equal(from, &writer->id)) {
 		writer_heard(records, from);
-	outcome = judge(records, writer, record, envelope);
-	if (outcome == 0)
-		merge_insert(records, make_item(records, record, envelope, &writer->id));
+		item_heard(records, &record->key);
+	}
+	outcome = receive(records, writer, record, envelope);
 	answer(records, from, record, outcome);
 	return outcome;
+}
+
+/* We have another version than the writer has seen. What we do not have at all we cannot judge. */
+static bool is_conflict(const struct records *records, const struct record *record,
+			uint64_t expected_hlc)
+{
+	const struct item *known = table_find(records, &record->key);
+
+	return known && known->shown.record.version.hlc != expected_hlc &&
+	       record_version_compare(&known->shown.record.version, &record->version) != 0;
+}
+
+int records_receive_put(struct records *records, struct mono now, struct wall fabric,
+			const struct node_id *from, const struct record_writer *writer,
+			const struct record *record, struct bytes envelope, uint64_t expected_hlc)
+{
+	records->now = now;
+	records->fabric = fabric;
+	if (is_covered(records, record) || is_conflict(records, record, expected_hlc)) {
+		ack_send_conflict(records, from, record);
+		return RECORDS_E_CONFLICT;
+	}
+	if (!records->config.keeper || !table_find(records, &record->key)) {
+		ack_send(records, from, record, "it is not known here");
+		return RECORDS_E_FAR;
+	}
+	return records_receive(records, now, fabric, from, writer, record, envelope);
 }
 
 int records_restore(struct records *records, const struct record *record, struct bytes envelope,
@@ -358,6 +452,13 @@ int records_restore(struct records *records, const struct record *record, struct
 	return 0;
 }
 
+/* In a large fabric nobody here may know whether the machine lives; but it repeats what it says. */
+static bool is_stale(const struct records *records, const struct item *item)
+{
+	return records->large && !node_id_equal(&item->shown.writer, &records->config.self) &&
+	       mono_since_us(records->now, item->heard) > RECORDS_STALE_MS * (int64_t)US_PER_MS;
+}
+
 static void sweep_kind(struct records *records, enum record_kind kind)
 {
 	const struct index *index = &records->by_key[kind];
@@ -367,7 +468,8 @@ static void sweep_kind(struct records *records, enum record_kind kind)
 	while ((item = index_next(index, &position))) {
 		struct item bound = {.shown.record.key = item->shown.record.key};
 
-		if (!is_expired(records, &item->shown.record))
+		if (!is_expired(records, &item->shown.record) &&
+		    (kind_is_durable(kind) || !is_stale(records, item)))
 			continue;
 		merge_remove(records, item);
 		position = index_lower_bound(index, &bound);
@@ -378,4 +480,5 @@ void merge_sweep(struct records *records)
 {
 	sweep_kind(records, RECORD_TOMBSTONE);
 	sweep_kind(records, RECORD_PRESENCE);
+	sweep_kind(records, RECORD_NODE);
 }

@@ -84,40 +84,143 @@ static void put_send(struct records *records, struct put *put)
 {
 	for (size_t i = 0; i < put->keeper_count; i++) {
 		if (!put->acked[i])
-			effect_send_item(records, &put->keepers[i], put->item);
+			effect_send_item_to(records, &put->keepers[i], put->item);
 	}
 	put->resend_at = mono_add_ms(records->now, RECORDS_RESEND_MS);
 }
 
-/* Machines that keep nothing for others read as well: each gets one copy, and anti-entropy brings
- * it what got lost. */
+/* Where everything is kept everywhere, machines that keep nothing for others read as well: each
+ * gets one copy, and anti-entropy brings it what got lost. */
 static void put_send_to_readers(struct records *records, const struct put *put)
 {
-	if (records->config.alone)
+	if (records->config.alone || records->large)
 		return;
 	map_for_each (entry, &records->writers) {
 		const struct writer *reader = entry->value;
 
 		if (reader->up && !node_id_equal(&reader->id, &records->config.self) &&
-		    !sync_is_steward(records, &reader->id))
+		    !partner_find(records, &reader->id))
 			effect_send_item(records, &reader->id, put->item);
 	}
 }
 
-/* The keepers of a record: every steward that lives. */
-static void put_set_keepers(struct records *records, struct put *put)
+static bool is_self(const struct records *records, const struct contact *contact)
 {
-	put->keepers = mem_alloc(records->steward_count, sizeof(*put->keepers));
-	put->acked = mem_alloc(records->steward_count, sizeof(*put->acked));
-	for (size_t i = 0; i < records->steward_count; i++) {
-		if (!node_id_equal(&records->stewards[i], &records->config.self))
-			put->keepers[put->keeper_count++] = records->stewards[i];
+	return node_id_equal(&contact->id, &records->config.self);
+}
+
+static void put_set_keepers(struct records *records, struct put *put, const struct contact *keepers,
+			    size_t count)
+{
+	put->keepers = mem_alloc(count, sizeof(*put->keepers));
+	put->acked = mem_alloc(count, sizeof(*put->acked));
+	for (size_t i = 0; i < count; i++) {
+		if (!is_self(records, &keepers[i]))
+			put->keepers[put->keeper_count++] = keepers[i];
+		else
+			put->self = true;
 	}
-	put->self = records->config.keeper;
 	put->self_acked = put->self && !kind_is_durable(put->key.kind);
 }
 
-void put_start(struct records *records, struct item *item, uint64_t *ret_token)
+/* Every steward that lives, nearest first. */
+static struct contact *all_keepers(const struct records *records, const struct uid *home)
+{
+	size_t count = records->stewards.count;
+	struct contact *keepers = mem_alloc(count, sizeof(*keepers));
+	const struct record_steward **nearest = mem_alloc(count, sizeof(*nearest));
+
+	(void)stewards_nearest(&records->stewards, home_position(home), count, nearest);
+	for (size_t i = 0; i < count; i++)
+		keepers[i] = nearest[i]->contact;
+	free(nearest);
+	return keepers;
+}
+
+/* ---- on a condition ---- */
+
+static void put_ask(struct records *records, struct put *put)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_SEND, NULL);
+	struct record_put *request = &effect->message.record_put;
+
+	effect->to = put->keepers[put->asked].id;
+	effect->addr = put->keepers[put->asked].addr;
+	effect->message.type = MESSAGE_RECORD_PUT;
+	request->expected_hlc = put->expected;
+	buf_append_bytes(&request->envelope, bytes_buf(&put->item->shown.envelope));
+	put->resend_at = mono_add_ms(records->now, RECORDS_RESEND_MS);
+}
+
+/* It is written: by the first keeper's word, or because nobody is there to say it. */
+static void put_agreed(struct records *records, struct put *put)
+{
+	if (put->stage == PUT_ASKING)
+		merge_agreed(records, item_ref(put->item));
+	put->stage = PUT_SENDING;
+	put->report_at = mono_add_ms(records->now, RECORDS_ACK_MS);
+	put->end_at = mono_add_ms(records->now, RECORDS_DISK_MS);
+	put_send(records, put);
+	put_send_to_readers(records, put);
+}
+
+static void put_ask_next(struct records *records, struct put *put)
+{
+	put->ask_until = mono_add_ms(records->now, RECORDS_ASK_MS);
+	if (put->asked < put->keeper_count && put->asked < RECORDS_READS)
+		put_ask(records, put);
+	else
+		put_agreed(records, put);
+}
+
+static bool is_conditional(const struct put *put)
+{
+	return put->expected != 0 && put->expected != UINT64_MAX;
+}
+
+bool put_must_ask(const struct records *records, const struct record *record, uint64_t expected_hlc)
+{
+	const struct record_steward *first;
+
+	if (expected_hlc == 0 || expected_hlc == UINT64_MAX || records->config.alone)
+		return false;
+	if (stewards_nearest(&records->stewards, home_position(record_home(record)), 1, &first) ==
+	    0)
+		return records->large;
+	return !node_id_equal(&first->contact.id, &records->config.self);
+}
+
+/* Its keepers are known. */
+static void put_begin(struct records *records, struct put *put, const struct contact *keepers,
+		      size_t count)
+{
+	put_set_keepers(records, put, keepers, count);
+	if (put->stage == PUT_ASKING)
+		put_ask_next(records, put);
+	else
+		put_agreed(records, put);
+	put_check(records, put);
+}
+
+void put_located(struct records *records, const struct uid *home)
+{
+	uint64_t id = home_id(home);
+
+	list_for_each_safe (link, &records->puts) {
+		struct put *put = list_entry(link, struct put, link);
+		const struct uid *its = record_home(&put->item->shown.record);
+		struct contact keepers[RECORDS_KEEPERS];
+		size_t count;
+
+		if (put->stage != PUT_LOCATING || home_id(its) != id ||
+		    !place_keepers(records, its, keepers, &count))
+			continue;
+		put->stage = is_conditional(put) ? PUT_ASKING : PUT_SENDING;
+		put_begin(records, put, keepers, count);
+	}
+}
+
+static struct put *put_new(struct records *records, struct item *item, uint64_t expected_hlc)
 {
 	struct put *put = mem_new(struct put), *oldest;
 
@@ -128,19 +231,64 @@ void put_start(struct records *records, struct item *item, uint64_t *ret_token)
 	}
 	*put = (struct put){
 		.token = ++records->token,
+		.expected = expected_hlc,
 		.key = item->shown.record.key,
 		.version = item->shown.record.version,
 		.item = item_ref(item),
-		.report_at = mono_add_ms(records->now, RECORDS_ACK_MS),
-		.end_at = mono_add_ms(records->now, RECORDS_DISK_MS),
+		.report_at = mono_add_ms(records->now, RECORDS_LOCATE_MS),
+		.end_at = mono_add_ms(records->now, RECORDS_LOCATE_MS),
+		.resend_at = MONO_NEVER,
+		.ask_until = MONO_NEVER,
 	};
 	list_append(&records->puts, &put->link);
 	records->put_count++;
+	return put;
+}
+
+void put_start(struct records *records, struct item *item, uint64_t expected_hlc,
+	       uint64_t *ret_token)
+{
+	struct put *put = put_new(records, item, expected_hlc);
+	const struct uid *home = record_home(&item->shown.record);
+	struct contact keepers[RECORDS_KEEPERS], *all;
+	size_t count;
+
 	*ret_token = put->token;
-	put_set_keepers(records, put);
-	put_send(records, put);
-	put_send_to_readers(records, put);
-	put_check(records, put);
+	put->stage =
+		put_must_ask(records, &item->shown.record, expected_hlc) ? PUT_ASKING : PUT_SENDING;
+	if (!records->large) {
+		all = all_keepers(records, home);
+		put_begin(records, put, all, records->stewards.count);
+		free(all);
+	} else if (place_keepers(records, home, keepers, &count)) {
+		put_begin(records, put, keepers, count);
+	} else {
+		put->stage = PUT_LOCATING;
+	}
+}
+
+bool put_is_open(const struct records *records, const struct item *item)
+{
+	list_for_each (link, &records->puts)
+		if (list_entry(link, struct put, link)->item == item)
+			return true;
+	return false;
+}
+
+/* What we say of ourselves is brought to its keepers again: all who had it may be gone. */
+void put_renew(struct records *records)
+{
+	struct writer *self = writer_find(records, &records->config.self);
+	uint64_t token;
+
+	if (!records->large || !self)
+		return;
+	list_for_each (link, &self->items) {
+		struct item *item = list_entry(link, struct item, in_writer);
+
+		if (!put_is_open(records, item))
+			put_start(records, item, UINT64_MAX, &token);
+	}
 }
 
 static bool put_matches(const struct put *put, const struct record_key *key,
@@ -150,16 +298,50 @@ static bool put_matches(const struct put *put, const struct record_key *key,
 	       record_version_compare(&put->version, version) <= 0;
 }
 
+static void put_report_conflict(struct records *records, struct put *put)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_PUT_DONE, NULL);
+
+	effect->key = put->key;
+	effect->token = put->token;
+	effect->keepers = put_keeper_count(put);
+	effect->conflict = true;
+	put_free(records, put);
+}
+
+/* What the keeper that was asked on the condition says. */
+static void put_answered(struct records *records, struct put *put, const struct record_ack *ack)
+{
+	if (ack->conflict) {
+		put_report_conflict(records, put);
+		return;
+	}
+	if (!ack->stored) {
+		put->asked++;
+		put_ask_next(records, put);
+	} else if (record_version_compare(&put->version, &ack->version) == 0) {
+		put->acked[put->asked] = true;
+		put_agreed(records, put);
+	}
+	put_check(records, put);
+}
+
 /* A refusal is no answer to wait for either, but it does not count. */
 void put_acked(struct records *records, const struct node_id *from, const struct record_ack *ack)
 {
 	list_for_each_safe (link, &records->puts) {
 		struct put *put = list_entry(link, struct put, link);
 
-		if (!ack->stored || !put_matches(put, &ack->key, &ack->version))
+		if (put->stage == PUT_ASKING && record_key_compare(&put->key, &ack->key) == 0 &&
+		    node_id_equal(&put->keepers[put->asked].id, from)) {
+			put_answered(records, put, ack);
+			continue;
+		}
+		if (put->stage != PUT_SENDING || !ack->stored ||
+		    !put_matches(put, &ack->key, &ack->version))
 			continue;
 		for (size_t i = 0; i < put->keeper_count; i++)
-			put->acked[i] |= node_id_equal(&put->keepers[i], from);
+			put->acked[i] |= node_id_equal(&put->keepers[i].id, from);
 		put_check(records, put);
 	}
 }
@@ -186,16 +368,37 @@ static bool put_waits_for_disk(const struct records *records, const struct put *
 	       !mono_reached(records->now, put->end_at);
 }
 
+/* Who has not answered may not be there any more. */
+static void put_doubt(struct records *records, const struct put *put)
+{
+	if (records->large && !put_is_complete(put))
+		place_doubt(records, record_home(&put->item->shown.record));
+}
+
+static void put_tick_asking(struct records *records, struct put *put)
+{
+	if (mono_reached(records->now, put->ask_until)) {
+		put->asked++;
+		put_ask_next(records, put);
+		put_check(records, put);
+	} else if (mono_reached(records->now, put->resend_at)) {
+		put_ask(records, put);
+	}
+}
+
 void put_tick(struct records *records)
 {
 	list_for_each_safe (link, &records->puts) {
 		struct put *put = list_entry(link, struct put, link);
 
-		if (mono_reached(records->now, put->report_at) &&
-		    put_waits_for_disk(records, put)) {
+		if (put->stage == PUT_ASKING) {
+			put_tick_asking(records, put);
+		} else if (mono_reached(records->now, put->report_at) &&
+			   put_waits_for_disk(records, put)) {
 			put->late = true;
 			put->report_at = put->end_at;
 		} else if (mono_reached(records->now, put->report_at)) {
+			put_doubt(records, put);
 			put_report(records, put);
 			put_free(records, put);
 		} else if (mono_reached(records->now, put->resend_at)) {
@@ -210,8 +413,9 @@ struct mono put_deadline(const struct records *records)
 
 	list_for_each (link, &records->puts) {
 		const struct put *put = list_entry(link, struct put, link);
+		struct mono then = put->stage == PUT_ASKING ? put->ask_until : put->report_at;
 
-		deadline = mono_min(deadline, mono_min(put->report_at, put->resend_at));
+		deadline = mono_min(deadline, mono_min(then, put->resend_at));
 	}
 	return deadline;
 }

@@ -18,6 +18,9 @@ struct records *records_new(const struct records_config *config)
 	list_init(&records->puts);
 	list_init(&records->waiters);
 	table_init(records);
+	homes_init(records);
+	locate_init(records);
+	list_init(&records->fetches);
 	return records;
 }
 
@@ -27,30 +30,37 @@ void records_free(struct records *records)
 		return;
 	records_effects_deinit(records);
 	puts_deinit(records);
+	fetches_deinit(records);
+	locate_deinit(records);
 	acks_deinit(records);
 	table_deinit(records);
+	homes_deinit(records);
 	writers_deinit(records);
-	free(records->stewards);
 	free(records);
-}
-
-static int node_id_order(const void *a, const void *b)
-{
-	return node_id_compare(a, b);
 }
 
 void records_set_stewards(struct records *records, struct mono now, const struct node_id *ids,
 			  size_t count)
 {
+	struct record_steward *list = mem_alloc(count, sizeof(*list));
+
 	records->now = now;
-	free(records->stewards);
-	records->stewards = mem_alloc(count, sizeof(*ids));
-	records->steward_count = count;
-	if (count > 0)
-		memcpy(records->stewards, ids, count * sizeof(*ids));
-	qsort(records->stewards, count, sizeof(*ids), node_id_order);
+	for (size_t i = 0; i < count; i++)
+		list[i] = (struct record_steward){
+			.contact = {.id = ids[i], .steward = true},
+			.position = position_of_machine(&ids[i]),
+		};
+	homes_update(records, list, count, true);
+	free(list);
 	/* Objects may have got another controller, who has not heard of the clashes. */
 	name_report_clashes(records);
+}
+
+void records_set_near(struct records *records, struct mono now, const struct record_steward *list,
+		      size_t count)
+{
+	records->now = now;
+	homes_update(records, list, count, false);
 }
 
 uint64_t records_clock_next(struct records *records, struct wall fabric)
@@ -72,14 +82,23 @@ void records_receive_message(struct records *records, struct mono now, const str
 			     const struct message *message)
 {
 	records->now = now;
-	if (message->type == MESSAGE_RECORD_ACK)
+	if (message->type == MESSAGE_RECORD_ACK) {
 		put_acked(records, from, &message->record_ack);
-	else if (message->type == MESSAGE_SYNC_SUMMARY)
+		handover_acked(records, from, &message->record_ack);
+	} else if (message->type == MESSAGE_SYNC_SUMMARY)
 		sync_summary_received(records, from, &message->sync_summary);
 	else if (message->type == MESSAGE_SYNC_KEYS)
 		sync_keys_received(records, from, &message->sync_keys);
 	else if (message->type == MESSAGE_SYNC_WANT)
 		sync_want_received(records, from, &message->sync_want);
+	else if (message->type == MESSAGE_SYNC_OFFER)
+		handover_offered(records, from, &message->sync_offer);
+	else if (message->type == MESSAGE_SYNC_HAVE)
+		handover_had(records, from, &message->sync_offer);
+	else if (message->type == MESSAGE_FETCH)
+		fetch_asked(records, from, &message->fetch);
+	else if (message->type == MESSAGE_FETCHED)
+		fetch_answered(records, from, &message->fetched);
 }
 
 void records_persisted(struct records *records, struct mono now, const struct record_key *key,
@@ -117,6 +136,11 @@ void records_tick(struct records *records, struct mono now, struct wall fabric)
 	records->now = now;
 	records->fabric = fabric;
 	put_tick(records);
+	fetch_tick(records);
+	if (mono_reached(now, records->renew_at)) {
+		records->renew_at = mono_add_ms(now, prng_jitter(&records->prng, RECORDS_RENEW_MS));
+		put_renew(records);
+	}
 	sync_tick(records);
 	if (!mono_reached(now, records->sweep_at))
 		return;
@@ -135,7 +159,10 @@ void records_expect(const struct records *records)
 
 struct mono records_deadline(const struct records *records)
 {
-	return mono_min(put_deadline(records), mono_min(records->sync_at, records->sweep_at));
+	struct mono deadline = mono_min(put_deadline(records), fetch_deadline(records));
+
+	deadline = mono_min(deadline, mono_min(records->sync_at, records->repair_at));
+	return mono_min(deadline, mono_min(records->sweep_at, records->renew_at));
 }
 
 const struct record_item *records_get(const struct records *records, const struct record_key *key)
@@ -217,16 +244,9 @@ size_t records_count(const struct records *records, enum record_kind kind)
 
 struct node_id records_controller(const struct records *records, const struct uid *uid)
 {
-	struct node_id nearest = {0};
-	struct digest least = {0};
+	const struct record_steward *nearest;
 
-	for (size_t i = 0; i < records->steward_count; i++) {
-		struct digest distance = item_distance(uid, &records->stewards[i]);
-
-		if (i == 0 || digest_compare(&distance, &least) < 0) {
-			least = distance;
-			nearest = records->stewards[i];
-		}
-	}
-	return nearest;
+	if (stewards_nearest(&records->stewards, home_position(uid), 1, &nearest) == 0)
+		return (struct node_id){0};
+	return nearest->contact.id;
 }

@@ -7,7 +7,18 @@
  * memory; durable kinds (OBJECT, TOMBSTONE) are written to disk by the caller on RECORDS_PERSIST
  * and are acknowledged only after records_persisted().
  *
- * Every steward keeps everything.
+ * A record lies at its *home*, the first UID_HOME_LEN bytes of its object's uid, and is kept by the
+ * K = min(RECORDS_KEEPERS, stewards) live stewards whose positions (overlay/kad.h) are nearest to
+ * SHA-256(home). In a fabric no larger than the pool K is all stewards, and every other machine has
+ * a copy of everything to read from. In a larger one:
+ *  - Who is nearest is known without asking in our own neighbourhood, which the caller keeps us
+ *    informed of (records_set_near()); elsewhere it is looked up (RECORDS_LOCATE) and remembered
+ *    for a while.
+ *  - Keepers of one home are *partners*: they compare what they share, two by two. When a steward
+ *    comes that is nearer, or one is lost, the others bring the new keeper what it lacks at once.
+ *    Who is no keeper any more offers what it has to those who are, and drops it, after
+ *    RECORDS_DROP_MS, only when all of them have said that they have it.
+ *  - Other machines have copies of what they wrote or fetched (records_fetch()), and no news of it.
  *
  * Rules:
  *  - The newest version of a key wins (record_version_compare); merging is commutative, associative
@@ -41,8 +52,19 @@ enum {
 				      * may be called lost that will be there in a moment */
 	RECORDS_READS = 3, /* keepers that a fetch hears; one of them has what a quorum has */
 	RECORDS_COPY_MS = 30 * 1000, /* a copy of what is kept elsewhere, after its last fetch */
-	RECORDS_RESEND_MS = 150,     /* unacknowledged copies are sent again */
-	RECORDS_SYNC_MS = 5000,      /* anti-entropy with one random keeper */
+	RECORDS_LOCATE_MS = 5000,    /* for the lookup of the keepers of a write */
+	RECORDS_RENEW_MS = 5 * 60 * 1000,  /* what a machine says of itself is brought to its
+					    * keepers again, in a large fabric */
+	RECORDS_STALE_MS = 16 * 60 * 1000, /* and forgotten by them when it was not, three times */
+	RECORDS_ASK_MS = 500,    /* for the first keeper's word on a condition; then the next one */
+	RECORDS_RESEND_MS = 150, /* unacknowledged copies are sent again */
+	RECORDS_SYNC_MS = 5000,  /* anti-entropy with one random partner */
+	RECORDS_REPAIR_MS = 1000, /* a new partner is compared with after about so long: one that
+				   * is told of many times in a row is asked once */
+	RECORDS_DROP_MS = 5 * 60 * 1000, /* what is no longer ours is kept for so long: a machine
+					  * that restarts is back by then */
+	RECORDS_SOLE_MS = 60 * 1000,  /* a steward that knows no other one for so long is alone */
+	RECORDS_PLACE_MS = 60 * 1000, /* who keeps a distant home is looked up again after this */
 	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* as clocks may differ */
 	RECORDS_HLC_SHIFT = 16,             /* hybrid clock = fabric ms << 16, and a counter */
 	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
@@ -66,6 +88,12 @@ struct records_config {
 	uint64_t seed;
 };
 
+/* A steward, and the first 8 bytes of its position as a big-endian number. */
+struct record_steward {
+	struct contact contact;
+	uint64_t position;
+};
+
 enum records_result {
 	_RECORDS_E_OK,
 	RECORDS_E_OLD,      /* an equal or newer version is known; harmless */
@@ -73,6 +101,7 @@ enum records_result {
 	RECORDS_E_WRITER,   /* the writer may not write this record */
 	RECORDS_E_CLOCK,    /* its hlc is too far ahead */
 	RECORDS_E_FULL,     /* a limit or the writer's quota is reached */
+	RECORDS_E_FAR,      /* it is kept elsewhere */
 	RECORDS_E_CONFLICT, /* put: the name exists, or the expected version is not the current one
 			     */
 };
@@ -83,6 +112,11 @@ enum records_effect_type {
 	RECORDS_FORGET,     /* remove @key from the disk */
 	RECORDS_CHANGED,    /* a record changed: the watch stream, in arrival order */
 	RECORDS_PUT_DONE,   /* a put is stored on @stored of @keepers, quorum or not */
+	RECORDS_LOCATE,     /* look up the machines nearest to @target, then records_located() with
+			     * @key.uid */
+	RECORDS_LOCATED,    /* a records_locate() has ended: @contacts keep it, nearest first */
+	RECORDS_NEAR,       /* something is kept together with @to from now on, or (@near false) no
+			     * longer: its life matters */
 	RECORDS_FETCHED,    /* a fetch has ended: @stored of @keepers have answered */
 	RECORDS_NAME_CLASH, /* @item lost its name to an older object */
 };
@@ -100,20 +134,27 @@ enum records_change {
 	RECORDS_ADDED,
 	RECORDS_MODIFIED,
 	RECORDS_REMOVED, /* gone presence, or an object whose tombstone arrived */
+	RECORDS_DROPPED, /* it lives on elsewhere, and is not kept here any more */
 };
 
 struct records_effect {
 	enum records_effect_type type;
 	struct node_id to;
+	struct addr addr; /* SEND, NEAR: where it is, or none when that is not known */
+	bool near;
+	struct digest target;           /* LOCATE */
+	const struct contact *contacts; /* LOCATED; ourselves among them if we are one */
+	size_t contact_count;
 	bool is_envelope; /* SEND: @envelope, else @message */
 	struct bytes envelope;
 	struct message message;
 	const struct record_item *item; /* PERSIST, CHANGED, NAME_CLASH */
 	struct record_key key;
 	enum records_change change;
-	uint64_t token; /* PUT_DONE, FETCHED */
+	uint64_t token; /* PUT_DONE, FETCHED, LOCATED */
 	uint32_t stored, keepers;
 	bool quorum;
+	bool conflict; /* PUT_DONE: the first keeper has another version than was expected */
 	int64_t complete_since; /* FETCHED: below; 0: nobody can say */
 };
 
@@ -126,6 +167,21 @@ void records_free(struct records *records);
 void records_set_stewards(struct records *records, struct mono now, const struct node_id *ids,
 			  size_t count);
 
+/* The same in a fabric larger than the pool: all live stewards of our neighbourhood by distance,
+ * and some of everywhere, ourselves included when we are one; in any order. */
+void records_set_near(struct records *records, struct mono now, const struct record_steward *list,
+		      size_t count);
+
+/* Who keeps the home of @uid? RECORDS_LOCATED with *ret_token follows, at once where it is known.
+ */
+_must_use_ int records_locate(struct records *records, struct mono now, const struct uid *uid,
+			      uint64_t *ret_token);
+
+/* What RECORDS_LOCATE asked for: the machines nearest to the home of @home, stewards and others,
+ * nearest first, without ourselves; none when the lookup failed. */
+void records_located(struct records *records, struct mono now, const struct uid *home,
+		     const struct contact *contacts, size_t count);
+
 /* The next hybrid clock value for a record written now; also advances past all seen values. */
 uint64_t records_clock_next(struct records *records, struct wall fabric);
 
@@ -136,7 +192,10 @@ uint64_t records_clock(const struct records *records);
  * Store a record that this machine has just signed (@envelope) and copy it to its keepers.
  * RECORDS_PUT_DONE with *ret_token follows: when a quorum has it, or after RECORDS_ACK_MS, or, when
  * nobody has it by then and our disk is still busy with it, with the first who has.
- * @expected_hlc: 0 = must not exist yet, UINT64_MAX = whatever there is, else the current version.
+ * @expected_hlc: 0 = must not exist yet, UINT64_MAX = whatever there is, else the current version:
+ * then the first keeper of its home decides, and the record is to be read here only from PUT_DONE
+ * on. RECORDS_E_CONFLICT says what is known here at once, @conflict of PUT_DONE what the first
+ * keeper has said. When it does not answer the next ones are asked, and at last nobody.
  */
 _must_use_ int records_put(struct records *records, struct mono now, struct wall fabric,
 			   const struct record *record, struct bytes envelope,
@@ -162,6 +221,14 @@ _must_use_ int records_fetch(struct records *records, struct mono now, const str
 /* Is the home of @uid kept here? Then reads of it need no fetch. In a fabric where every steward
  * keeps everything that is so everywhere, for the others have a copy. */
 bool records_keeps(const struct records *records, const struct uid *uid);
+
+/* As records_receive(), a write on a condition (RECORD_PUT): taken only while the version we have
+ * is
+ * @expected_hlc. */
+_must_use_ int records_receive_put(struct records *records, struct mono now, struct wall fabric,
+				   const struct node_id *from, const struct record_writer *writer,
+				   const struct record *record, struct bytes envelope,
+				   uint64_t expected_hlc);
 
 /* A record arrived from peer @from, signed by @writer. Acknowledged to @from unless it is refused.
  */
@@ -211,6 +278,6 @@ const struct record_item *records_buried(const struct records *records, const st
 bool records_is_deleted(const struct records *records, const struct uid *uid);
 size_t records_count(const struct records *records, enum record_kind kind);
 
-/* The controller of an object: its first live keeper, the steward nearest to the uid's home by
- * SHA-256(home || steward id). None when no steward lives. */
+/* The controller of an object: its first live keeper, the known steward whose position is nearest
+ * to SHA-256(home). None when no steward lives. */
 struct node_id records_controller(const struct records *records, const struct uid *uid);

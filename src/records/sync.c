@@ -2,18 +2,23 @@
 /*
  * Sync: anti-entropy between two machines that may hold different records.
  *
- *	A -> B   SYNC_SUMMARY   a digest of each of A's 256 buckets
- *	A <- B   SYNC_KEYS      keys and versions that B has in some buckets that differ
- *	A -> B   RECORD ...     what A has newer, or B lacks, in those buckets
- *	A -> B   SYNC_WANT      what B has newer, or A lacks
- *	A <- B   RECORD ...
+ *	A -> B   SYNC_SUMMARY   one digest of all that A thinks both keep
+ *	A <- B   SYNC_SUMMARY   if it is not B's: a digest of each of B's 256 buckets
+ *	A -> B   SYNC_KEYS      keys and versions that A has in some buckets that differ
+ *	A <- B   RECORD ...     what B has newer, or A lacks, in those buckets
+ *	A <- B   SYNC_WANT      what A has newer, or B lacks
+ *	A -> B   RECORD ...
  *
  * Every message is bounded, so a large difference takes several rounds, which follow each other
- * quickly. B begins at a random bucket, and in a bucket that is too large for one message at a
- * random place, so that rounds do not repeat each other.
+ * quickly. A begins at a random bucket, and in a bucket that is too large for one message at a
+ * random place, so that rounds do not repeat each other. In a large fabric partners may differ in
+ * what they think both keep, for a moment: whoever is sent a record decides again whether to keep
+ * it.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "records/internal.h"
 
@@ -22,59 +27,151 @@ static bool is_self(const struct records *records, const struct node_id *id)
 	return node_id_equal(id, &records->config.self);
 }
 
-bool sync_is_steward(const struct records *records, const struct node_id *id)
+static bool is_shared(const struct records *records, const struct item *item,
+		      const struct node_id *with)
 {
-	for (size_t i = 0; i < records->steward_count; i++) {
-		if (node_id_equal(&records->stewards[i], id))
-			return true;
+	return home_is_shared(records, item, partner_find(records, with));
+}
+
+/* One digest of all that is shared. */
+static uint64_t shared_fold(const struct records *records, const struct node_id *with)
+{
+	const struct partner *partner = partner_find(records, with);
+
+	if (!records->large)
+		return records->fold;
+	return partner ? partner->fold : 0;
+}
+
+static void shared_buckets(const struct records *records, const struct node_id *with,
+			   uint64_t buckets[SYNC_BUCKETS])
+{
+	const struct partner *partner = partner_find(records, with);
+
+	for (size_t i = 0; i < SYNC_BUCKETS; i++)
+		buckets[i] = records->large ? 0 : records->buckets[i].fold;
+	if (!records->large || !partner)
+		return;
+	map_for_each (entry, &records->homes) {
+		const struct home *home = entry->value;
+
+		list_for_each (link, &home->items) {
+			const struct item *item = list_entry(link, struct item, in_home);
+
+			if (!home_is_shared(records, item, partner))
+				break;
+			buckets[item->bucket] ^= item->fold;
+		}
 	}
-	return false;
+}
+
+static int64_t complete_for(const struct records *records, const struct node_id *with)
+{
+	return records->config.keeper ? partner_complete_since(records, partner_find(records, with))
+				      : 0;
 }
 
 /* Of two machines that keep nothing for others neither has what the other lacks. */
+static bool may_sync(const struct records *records, const struct node_id *with)
+{
+	if (is_self(records, with) || records->config.alone)
+		return false;
+	return records->large ? records->config.keeper
+			      : records->config.keeper || partner_find(records, with);
+}
+
+static void send_summary(struct records *records, const struct node_id *with, bool buckets)
+{
+	const struct partner *partner = partner_find(records, with);
+	struct records_effect *effect = effect_queue(records, RECORDS_SEND, NULL);
+	struct sync_summary *summary = &effect->message.sync_summary;
+
+	effect->to = *with;
+	effect->addr = partner ? partner->contact.addr : (struct addr){0};
+	effect->message.type = MESSAGE_SYNC_SUMMARY;
+	summary->bucket_count = buckets ? SYNC_BUCKETS : 1;
+	summary->buckets = (uint64_t *)mem_alloc(summary->bucket_count, sizeof(*summary->buckets));
+	if (buckets)
+		shared_buckets(records, with, summary->buckets);
+	else
+		summary->buckets[0] = shared_fold(records, with);
+	summary->complete_ms = complete_for(records, with);
+}
+
 void sync_start(struct records *records, const struct node_id *with)
 {
-	struct sync_summary *summary;
+	struct partner *partner = partner_find(records, with);
 
-	if (is_self(records, with) || records->config.alone ||
-	    (!records->config.keeper && !sync_is_steward(records, with)))
-		return;
-	summary = &effect_send(records, with, MESSAGE_SYNC_SUMMARY)->sync_summary;
-	summary->bucket_count = SYNC_BUCKETS;
-	summary->buckets = (uint64_t *)mem_alloc(SYNC_BUCKETS, sizeof(*summary->buckets));
-	for (size_t i = 0; i < SYNC_BUCKETS; i++)
-		summary->buckets[i] = records->buckets[i].fold;
+	if (partner)
+		partner->sync_at = MONO_NEVER;
+	if (may_sync(records, with))
+		send_summary(records, with, false);
 }
 
+static void sync_random(struct records *records)
+{
+	size_t chosen = prng_below(&records->prng, records->partners.count);
+
+	map_for_each (entry, &records->partners)
+		if (chosen-- == 0) {
+			sync_start(records, &((struct partner *)entry->value)->contact.id);
+			return;
+		}
+}
+
+/* Partners that are due out of turn, and one in turn. */
 void sync_tick(struct records *records)
 {
-	size_t others = records->steward_count, chosen;
-
-	if (!mono_reached(records->now, records->sync_at))
-		return;
-	records->sync_at = mono_add_ms(records->now, prng_jitter(&records->prng, RECORDS_SYNC_MS));
-	for (size_t i = 0; i < records->steward_count; i++)
-		others -= is_self(records, &records->stewards[i]);
-	if (others == 0)
-		return;
-	chosen = prng_below(&records->prng, others);
-	for (size_t i = 0; i < records->steward_count; i++) {
-		if (!is_self(records, &records->stewards[i]) && chosen-- == 0)
-			sync_start(records, &records->stewards[i]);
+	if (mono_reached(records->now, records->sync_at)) {
+		records->sync_at =
+			mono_add_ms(records->now, prng_jitter(&records->prng, RECORDS_SYNC_MS));
+		partners_sweep(records);
+		homes_note_sole(records);
+		copies_sweep(records);
+		sync_random(records);
 	}
+	if (!mono_reached(records->now, records->repair_at))
+		return;
+	records->repair_at = MONO_NEVER;
+	map_for_each (entry, &records->partners) {
+		struct partner *partner = entry->value;
+
+		if (mono_reached(records->now, partner->sync_at) && !fault_is_planted(FAULT_REPAIR))
+			sync_start(records, &partner->contact.id);
+		records->repair_at = mono_min(records->repair_at, partner->sync_at);
+	}
+	handover_tick(records);
 }
 
-static void sync_again_soon(struct records *records)
+/* One round could not carry everything. */
+static void sync_again_soon(struct records *records, const struct node_id *with)
 {
 	struct mono soon = mono_add_ms(records->now, RECORDS_SYNC_AGAIN_MS);
+	struct partner *partner = partner_find(records, with);
 
-	records->sync_at = mono_min(records->sync_at, soon);
+	if (!partner)
+		return;
+	partner->sync_at = mono_min(partner->sync_at, soon);
+	records->repair_at = mono_min(records->repair_at, soon);
+}
+
+/* What a bucket holds of what is shared. */
+static size_t shared_count(const struct records *records, const struct node_id *with, size_t bucket)
+{
+	size_t count = 0;
+
+	if (!records->large)
+		return records->buckets[bucket].count;
+	list_for_each (link, &records->buckets[bucket].items)
+		count += is_shared(records, list_entry(link, struct item, in_bucket), with);
+	return count;
 }
 
 /* Add the bucket's entries; of a bucket that is too large those from a random place on. */
-static void keys_add_bucket(struct records *records, struct sync_keys *keys, uint32_t bucket)
+static void keys_add_bucket(struct records *records, struct sync_keys *keys, uint32_t bucket,
+			    const struct node_id *with)
 {
-	size_t count = records->buckets[bucket].count;
+	size_t count = shared_count(records, with, bucket);
 	size_t room = MESSAGE_SYNC_KEYS_MAX - keys->entry_count;
 	size_t skip = count > room ? prng_below(&records->prng, count - room + 1) : 0;
 
@@ -82,6 +179,8 @@ static void keys_add_bucket(struct records *records, struct sync_keys *keys, uin
 	list_for_each (link, &records->buckets[bucket].items) {
 		const struct item *item = list_entry(link, struct item, in_bucket);
 
+		if (!is_shared(records, item, with))
+			continue;
 		if (skip > 0) {
 			skip--;
 			continue;
@@ -104,36 +203,58 @@ static int u32_compare(const void *a, const void *b)
 
 /* A message that is full may be missing entries of its buckets; one below that has them all. */
 static bool keys_has_room(const struct records *records, const struct sync_keys *keys,
-			  size_t bucket)
+			  const struct node_id *with, size_t bucket)
 {
 	return keys->bucket_count == 0 ||
-	       keys->entry_count + records->buckets[bucket].count < MESSAGE_SYNC_KEYS_MAX;
+	       keys->entry_count + shared_count(records, with, bucket) < MESSAGE_SYNC_KEYS_MAX;
 }
 
-void sync_summary_received(struct records *records, const struct node_id *from,
-			   const struct sync_summary *summary)
+/* Name what we have in the buckets of @theirs that differ from ours. */
+static void send_keys(struct records *records, const struct node_id *from, const uint64_t *theirs,
+		      const uint64_t *ours)
 {
 	size_t start = prng_below(&records->prng, SYNC_BUCKETS);
-	struct sync_keys keys = {.reply = true};
+	struct sync_keys keys = {.reply = true, .complete_ms = complete_for(records, from)};
 
-	if (records->config.alone)
-		return;
 	keys.buckets = mem_alloc(SYNC_BUCKETS, sizeof(*keys.buckets));
 	keys.entries = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*keys.entries));
 	for (size_t i = 0; i < SYNC_BUCKETS; i++) {
 		size_t bucket = (start + i) % SYNC_BUCKETS;
 
-		if (summary->buckets[bucket] != records->buckets[bucket].fold &&
-		    keys_has_room(records, &keys, bucket))
-			keys_add_bucket(records, &keys, (uint32_t)bucket);
-	}
-	if (keys.bucket_count == 0) {
-		free(keys.buckets);
-		free(keys.entries);
-		return;
+		if (theirs[bucket] != ours[bucket] && keys_has_room(records, &keys, from, bucket))
+			keys_add_bucket(records, &keys, (uint32_t)bucket, from);
 	}
 	qsort(keys.buckets, keys.bucket_count, sizeof(*keys.buckets), u32_compare);
 	effect_send(records, from, MESSAGE_SYNC_KEYS)->sync_keys = keys;
+}
+
+static void settle(struct records *records, const struct node_id *with, int64_t complete_ms)
+{
+	struct partner *partner = partner_find(records, with);
+
+	if (partner)
+		partner_settle(records, partner, complete_ms);
+}
+
+void sync_summary_received(struct records *records, const struct node_id *from,
+			   const struct sync_summary *summary)
+{
+	uint64_t ours[SYNC_BUCKETS];
+
+	if (!may_sync(records, from) && (records->config.alone || records->large))
+		return;
+	if (summary->bucket_count == 1) {
+		if (summary->buckets[0] == shared_fold(records, from))
+			settle(records, from, summary->complete_ms);
+		else
+			send_summary(records, from, true);
+		return;
+	}
+	shared_buckets(records, from, ours);
+	if (memcmp(ours, summary->buckets, sizeof(ours)) == 0)
+		settle(records, from, summary->complete_ms);
+	else
+		send_keys(records, from, summary->buckets, ours);
 }
 
 /* What may be sent for one message of a peer. */
@@ -185,7 +306,7 @@ static void compare_named(struct records *records, const struct node_id *from,
 			want.keys[want.key_count++] = entry->key;
 		else if (known && is_newer(known, entry) &&
 			 !allowed_send(records, allowance, from, known))
-			sync_again_soon(records);
+			sync_again_soon(records, from);
 	}
 	if (want.key_count > 0)
 		effect_send(records, from, MESSAGE_SYNC_WANT)->sync_want = want;
@@ -201,10 +322,11 @@ static void send_missing(struct records *records, const struct node_id *from,
 		list_for_each (link, &records->buckets[keys->buckets[i]].items) {
 			struct item *item = list_entry(link, struct item, in_bucket);
 
-			if (map_get(seen, bytes_of(item->key, RECORD_KEY_LEN)))
+			if (!is_shared(records, item, from) ||
+			    map_get(seen, bytes_of(item->key, RECORD_KEY_LEN)))
 				continue;
 			if (!allowed_send(records, allowance, from, item)) {
-				sync_again_soon(records);
+				sync_again_soon(records, from);
 				return;
 			}
 		}
@@ -217,14 +339,14 @@ void sync_keys_received(struct records *records, const struct node_id *from,
 	struct allowance allowance = {RECORDS_SYNC_SEND_MAX, RECORDS_SYNC_BYTES_MAX};
 	struct map seen;
 
-	if (records->config.alone)
+	if (!may_sync(records, from) && (records->config.alone || records->large))
 		return;
 	map_init(&seen, prng_next(&records->prng));
 	compare_named(records, from, keys, &allowance, &seen);
 	if (keys->entry_count < MESSAGE_SYNC_KEYS_MAX)
 		send_missing(records, from, keys, &allowance, &seen);
 	if (keys->entry_count > MESSAGE_SYNC_KEYS_MAX / 2)
-		sync_again_soon(records);
+		sync_again_soon(records, from);
 	map_deinit(&seen);
 }
 

@@ -88,6 +88,9 @@ void table_insert(struct records *records, struct item *item)
 	struct writer *written = item->written;
 	enum record_kind kind = item->shown.record.key.kind;
 
+	/* First the new one, or its home would be forgotten in between. */
+	item->kept = item->kept || (old && old->kept);
+	home_insert(records, item);
 	if (old)
 		table_remove(records, old);
 	(void)map_put(&records->items, bytes_of(item->key, RECORD_KEY_LEN), item);
@@ -110,6 +113,7 @@ void table_remove(struct records *records, struct item *item)
 		assert(false && "an item that is removed is in the table");
 	index_remove(&records->by_key[kind], item);
 	bucket_remove(records, item);
+	home_remove(records, item);
 	records->bytes -= item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count--;

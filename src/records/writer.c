@@ -83,7 +83,7 @@ static void writer_forget_items(struct records *records, struct writer *writer)
 
 void writer_sweep(struct records *records)
 {
-	if (records->config.alone)
+	if (records->config.alone || records->large)
 		return;
 	map_for_each (entry, &records->writers) {
 		struct writer *writer = entry->value;

@@ -25,6 +25,11 @@
 	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)         \
 	X(SYNC_KEYS, sync_keys, sync_keys, Magik__SyncKeys, false)                     \
 	X(SYNC_WANT, sync_want, sync_want, Magik__SyncWant, false)                     \
+	X(RECORD_PUT, record_put, record_put, Magik__RecordPut, false)                 \
+	X(SYNC_OFFER, sync_offer, sync_offer, Magik__SyncOffer, false)                 \
+	X(SYNC_HAVE, sync_have, sync_offer, Magik__SyncOffer, false)                   \
+	X(FETCH, fetch, fetch, Magik__Fetch, false)                                    \
+	X(FETCHED, fetched, fetched, Magik__Fetched, false)                            \
 	X(INDEX_ROWS, index_rows, index_rows, Magik__IndexRows, false)                 \
 	X(INDEX_ASK, index_ask, index_ask, Magik__IndexAsk, false)                     \
 	X(INDEX_ANSWER, index_answer, index_answer, Magik__IndexAnswer, false)         \

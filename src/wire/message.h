@@ -29,15 +29,17 @@ enum {
 	MESSAGE_SHARE_MAX = 1000,
 	MESSAGE_VERSION = 1,            /* a peer names the versions it speaks in its hello */
 	MESSAGE_MANIFEST_MAX = 1 << 20, /* one object as JSON */
-	MESSAGE_LEN_MAX = 2 << 20,      /* an award: manifest, tender envelope, signatures */
-	MESSAGE_SLOTS_MAX = 64,         /* replicas placed by one tender; more take several */
-	MESSAGE_LABELS_MAX = 64,        /* label terms of a tender, labels of a machine */
-	MESSAGE_NODES_MAX = 64,         /* machines named in one list (exclusions, members) */
-	MESSAGE_CONTAINERS_MAX = 32,    /* containers of a pod, init containers included */
-	MESSAGE_IMAGES_MAX = 32,        /* images named by one workload */
-	MESSAGE_NAME_MAX = 253,         /* RFC 1123 subdomain: object names, node names */
-	MESSAGE_NAMESPACE_MAX = 63,     /* RFC 1123 label */
-	MESSAGE_LABEL_KEY_MAX = 317,    /* prefix 253 + '/' + name 63, as in Kubernetes */
+	MESSAGE_RECORD_MAX = (1 << 20) + (64 << 10), /* the envelope of a record: its value, names,
+						      * signature */
+	MESSAGE_LEN_MAX = 2 << 20,   /* an award: manifest, tender envelope, signatures */
+	MESSAGE_SLOTS_MAX = 64,      /* replicas placed by one tender; more take several */
+	MESSAGE_LABELS_MAX = 64,     /* label terms of a tender, labels of a machine */
+	MESSAGE_NODES_MAX = 64,      /* machines named in one list (exclusions, members) */
+	MESSAGE_CONTAINERS_MAX = 32, /* containers of a pod, init containers included */
+	MESSAGE_IMAGES_MAX = 32,     /* images named by one workload */
+	MESSAGE_NAME_MAX = 253,      /* RFC 1123 subdomain: object names, node names */
+	MESSAGE_NAMESPACE_MAX = 63,  /* RFC 1123 label */
+	MESSAGE_LABEL_KEY_MAX = 317, /* prefix 253 + '/' + name 63, as in Kubernetes */
 	MESSAGE_LABEL_VALUE_MAX = 63,
 	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people; \n and \t allowed */
 	MESSAGE_REF_MAX = 512,        /* image reference */
@@ -83,6 +85,11 @@ enum message_type {
 	MESSAGE_SYNC_SUMMARY,
 	MESSAGE_SYNC_KEYS,
 	MESSAGE_SYNC_WANT,
+	MESSAGE_RECORD_PUT,
+	MESSAGE_SYNC_OFFER,
+	MESSAGE_SYNC_HAVE,
+	MESSAGE_FETCH,
+	MESSAGE_FETCHED,
 	/* index: unsigned, believed of stewards (records/shard.h) */
 	MESSAGE_INDEX_ROWS,
 	MESSAGE_INDEX_ASK,
@@ -383,18 +390,28 @@ struct record {
 struct record_ack {
 	struct record_key key;
 	struct record_version version;
-	bool stored; /* false: refused (writer rule, size, disk) */
+	bool stored;   /* false: refused (writer rule, size, disk) */
+	bool conflict; /* refused, for it has not the version that was expected */
 	char *text;
 };
 
-/* Anti-entropy: one digest per bucket (first byte of SHA-256 of the key). */
+/* A write on a condition: the receiver, first keeper of its home, takes it only while the version
+ * it has is the expected one. */
+struct record_put {
+	uint64_t expected_hlc;
+	struct buf envelope; /* of a RECORD */
+};
+
+/* Anti-entropy: one digest per bucket (first byte of SHA-256 of the key), or a single one of all.
+ */
 enum {
 	SYNC_BUCKETS = 256,
 };
 
 struct sync_summary {
-	uint64_t *buckets; /* SYNC_BUCKETS xor-folded digests */
-	size_t bucket_count;
+	uint64_t *buckets;   /* xor-folded digests */
+	size_t bucket_count; /* SYNC_BUCKETS or 1 */
+	int64_t complete_ms; /* the sender knows all deletions since; 0: it cannot say */
 };
 
 struct sync_entry {
@@ -410,11 +427,36 @@ struct sync_keys {
 	struct sync_entry *entries;
 	size_t entry_count;
 	bool reply; /* set by us, not read: the answer is RECORDs and SYNC_WANT, never this again */
+	int64_t complete_ms; /* as in the summary */
 };
 
 struct sync_want {
 	struct record_key *keys;
 	size_t key_count;
+};
+
+/* OFFER: what the sender has and is no keeper of; HAVE: what of it the receiver has for good. */
+struct sync_offer {
+	struct sync_entry *entries;
+	size_t entry_count;
+};
+
+/* What is at that home? Answered by FETCHED, with @full also by the RECORDs. */
+struct fetch {
+	uint64_t request;
+	struct uid home;
+	bool is_next; /* go on behind @after */
+	struct record_key after;
+	bool full;
+};
+
+struct fetched {
+	uint64_t request;
+	struct sync_entry *entries; /* ascending by key */
+	size_t entry_count;
+	bool more;
+	bool far; /* the sender does not keep that home */
+	int64_t complete_ms;
 };
 
 /* A part of the index of one (kind, namespace): the rows whose name's position begins with the
@@ -642,6 +684,10 @@ struct message {
 		struct sync_summary sync_summary;
 		struct sync_keys sync_keys;
 		struct sync_want sync_want;
+		struct record_put record_put;
+		struct sync_offer sync_offer;
+		struct fetch fetch;
+		struct fetched fetched;
 		struct index_rows index_rows;
 		struct index_ask index_ask;
 		struct index_answer index_answer;

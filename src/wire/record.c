@@ -120,6 +120,7 @@ void record_ack_pack(struct packer *packer, const struct record_ack *from, Magik
 	to->version = pack_one(packer, Magik__RecordVersion, magik__record_version__init);
 	record_version_pack(&from->version, to->version);
 	to->stored = from->stored;
+	to->conflict = from->conflict;
 	to->text = pack_prose(packer, from->text);
 }
 
@@ -129,6 +130,7 @@ void record_ack_unpack(struct unpacker *unpacker, const Magik__RecordAck *from,
 	record_key_unpack(unpacker, from->key, &to->key);
 	record_version_unpack(unpacker, from->version, &to->version);
 	to->stored = from->stored;
+	to->conflict = from->conflict;
 	to->text = unpack_prose(unpacker, from->text);
 }
 
@@ -142,4 +144,30 @@ void record_ack_copy(const struct record_ack *from, struct record_ack *to)
 {
 	*to = *from;
 	to->text = string_copy(from->text);
+}
+
+void record_put_pack(struct packer *packer, const struct record_put *from, Magik__RecordPut *to)
+{
+	(void)packer;
+	to->expected_hlc = from->expected_hlc;
+	to->envelope = pack_buf(&from->envelope, MESSAGE_RECORD_MAX);
+}
+
+void record_put_unpack(struct unpacker *unpacker, const Magik__RecordPut *from,
+		       struct record_put *to)
+{
+	to->expected_hlc = from->expected_hlc;
+	unpack_buf(unpacker, from->envelope, MESSAGE_RECORD_MAX, &to->envelope);
+}
+
+void record_put_deinit(struct record_put *record_put)
+{
+	buf_deinit(&record_put->envelope);
+	*record_put = (struct record_put){0};
+}
+
+void record_put_copy(const struct record_put *from, struct record_put *to)
+{
+	*to = *from;
+	buf_copy(&from->envelope, &to->envelope);
 }

@@ -304,6 +304,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 	case NODE_PEER:
 	case NODE_REFUSED:
 	case NODE_STEPPED:
+	case NODE_LOCATED:
 	case NODE_FETCHED:
 	case NODE_FOUND:
 		return;

@@ -139,6 +139,9 @@ static void machine_effects(struct cluster *cluster, size_t n)
 			machine->done++;
 			machine->quorums += effect->quorum;
 			break;
+		case RECORDS_LOCATE:
+		case RECORDS_LOCATED:
+		case RECORDS_NEAR:
 		case RECORDS_FETCHED:
 		case RECORDS_CHANGED:
 		case RECORDS_NAME_CLASH:

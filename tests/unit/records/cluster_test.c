@@ -121,7 +121,7 @@ static void a_lossy_network_with_partitions_converges_after_the_heal(void **stat
 		for (size_t n = 0; n < 5; n++)
 			cluster_move(cluster, n, 0);
 		write_for_ms(cluster, 5 * S);
-		cluster_run_ms(cluster, 60 * S);
+		cluster_run_ms(cluster, 120 * S);
 		assert_true(cluster_is_equal(cluster));
 		assert_true(count_at(cluster, 0, RECORD_OBJECT) > 0);
 		assert_true(count_at(cluster, 0, RECORD_TOMBSTONE) > 0);

@@ -572,18 +572,22 @@ static uint8_t set_writer(const struct record *record)
 	return record->key.kind == RECORD_NODE ? record->key.uid.byte[0] : 9;
 }
 
-/* The digests of all buckets, as they are sent to a peer. */
+/* The digests of all buckets, as they are sent to a peer that has something else. */
 static void contents(struct records *records, uint64_t digests[SYNC_BUCKETS])
 {
+	uint64_t other = 1;
+	struct message message = {.type = MESSAGE_SYNC_SUMMARY,
+				  .sync_summary = {.buckets = &other, .bucket_count = 1}};
 	const struct records_effect *effect;
 	struct node_id peer = make_id(200);
 	bool found = false;
 
 	(void)drain(records, RECORDS_SEND);
-	records_peer_up(records, start, &peer);
+	records_receive_message(records, start, &peer, &message);
 	while ((effect = records_next_effect(records))) {
 		if (effect->message.type != MESSAGE_SYNC_SUMMARY)
 			continue;
+		assert_int_equal(effect->message.sync_summary.bucket_count, SYNC_BUCKETS);
 		memcpy(digests, effect->message.sync_summary.buckets,
 		       SYNC_BUCKETS * sizeof(*digests));
 		found = true;

@@ -202,6 +202,16 @@ static void assert_summary_equal(const struct sync_summary *a, const struct sync
 	SAME_NUMBER(bucket_count);
 	for (size_t i = 0; i < a->bucket_count; i++)
 		SAME_NUMBER(buckets[i]);
+	SAME_NUMBER(complete_ms);
+}
+
+static void assert_entries_equal(const struct sync_entry *a, const struct sync_entry *b,
+				 size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(record_key_compare(&a[i].key, &b[i].key), 0);
+		assert_int_equal(record_version_compare(&a[i].version, &b[i].version), 0);
+	}
 }
 
 static void assert_keys_equal(const struct sync_keys *a, const struct sync_keys *b)
@@ -210,13 +220,40 @@ static void assert_keys_equal(const struct sync_keys *a, const struct sync_keys 
 	for (size_t i = 0; i < a->bucket_count; i++)
 		SAME_NUMBER(buckets[i]);
 	SAME_NUMBER(entry_count);
-	for (size_t i = 0; i < a->entry_count; i++) {
-		const struct sync_entry *x = &a->entries[i], *y = &b->entries[i];
-
-		assert_int_equal(record_key_compare(&x->key, &y->key), 0);
-		assert_int_equal(record_version_compare(&x->version, &y->version), 0);
-	}
+	assert_entries_equal(a->entries, b->entries, a->entry_count);
 	SAME_NUMBER(reply);
+	SAME_NUMBER(complete_ms);
+}
+
+static void assert_offer_equal(const struct sync_offer *a, const struct sync_offer *b)
+{
+	SAME_NUMBER(entry_count);
+	assert_entries_equal(a->entries, b->entries, a->entry_count);
+}
+
+static void assert_record_put_equal(const struct record_put *a, const struct record_put *b)
+{
+	SAME_NUMBER(expected_hlc);
+	assert_true(bytes_equal(bytes_buf(&a->envelope), bytes_buf(&b->envelope)));
+}
+
+static void assert_fetch_equal(const struct fetch *a, const struct fetch *b)
+{
+	SAME_NUMBER(request);
+	assert_true(uid_equal(&a->home, &b->home));
+	SAME_NUMBER(is_next);
+	assert_int_equal(record_key_compare(&a->after, &b->after), 0);
+	SAME_NUMBER(full);
+}
+
+static void assert_fetched_equal(const struct fetched *a, const struct fetched *b)
+{
+	SAME_NUMBER(request);
+	SAME_NUMBER(entry_count);
+	assert_entries_equal(a->entries, b->entries, a->entry_count);
+	SAME_NUMBER(more);
+	SAME_NUMBER(far);
+	SAME_NUMBER(complete_ms);
 }
 
 static void assert_want_equal(const struct sync_want *a, const struct sync_want *b)
@@ -429,6 +466,36 @@ static void assert_lookup_equal(const struct message *a, const struct message *b
 	}
 }
 
+static void assert_sync_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_RECORD)
+		assert_record_equal(&a->record, &b->record);
+	else if (a->type == MESSAGE_RECORD_ACK)
+		assert_ack_equal(&a->record_ack, &b->record_ack);
+	else if (a->type == MESSAGE_SYNC_SUMMARY)
+		assert_summary_equal(&a->sync_summary, &b->sync_summary);
+	else if (a->type == MESSAGE_SYNC_KEYS)
+		assert_keys_equal(&a->sync_keys, &b->sync_keys);
+	else if (a->type == MESSAGE_SYNC_WANT)
+		assert_want_equal(&a->sync_want, &b->sync_want);
+	else if (a->type == MESSAGE_RECORD_PUT)
+		assert_record_put_equal(&a->record_put, &b->record_put);
+	else if (a->type == MESSAGE_FETCH)
+		assert_fetch_equal(&a->fetch, &b->fetch);
+	else if (a->type == MESSAGE_FETCHED)
+		assert_fetched_equal(&a->fetched, &b->fetched);
+	else
+		assert_offer_equal(&a->sync_offer, &b->sync_offer);
+}
+
+static void assert_some_leaf_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_LEAF)
+		assert_leaf_equal(&a->leaf, &b->leaf);
+	else
+		SAME_ID(leaf_want.leaf);
+}
+
 void assert_message_equal(const struct message *a, const struct message *b)
 {
 	SAME_NUMBER(type);
@@ -452,15 +519,16 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_DISPOSAL:
 		return assert_disposal_equal(&a->disposal, &b->disposal);
 	case MESSAGE_RECORD:
-		return assert_record_equal(&a->record, &b->record);
 	case MESSAGE_RECORD_ACK:
-		return assert_ack_equal(&a->record_ack, &b->record_ack);
 	case MESSAGE_SYNC_SUMMARY:
-		return assert_summary_equal(&a->sync_summary, &b->sync_summary);
 	case MESSAGE_SYNC_KEYS:
-		return assert_keys_equal(&a->sync_keys, &b->sync_keys);
 	case MESSAGE_SYNC_WANT:
-		return assert_want_equal(&a->sync_want, &b->sync_want);
+	case MESSAGE_RECORD_PUT:
+	case MESSAGE_SYNC_OFFER:
+	case MESSAGE_SYNC_HAVE:
+	case MESSAGE_FETCH:
+	case MESSAGE_FETCHED:
+		return assert_sync_equal(a, b);
 	case MESSAGE_INDEX_ROWS:
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
@@ -473,10 +541,8 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_PONG:
 		return assert_ping_equal(&a->ping, &b->ping);
 	case MESSAGE_LEAF_WANT:
-		SAME_ID(leaf_want.leaf);
-		return;
 	case MESSAGE_LEAF:
-		return assert_leaf_equal(&a->leaf, &b->leaf);
+		return assert_some_leaf_equal(a, b);
 	case MESSAGE_REFERRAL:
 		return assert_referral_equal(&a->referral, &b->referral);
 	case MESSAGE_JOIN:

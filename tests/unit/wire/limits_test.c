@@ -174,6 +174,13 @@ MUTATION(keys_bucket_twice, message->sync_keys->buckets[0] = SYNC_BUCKETS - 1)
 MUTATION(keys_many, REPEAT(message->sync_keys, entries, 1025))
 MUTATION(keys_version_none, message->sync_keys->entries[0]->version = NULL)
 MUTATION(want_many, REPEAT(message->sync_want, keys, 1025))
+MUTATION(put_envelope_long, message->record_put->envelope = filled((1 << 20) + (64 << 10) + 1, 1))
+MUTATION(offer_many, REPEAT(message->sync_offer, entries, 1025))
+MUTATION(have_key_none, message->sync_have->entries[0]->key = NULL)
+MUTATION(fetch_home_none, message->fetch->home.len = 0)
+MUTATION(fetch_after_short, message->fetch->after->uid.len--)
+MUTATION(fetched_many, REPEAT(message->fetched, entries, 1025))
+MUTATION(fetched_since_negative, message->fetched->complete_ms = -1)
 MUTATION(want_kind_none, message->sync_want->keys[0]->kind = RECORD_NONE)
 
 MUTATION(rows_shard_none, message->index_rows->shard = NULL)
@@ -395,6 +402,13 @@ static const struct mutation mutations[] = {
 	BROKEN(SYNC_KEYS, keys_version_none),
 	BIG(SYNC_WANT, want_many),
 	BROKEN(SYNC_WANT, want_kind_none),
+	BIG(RECORD_PUT, put_envelope_long),
+	BIG(SYNC_OFFER, offer_many),
+	BROKEN(SYNC_HAVE, have_key_none),
+	BROKEN(FETCH, fetch_home_none),
+	BROKEN(FETCH, fetch_after_short),
+	BIG(FETCHED, fetched_many),
+	BROKEN(FETCHED, fetched_since_negative),
 	BROKEN(INDEX_ROWS, rows_shard_none),
 	BROKEN(INDEX_ROWS, rows_depth),
 	BROKEN(INDEX_ROWS, rows_prefix),

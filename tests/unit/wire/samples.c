@@ -282,6 +282,7 @@ static void sync_fill(struct message *message)
 		message->sync_summary.buckets = mem_alloc(SYNC_BUCKETS, sizeof(uint64_t));
 		for (uint64_t i = 0; i < SYNC_BUCKETS; i++)
 			message->sync_summary.buckets[i] = i << 56 | i;
+		message->sync_summary.complete_ms = 1800000000000;
 		break;
 	case MESSAGE_SYNC_KEYS:
 		message->sync_keys = (struct sync_keys){
@@ -290,9 +291,34 @@ static void sync_fill(struct message *message)
 			.entries = mem_new(struct sync_entry),
 			.entry_count = 1,
 			.reply = true,
+			.complete_ms = 1800000000000,
 		};
 		message->sync_keys.buckets[1] = SYNC_BUCKETS - 1;
 		message->sync_keys.entries[0] = (struct sync_entry){sample_key(), sample_version()};
+		break;
+	case MESSAGE_RECORD_PUT:
+		message->record_put.expected_hlc = UINT64_MAX - 1;
+		buf_append_str(&message->record_put.envelope, "an envelope");
+		break;
+	case MESSAGE_SYNC_OFFER:
+	case MESSAGE_SYNC_HAVE:
+		message->sync_offer = (struct sync_offer){mem_new(struct sync_entry), 1};
+		message->sync_offer.entries[0] =
+			(struct sync_entry){sample_key(), sample_version()};
+		break;
+	case MESSAGE_FETCH:
+		message->fetch = (struct fetch){7, sample_key().uid, true, sample_key(), true};
+		break;
+	case MESSAGE_FETCHED:
+		message->fetched = (struct fetched){
+			.request = 7,
+			.entries = mem_new(struct sync_entry),
+			.entry_count = 1,
+			.more = true,
+			.far = true,
+			.complete_ms = 1800000000000,
+		};
+		message->fetched.entries[0] = (struct sync_entry){sample_key(), sample_version()};
 		break;
 	default:
 		message->sync_want = (struct sync_want){mem_new(struct record_key), 1};
@@ -438,7 +464,7 @@ struct message sample_message(enum message_type type)
 	} else if (type == MESSAGE_RECORD) {
 		record_fill(&message.record);
 	} else if (type == MESSAGE_RECORD_ACK) {
-		message.record_ack = (struct record_ack){sample_key(), sample_version(), true,
+		message.record_ack = (struct record_ack){sample_key(), sample_version(), true, true,
 							 mem_strdup("stored")};
 	} else if (type < MESSAGE_INDEX_ROWS) {
 		sync_fill(&message);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Homes and partners: what is kept here, and with whom.
+ *
+ * A home is the first UID_HOME_LEN bytes of a uid (identity/derive.h); what shares one lies
+ * together. Its keepers are the K stewards whose positions are nearest to SHA-256(home). A partner
+ * is another keeper of a home that we keep, or of one that we still have and no longer keep.
+ *
+ * Where every steward keeps everything all homes are ours, no home names its keepers, and the
+ * partners are all other stewards.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/time.h"
+#include "records/records.h"
+
+struct partner {
+	struct contact contact;
+	uint64_t position;
+	size_t homes;        /* whose keepers it is among; 0: it is about to be forgotten */
+	uint64_t fold;       /* xor over what both of us keep: equal on both sides, or they sync */
+	struct mono sync_at; /* to be compared with, out of turn; MONO_NEVER: in turn */
+	bool settled;        /* both held the same since what we share last became more */
+	bool known;          /* the caller has been told of it */
+	int64_t complete_since; /* of what we share, fabric ms: records_fetch(); 0: not known */
+};
+
+struct home {
+	uint64_t id;       /* the bytes as a number, whatever the byte order: only compared */
+	uint64_t position; /* of SHA-256(home) */
+	struct list items; /* struct item.in_home */
+	size_t count, kept_count;
+	struct partner *keepers[RECORDS_KEEPERS]; /* the others, nearest first */
+	size_t keeper_count;
+	bool mine;              /* we are among its keepers */
+	uint64_t radius;        /* distance of the farthest keeper: who is nearer changes them */
+	struct mono offer_at;   /* not mine: it is offered to its keepers then */
+	struct mono drop_at;    /* and is kept until then at least */
+	struct mono copy_until; /* copies of what others keep may be read until then */
+};
+
+struct item;
+
+uint64_t home_id(const struct uid *uid);
+uint64_t home_position(const struct uid *uid);
+
+/* Of a record: that of its object; of the facts of a machine: of its own id. */
+const struct uid *record_home(const struct record *record);
+
+enum home_claim {
+	HOME_MINE,
+	HOME_NEAR, /* we are nearly among its keepers: others may know less, or more, than we do */
+	HOME_FAR,
+};
+enum home_claim home_claim(const struct records *records, const struct uid *uid);
+
+struct home *home_find(const struct records *records, const struct uid *uid);
+
+/* The item comes under its home, or leaves it. */
+void home_insert(struct records *records, struct item *item);
+void home_remove(struct records *records, struct item *item);
+
+/* @item is kept from now on, not only a copy. */
+void home_keep(struct records *records, struct item *item);
+
+/* Is it kept by both of us? Where everything is kept everywhere: always. */
+bool home_is_shared(const struct records *records, const struct item *item,
+		    const struct partner *partner);
+
+struct partner *partner_find(const struct records *records, const struct node_id *id);
+
+/* The known stewards have changed. */
+void homes_update(struct records *records, const struct record_steward *list, size_t count,
+		  bool all);
+
+/* Those with whom we keep nothing any more go. */
+void partners_sweep(struct records *records);
+
+/* What we say to @partner (NULL: nobody in particular) of what we share: since when we know all
+ * deletions in it; 0: since nobody knows when. */
+int64_t partner_complete_since(const struct records *records, const struct partner *partner);
+
+/* Both of us have the same; @complete_since is what it says of it. */
+void partner_settle(struct records *records, struct partner *partner, int64_t complete_since);
+
+/* From when on we know all deletions in the home at @position; 0: we cannot say. */
+int64_t home_complete_since(const struct records *records, uint64_t position);
+
+/* A keeper that nobody shares anything with for RECORDS_SOLE_MS knows what is deleted from then. */
+void homes_note_sole(struct records *records);
+
+void homes_init(struct records *records);
+void homes_deinit(struct records *records);
