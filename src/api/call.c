@@ -77,6 +77,11 @@ void call_respond_object(struct call *call, uint16_t status, json_t *object)
 		table = kube_table(call->resource, object, &view);
 		json_decref(object);
 		object = table;
+	} else if (kube_partial_is_wanted(accept)) {
+		json_t *partial = kube_partial(object);
+
+		json_decref(object);
+		object = partial;
 	}
 	call_respond_json(call, status, object);
 }

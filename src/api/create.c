@@ -101,8 +101,13 @@ void create_object(struct call *call, json_t *object, enum kube_validation valid
 {
 	struct kube_admission admission = {0};
 	bool dry_run, ready = call_dry_run(call, &dry_run);
+	json_t *refused = ready ? priority_resolve(call, object) : NULL;
 	int r = 0;
 
+	if (refused) {
+		call_respond_status(call, refused);
+		ready = false;
+	}
 	if (ready) {
 		r = kube_admit(object, call->resource, call->namespace, validation, &admission);
 		call_warn(call, admission.warnings);

@@ -111,6 +111,10 @@ struct call_manager {
 
 bool call_manager(struct call *call, struct call_manager *ret_manager);
 
+/* priority.c: write the priority behind a PriorityClass into the pods that @object makes. NULL, or
+ * the Status to answer with. */
+json_t *priority_resolve(struct call *call, json_t *object);
+
 /* store.c: put an admitted and stamped object; answers the call, which it takes over. */
 struct store_request {
 	json_t *object; /* taken over */

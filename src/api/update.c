@@ -134,8 +134,10 @@ static json_t *admit(struct call *call, const struct current *current, json_t *o
 		     enum kube_validation validation)
 {
 	struct kube_admission admission = {0};
-	json_t *refused = NULL;
+	json_t *refused = priority_resolve(call, object);
 
+	if (refused)
+		return refused;
 	if (kube_admit(object, call->resource, call->namespace, validation, &admission))
 		refused = json_incref(admission.status);
 	call_warn(call, admission.warnings);

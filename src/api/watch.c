@@ -29,7 +29,7 @@ struct watch {
 	struct exchange *exchange;
 	enum kube_resource_id id;
 	struct kube_selector labels, fields;
-	bool table, columns_sent, bookmarks, initial_end;
+	bool table, partial, columns_sent, bookmarks, initial_end;
 	enum kube_include include;
 	struct watch_text **initial; /* the present state, not yet sent from initial_at on */
 	size_t initial_count, initial_at;
@@ -105,6 +105,11 @@ static void send_event(struct watch *watch, const char *type, json_t *object)
 		json_decref(object);
 		object = table;
 		watch->columns_sent = true;
+	} else if (watch->partial) {
+		json_t *partial = kube_partial(object);
+
+		json_decref(object);
+		object = partial;
 	}
 	send_json(watch, kube_watch_event(type, object));
 }
@@ -367,6 +372,7 @@ void verb_watch(struct call *call)
 	watch->call = call;
 	watch->id = call->resource->id;
 	watch->table = kube_table_is_wanted(accept);
+	watch->partial = kube_partial_is_wanted(accept);
 	watch->bookmarks = url_flag(&call->url, "allowWatchBookmarks");
 	if (!kube_include_parse(url_param(&call->url, "includeObject"), &watch->include))
 		watch->include = KUBE_INCLUDE_METADATA;

@@ -183,6 +183,8 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 		kube_validate_placement(check, object, "spec");
 	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {
 		kube_validate_config(check, object);
+	} else if (resource->id == KUBE_PRIORITYCLASSES) {
+		kube_validate_priority_class(check, object);
 	}
 }
 
@@ -233,6 +235,9 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 		check_forbidden(&check, "spec", "a running pod cannot be changed");
 	if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS)
 		kube_validate_config_update(&check, old, new);
+	if (resource->id == KUBE_PRIORITYCLASSES &&
+	    !json_equal(json_object_get(old, "value"), json_object_get(new, "value")))
+		check_forbidden(&check, "value", "may not be changed in an update");
 	if (json_array_size(check.causes))
 		r = refuse(ret,
 			   kube_status_invalid(resource, kube_member_string(new, "metadata.name"),

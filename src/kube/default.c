@@ -172,4 +172,6 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		default_deployment(object);
 	else if (resource->id == KUBE_SECRETS)
 		kube_default_secret(object);
+	else if (resource->id == KUBE_PRIORITYCLASSES)
+		default_string(object, "preemptionPolicy", "PreemptLowerPriority");
 }

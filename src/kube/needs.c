@@ -340,15 +340,21 @@ int kube_needs_read(const json_t *object, struct requirements *ret_needs, struct
 
 /* ---- priority ---- */
 
+/* The number of a class of the user's stands beside its name since the pod was written. */
 static int class_read(const json_t *spec, struct kube_priority *priority, struct err *err)
 {
 	const char *name = kube_member_string(spec, "priorityClassName");
+	const json_t *number = json_object_get(spec, "priority");
+	json_int_t value = json_integer_value(number);
 	if (strcmp(name, "system-node-critical") == 0)
 		priority->value = KUBE_PRIORITY_NODE;
 	else if (strcmp(name, "system-cluster-critical") == 0)
 		priority->value = KUBE_PRIORITY_CLUSTER;
-	else if (*name)
+	else if (*name && (!json_is_integer(number) || value < -KUBE_PRIORITY_MAX ||
+			   value > KUBE_PRIORITY_MAX))
 		return refuse(err, "priorityClassName: no such class");
+	else if (*name)
+		priority->value = (int32_t)value;
 	return 0;
 }
 

@@ -2,11 +2,13 @@
 #include "kube/openapi.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kube/member.h"
+#include "kube/openapi_schema.h"
 #include "kube/resource.h"
+#include "kube/schema.h"
+#include "kube/support.h"
 
 enum {
 	FNV_OFFSET_32 = 0x811c9dc5,
@@ -51,37 +53,61 @@ json_t *kube_openapi_document(const char *path)
 	json_t *paths = json_object();
 	json_t *document = json_object();
 	json_t *info = json_object();
+	const struct kube_resource *own_group = NULL;
 	for (int id = 0; id < KUBE_RESOURCE_COUNT; id++) {
 		const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
 		char own[PATH_MAX_LEN], url[PATH_MAX_LEN * 2];
 		group_path(resource, own, sizeof(own));
 		if (strcmp(own, path) != 0)
 			continue;
+		own_group = resource;
 		(void)snprintf(url, sizeof(url), "/%s/%s", own, resource->plural);
 		kube_set(paths, url, path_json(resource));
 	}
-	if (json_object_size(paths) == 0) {
+	if (!own_group) {
 		json_decref(paths);
 		json_decref(document);
 		json_decref(info);
 		return NULL;
 	}
+	json_t *components = json_object();
 	kube_set_string(info, "title", "Magik");
 	kube_set_string(info, "version", "v1");
 	kube_set_string(document, "openapi", "3.0.0");
 	kube_set(document, "info", info);
 	kube_set(document, "paths", paths);
+	kube_set(components, "schemas", kube_openapi_schemas(own_group->group, own_group->version));
+	kube_set(document, "components", components);
 	return document;
 }
 
-/* A document's hash in its URL lets clients keep it until it changes. */
-static uint32_t document_hash(const json_t *document)
+static void hash_text(uint32_t *hash, const char *text)
+{
+	for (; *text; text++)
+		*hash = (*hash ^ (uint8_t)*text) * FNV_PRIME_32;
+}
+
+/*
+ * A hash in the URL of a document lets clients keep it until it changes. Documents are made from
+ * tables only: their words are hashed, which is far less work than writing all documents.
+ */
+static uint32_t tables_hash(void)
 {
 	uint32_t hash = FNV_OFFSET_32;
-	char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
-	for (const char *at = text; at && *at; at++)
-		hash = (hash ^ (uint8_t)*at) * FNV_PRIME_32;
-	free(text);
+	const struct kube_support *row;
+	for (int id = 0; id < KUBE_RESOURCE_COUNT; id++) {
+		hash_text(&hash, kube_resource((enum kube_resource_id)id)->plural);
+		hash_text(&hash, kube_resource((enum kube_resource_id)id)->reason);
+	}
+	for (size_t i = 0; i < kube_message_count; i++) {
+		hash_text(&hash, kube_messages[i].name);
+		for (size_t k = 0; k < kube_messages[i].field_count; k++)
+			hash_text(&hash, kube_messages[i].fields[k].name);
+	}
+	for (size_t i = 0; (row = kube_support_at(i)); i++) {
+		hash_text(&hash, row->field);
+		hash_text(&hash, row->reason);
+	}
 	return hash;
 }
 
@@ -89,17 +115,16 @@ json_t *kube_openapi_index(void)
 {
 	json_t *index = json_object();
 	json_t *paths = json_object();
+	uint32_t hash = tables_hash();
 	for (int id = 0; id < KUBE_RESOURCE_COUNT; id++) {
 		char path[PATH_MAX_LEN];
 		group_path(kube_resource((enum kube_resource_id)id), path, sizeof(path));
 		if (json_object_get(paths, path))
 			continue;
-		json_t *document = kube_openapi_document(path);
 		json_t *entry = json_object();
 		kube_set(entry, "serverRelativeURL",
-			 kube_text("/openapi/v3/%s?hash=%08x", path, document_hash(document)));
+			 kube_text("/openapi/v3/%s?hash=%08x", path, hash));
 		kube_set(paths, path, entry);
-		json_decref(document);
 	}
 	kube_set(index, "paths", paths);
 	return index;

@@ -293,6 +293,8 @@ bool kube_field_selector_matches(const struct kube_selector *selector, const jso
 			(void)snprintf(number, sizeof(number), "%lld",
 				       (long long)json_integer_value(value));
 			text = number;
+		} else if (!text && strcmp(term->key, "spec.unschedulable") == 0) {
+			text = "false"; /* the one boolean that is asked for by its default */
 		}
 		if (!term_matches(term, text ? text : ""))
 			return false;

@@ -172,6 +172,16 @@ static json_t *columns_json(const struct layout *layout)
 	return columns;
 }
 
+static json_t *partial_object(const json_t *object)
+{
+	json_t *partial = json_object();
+	json_t *metadata = json_object_get(object, "metadata");
+	kube_set_string(partial, "kind", "PartialObjectMetadata");
+	kube_set_string(partial, "apiVersion", "meta.k8s.io/v1");
+	kube_set(partial, "metadata", metadata ? json_incref(metadata) : json_object());
+	return partial;
+}
+
 /* What a row carries beside its cells. An item of a list need not name its kind; a row must. */
 static json_t *row_object(const struct kube_resource *resource, const json_t *object,
 			  enum kube_include include)
@@ -183,11 +193,8 @@ static json_t *row_object(const struct kube_resource *resource, const json_t *ob
 		(void)json_object_update_missing(carried, (json_t *)(uintptr_t)object);
 		return carried;
 	}
-	json_t *metadata = json_object_get(object, "metadata");
-	kube_set_string(carried, "kind", "PartialObjectMetadata");
-	kube_set_string(carried, "apiVersion", "meta.k8s.io/v1");
-	kube_set(carried, "metadata", metadata ? json_incref(metadata) : json_object());
-	return carried;
+	json_decref(carried);
+	return partial_object(object);
 }
 
 static json_t *cells_json(const struct layout *layout, const json_t *object, struct wall now)
@@ -250,6 +257,29 @@ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 		 view->without_columns ? json_null() : columns_json(&layout));
 	kube_set(table, "rows", rows);
 	return table;
+}
+
+bool kube_partial_is_wanted(const char *accept)
+{
+	return accept && strstr(accept, "as=PartialObjectMetadata");
+}
+
+json_t *kube_partial(const json_t *object)
+{
+	const json_t *items = json_object_get(object, "items");
+	json_t *list, *partials;
+	size_t index;
+	json_t *item;
+	if (!json_is_array(items))
+		return partial_object(object);
+	list = partial_object(object);
+	partials = json_array();
+	json_array_foreach (items, index, item) {
+		kube_push(partials, partial_object(item));
+	}
+	kube_set_string(list, "kind", "PartialObjectMetadataList");
+	kube_set(list, "items", partials);
+	return list;
 }
 
 json_t *kube_list_new(const struct kube_resource *resource, uint64_t resource_version)

@@ -36,6 +36,12 @@ bool kube_table_is_wanted(const char *accept);
 _must_use_ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 			      const struct kube_table_view *view);
 
+/* Whether an Accept header asks for metadata alone ("as=PartialObjectMetadata..."). NULL does not. */
+bool kube_partial_is_wanted(const char *accept);
+
+/* The metadata of @object, or of every item of a List. A new reference. */
+_must_use_ json_t *kube_partial(const json_t *object);
+
 /* An empty list object of @resource, "PodList" with items []; fill items and hand it out. */
 _must_use_ json_t *kube_list_new(const struct kube_resource *resource, uint64_t resource_version);
 

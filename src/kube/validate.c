@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kube/member.h"
+#include "kube/needs.h"
 #include "kube/name.h"
 #include "kube/selector.h"
 
@@ -115,6 +116,17 @@ void kube_validate_metadata(struct check *check, const json_t *object,
 			      label_rule);
 	validate_labels(check, metadata);
 	check_leave(check, mark);
+}
+
+void kube_validate_priority_class(struct check *check, const json_t *object)
+{
+	static const char *const policies[] = {"Never", "PreemptLowerPriority", NULL};
+	const json_t *value = json_object_get(object, "value");
+	if (!value)
+		check_required(check, "value", "");
+	check_range(check, "value", value, -KUBE_PRIORITY_MAX, KUBE_PRIORITY_MAX);
+	(void)check_one_of(check, "preemptionPolicy",
+			   kube_member_string(object, "preemptionPolicy"), policies);
 }
 
 static void validate_selector(struct check *check, const json_t *spec)

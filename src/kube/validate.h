@@ -19,6 +19,9 @@ enum {
 void kube_validate_metadata(struct check *check, const json_t *object,
 			    const struct kube_resource *resource);
 
+/* A PriorityClass: its value may not reach those of the system's own classes. */
+void kube_validate_priority_class(struct check *check, const json_t *object);
+
 /* spec of a Deployment. */
 void kube_validate_deployment(struct check *check, const json_t *object);
 

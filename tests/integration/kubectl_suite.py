@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people type: every verb of kubectl, run in order by each client that is installed.
 
-usage: kubectl_suite.py [--write FILE] [--only VERB]    FAKE_SERVER names the gateway to start
+usage: kubectl_suite.py [--write FILE] [--only VERB] [--minor N] [--debian]
+       FAKE_SERVER names the gateway to start; --debian: Debian's client, too, fetched with apt-get
 
 A step is one command line and what its output must hold. Steps share one server and follow each
 other, as in a session. --write puts the table of verbs and clients into FILE, between its marks.
@@ -188,8 +189,8 @@ STEPS = [
     s("create service", "create service clusterip plain --tcp=80:8080", r"service/plain created"),
     s("create service", "create service nodeport outer --tcp=80", r"service/outer created"),
     s("create job", "create job once --image=busybox:1 -- true", r"job.batch/once created"),
-    s("create cronjob", "create cronjob tick --image=busybox:1 --schedule=@hourly -- true", r"cronjob.batch/tick created"),
-    s("create job", "create job --from=cronjob/tick again", r"job.batch/again created"),
+    s("create cronjob", "create cronjob tick --image=busybox:1 --schedule=@hourly -- true", r"cronjob.batch/tick created", since=21),
+    s("create job", "create job --from=cronjob/tick again", r"job.batch/again created", since=21),
     s("create role", "create role viewer --verb=get --resource=pods", r"role.rbac.authorization.k8s.io/viewer created"),
     s("create rolebinding", "create rolebinding viewers --role=viewer --user=jane", r"rolebinding\S+ created"),
     s("create clusterrole", "create clusterrole all --verb=get --resource=pods", r"clusterrole\S+ created"),
@@ -200,6 +201,10 @@ STEPS = [
       r"created", since=27),
     s("create ingress", "create ingress way --rule=example.org/=web:80", r"ingress\S+ created", since=20),
     s("run", "run shell --image=busybox:1 --labels=app=shell", r"pod/shell created"),
+    s("run", "run urgent --image=busybox:1 --overrides={\\\"spec\\\":{\\\"priorityClassName\\\":\\\"high\\\"}}", r"created"),
+    s("run", "get pod urgent -o jsonpath={.spec.priority}", r"^1000$"),
+    s("run", "run vague --image=busybox:1 --overrides={\\\"spec\\\":{\\\"priorityClassName\\\":\\\"none\\\"}}",
+      r"no PriorityClass with name none", fails=True),
     s("run", "run dry --image=busybox:1 --dry-run=server -o yaml", r"name: dry", since=27),
     s("run", "run local --image=busybox:1 --dry-run=client -o name", r"pod/local"),
     s("expose", "expose deployment web --port=80 --target-port=8080", r"service/web exposed"),
@@ -214,9 +219,9 @@ STEPS = [
     s("apply", "apply -f -", r"networkpolicy.networking.k8s.io/quiet unchanged", CHART),
     s("apply", "apply -f - -n nowhere --dry-run=client", r"created \(dry run\)", SETTINGS),
     s("apply", "apply -f - --prune -l suite=prune", r"configmap/pruned created",
-      config("name: pruned", meta=", labels: {suite: prune}")),
+      config("name: pruned", meta=", labels: {suite: prune}"), since=21),
     s("apply", "apply -f - --prune -l suite=prune", r"configmap/pruned pruned",
-      config("name: kept", meta=", labels: {suite: prune}")),
+      config("name: kept", meta=", labels: {suite: prune}"), since=21),
     s("apply", "apply view-last-applied configmap/settings", r"size: big"),
     s("apply", "apply set-last-applied --create-annotation -f -", r"configured",
       config("name: lit", "{a: b}")),
@@ -255,7 +260,8 @@ STEPS = [
     s("get", "get --raw /version", r"gitVersion"),
     s("get", "get nodes -o wide", r"^NAME +STATUS +ROLES +AGE +VERSION +INTERNAL-IP"),
     s("get", "get svc", r"^NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\) +AGE"),
-    s("get", "get sts,ds,cronjobs,jobs", r"^NAME +SCHEDULE +TIMEZONE +SUSPEND +ACTIVE +LAST SCHEDULE +AGE"),
+    s("get", "get sts,ds,jobs", r"^NAME +STATUS +COMPLETIONS +DURATION +AGE"),
+    s("get", "get cronjobs", r"^NAME +SCHEDULE +TIMEZONE +SUSPEND +ACTIVE +LAST SCHEDULE +AGE", since=21),
     s("get", "get hpa,pdb,netpol,ingress,pvc,sc,sa,quota,pc", r"chart"),
     s("get", "get roles,rolebindings,clusterroles,clusterrolebindings", r"viewers +Role/viewer"),
     s("get", "get leases -n kube-node-lease", r"^n1 "),
@@ -272,17 +278,17 @@ STEPS = [
     s("describe", "describe statefulset db", r"Name: +db"),
     s("describe", "describe daemonset agent", r"Name: +agent"),
     s("describe", "describe job once", r"Name: +once"),
-    s("describe", "describe cronjob tick", r"Schedule: +@hourly"),
+    s("describe", "describe cronjob tick", r"Schedule: +@hourly", since=21),
     s("describe", "describe ingress front", r"example.org", since=27),
     s("describe", "describe hpa chart", r"Max replicas: +4", since=27),
-    s("describe", "describe pdb web", r"Min available: +1"),
+    s("describe", "describe pdb web", r"Min available: +1", since=21),
     s("describe", "describe networkpolicy quiet", r"Name: +quiet"),
     s("describe", "describe role viewer", r"pods"),
     s("describe", "describe rolebinding viewers", r"jane"),
     s("describe", "describe pvc data", r"Name: +data"),
     s("describe", "describe storageclass fast", r"example.org/disk"),
     s("describe", "describe priorityclass high", r"1000"),
-    s("describe", "describe quota few", r"pods"),
+    s("describe", "describe quota few", r"Name: +few"),
     s("describe", "describe serviceaccount robot", r"Name: +robot"),
     s("describe", "describe replicaset -l app=web", r"Controlled By: +Deployment/web"),
     s("events", "get events", r"LAST SEEN +TYPE +REASON +OBJECT +MESSAGE"),
@@ -297,11 +303,11 @@ STEPS = [
     s("get -w", "get pods -w --request-timeout=1s", r"^solo "),
     # Changing.
     s("label", "label pod solo tier=back", r"labeled"),
-    s("label", "label configmaps --all suite=yes", r"labeled"),
+    s("label", "label configmaps --all origin=suite", r"labeled"),
     s("label", "label pod solo tier-", r"(un)?labeled"),
     s("label", "label namespace team purpose=tests", r"labeled"),
     s("label", "label namespace default purpose=tests", r"labeled"),
-    s("annotate", "annotate deployment web note=this", r"annotated"),
+    s("annotate", "annotate deployment web note=this", r"annotate"),
     s("annotate", "get deployment web -o jsonpath={.metadata.generation}", r"^1$"),
     s("scale", "scale deployment web --replicas=3", r"scaled"),
     s("scale", "scale deployment web --current-replicas=3 --replicas=1", r"scaled"),
@@ -339,22 +345,30 @@ STEPS = [
     s("delete", "delete configmap loose --ignore-not-found", r"deleted"),
     s("delete", "delete configmap loose --ignore-not-found", r"^$"),
     s("delete", "delete configmap loose", r"not found", fails=True),
-    s("delete", "delete deployment hello --dry-run=server", r"dry run"),
+    s("delete", "delete deployment hello --dry-run=server", r"dry run", since=21),
     s("delete", "delete deployment hello --wait=false", r"deleted"),
     s("delete", "delete -f -", r'configmap "settings" deleted', SETTINGS),
-    s("delete", "delete configmaps -l suite=prune", r'"kept" deleted'),
+    s("delete", "delete configmaps -l suite=prune", r'"kept" deleted', since=21),
     s("delete", "delete pod solo --grace-period=1", r"deleted"),
     s("delete", "delete job once --cascade=foreground", r"deleted"),
     s("delete", "delete pod nope --now", r"not found", fails=True),
     s("delete", "delete ingress,hpa,pdb,netpol --all", r"deleted"),
     s("delete", "delete --raw /api/v1/namespaces/default/configmaps/lit", r"Success"),
-    s("wait", "wait --for=delete deployment/hello --timeout=20s"),
+    s("wait", "wait --for=delete deployment/hello --timeout=20s", since=21),
     s("delete", "delete namespace team", r'namespace "team" deleted'),
     s("delete", "delete deployments,statefulsets,daemonsets,jobs,cronjobs,services --all", r'"web" deleted'),
 ]
 
 
-def clients():
+def debian_client(directory):
+    """kubectl of Debian's package, unpacked into a directory."""
+    subprocess.run(["apt-get", "download", "kubernetes-client"], cwd=directory, check=True, capture_output=True)
+    package = next(pathlib.Path(directory).glob("kubernetes-client_*.deb"))
+    subprocess.run(["dpkg", "-x", package.name, "."], cwd=directory, check=True)
+    return f"{directory}/usr/bin/kubectl"
+
+
+def clients(extra=()):
     """{minor version: path} of every kubectl there is, its bundled companions included."""
     found = {}
     installed = shutil.which("kubectl")
@@ -364,7 +378,7 @@ def clients():
         for path in place.glob("kubectl.1.*"):
             if re.fullmatch(r"kubectl\.1\.\d+", path.name):
                 found.setdefault(int(path.suffix[1:]), str(path))
-    for path in filter(None, [installed, os.environ.get("KUBECTL_EXTRA")]):
+    for path in filter(None, [installed, *extra]):
         out = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True,
                              check=False).stdout
         version = json.loads(out)["clientVersion"]
@@ -436,6 +450,12 @@ def table(outcome):
     return "\n".join(lines)
 
 
+def tell_failures(minor, results):
+    for step, result in results:
+        if result and not result[0]:
+            print(f"1.{minor}: {step.line}\n    {result[1].strip()[:600]}", flush=True)
+
+
 def write(path, text):
     page = pathlib.Path(path).read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
@@ -448,14 +468,15 @@ def main():
     parser.add_argument("--write")
     parser.add_argument("--only")
     parser.add_argument("--minor", type=int)
+    parser.add_argument("--debian", action="store_true")
     options = parser.parse_args()
     outcome = {}
-    for minor, binary in clients().items():
-        if options.minor in (None, minor):
-            outcome[minor] = run_all(binary, minor, options.only)
-            for step, result in outcome[minor]:
-                if result and not result[0]:
-                    print(f"1.{minor}: {step.line}\n    {result[1].strip()[:600]}")
+    with tempfile.TemporaryDirectory() as directory:
+        extra = [debian_client(directory)] if options.debian else []
+        for minor, binary in clients(extra).items():
+            if options.minor in (None, minor):
+                outcome[minor] = run_all(binary, minor, options.only)
+                tell_failures(minor, outcome[minor])
     text = table(outcome)
     print(text)
     if options.write:

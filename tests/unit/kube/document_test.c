@@ -236,6 +236,44 @@ static void test_openapi_offers_field_validation_for_each_kind(void **state)
 	json_decref(index);
 }
 
+/* Every kind is explained, and whatever a field refers to is there. */
+static void assert_references(const json_t *value, const json_t *schemas)
+{
+	const char *text = kube_member_string(value, "$ref"), *key;
+	json_t *member;
+	size_t index;
+	if (*text)
+		assert_non_null(json_object_get(schemas, text + strlen("#/components/schemas/")));
+	json_object_foreach ((json_t *)(uintptr_t)value, key, member) {
+		assert_references(member, schemas);
+	}
+	json_array_foreach (value, index, member) {
+		assert_references(member, schemas);
+	}
+}
+
+static void test_every_kind_is_explained(void **state)
+{
+	(void)state;
+	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		const struct kube_resource *resource = kube_resource((enum kube_resource_id)i);
+		char path[128];
+		json_t *document;
+		(void)snprintf(path, sizeof(path), "api%s%s/%s", *resource->group ? "s/" : "",
+			       resource->group, resource->version);
+		document = kube_openapi_document(path);
+		assert_references(document, kube_member(document, "components.schemas"));
+		json_decref(document);
+	}
+	json_t *apps = kube_openapi_document("apis/apps/v1");
+	const json_t *spec =
+		json_object_get(kube_member(apps, "components.schemas"), "apps.v1.DeploymentSpec");
+	assert_member(spec, "properties.replicas.type", "integer");
+	assert_member(spec, "properties.replicas.description",
+		      "Honoured: it does what Kubernetes says.");
+	json_decref(apps);
+}
+
 static void test_a_table_carries_what_was_asked_for(void **state)
 {
 	json_t *list = kube_list_new(kube_resource(KUBE_NAMESPACES), 7);
@@ -326,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_legacy_discovery_holds_the_same),
 		cmocka_unit_test(test_the_version_is_a_semantic_one),
 		cmocka_unit_test(test_openapi_offers_field_validation_for_each_kind),
+		cmocka_unit_test(test_every_kind_is_explained),
 		cmocka_unit_test(test_a_table_carries_what_was_asked_for),
 		cmocka_unit_test(test_every_kind_has_a_table_and_survives_an_empty_object),
 		cmocka_unit_test(test_tables_are_given_to_those_who_ask),

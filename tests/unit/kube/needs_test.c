@@ -308,6 +308,9 @@ static void test_priority_and_preemption(void **state)
 			true);
 	assert_priority("'annotations':{'magik.io/preemptible':'false'}", "", 0, false, true);
 	assert_priority("", "'preemptionPolicy':'Never'", 0, true, false);
+	/* The number of a class stands beside its name; alone it says nothing. */
+	assert_priority("", "'priorityClassName':'high','priority':1000", 1000, true, true);
+	assert_priority("", "'priority':1000", 0, true, true);
 }
 
 static void test_a_priority_that_makes_no_sense_is_refused(void **state)

@@ -106,9 +106,6 @@ static void test_what_has_no_effect_is_said(void **state)
 			"{'app':'other'}}}]",
 			"['spec.topologySpreadConstraints[0].labelSelector: has no effect here: "
 			"the replicas of this workload are counted, and no others']");
-	assert_accepted("'priority':7",
-			"['spec.priority: has no effect here: the annotation magik.io/priority "
-			"sets the priority']");
 }
 
 static void test_expressions_over_machines_are_checked(void **state)
