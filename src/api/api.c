@@ -51,6 +51,7 @@ static void close_timers(struct api *api)
 	uv_close((uv_handle_t *)&api->turn, timer_closed);
 	uv_close((uv_handle_t *)&api->housekeeping, timer_closed);
 	uv_close((uv_handle_t *)&api->pulse, timer_closed);
+	uv_close((uv_handle_t *)&api->again, timer_closed);
 }
 
 int api_new(uv_loop_t *loop, const struct api_backend *backend, const struct api_options *options,
@@ -72,8 +73,9 @@ int api_new(uv_loop_t *loop, const struct api_backend *backend, const struct api
 	(void)uv_timer_init(loop, &api->turn);
 	(void)uv_timer_init(loop, &api->housekeeping);
 	(void)uv_timer_init(loop, &api->pulse);
-	api->turn.data = api->housekeeping.data = api->pulse.data = api;
-	api->handles = 3;
+	(void)uv_timer_init(loop, &api->again);
+	api->turn.data = api->housekeeping.data = api->pulse.data = api->again.data = api;
+	api->handles = 4;
 	r = server_new(loop, options, &hooks, &api->server, err);
 	if (r) {
 		api->closing = api->server_gone = true;

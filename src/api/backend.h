@@ -183,6 +183,11 @@ struct api_backend_ops {
 	/* Calls @each once and returns true when the object exists. */
 	bool (*object)(void *self, const char *kind, const char *namespace, const char *name,
 		       api_object_fn *each, void *arg);
+	/* The same by uid; a workload's object, whatever its kind. */
+	bool (*object_by_uid)(void *self, const struct uid *uid, api_object_fn *each, void *arg);
+	/* The workload of the pod that a machine reports under this name. */
+	bool (*pod_workload)(void *self, const char *namespace, const char *name,
+			     struct uid *ret_workload);
 	/* Presences of one workload, or of all (@workload NULL). Includes pods that still run
 	 * although their workload has been deleted. */
 	void (*presences)(void *self, const struct uid *workload, api_presence_fn *each, void *arg);

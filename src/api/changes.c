@@ -19,13 +19,51 @@ enum {
 	HOUSEKEEPING_MS = 60 * 1000,
 	LOG_UNUSED_MS = 5 * 60 * 1000, /* longer than any client waits between list and watch */
 	WORKLOADS_MAX = 256,           /* more dirty workloads in one turn: compose all of them */
+	REST_SHARE = 4,                /* after a turn, so many times its duration is for others: a
+					* rollout of a thousand pods must not take all of the processor */
+	REST_MS_MAX = 1000, /* watchers are not further behind than that, and lists never */
+	AGAIN_MS = 3500,    /* a pod that nobody takes shows only a while after it was asked
+			     * for (compose_pod.c), and no change tells of that */
+};
+
+/* Workloads that something happened to; more than it holds are all. */
+struct touched {
+	struct uid list[WORKLOADS_MAX];
+	size_t count;
+	bool all;
 };
 
 struct changes {
-	struct uid workloads[WORKLOADS_MAX];
-	size_t workload_count;
-	bool all_workloads, any_workload, members, events;
+	struct touched workloads;
+	bool any_workload, members, events;
+	struct touched young, old; /* to be looked at again: since less, and more, than AGAIN_MS */
+	uint64_t rest_until_ms;    /* loop time */
 };
+
+static void touch(struct touched *touched, const struct uid *workload)
+{
+	for (size_t i = 0; i < touched->count; i++) {
+		if (uid_equal(&touched->list[i], workload))
+			return;
+	}
+	if (touched->count < WORKLOADS_MAX)
+		touched->list[touched->count++] = *workload;
+	else
+		touched->all = true;
+}
+
+static void touch_all_of(struct touched *touched, const struct touched *others)
+{
+	for (size_t i = 0; i < others->count; i++)
+		touch(touched, &others->list[i]);
+	touched->all = touched->all || others->all;
+}
+
+static void untouch(struct touched *touched)
+{
+	touched->count = 0;
+	touched->all = false;
+}
 
 struct changes *changes_new(void)
 {
@@ -76,20 +114,43 @@ static bool has_key(const struct composed *composed, const char *key)
 	return false;
 }
 
+static void note_if_gone(struct watch_log *log, const struct composed *composed, const char *shown,
+			 uint64_t version)
+{
+	char *key;
+
+	if (has_key(composed, shown))
+		return;
+	key = mem_strdup(shown); /* the entry's own goes with it */
+	(void)watch_log_note(log, key, NULL, version);
+	free(key);
+}
+
 /* Note the disappearance of everything in the view that is not in @composed any more. */
 static void note_gone(struct watch_log *log, const struct composed *composed,
 		      const struct uid *workload, uint64_t version)
 {
-	map_for_each (entry, &log->view) {
-		const struct watch_text *text = entry->value;
-		char *key;
+	const struct watch_workload *of;
+	size_t left = 0;
 
-		if (workload && !uid_equal(&text->workload, workload))
-			continue;
-		key = mem_copy(entry->key, entry->key_len);
-		if (!has_key(composed, key))
-			(void)watch_log_note(log, key, NULL, version);
-		free(key);
+	if (!workload) {
+		map_for_each (entry, &log->view) {
+			const struct watch_entry *shown = entry->value;
+
+			note_if_gone(log, composed, shown->key, version);
+		}
+		return;
+	}
+	of = watch_log_workload(log, workload);
+	if (!of)
+		return;
+	list_for_each (it, &of->entries)
+		left++;
+	/* With its last entry the list itself goes: counted, not compared with its head. */
+	for (struct list *it = of->entries.next, *next; left > 0; left--, it = next) {
+		next = it->next;
+		note_if_gone(log, composed, list_entry(it, struct watch_entry, in_workload)->key,
+			     version);
 	}
 }
 
@@ -118,23 +179,24 @@ static bool shows_records(enum kube_resource_id id)
 	return id != KUBE_NODES && id != KUBE_LEASES && id != KUBE_EVENTS;
 }
 
-static void refresh_stored(struct api *api, enum kube_resource_id id, const struct changes *changes)
+static void refresh_stored(struct api *api, enum kube_resource_id id,
+			   const struct touched *workloads)
 {
-	if (changes->all_workloads || id == KUBE_NAMESPACES) {
+	if (workloads->all || id == KUBE_NAMESPACES) {
 		refresh(api, id, NULL);
 		return;
 	}
-	for (size_t i = 0; i < changes->workload_count; i++)
-		refresh(api, id, &changes->workloads[i]);
+	for (size_t i = 0; i < workloads->count; i++)
+		refresh(api, id, &workloads->list[i]);
 }
 
-static void refresh_workloads(struct api *api, const struct changes *changes)
+static void refresh_workloads(struct api *api, const struct touched *workloads)
 {
 	for (size_t i = 0; i < KUBE_RESOURCE_COUNT; i++) {
 		enum kube_resource_id id = (enum kube_resource_id)i;
 
 		if (api->logs[id] && shows_records(id))
-			refresh_stored(api, id, changes);
+			refresh_stored(api, id, workloads);
 	}
 }
 
@@ -162,19 +224,26 @@ static bool liveness_changed(struct api *api)
 /* Bring all logs up to date with the backend. */
 static void changes_collect(struct api *api)
 {
-	struct changes changes = *api->changes;
+	struct changes *changes = api->changes;
+	struct touched workloads = changes->workloads;
+	bool any = changes->any_workload, members = changes->members, events = changes->events;
+	uint64_t began_ns = uv_hrtime(), rest_ms;
 
-	*api->changes = (struct changes){0};
-	if (changes.members && liveness_changed(api))
-		changes.any_workload = changes.all_workloads = true;
-	if (changes.any_workload)
-		refresh_workloads(api, &changes);
-	if (changes.members) {
+	untouch(&changes->workloads);
+	changes->any_workload = changes->members = changes->events = false;
+	if (members && liveness_changed(api))
+		any = workloads.all = true;
+	if (any)
+		refresh_workloads(api, &workloads);
+	if (members) {
 		refresh(api, KUBE_NODES, NULL);
 		refresh(api, KUBE_LEASES, NULL);
 	}
-	if (changes.events)
+	if (events)
 		refresh(api, KUBE_EVENTS, NULL);
+	rest_ms = REST_SHARE * (uv_hrtime() - began_ns) / 1000000;
+	changes->rest_until_ms =
+		uv_now(api->loop) + (rest_ms < REST_MS_MAX ? rest_ms : REST_MS_MAX);
 }
 
 static void changes_apply(uv_timer_t *timer)
@@ -190,8 +259,24 @@ static void changes_apply(uv_timer_t *timer)
 
 static void changes_schedule(struct api *api)
 {
+	uint64_t now = uv_now(api->loop), until = api->changes->rest_until_ms;
+
 	if (!api->closing && !uv_is_active((uv_handle_t *)&api->turn))
-		(void)uv_timer_start(&api->turn, changes_apply, 0, 0);
+		(void)uv_timer_start(&api->turn, changes_apply, until > now ? until - now : 0, 0);
+}
+
+static void look_again(uv_timer_t *timer)
+{
+	struct api *api = timer->data;
+	struct changes *changes = api->changes;
+
+	touch_all_of(&changes->workloads, &changes->old);
+	changes->any_workload = changes->any_workload || changes->old.count;
+	changes->old = changes->young;
+	untouch(&changes->young);
+	if (!changes->old.count)
+		(void)uv_timer_stop(timer);
+	changes_schedule(api);
 }
 
 void api_workload_changed(struct api *api, const struct uid *workload)
@@ -201,14 +286,10 @@ void api_workload_changed(struct api *api, const struct uid *workload)
 	if (!any_log(api))
 		return;
 	changes->any_workload = true;
-	for (size_t i = 0; i < changes->workload_count; i++) {
-		if (uid_equal(&changes->workloads[i], workload))
-			return;
-	}
-	if (changes->workload_count < WORKLOADS_MAX)
-		changes->workloads[changes->workload_count++] = *workload;
-	else
-		changes->all_workloads = true;
+	touch(&changes->workloads, workload);
+	touch(&changes->young, workload);
+	if (!api->closing && !uv_is_active((uv_handle_t *)&api->again))
+		(void)uv_timer_start(&api->again, look_again, AGAIN_MS, AGAIN_MS);
 	changes_schedule(api);
 }
 

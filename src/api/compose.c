@@ -57,17 +57,51 @@ bool composer_wants(const struct composer *composer, const struct api_object *ob
 	return !composer->query.workload || uid_equal(composer->query.workload, &object->uid);
 }
 
+/* Passes on what is of the kind and namespace that are looked for. */
+struct sieve {
+	struct composer *composer;
+	const char *kind;
+	api_object_fn *each;
+};
+
+static void pass_on(void *arg, const struct api_object *object)
+{
+	const struct sieve *sieve = arg;
+
+	if (strcmp(object->kind, sieve->kind) == 0 &&
+	    composer_wants_namespace(sieve->composer, object->namespace))
+		sieve->each(sieve->composer, object);
+}
+
 void composer_objects(struct composer *composer, const char *kind, api_object_fn *each)
 {
 	const struct api_backend *backend = composer->backend;
 	const struct compose_query *query = &composer->query;
 	bool namespaced = kube_resource(composer->id)->namespaced;
+	struct sieve sieve = {composer, kind, each};
 
-	if (query->name && (query->namespace || !namespaced))
+	if (query->workload)
+		(void)backend->ops->object_by_uid(backend->self, query->workload, pass_on, &sieve);
+	else if (query->name && (query->namespace || !namespaced))
 		(void)backend->ops->object(backend->self, kind, namespaced ? query->namespace : "",
 					   query->name, each, composer);
 	else
 		backend->ops->objects(backend->self, kind, query->namespace, each, composer);
+}
+
+static void note_uid(void *arg, const struct api_object *object)
+{
+	*(struct uid *)arg = object->uid;
+}
+
+bool composer_named(const struct composer *composer, const char *kind, struct uid *ret_uid)
+{
+	const struct compose_query *query = &composer->query;
+	const struct api_backend *backend = composer->backend;
+
+	return query->name && query->namespace && !query->workload &&
+	       backend->ops->object(backend->self, kind, query->namespace, query->name, note_uid,
+				    ret_uid);
 }
 
 json_t *composer_parse(const struct api_object *object)

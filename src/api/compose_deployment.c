@@ -31,10 +31,13 @@ static void add_deployment(void *arg, const struct api_object *object)
 void compose_deployments(struct composer *composer)
 {
 	const struct api_backend *backend = composer->backend;
+	struct uid workload;
 
+	if (composer->id == KUBE_DEPLOYMENTS && composer_named(composer, "Deployment", &workload))
+		composer->query.workload = &workload;
 	roster_load(&composer->roster, backend, composer->query.workload);
 	/* A name is that of the Deployment, unless a ReplicaSet is looked for. */
-	if (composer->id == KUBE_DEPLOYMENTS)
+	if (composer->id == KUBE_DEPLOYMENTS || composer->query.workload)
 		composer_objects(composer, "Deployment", add_deployment);
 	else
 		backend->ops->objects(backend->self, "Deployment", composer->query.namespace,

@@ -131,17 +131,41 @@ static void add_vacancies(void *arg, const struct api_object *object)
 	json_decref(json);
 }
 
+/* What of @kind may have pods that nobody reports; of the workload that is asked for, or of all. */
+static void each_root(struct composer *composer, const char *kind, api_object_fn *each)
+{
+	const struct api_backend *backend = composer->backend;
+	const struct compose_query *query = &composer->query;
+
+	if (query->workload)
+		composer_objects(composer, kind, each);
+	else if (query->name && query->namespace && strcmp(kind, "Pod") == 0)
+		(void)backend->ops->object(backend->self, kind, query->namespace, query->name, each,
+					   composer);
+	else
+		backend->ops->objects(backend->self, kind, query->namespace, each, composer);
+}
+
 void compose_pods(struct composer *composer)
 {
 	const struct api_backend *backend = composer->backend;
+	struct compose_query *query = &composer->query;
+	struct uid workload;
+	bool reported = false;
 
-	roster_load(&composer->roster, backend, composer->query.workload);
+	/* One that runs is found by its name, without looking at all the others. */
+	if (query->name && query->namespace && !query->workload)
+		reported = backend->ops->pod_workload(backend->self, query->namespace, query->name,
+						      &workload);
+	if (reported)
+		query->workload = &workload;
+	roster_load(&composer->roster, backend, query->workload);
 	for (size_t i = 0; i < composer->roster.count; i++)
 		add_pod(composer, &composer->roster.pods[i]);
-	backend->ops->objects(backend->self, "Pod", composer->query.namespace, add_pending,
-			      composer);
-	backend->ops->objects(backend->self, "Deployment", composer->query.namespace, add_vacancies,
-			      composer);
+	if (reported && composer->out->count)
+		return;
+	each_root(composer, "Pod", add_pending);
+	each_root(composer, "Deployment", add_vacancies);
 }
 
 /* Finding a pod. */
@@ -190,8 +214,10 @@ bool compose_find_pod(const struct api_backend *backend, const char *namespace, 
 		      struct pod_place *ret_place)
 {
 	struct pod_search search = {.namespace = namespace, .name = name};
+	struct uid workload;
 
-	backend->ops->presences(backend->self, NULL, match_presence, &search);
+	if (backend->ops->pod_workload(backend->self, namespace, name, &workload))
+		backend->ops->presences(backend->self, &workload, match_presence, &search);
 	if (!search.found)
 		(void)backend->ops->object(backend->self, "Pod", namespace, name, match_object,
 					   &search);

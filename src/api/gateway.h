@@ -35,6 +35,7 @@ struct api {
 	uv_timer_t turn;         /* runs changes_apply() */
 	uv_timer_t housekeeping; /* forgets logs that nobody uses */
 	uv_timer_t pulse;        /* of the remotes, while there are any */
+	uv_timer_t again;        /* looks once more at what has changed: changes.c */
 	unsigned handles;        /* of the timers, until they are closed */
 	size_t calls;            /* writes and logs that will call back */
 	bool closing, server_gone;

@@ -130,43 +130,70 @@ static void send_expired(struct watch *watch)
 
 /* Selecting. */
 
-static bool wants(const struct watch *watch, const json_t *object)
+static bool has_selectors(const struct watch *watch)
 {
-	const char *namespace = json_string_value(
-		json_object_get(json_object_get(object, "metadata"), "namespace"));
+	return watch->labels.term_count || watch->fields.term_count;
+}
 
-	if (watch->call->namespace &&
-	    (!namespace || strcmp(namespace, watch->call->namespace) != 0))
+/* Texts are parsed only for those who select by what is in them, and once for all of these. */
+static bool wants(const struct watch *watch, struct watch_text *text)
+{
+	const json_t *object;
+
+	if (!text || !watch_text_is_in(text, watch->call->namespace))
 		return false;
-	return kube_label_selector_matches(&watch->labels, object) &&
+	if (!has_selectors(watch))
+		return true;
+	object = watch_log_parse(watch->api->logs[watch->id], text);
+	return object && kube_label_selector_matches(&watch->labels, object) &&
 	       kube_field_selector_matches(&watch->fields, object);
 }
 
-/* The object if the watch wants it, else NULL. */
-static json_t *load(const struct watch *watch, const struct watch_text *text)
+/* A text as it is: nothing in it depends on who reads it. */
+static void send_text(struct watch *watch, const char *type, const struct watch_text *text)
 {
-	json_t *object = text ? json_loadb(text->json, text->len, 0, NULL) : NULL;
+	struct buf line = {0};
 
-	if (object && wants(watch, object))
-		return object;
-	json_decref(object);
-	return NULL;
+	buf_append_format(&line, "{\"type\":\"%s\",\"object\":", type);
+	buf_append(&line, text->json, text->len);
+	buf_append_str(&line, "}\n");
+	(void)exchange_write(watch->exchange, bytes_buf(&line));
+	buf_deinit(&line);
+}
+
+static void send_object(struct watch *watch, const char *type, struct watch_text *text)
+{
+	const json_t *object;
+
+	if (!watch->table) {
+		send_text(watch, type, text);
+		return;
+	}
+	object = watch_log_parse(watch->api->logs[watch->id], text);
+	if (object)
+		send_event(watch, type, json_incref((json_t *)(uintptr_t)object));
+}
+
+/* The last state, at the version of its disappearance. */
+static void send_deleted(struct watch *watch, const struct watch_change *change)
+{
+	json_t *object = json_loadb(change->before->json, change->before->len, 0, NULL);
+
+	if (!object)
+		return;
+	kube_set_version(object, change->stamp);
+	send_event(watch, "DELETED", object);
 }
 
 /* An object that enters the selection is added, one that leaves it is deleted. */
 static void send_change(struct watch *watch, const struct watch_change *change)
 {
-	json_t *before = load(watch, change->before);
-	json_t *after = load(watch, change->after);
+	bool before = wants(watch, change->before);
 
-	if (after) {
-		send_event(watch, before ? "MODIFIED" : "ADDED", after);
-		json_decref(before);
-	} else if (before) {
-		/* The last state, at the version of its disappearance. */
-		kube_set_version(before, change->stamp);
-		send_event(watch, "DELETED", before);
-	}
+	if (wants(watch, change->after))
+		send_object(watch, before ? "MODIFIED" : "ADDED", change->after);
+	else if (before)
+		send_deleted(watch, change);
 }
 
 static bool is_full(const struct watch *watch)
@@ -178,10 +205,9 @@ static void send_initial(struct watch *watch)
 {
 	while (watch->initial_at < watch->initial_count && !is_full(watch)) {
 		struct watch_text *text = watch->initial[watch->initial_at++];
-		json_t *object = load(watch, text);
 
-		if (object)
-			send_event(watch, "ADDED", object);
+		if (wants(watch, text))
+			send_object(watch, "ADDED", text);
 		watch_text_unref(text);
 	}
 	if (watch->initial_at < watch->initial_count)
@@ -229,6 +255,7 @@ void watch_feed(struct api *api, enum kube_resource_id id)
 		if (watch->id == id)
 			watch_advance(watch);
 	}
+	watch_log_forget_parsed(api->logs[id]);
 }
 
 void watch_end_all(struct api *api)
@@ -290,11 +317,14 @@ static bool parse_u64(const char *text, uint64_t *ret_value)
 
 static void take_initial(struct watch *watch, const struct watch_log *log)
 {
-	size_t i = 0;
+	size_t position = 0, i = 0;
+	struct watch_text *text;
 
 	watch->initial = mem_alloc(log->view.count + 1, sizeof(*watch->initial));
-	map_for_each (entry, &log->view)
-		watch->initial[i++] = watch_text_ref(entry->value);
+	while ((text = watch_log_next(log, &position))) {
+		if (watch_text_is_in(text, watch->call->namespace))
+			watch->initial[i++] = watch_text_ref(text);
+	}
 	watch->initial_count = i;
 }
 

@@ -31,8 +31,26 @@ void watch_text_unref(struct watch_text *text)
 	if (!text)
 		return;
 	assert(text->refs > 0);
-	if (--text->refs == 0)
-		free(text);
+	if (--text->refs > 0)
+		return;
+	json_decref(text->parsed);
+	free(text->key);
+	free(text);
+}
+
+bool watch_text_is_in(const struct watch_text *text, const char *namespace)
+{
+	size_t len;
+
+	if (!namespace)
+		return true;
+	len = strlen(namespace);
+	return strncmp(text->key, namespace, len) == 0 && text->key[len] == '/';
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct watch_entry *)a)->key, ((const struct watch_entry *)b)->key);
 }
 
 struct watch_log *watch_log_new(uint64_t version)
@@ -41,6 +59,8 @@ struct watch_log *watch_log_new(uint64_t version)
 
 	/* Keys are names of objects that authorised users chose; any seed will do. */
 	map_init(&log->view, version);
+	map_init(&log->workloads, version);
+	index_init(&log->order, by_key);
 	log->changes = mem_alloc(WATCH_LOG_CHANGES_MAX, sizeof(*log->changes));
 	log->floor = log->stamp = version;
 	return log;
@@ -70,18 +90,136 @@ void watch_log_free(struct watch_log *log)
 {
 	if (!log)
 		return;
+	watch_log_forget_parsed(log);
 	while (log->count)
 		forget_oldest(log);
-	map_for_each (entry, &log->view)
-		watch_text_unref(entry->value);
+	index_deinit(&log->order);
+	map_for_each (entry, &log->view) {
+		struct watch_entry *shown = entry->value;
+
+		watch_text_unref(shown->text);
+		free(shown);
+	}
 	map_deinit(&log->view);
+	map_for_each (one, &log->workloads)
+		free(one->value);
+	map_deinit(&log->workloads);
 	free(log->changes);
 	free(log);
 }
 
+static struct bytes uid_key(const struct uid *uid)
+{
+	return bytes_of(uid->byte, UID_LEN);
+}
+
+static void workload_join(struct watch_log *log, struct watch_entry *entry)
+{
+	const struct uid *uid = &entry->text->workload;
+	struct watch_workload *workload = map_get(&log->workloads, uid_key(uid));
+
+	if (!workload) {
+		workload = mem_new(struct watch_workload);
+		workload->uid = *uid;
+		list_init(&workload->entries);
+		(void)map_put(&log->workloads, uid_key(uid), workload);
+	}
+	list_append(&workload->entries, &entry->in_workload);
+}
+
+static void workload_leave(struct watch_log *log, struct watch_entry *entry)
+{
+	const struct uid *uid = &entry->text->workload;
+	struct watch_workload *workload = map_get(&log->workloads, uid_key(uid));
+
+	list_remove(&entry->in_workload);
+	if (workload && list_is_empty(&workload->entries))
+		free(map_remove(&log->workloads, uid_key(uid)));
+}
+
+/* Takes @text; the view's entry refers to its key. */
+static void view_put(struct watch_log *log, const char *key, struct watch_text *text)
+{
+	struct watch_entry *entry = mem_new(struct watch_entry);
+
+	if (!text->key)
+		text->key = mem_strdup(key);
+	entry->key = text->key;
+	entry->text = text;
+	list_init(&entry->in_workload);
+	workload_join(log, entry);
+	(void)map_put(&log->view, bytes_str(key), entry);
+	index_insert(&log->order, entry);
+}
+
+/* Give back the view's reference to its text. */
+static struct watch_text *view_take(struct watch_log *log, const char *key)
+{
+	struct watch_entry *entry = map_remove(&log->view, bytes_str(key));
+	struct watch_text *text;
+
+	if (!entry)
+		return NULL;
+	text = entry->text;
+	index_remove(&log->order, entry);
+	workload_leave(log, entry);
+	free(entry);
+	return text;
+}
+
 void watch_log_seed(struct watch_log *log, const char *key, struct watch_text *text)
 {
-	watch_text_unref(map_put(&log->view, bytes_str(key), text));
+	watch_text_unref(view_take(log, key));
+	view_put(log, key, text);
+}
+
+struct watch_text *watch_log_find(const struct watch_log *log, const char *key)
+{
+	const struct watch_entry *entry = map_get(&log->view, bytes_str(key));
+
+	return entry ? entry->text : NULL;
+}
+
+size_t watch_log_from(const struct watch_log *log, const char *from)
+{
+	struct watch_entry bound = {.key = from};
+
+	return from ? index_lower_bound(&log->order, &bound) : 0;
+}
+
+struct watch_text *watch_log_next(const struct watch_log *log, size_t *position)
+{
+	const struct watch_entry *entry = index_next(&log->order, position);
+
+	return entry ? entry->text : NULL;
+}
+
+const struct watch_workload *watch_log_workload(const struct watch_log *log,
+						const struct uid *workload)
+{
+	return map_get(&log->workloads, uid_key(workload));
+}
+
+const json_t *watch_log_parse(struct watch_log *log, struct watch_text *text)
+{
+	if (!text || text->parsed)
+		return text ? text->parsed : NULL;
+	if (log->parsed_count == WATCH_LOG_PARSED_MAX)
+		watch_log_forget_parsed(log);
+	text->parsed = json_loadb(text->json, text->len, 0, NULL);
+	log->parsed[log->parsed_count++] = watch_text_ref(text);
+	return text->parsed;
+}
+
+void watch_log_forget_parsed(struct watch_log *log)
+{
+	while (log->parsed_count) {
+		struct watch_text *text = log->parsed[--log->parsed_count];
+
+		json_decref(text->parsed);
+		text->parsed = NULL;
+		watch_text_unref(text);
+	}
 }
 
 static void append(struct watch_log *log, const struct watch_change *change)
@@ -97,7 +235,7 @@ static void append(struct watch_log *log, const struct watch_change *change)
 bool watch_log_note(struct watch_log *log, const char *key, struct watch_text *text,
 		    uint64_t version)
 {
-	struct watch_text *before = map_get(&log->view, bytes_str(key));
+	struct watch_text *before = watch_log_find(log, key);
 	struct watch_change change = {.before = before, .after = text};
 
 	if (!before && !text)
@@ -110,10 +248,9 @@ bool watch_log_note(struct watch_log *log, const char *key, struct watch_text *t
 	log->stamp = version > log->stamp ? version : log->stamp + 1;
 	change.stamp = log->stamp;
 	/* The view's reference to the old text moves into the change. */
+	(void)view_take(log, key);
 	if (text)
-		(void)map_put(&log->view, bytes_str(key), watch_text_ref(text));
-	else
-		(void)map_remove(&log->view, bytes_str(key));
+		view_put(log, key, watch_text_ref(text));
 	append(log, &change);
 	return true;
 }

@@ -27,8 +27,20 @@ struct machine {
 	struct wall seen;
 };
 
+/* The pods of one name, and the workload of the last of them. */
+struct pod_names {
+	struct uid workload;
+	size_t count;
+};
+
+struct pod_name {
+	struct buf key; /* "namespace/name" */
+};
+
 struct backend {
 	struct fabric *fabric;
+	struct map pods;      /* "namespace/name" -> struct pod_names */
+	struct map pod_names; /* pod uid -> struct pod_name */
 	struct api_backend api;
 	struct map pending;  /* token -> struct pending */
 	struct map machines; /* node id -> struct machine */
@@ -140,6 +152,70 @@ static bool backend_object(void *self, const char *kind, const char *namespace, 
 	object = object_of(item);
 	each(arg, &object);
 	return true;
+}
+
+static bool backend_object_by_uid(void *self, const struct uid *uid, api_object_fn *each, void *arg)
+{
+	struct record_key key = {.kind = RECORD_OBJECT, .uid = *uid};
+	const struct record_item *item = records_get(node_records(node_of(self)), &key);
+	struct api_object object;
+
+	if (!item)
+		return false;
+	object = object_of(item);
+	each(arg, &object);
+	return true;
+}
+
+static void pod_key(const char *namespace, const char *name, struct buf *out)
+{
+	buf_append_format(out, "%s/%s", namespace, name);
+}
+
+static bool backend_pod_workload(void *self, const char *namespace, const char *name,
+				 struct uid *ret_workload)
+{
+	struct backend *backend = self;
+	const struct pod_names *names;
+	struct buf key = {0};
+
+	pod_key(namespace, name, &key);
+	names = map_get(&backend->pods, bytes_buf(&key));
+	buf_deinit(&key);
+	if (names)
+		*ret_workload = names->workload;
+	return names != NULL;
+}
+
+/* Presences say the names of pods; several of one name (a bare Pod that was placed again) count. */
+static void pod_named(struct backend *backend, const struct record *record, bool gone)
+{
+	struct bytes uid = bytes_of(record->key.sub.byte, UID_LEN);
+	struct pod_name *known = map_get(&backend->pod_names, uid);
+	struct presence presence;
+	struct pod_names *names;
+
+	if (known && gone) {
+		names = map_get(&backend->pods, bytes_buf(&known->key));
+		if (names && --names->count == 0)
+			free(map_remove(&backend->pods, bytes_buf(&known->key)));
+		(void)map_remove(&backend->pod_names, uid);
+		buf_deinit(&known->key);
+		free(known);
+	}
+	if (known || gone || presence_decode(bytes_buf(&record->value), &presence) != 0)
+		return;
+	known = mem_new(struct pod_name);
+	pod_key(presence.object.namespace, presence.pod_name, &known->key);
+	presence_deinit(&presence);
+	(void)map_put(&backend->pod_names, uid, known);
+	names = map_get(&backend->pods, bytes_buf(&known->key));
+	if (!names) {
+		names = mem_new(struct pod_names);
+		(void)map_put(&backend->pods, bytes_buf(&known->key), names);
+	}
+	names->workload = record->key.uid;
+	names->count++;
 }
 
 static void backend_presences(void *self, const struct uid *workload, api_presence_fn *each,
@@ -503,6 +579,8 @@ static const struct api_backend_ops ops = {
 	.members = backend_members,
 	.objects = backend_objects,
 	.object = backend_object,
+	.object_by_uid = backend_object_by_uid,
+	.pod_workload = backend_pod_workload,
 	.presences = backend_presences,
 	.buried = backend_buried,
 	.events = backend_events,
@@ -526,6 +604,8 @@ struct backend *backend_new(struct fabric *fabric)
 
 	backend->fabric = fabric;
 	backend->api = (struct api_backend){.ops = &ops, .self = backend};
+	map_init(&backend->pods, 1);
+	map_init(&backend->pod_names, 1);
 	map_init(&backend->pending, 1);
 	map_init(&backend->machines, 1);
 	return backend;
@@ -537,6 +617,16 @@ void backend_free(struct backend *backend)
 		return;
 	map_for_each (entry, &backend->pending)
 		free(entry->value);
+	map_for_each (pod, &backend->pods)
+		free(pod->value);
+	map_for_each (named, &backend->pod_names) {
+		struct pod_name *name = named->value;
+
+		buf_deinit(&name->key);
+		free(name);
+	}
+	map_deinit(&backend->pods);
+	map_deinit(&backend->pod_names);
 	map_for_each (known, &backend->machines) {
 		struct machine *machine = known->value;
 
@@ -608,6 +698,7 @@ void backend_changed(struct backend *backend, const struct node_effect *effect)
 			api_workload_changed(api, &record->key.uid);
 		return;
 	case RECORD_PRESENCE: /* events.c has made events of it */
+		pod_named(backend, record, effect->change == RECORDS_REMOVED || record->gone);
 		if (api) {
 			api_events_changed(api);
 			api_workload_changed(api, &record->object.uid);

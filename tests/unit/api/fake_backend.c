@@ -179,6 +179,34 @@ static bool fake_object(void *self, const char *kind, const char *namespace, con
 	return object != NULL;
 }
 
+static bool fake_object_by_uid(void *self, const struct uid *uid, api_object_fn *each, void *arg)
+{
+	struct fake_backend *fake = self;
+	struct fake_object *object = find_by_uid(&fake->objects, uid);
+
+	if (object)
+		each(arg, &object->object);
+	return object != NULL;
+}
+
+static bool fake_pod_workload(void *self, const char *namespace, const char *name,
+			      struct uid *ret_workload)
+{
+	struct fake_backend *fake = self;
+
+	list_for_each (it, &fake->pods) {
+		const struct presence *presence =
+			&list_entry(it, const struct fake_pod, link)->presence;
+
+		if (strcmp(presence->pod_name, name) != 0 ||
+		    strcmp(presence->object.namespace, namespace) != 0)
+			continue;
+		*ret_workload = presence->object.uid;
+		return true;
+	}
+	return false;
+}
+
 static bool fake_buried(void *self, const struct uid *workload, api_object_fn *each, void *arg)
 {
 	struct fake_backend *fake = self;
@@ -766,6 +794,8 @@ static const struct api_backend_ops fake_ops = {
 	.members = fake_members,
 	.objects = fake_objects,
 	.object = fake_object,
+	.object_by_uid = fake_object_by_uid,
+	.pod_workload = fake_pod_workload,
 	.presences = fake_presences,
 	.buried = fake_buried,
 	.events = fake_events,
