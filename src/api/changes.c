@@ -59,6 +59,11 @@ static void touch_all_of(struct touched *touched, const struct touched *others)
 	touched->all = touched->all || others->all;
 }
 
+static bool any_touched(const struct touched *touched)
+{
+	return touched->count || touched->all;
+}
+
 static void untouch(struct touched *touched)
 {
 	touched->count = 0;
@@ -271,12 +276,18 @@ static void look_again(uv_timer_t *timer)
 	struct changes *changes = api->changes;
 
 	touch_all_of(&changes->workloads, &changes->old);
-	changes->any_workload = changes->any_workload || changes->old.count;
+	changes->any_workload = changes->any_workload || any_touched(&changes->old);
 	changes->old = changes->young;
 	untouch(&changes->young);
-	if (!changes->old.count)
+	if (!any_touched(&changes->old))
 		(void)uv_timer_stop(timer);
 	changes_schedule(api);
+}
+
+static void look_again_later(struct api *api)
+{
+	if (!api->closing && !uv_is_active((uv_handle_t *)&api->again))
+		(void)uv_timer_start(&api->again, look_again, AGAIN_MS, AGAIN_MS);
 }
 
 void api_workload_changed(struct api *api, const struct uid *workload)
@@ -288,8 +299,7 @@ void api_workload_changed(struct api *api, const struct uid *workload)
 	changes->any_workload = true;
 	touch(&changes->workloads, workload);
 	touch(&changes->young, workload);
-	if (!api->closing && !uv_is_active((uv_handle_t *)&api->again))
-		(void)uv_timer_start(&api->again, look_again, AGAIN_MS, AGAIN_MS);
+	look_again_later(api);
 	changes_schedule(api);
 }
 
@@ -346,6 +356,10 @@ struct watch_log *changes_log(struct api *api, enum kube_resource_id id)
 	if (!api->logs[id]) {
 		api->logs[id] = watch_log_new(api->backend.ops->version(api->backend.self));
 		seed(api, id);
+		if (id == KUBE_PODS) { /* who was asked for before anybody looked, too */
+			api->changes->young.all = true;
+			look_again_later(api);
+		}
 	}
 	api->logs[id]->used_ms = uv_now(api->loop);
 	if (!api->closing && !uv_is_active((uv_handle_t *)&api->housekeeping))
