@@ -30,14 +30,13 @@ static json_t *check_config(struct call *call, const json_t *config)
 static bool apply(struct call *call, const struct current *current, const json_t *config,
 		  struct kube_applied *ret_applied)
 {
-	const char *force = url_param(&call->url, "force");
 	struct call_manager manager;
 	struct err err = {0};
 
 	if (!call_manager(call, &manager))
 		return false;
 	if (kube_apply(current->json, config, call->resource, &manager.manager,
-		       force && strcmp(force, "true") == 0, ret_applied, &err)) {
+		       url_flag(&call->url, "force"), ret_applied, &err)) {
 		call_fail_err(call, &err);
 		return false;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/attr.h"
 #include "base/mem.h"
 
 /* Decode %XX (and '+' in a query) in place. False for a bad escape or a control character. */
@@ -109,9 +110,14 @@ const char *url_param(const struct url *url, const char *name)
 
 bool url_flag(const struct url *url, const char *name)
 {
+	static const char *const words[] = {"1", "t", "T", "true", "True", "TRUE"};
 	const char *value = url_param(url, name);
 
-	return value && (strcmp(value, "true") == 0 || strcmp(value, "1") == 0);
+	for (size_t i = 0; value && i < ARRAY_LEN(words); i++) {
+		if (strcmp(value, words[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 const char *url_keep(struct url *url, const char *text)

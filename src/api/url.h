@@ -46,7 +46,7 @@ void url_deinit(struct url *url);
 /* The value of the first parameter of that name, or NULL. */
 const char *url_param(const struct url *url, const char *name);
 
-/* Whether a boolean parameter is set: "true" or "1". */
+/* Whether a boolean parameter is set, in any of the words of Go: Python's clients write "True". */
 bool url_flag(const struct url *url, const char *name);
 
 /* Keep a copy of @text as long as the url lives; one at a time. */

@@ -264,13 +264,15 @@ static void test_a_url_is_decoded_segment_by_segment(void **state)
 	struct url url;
 
 	(void)state;
-	assert_int_equal(url_parse("/api/a%2Fb/c/", "labelSelector=app%3Dweb,x+y&watch&z=1", &url),
-			 0);
+	assert_int_equal(
+		url_parse("/api/a%2Fb/c/", "labelSelector=app%3Dweb,x+y&watch&z=1&y=True", &url),
+		0);
 	assert_int_equal(url.segment_count, 3);
 	assert_string_equal(url.segments[1], "a/b");
 	assert_string_equal(url_param(&url, "labelSelector"), "app=web,x y");
 	assert_string_equal(url_param(&url, "watch"), "");
 	assert_true(url_flag(&url, "z"));
+	assert_true(url_flag(&url, "y"));
 	assert_false(url_flag(&url, "watch"));
 	assert_null(url_param(&url, "nothing"));
 	url_deinit(&url);

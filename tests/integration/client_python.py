@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a program written with python3-kubernetes does: list and watch, writes, apply, errors.
+
+usage: client_python.py KUBECONFIG; prints "ok" or fails with what was not as expected.
+"""
+
+import json
+import sys
+import threading
+
+from kubernetes import client, config, utils, watch
+from kubernetes.client.rest import ApiException
+
+EVENT_S = 10
+SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "by-python"}, "data": {"a": "1"}}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "by-python"},
+    "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "by-python"}},
+             "template": {"metadata": {"labels": {"app": "by-python"}},
+                          "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}}}
+
+
+def fails_with(status, call, *args, **options):
+    try:
+        call(*args, **options)
+    except ApiException as error:
+        assert error.status == status, error
+    else:
+        raise AssertionError(f"no {status}")
+
+
+def apply(api, data, **query):
+    body = {**SETTINGS, "data": data}
+    return api.api_client.call_api(
+        "/api/v1/namespaces/default/configmaps/by-python", "PATCH", query_params=list(query.items()), body=json.dumps(body),
+        header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
+        response_type="V1ConfigMap", auth_settings=["BearerToken"], _return_http_data_only=True)
+
+
+def main():
+    config.load_kube_config(sys.argv[1])
+    core, apps = client.CoreV1Api(), client.AppsV1Api()
+    listed = core.list_namespaced_config_map("default")
+    events = []
+
+    def follow():
+        stream = watch.Watch().stream(core.list_namespaced_config_map, "default",
+                                      resource_version=listed.metadata.resource_version,
+                                      timeout_seconds=EVENT_S)
+        for event in stream:
+            events.append((event["type"], event["object"].metadata.name))
+            if event["type"] == "DELETED":
+                return
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    core.create_namespaced_config_map("default", SETTINGS)
+    fails_with(409, core.create_namespaced_config_map, "default", SETTINGS)
+    fails_with(404, core.read_namespaced_config_map, "nothing", "default")
+    fails_with(409, apply, core, {"a": "2"}, fieldManager="python-test")
+    apply(core, {"a": "2", "b": "3"}, fieldManager="python-test", force="true")
+    applied = apply(core, {"b": "3"}, fieldManager="python-test")
+    assert applied.data == {"b": "3"}, applied.data
+    core.patch_namespaced_config_map("by-python", "default", {"data": {"c": "4"}})
+    fails_with(409, core.replace_namespaced_config_map, "by-python", "default", applied)
+    utils.create_from_dict(client.ApiClient(), DEPLOYMENT)
+    apps.patch_namespaced_deployment_scale("by-python", "default", {"spec": {"replicas": 2}})
+    assert apps.read_namespaced_deployment("by-python", "default").spec.replicas == 2
+    apps.delete_namespaced_deployment("by-python", "default")
+    core.delete_namespaced_config_map("by-python", "default")
+    follower.join(2 * EVENT_S)
+    assert [kind for kind, name in events if name == "by-python"] == \
+        ["ADDED", "MODIFIED", "MODIFIED", "MODIFIED", "DELETED"], events
+    print("ok")
+
+
+if __name__ == "__main__":
+    main()
