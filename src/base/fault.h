@@ -21,6 +21,8 @@ enum fault {
 	FAULT_SURPLUS,         /* the controller leaves pods alone that are too many */
 	FAULT_SELF_DOUBT,      /* a machine that was stalled blames the silence on the others */
 	FAULT_WITNESSES,       /* nobody else is asked about a machine that is suspected */
+	FAULT_LOSS,            /* pods of lost machines count as there */
+	FAULT_REBOOT,          /* what others will start again after a power cut is replaced */
 	FAULT_LEDGER,          /* what a pod used is never given back */
 	FAULT_REPAIR,          /* a keeper that is new is brought nothing */
 	FAULT_HANDOVER,        /* who is no keeper any more drops what it has at once */

@@ -524,8 +524,10 @@ static void hear_time(struct node *node, struct mono now, const struct node_id *
 	if (said <= 0)
 		return;
 	step = fabric_time_hear(&node->time, now, from, (struct wall){said}, settled);
-	if (step)
-		node_queue(node, NODE_STEPPED)->effect.step_ms = step;
+	if (!step)
+		return;
+	node_queue(node, NODE_STEPPED)->effect.step_ms = step;
+	node_pods_shift(node, now, step);
 }
 
 static void deliver_plain(struct node *node, struct mono now, const struct node_id *from,
@@ -549,6 +551,10 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		leaf_wanted(node, from, &message.leaf_want.leaf);
 	} else if (message.type == MESSAGE_LEAF) {
 		leaf_arrived(node, now, from, &message.leaf);
+	} else if (message.type == MESSAGE_VOUCH_WANT) {
+		node_vouch_wanted(node, from, &message.vouch_want);
+	} else if (message.type == MESSAGE_VOUCH) {
+		node_vouched(node, now, from, &message.vouch);
 	} else if (message.type == MESSAGE_REFERRAL) {
 		node_referral(node, now, from, &message.referral);
 	} else if (message.type == MESSAGE_RECORD_PUT) {

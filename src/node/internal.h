@@ -55,6 +55,11 @@ struct local_pod {
 	struct buf written; /* the presence as last published */
 	bool deployed;      /* the market has been told */
 	bool stopping;
+	bool of_this_life;             /* started by this process: by its fabric time */
+	bool kept;                     /* over a power cut; it has not been decided yet */
+	int64_t confirmed_ms;          /* fabric time: its object was known to live; 0: never */
+	int64_t noted_ms;              /* what of that is on disk */
+	struct buf object;             /* the signed object, from the disk; only of a kept pod */
 	uint32_t stop_grace_s;         /* while it is stopping */
 	struct node_destination owner; /* who awarded it; none after a restart */
 };
@@ -152,6 +157,12 @@ struct node {
 	struct buf facts_written;
 	struct mono facts_due;
 	struct mono started, disown_due, stay_due;
+	struct mono kept_due, vouch_due, complete_due; /* vouch.c, complete.c */
+	struct mono hold_due;
+	struct mono hold_until;        /* nothing is placed before: the power has just come back */
+	bool knows_peers;              /* other machines, whether they live or not */
+	bool complete, heard_complete; /* we; another one of whom we know */
+	int64_t complete_since_ms, heard_since_ms;
 	bool workloads_dirty;
 	struct mono shows_due; /* dirty workloads that wait */
 	struct map families;   /* home of a uid -> struct family (control.c) */
@@ -255,6 +266,24 @@ bool node_families_run(struct node *node, struct mono now);
 void node_families_tick(struct node *node, struct mono now);
 void node_families_deinit(struct node *node);
 
+/* vouch.c */
+/* Is the object deleted that lived at @confirmed_ms, if the steward of @vouch does not know it? */
+bool absence_means_deleted(int64_t confirmed_ms, const struct vouch *vouch, int64_t now_ms);
+void node_vouch_wanted(struct node *node, const struct node_id *from,
+		       const struct vouch_want *want);
+void node_vouched(struct node *node, struct mono now, const struct node_id *from,
+		  const struct vouch *vouch);
+void node_vouch_joined(struct node *node, const struct node_id *id);
+bool node_is_holding(const struct node *node, struct mono now);
+void node_vouch_tick(struct node *node, struct mono now);
+struct mono node_vouch_deadline(const struct node *node);
+
+/* complete.c */
+void node_complete_init(struct node *node, struct mono now);
+bool node_is_complete(const struct node *node);
+void node_complete_heard(struct node *node, const struct node_id *from, const struct vouch *vouch);
+void node_complete_tick(struct node *node, struct mono now);
+
 /* capacity.c */
 void node_capacity_changed(struct node *node, struct mono now, const struct record *record);
 void node_capacity_forget(struct node *node, const struct node_id *machine);
@@ -318,6 +347,8 @@ bool node_is_deleted(const struct node *node, const struct uid *uid, const char 
 bool node_facts_addr(const struct node *node, const struct node_id *machine, struct addr *ret_addr);
 void node_facts_publish(struct node *node, struct mono now);
 void node_publish_again(struct node *node, struct mono now);
+/* Fabric time was set: what this life has said of its pods' times was meant by the old one. */
+void node_pods_shift(struct node *node, struct mono now, int64_t step_ms);
 void node_pods_deinit(struct node *node);
 /* Publish that a pod is gone which this process knows only from an older one's presence. */
 void node_presence_gone(struct node *node, struct mono now, const struct presence *presence);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cache.h"
+#include "base/fault.h"
 #include "base/mem.h"
 
 enum {
@@ -42,6 +43,7 @@ static const char *const counter_names[NODE_COUNTER_COUNT] = {
 	[NODE_COUNT_PODS_STARTED] = "pods_started",
 	[NODE_COUNT_PODS_FAILED] = "pods_failed",
 	[NODE_COUNT_PODS_STOPPED] = "pods_stopped",
+	[NODE_COUNT_PODS_RESUMED] = "pods_resumed",
 	[NODE_COUNT_PROVIDERS_ASKED_FOR] = "providers_asked_for",
 };
 
@@ -70,6 +72,11 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->stay_due = MONO_NEVER;
 	node->shows_due = MONO_NEVER;
 	node->near_due = MONO_NEVER;
+	node->kept_due = MONO_NEVER;
+	node->hold_due = config->rebooted ? mono_add_ms(now, NODE_REBOOT_MS) : MONO_NEVER;
+	node->hold_until = config->rebooted ? node->hold_due : now;
+	node->vouch_due = config->records_stay ? MONO_NEVER : mono_add_ms(now, NODE_VOUCH_MS);
+	node_complete_init(node, now);
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
 		fabric_time_set(&node->time, now, config->fabric);
@@ -356,6 +363,7 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		node_stewards_update(node, now);
 		if (!node->config.records_stay)
 			records_peer_up(node->records, now, &joined);
+		node_vouch_joined(node, &joined);
 		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
 			controller_wake(node->controller, now);
 		node_watched_joined(node, now, &joined);
@@ -364,7 +372,8 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 
 		node_stewards_update(node, now);
 		node_watched_lost(node, &lost);
-		records_peer_lost(node->records, now, &lost);
+		if (!fault_is_planted(FAULT_LOSS))
+			records_peer_lost(node->records, now, &lost);
 		market_peer_lost(node->market, now, &lost);
 		node_capacity_forget(node, &lost);
 		node_workloads_touch_all(node);
@@ -426,6 +435,7 @@ static void advance(struct node *node, struct mono now)
 void node_bootstrap(struct node *node, struct mono now, const struct addr *addr)
 {
 	advance(node, now);
+	node->knows_peers = true;
 	overlay_bootstrap(node->overlay, now, addr);
 	node_pump(node, now);
 }
@@ -461,6 +471,7 @@ static void steward_forget(struct node *node, const struct node_id *id)
 void node_remember(struct node *node, struct mono now, const struct contact *contact)
 {
 	advance(node, now);
+	node->knows_peers = true;
 	overlay_remember(node->overlay, now, contact);
 	node_pump(node, now);
 }
@@ -468,6 +479,7 @@ void node_remember(struct node *node, struct mono now, const struct contact *con
 void node_know(struct node *node, struct mono now, const struct contact *contact)
 {
 	advance(node, now);
+	node->knows_peers = true;
 	overlay_know(node->overlay, now, contact);
 	node_pump(node, now);
 }
@@ -495,6 +507,7 @@ void node_connected(struct node *node, struct mono now, const struct node_peer *
 	struct contact contact = {.id = peer->id, .addr = peer->addr, .steward = peer->steward};
 
 	advance(node, now);
+	node->knows_peers = true;
 	steward_note(node, now, peer);
 	overlay_connected(node->overlay, now, &contact, node_fabric_time(node, now));
 	node_parked_connected(node, now, &peer->id);
@@ -547,6 +560,7 @@ void node_tick(struct node *node, struct mono now)
 	node_workloads_due(node, now);
 	node_families_tick(node, now);
 	node_stay_tick(node, now);
+	node_vouch_tick(node, now);
 	node_parked_expire(node, now);
 	if (mono_reached(now, node->near_due))
 		node_stewards_update(node, now);
@@ -581,6 +595,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_parked_deadline(node));
 	deadline = mono_min(deadline, node->disown_due);
 	deadline = mono_min(deadline, node->stay_due);
+	deadline = mono_min(deadline, node_vouch_deadline(node));
 	deadline = mono_min(deadline, node->shows_due);
 	deadline = mono_min(deadline, node->near_due);
 	deadline = mono_min(deadline, node->families_due);

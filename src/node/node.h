@@ -28,7 +28,22 @@ enum {
 	NODE_RECORD_CLOCK_MS = 60 * 1000, /* a record's clock and its envelope's: twice 30 s */
 	NODE_DISOWN_MS = 5000,     /* from the start: until then its host names what survived */
 	NODE_RATE_PEERS_MAX = 512, /* peers that may spend tokens of one kind at a time */
-	NODE_FACTS_MS = 1000,      /* changed usage figures of our facts are published this often */
+	/* Kept pods go on unasked: when no other machine is known, when none has answered. */
+	NODE_ALONE_MS = 200,
+	NODE_KEPT_MS = 5000,
+	NODE_REBOOT_MS = 60 * 1000, /* after a power cut machines come back at different speeds: so
+				     * long nobody replaces what others will start again, unless
+				     * a steward says that the fabric went on meanwhile */
+	NODE_VOUCH_MS = 60 * 1000,  /* all pods are asked after so often */
+	NODE_VOUCH_SOON_MS = 2000,  /* of a new pod: by then its object is everywhere */
+	NODE_NOTE_MS = 10 * 60 * 1000, /* and it is written down so often: absences that
+					* matter last for days */
+	NODE_COMPLETE_MS = 60 * 1000,  /* among others, a steward has what they have: twelve
+					* rounds of anti-entropy */
+	NODE_ABSENCE_MARGIN_MS =
+		24 * 3600 * 1000, /* a day before tombstones go nobody relies on
+				   * them any more: clocks differ, deletions travel */
+	NODE_FACTS_MS = 1000,     /* changed usage figures of our facts are published this often */
 };
 
 /* A grace in seconds that means what the pod's manifest says. */
@@ -44,14 +59,17 @@ enum node_result {
 };
 
 enum node_effect_type {
-	NODE_SEND,     /* @packet to @to: on its connection, else @addr (if any) is dialled and the
-			* packet waits for that; dropped if neither is possible */
-	NODE_DIAL,     /* connect to @addr; @to is its id, or none */
-	NODE_CLOSE,    /* close the connection to @to; node_disconnected() follows */
-	NODE_PERSIST,  /* write @packet (an envelope) under @key; then node_persisted() */
-	NODE_FORGET,   /* remove @key from the disk */
-	NODE_START,    /* start the pods of @award; @packet is its envelope */
-	NODE_STOP,     /* stop @pod_uid within @grace_s; @text says why */
+	NODE_SEND,    /* @packet to @to: on its connection, else @addr (if any) is dialled and the
+		       * packet waits for that; dropped if neither is possible */
+	NODE_DIAL,    /* connect to @addr; @to is its id, or none */
+	NODE_CLOSE,   /* close the connection to @to; node_disconnected() follows */
+	NODE_PERSIST, /* write @packet (an envelope) under @key; then node_persisted() */
+	NODE_FORGET,  /* remove @key from the disk */
+	NODE_START,   /* start the pods of @award; @packet is its envelope */
+	NODE_RESUME,  /* start the kept pod @pod_uid again; @text says why */
+	NODE_NOTE,    /* write down for @pod_uid: @confirmed_ms, and @packet, unless it is empty, as
+		       * its object; 0 ms: forget both */
+	NODE_STOP,    /* stop @pod_uid within @grace_s; @text says why */
 	NODE_PUT_DONE, /* the write @token is stored on @stored of @keepers */
 	NODE_LOCATED,  /* @contacts keep the home of node_locate() @token, nearest first */
 	NODE_FETCHED, /* the fetch @token of node_fetch() has ended: @stored of @keepers answered */
@@ -74,6 +92,7 @@ struct node_effect {
 	enum records_change change;
 	struct uid pod_uid;
 	uint32_t grace_s;
+	int64_t confirmed_ms;
 	enum member_state peer_state;
 	uint64_t token, hlc;
 	uint32_t stored, keepers;
@@ -113,8 +132,21 @@ enum node_counter {
 	NODE_COUNT_PODS_STARTED,
 	NODE_COUNT_PODS_FAILED,
 	NODE_COUNT_PODS_STOPPED,
+	NODE_COUNT_PODS_RESUMED,        /* after a power cut */
 	NODE_COUNT_PROVIDERS_ASKED_FOR, /* requests; each is answered */
 	NODE_COUNTER_COUNT,
+};
+
+/* What a steward has written down of how complete its records are. Zeroed: nothing. */
+struct node_complete {
+	int64_t since_ms; /* fabric time */
+	int64_t seen_ms;  /* it was so then */
+};
+
+/* What was noted of a pod: when its object was last known to live, 0 = never; the signed object. */
+struct node_note {
+	int64_t confirmed_ms;
+	struct bytes object;
 };
 
 struct node_config {
@@ -124,7 +156,9 @@ struct node_config {
 	uint64_t seed;
 	struct wall system;           /* the system's clock at start */
 	struct fabric_time_kept kept; /* what was written down last time; zeroed at first */
-	struct wall fabric;           /* from a join or the making of a fabric; 0 = neither */
+	struct node_complete complete;
+	bool rebooted; /* the machine lost power, or was restarted, since its daemon ran last */
+	struct wall fabric; /* from a join or the making of a fabric; 0 = neither */
 	struct node_trust trust;
 	size_t pool; /* kept connections; 0: OVERLAY_POOL_DEFAULT */
 	/*
@@ -209,6 +243,11 @@ void node_pod_status(struct node *node, struct mono now, const struct presence *
 void node_pod_recovered(struct node *node, struct mono now, const struct presence *presence,
 			struct bytes manifest);
 
+/* A pod that the host has kept over a power cut and has not started: NODE_RESUME or NODE_STOP
+ * follows. */
+void node_pod_kept(struct node *node, struct mono now, const struct presence *presence,
+		   struct bytes manifest, const struct node_note *note);
+
 /* Set resources of this machine aside for @ttl_ms: an id, or 0 when they are not free. */
 uint64_t node_reserve(struct node *node, struct mono now, int64_t cpu_milli, int64_t memory_bytes,
 		      int64_t ttl_ms);
@@ -227,6 +266,9 @@ void node_set_leaf(struct node *node, struct mono now, const struct digest *leaf
 
 /* What to write down about time, every FABRIC_TIME_PERSIST_MS and after a step. */
 struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struct wall system);
+
+/* What to write down of this steward's completeness, as often as of time. */
+struct node_complete node_keep_complete(const struct node *node, struct mono now);
 
 void node_tick(struct node *node, struct mono now);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "market/tender.h"
 #include "market/terms.h"
@@ -117,6 +118,8 @@ bool node_machine_alive(const struct node *node, const struct node_id *id)
 	if (!overlay_find_peer(node->overlay, id, &peer))
 		/* In a large fabric nobody knows all: nobody said that it is lost. */
 		return node->config.records_stay || overlay_is_large(node->overlay);
+	if (fault_is_planted(FAULT_LOSS))
+		return true;
 	return peer.state != MEMBER_DEAD && peer.state != MEMBER_LEFT;
 }
 
@@ -174,7 +177,8 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 	struct presence *pods;
 
 	workload->controller = owner;
-	if (!node_id_equal(&owner, &node->config.self.id)) {
+	/* After a power cut: all are shown when it is over. */
+	if (node_is_holding(node, now) || !node_id_equal(&owner, &node->config.self.id)) {
 		controller_forget(node->controller, &workload->object.uid);
 		return;
 	}

@@ -16,6 +16,7 @@ static void local_pod_free(struct local_pod *pod)
 		return;
 	presence_deinit(&pod->presence);
 	buf_deinit(&pod->written);
+	buf_deinit(&pod->object);
 	free(pod);
 }
 
@@ -114,8 +115,10 @@ void node_pods_start(struct node *node, struct mono now, const struct market_eff
 		market_zones(node->market, &tender.tender.needs, presence.zones);
 		pod = local_pod_new(node, &presence);
 		pod->owner = (struct node_destination){start->to, start->addr};
+		pod->of_this_life = true;
 		presence_publish(node, now, pod);
 	}
+	node->vouch_due = mono_min(node->vouch_due, mono_add_ms(now, NODE_VOUCH_SOON_MS));
 	queued = node_queue(node, NODE_START);
 	message_copy(award, &queued->award);
 	buf_append_bytes(&queued->packet, start->envelope);
@@ -216,6 +219,31 @@ static void merge_status(struct local_pod *pod, const struct presence *status)
 	*mine = copy;
 }
 
+static void shift_time(int64_t *time, int64_t step_ms)
+{
+	if (*time)
+		*time += step_ms;
+}
+
+/* Of two pods in one slot the one that was started first stays, whoever's clock was wrong. */
+void node_pods_shift(struct node *node, struct mono now, int64_t step_ms)
+{
+	map_for_each (entry, &node->pods) {
+		struct local_pod *pod = entry->value;
+		struct presence *presence = &pod->presence;
+
+		if (!pod->of_this_life)
+			continue;
+		shift_time(&presence->created_ms, step_ms);
+		shift_time(&presence->started_ms, step_ms);
+		for (size_t i = 0; i < presence->container_count; i++) {
+			shift_time(&presence->containers[i].started_ms, step_ms);
+			shift_time(&presence->containers[i].finished_ms, step_ms);
+		}
+		presence_publish(node, now, pod);
+	}
+}
+
 static void tell_market(struct node *node, struct mono now, struct local_pod *pod)
 {
 	const struct presence *presence = &pod->presence;
@@ -246,8 +274,11 @@ void node_pod_status(struct node *node, struct mono now, const struct presence *
 	merge_status(pod, presence);
 	presence_publish(node, now, pod);
 	tell_market(node, now, pod);
-	if (pod->presence.phase == POD_GONE)
+	if (pod->presence.phase == POD_GONE) {
+		if (pod->noted_ms || pod->object.len) /* of this life or of the one before */
+			node_queue(node, NODE_NOTE)->effect.pod_uid = pod->presence.pod_uid;
 		local_pod_free(map_remove(&node->pods, key));
+	}
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);
 }

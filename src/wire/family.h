@@ -39,6 +39,8 @@ FAMILY(fetched, Magik__Fetched);
 FAMILY(index_rows, Magik__IndexRows);
 FAMILY(index_ask, Magik__IndexAsk);
 FAMILY(index_answer, Magik__IndexAnswer);
+FAMILY(vouch_want, Magik__VouchWant);
+FAMILY(vouch, Magik__Vouch);
 CODEC(member, Magik__Member);
 FAMILY(members, Magik__Members);
 FAMILY(hello, Magik__Hello);

@@ -46,6 +46,8 @@ enum {
 	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
 	MESSAGE_ROWS_MAX = 2048,      /* rows of one index message: twice a shard that is full */
 	MESSAGE_SHARD_DEPTH_MAX = 32, /* bits of a shard's prefix */
+	MESSAGE_VOUCH_MAX =
+		128, /* pods asked after in one message: more than a machine usually runs */
 	MESSAGE_CONTACTS_MAX = 20, /* contacts of one overlay message: Kademlia's k; they fit into
 				    * two datagrams */
 	MESSAGE_GOSSIP_MAX =
@@ -94,6 +96,8 @@ enum message_type {
 	MESSAGE_INDEX_ROWS,
 	MESSAGE_INDEX_ASK,
 	MESSAGE_INDEX_ANSWER,
+	MESSAGE_VOUCH_WANT,
+	MESSAGE_VOUCH,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -519,6 +523,36 @@ struct index_answer {
 	size_t row_count;
 };
 
+/* A machine asks a keeper: are these pods of mine still wanted? */
+struct vouch_want {
+	struct vouch_pod {
+		struct uid object_uid;
+		struct uid pod_uid; /* none: about the object only */
+		uint32_t slot;
+	} * pods;
+	size_t count; /* <= MESSAGE_VOUCH_MAX */
+};
+
+enum standing {
+	STANDING_UNKNOWN,  /* neither the object nor its deletion is known here */
+	STANDING_WANTED,   /* the object lives, and nobody else runs in that slot */
+	STANDING_REPLACED, /* it lives, but the slot is another pod's now, or there is no such slot
+			    */
+	STANDING_DELETED,  /* the object or the pod */
+};
+
+/* The answer. What a complete keeper does not know and that lived at or after @complete_since_ms
+ * has been deleted. */
+struct vouch {
+	bool complete;
+	int64_t complete_since_ms; /* fabric time */
+	struct verdict {
+		struct uid object_uid, pod_uid;
+		enum standing standing;
+	} * verdicts;
+	size_t count;
+};
+
 /* A machine as its peers know it. A higher incarnation replaces a lower one. */
 struct member {
 	struct node_id id;
@@ -691,6 +725,8 @@ struct message {
 		struct index_rows index_rows;
 		struct index_ask index_ask;
 		struct index_answer index_answer;
+		struct vouch_want vouch_want;
+		struct vouch vouch;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */

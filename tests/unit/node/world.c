@@ -299,6 +299,8 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 		world->machines[machine].stored = effect->stored;
 		world->machines[machine].keepers = effect->keepers;
 		return;
+	case NODE_RESUME:
+	case NODE_NOTE:
 	case NODE_FORGET:
 	case NODE_CHANGED:
 	case NODE_PEER:

@@ -320,6 +320,36 @@ static void assert_index_equal(const struct message *a, const struct message *b)
 		assert_index_answer_equal(&a->index_answer, &b->index_answer);
 }
 
+static void assert_vouch_want_equal(const struct vouch_want *a, const struct vouch_want *b)
+{
+	SAME_NUMBER(count);
+	for (size_t i = 0; i < a->count; i++) {
+		assert_true(uid_equal(&a->pods[i].object_uid, &b->pods[i].object_uid));
+		assert_true(uid_equal(&a->pods[i].pod_uid, &b->pods[i].pod_uid));
+		SAME_NUMBER(pods[i].slot);
+	}
+}
+
+static void assert_vouch_equal(const struct vouch *a, const struct vouch *b)
+{
+	SAME_NUMBER(complete);
+	SAME_NUMBER(complete_since_ms);
+	SAME_NUMBER(count);
+	for (size_t i = 0; i < a->count; i++) {
+		assert_true(uid_equal(&a->verdicts[i].object_uid, &b->verdicts[i].object_uid));
+		assert_true(uid_equal(&a->verdicts[i].pod_uid, &b->verdicts[i].pod_uid));
+		SAME_NUMBER(verdicts[i].standing);
+	}
+}
+
+static void assert_absence_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_VOUCH)
+		assert_vouch_equal(&a->vouch, &b->vouch);
+	else
+		assert_vouch_want_equal(&a->vouch_want, &b->vouch_want);
+}
+
 static void assert_member_equal(const struct member *a, const struct member *b)
 {
 	SAME_ID(id);
@@ -529,6 +559,9 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_FETCH:
 	case MESSAGE_FETCHED:
 		return assert_sync_equal(a, b);
+	case MESSAGE_VOUCH_WANT:
+	case MESSAGE_VOUCH:
+		return assert_absence_equal(a, b);
 	case MESSAGE_INDEX_ROWS:
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:

@@ -181,6 +181,11 @@ MUTATION(fetch_home_none, message->fetch->home.len = 0)
 MUTATION(fetch_after_short, message->fetch->after->uid.len--)
 MUTATION(fetched_many, REPEAT(message->fetched, entries, 1025))
 MUTATION(fetched_since_negative, message->fetched->complete_ms = -1)
+MUTATION(vouch_want_many, REPEAT(message->vouch_want, pods, 129))
+MUTATION(vouch_want_object_none, message->vouch_want->pods[0]->object_uid.len = 0)
+MUTATION(vouch_since_negative, message->vouch->complete_since_ms = -1)
+MUTATION(vouch_many, REPEAT(message->vouch, verdicts, 129))
+MUTATION(vouch_standing_high, message->vouch->verdicts[0]->standing = 4)
 MUTATION(want_kind_none, message->sync_want->keys[0]->kind = RECORD_NONE)
 
 MUTATION(rows_shard_none, message->index_rows->shard = NULL)
@@ -420,6 +425,11 @@ static const struct mutation mutations[] = {
 	BIG(INDEX_ASK, ask_name_long),
 	BROKEN(INDEX_ANSWER, answer_outcome),
 	BIG(INDEX_ANSWER, answer_many),
+	BIG(VOUCH_WANT, vouch_want_many),
+	BROKEN(VOUCH_WANT, vouch_want_object_none),
+	BROKEN(VOUCH, vouch_since_negative),
+	BIG(VOUCH, vouch_many),
+	BROKEN(VOUCH, vouch_standing_high),
 	BROKEN(HELLO, hello_self_none),
 	BROKEN(HELLO, hello_id_short),
 	BROKEN(HELLO, hello_ip_odd),

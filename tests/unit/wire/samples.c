@@ -326,6 +326,22 @@ static void sync_fill(struct message *message)
 	}
 }
 
+static void vouch_fill(struct message *message)
+{
+	if (message->type == MESSAGE_VOUCH_WANT) {
+		message->vouch_want =
+			(struct vouch_want){mem_alloc(2, sizeof(struct vouch_pod)), 2};
+		message->vouch_want.pods[0] = (struct vouch_pod){sample_uid(1), sample_uid(2), 3};
+		message->vouch_want.pods[1].object_uid = sample_uid(4);
+		return;
+	}
+	message->vouch =
+		(struct vouch){true, 1800000000000, mem_alloc(2, sizeof(struct verdict)), 2};
+	message->vouch.verdicts[0] =
+		(struct verdict){sample_uid(1), sample_uid(2), STANDING_DELETED};
+	message->vouch.verdicts[1].object_uid = sample_uid(4);
+}
+
 static struct shard_id sample_shard(void)
 {
 	return (struct shard_id){mem_strdup("Deployment"), mem_strdup("default"), 3, 5U << 29};
@@ -468,8 +484,10 @@ struct message sample_message(enum message_type type)
 							 mem_strdup("stored")};
 	} else if (type < MESSAGE_INDEX_ROWS) {
 		sync_fill(&message);
-	} else if (type < MESSAGE_HELLO) {
+	} else if (type < MESSAGE_VOUCH_WANT) {
 		index_fill(&message);
+	} else if (type < MESSAGE_HELLO) {
+		vouch_fill(&message);
 	} else if (type < MESSAGE_JOIN) {
 		overlay_fill(&message);
 	} else if (type < MESSAGE_GOSSIP) {
