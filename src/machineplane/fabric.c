@@ -37,8 +37,10 @@ static void keep_time(void *user)
 {
 	struct fabric *fabric = user;
 	struct fabric_time_kept kept = node_keep_time(fabric->node, clock_mono(), clock_wall());
+	struct node_complete complete = node_keep_complete(fabric->node, clock_mono());
 
 	store_keep_time(fabric->store, &kept);
+	store_keep_complete(fabric->store, &complete);
 	loop_timer_set(fabric->keep_timer, mono_add_ms(clock_mono(), FABRIC_TIME_PERSIST_MS));
 }
 
@@ -98,6 +100,12 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		return;
 	case NODE_START:
 		host_start(fabric->host, effect->award, effect->packet);
+		return;
+	case NODE_RESUME:
+		host_resume(fabric->host, &effect->pod_uid, effect->text);
+		return;
+	case NODE_NOTE:
+		store_note(fabric->store, &effect->pod_uid, effect->confirmed_ms, effect->packet);
 		return;
 	case NODE_STOP:
 		host_stop(fabric->host, &effect->pod_uid, effect->grace_s, effect->text);
@@ -299,6 +307,8 @@ static void make_node(struct fabric *fabric)
 		.seed = entropy_u64(),
 		.system = system,
 		.kept = store_time(fabric->store),
+		.complete = store_complete(fabric->store),
+		.rebooted = host_has_rebooted(fabric->host),
 		.fabric = fabric->settings.made ? system : fabric->joined,
 		.trust = fabric_node_trust(fabric),
 		.pool = options->pool,

@@ -152,6 +152,15 @@ void store_flush(struct store *store);
 struct fabric_time_kept store_time(struct store *store);
 void store_keep_time(struct store *store, const struct fabric_time_kept *kept);
 
+struct node_complete store_complete(struct store *store);
+void store_keep_complete(struct store *store, const struct node_complete *complete);
+/* Of a pod: see NODE_NOTE. */
+void store_note(struct store *store, const struct uid *pod_uid, int64_t confirmed_ms,
+		struct bytes object);
+/* @ret_object holds what the note points to. */
+struct node_note store_read_note(struct store *store, const struct uid *pod_uid,
+				 struct buf *ret_object);
+
 /* renew.c */
 struct renewal *renewal_new(struct fabric *fabric);
 void renewal_free(struct renewal *renewal);
@@ -170,11 +179,13 @@ struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err
 void host_state_free(struct host_state *host);
 void host_member(struct host_state *host);
 void host_start(struct host_state *host, const struct award *award, struct bytes envelope);
+bool host_has_rebooted(const struct host_state *host);   /* since its daemon ran last */
 const char *host_runtime(const struct host_state *host); /* "crun://1.8.1" */
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
 	       const char *reason);
 /* Pass on what a steward has signed about an object that a pod here names. */
 void host_tell_object(struct host_state *host, struct bytes envelope);
+void host_resume(struct host_state *host, const struct uid *pod_uid, const char *reason);
 void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
 /* Open a stream of a pod of this machine; streams_opened() follows with @number. 0 or -ENOTCONN. */
 _must_use_ int host_ask_stream(struct host_state *host, uint64_t number,

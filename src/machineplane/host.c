@@ -42,6 +42,8 @@ static int check_dirs(const struct host_config *config, struct err *err)
 		r = dir_make(path_format("%s/pods", config->run_dir).text, 0700);
 	if (r == 0)
 		r = dir_make(path_format("%s/crun", config->run_dir).text, 0700);
+	if (r == 0)
+		r = dir_make(path_format("%s/pods", config->state_dir).text, 0700);
 	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
 }
 
@@ -167,6 +169,7 @@ static struct pods *make_pods(struct host *host)
 		.puller = host->puller,
 		.policy = &host->policy,
 		.run_dir = host->config->run_dir,
+		.keep_dir = host->keep_dir,
 		.agent = host->agent,
 		.node_name = host->config->node_name,
 		.boot_id = host->facts.boot_id,
@@ -254,6 +257,7 @@ static int host_init(struct host *host, struct err *err)
 	if (r < 0)
 		return r;
 	host->agent = find_agent(host->config);
+	host->keep_dir = mem_strdup(path_format("%s/pods", host->config->state_dir).text);
 	host->loop = loop_new();
 	host->puller = image_puller_new(loop_uv(host->loop), host->images, on_image, host);
 	host->pods = make_pods(host);
@@ -300,9 +304,26 @@ static void host_deinit(struct host *host)
 	map_deinit(&host->stopped);
 	buf_deinit(&host->gone_early);
 	free(host->agent);
+	free(host->keep_dir);
 }
 
-static int serve(const struct host_config *config, struct err *err)
+/* Another boot than the one noted last, or a run directory that did not survive: what ran then does
+ * not run any more. */
+static bool note_boot(const struct host *host, bool fresh_run)
+{
+	struct path file = path_format("%s/boot", host->config->state_dir);
+	struct bytes now = bytes_str(host->facts.boot_id);
+	struct buf before = {0};
+	bool known = file_read(file.text, HOST_TEXT_MAX, &before) == 0;
+	bool rebooted = known && (fresh_run || !bytes_equal(bytes_buf(&before), now));
+
+	buf_deinit(&before);
+	if (file_replace(file.text, now, 0600) < 0)
+		log_event(LOG_LEVEL_ERROR, "boot-not-noted", "%s cannot be written", file.text);
+	return rebooted;
+}
+
+static int serve(const struct host_config *config, bool fresh_run, struct err *err)
 {
 	struct host *host = mem_new(struct host);
 	int r;
@@ -313,6 +334,7 @@ static int serve(const struct host_config *config, struct err *err)
 	map_init(&host->stopped, entropy_u64());
 	r = host_init(host, err);
 	if (r == 0) {
+		host->rebooted = note_boot(host, fresh_run);
 		pods_recover(host->pods);
 		log_event(LOG_LEVEL_INFO, "host-ready", "%zu pods found", pods_count(host->pods));
 		if (config->drain)
@@ -326,8 +348,14 @@ static int serve(const struct host_config *config, struct err *err)
 	return r;
 }
 
+static bool has_run(const struct host_config *config)
+{
+	return path_exists(path_format("%.*s/pods", DIR_LEN_MAX, config->run_dir).text);
+}
+
 int host_run(const struct host_config *config, struct err *err)
 {
+	bool fresh_run = !has_run(config);
 	int lock, r = check_dirs(config, err);
 
 	if (r < 0)
@@ -351,7 +379,7 @@ int host_run(const struct host_config *config, struct err *err)
 		r = host_mounts_enter(config->run_dir, err);
 	}
 	if (r == 0)
-		r = serve(config, err);
+		r = serve(config, fresh_run, err);
 	(void)close(lock);
 	return r;
 }

@@ -53,7 +53,7 @@ struct host {
 	struct image_store *images;
 	struct image_puller *puller;
 	struct pods *pods;
-	char *agent;
+	char *agent, *keep_dir;
 	/* The fabric process; NULL, 0 while there is none. */
 	struct ipc_link *link;
 	pid_t fabric_pid;
@@ -73,6 +73,7 @@ struct host {
 	struct loop_hook *hook; /* ends the loop once all is at rest */
 	unsigned jobs;          /* of the control socket, under way */
 	bool draining, ending;
+	bool rebooted; /* since the daemon ran last */
 };
 
 /* host_mounts.c: before any thread or loop. */

@@ -91,6 +91,7 @@ static void send_hello(struct host *host)
 	hello.facts = &node;
 	hello.boot_id = borrow(facts->boot_id);
 	hello.priority_max = host->policy.priority_max;
+	hello.rebooted = host->rebooted;
 	send_message(host, IPC_HELLO, &hello.base);
 }
 
@@ -189,7 +190,8 @@ struct pod_list {
 	size_t count, cap;
 };
 
-static void add_to_list(void *ctx, const struct presence *presence, struct bytes manifest)
+static void add_to_list(void *ctx, const struct presence *presence, struct bytes manifest,
+			bool kept)
 {
 	struct pod_list *list = ctx;
 	struct status_parts *parts = mem_new(struct status_parts);
@@ -197,6 +199,7 @@ static void add_to_list(void *ctx, const struct presence *presence, struct bytes
 	/* The strings are the pods' own: they stay until the loop turns. */
 	fill_status(presence, parts);
 	parts->status.manifest = binary(manifest);
+	parts->status.kept = kept;
 	if (list->count == list->cap) {
 		list->cap = list->cap ? list->cap * 2 : 16;
 		list->parts = mem_resize(list->parts, list->cap, sizeof(*list->parts));
@@ -361,6 +364,17 @@ static void on_pod_stop(struct host *host, const Magik__Ipc__PodStop *stop)
 		send_gone(host, stop->pod_uid, "", "");
 }
 
+static void on_pod_resume(struct host *host, const Magik__Ipc__PodResume *resume)
+{
+	struct uid uid;
+
+	if (!uid_parse(resume->pod_uid, &uid))
+		return;
+	log_event(LOG_LEVEL_INFO, "pod-resume", "pod %s: %s", resume->pod_uid, resume->reason);
+	if (pods_resume(host->pods, &uid) == -ENOENT)
+		send_gone(host, resume->pod_uid, "", "");
+}
+
 static void on_issue(struct host *host, const Magik__Ipc__IssueRequest *request)
 {
 	const struct host_hooks *hooks = &host->config->hooks;
@@ -384,9 +398,10 @@ static void on_issue(struct host *host, const Magik__Ipc__IssueRequest *request)
 	buf_deinit(&content);
 }
 
-static void tell_again(void *ctx, const struct presence *presence, struct bytes manifest)
+static void tell_again(void *ctx, const struct presence *presence, struct bytes manifest, bool kept)
 {
 	(void)manifest;
+	(void)kept;
 	host_fabric_status(ctx, presence);
 }
 
@@ -446,6 +461,9 @@ static void on_message(void *owner, struct ipc_message *message)
 		break;
 	case IPC_OBJECT:
 		host_object(host, body);
+		break;
+	case IPC_POD_RESUME:
+		on_pod_resume(host, body);
 		break;
 	case IPC_LOGS_OPEN:
 		host_logs_open(host, body);

@@ -141,6 +141,20 @@ static void pod_status(struct host_state *host, const Magik__Ipc__PodStatus *sta
 	presence_deinit(&presence);
 }
 
+static void take_up(struct fabric *fabric, const Magik__Ipc__PodStatus *status,
+		    const struct presence *presence)
+{
+	struct bytes manifest = bytes_of(status->manifest.data, status->manifest.len);
+	struct buf object = {0};
+	struct node_note note = store_read_note(fabric->store, &presence->pod_uid, &object);
+
+	if (status->kept)
+		node_pod_kept(fabric->node, clock_mono(), presence, manifest, &note);
+	else
+		node_pod_recovered(fabric->node, clock_mono(), presence, manifest);
+	buf_deinit(&object);
+}
+
 static void pods_recover(struct host_state *host)
 {
 	struct fabric *fabric = host->fabric;
@@ -156,14 +170,13 @@ static void pods_recover(struct host_state *host)
 					      ? presence.started_ms
 					      : node_fabric_time(fabric->node, clock_mono()).ms;
 		set_host_ip(fabric, &presence);
-		node_pod_recovered(fabric->node, clock_mono(), &presence,
-				   bytes_of(status->manifest.data, status->manifest.len));
+		take_up(fabric, status, &presence);
 		pod_objects_need(fabric->pod_objects, &presence.pod_uid,
 				 bytes_of(status->manifest.data, status->manifest.len));
 		presence_deinit(&presence);
 	}
 	if (host->pods && host->pods->n_pods)
-		log_event(LOG_LEVEL_INFO, "pods-recovered", "%zu pods were found running",
+		log_event(LOG_LEVEL_INFO, "pods-recovered", "%zu pods were found",
 			  host->pods->n_pods);
 	if (host->pods)
 		magik__ipc__pod_list__free_unpacked(host->pods, NULL);
@@ -407,6 +420,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_POD_START:
 	case IPC_OBJECT:
 	case IPC_POD_STOP:
+	case IPC_POD_RESUME:
 	case IPC_LOGS_OPEN:
 	case IPC_EXEC_OPEN:
 	case IPC_PORT_OPEN:
@@ -526,6 +540,11 @@ void host_tell_object(struct host_state *host, struct bytes envelope)
 	free(chain.data);
 }
 
+bool host_has_rebooted(const struct host_state *host)
+{
+	return host->hello && host->hello->rebooted;
+}
+
 const char *host_runtime(const struct host_state *host)
 {
 	const char *runtime = host->hello ? host->hello->facts->runtime_version : NULL;
@@ -546,6 +565,20 @@ void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grac
 	stop.reason = text;
 	if (host->link)
 		(void)ipc_link_send(host->link, IPC_POD_STOP, &stop.base, -1);
+	free(text);
+}
+
+void host_resume(struct host_state *host, const struct uid *pod_uid, const char *reason)
+{
+	struct id_text uid = uid_text(pod_uid);
+	char *text = mem_strdup(reason);
+	Magik__Ipc__PodResume resume;
+
+	magik__ipc__pod_resume__init(&resume);
+	resume.pod_uid = uid.text;
+	resume.reason = text;
+	if (host->link)
+		(void)ipc_link_send(host->link, IPC_POD_RESUME, &resume.base, -1);
 	free(text);
 }
 

@@ -37,8 +37,8 @@ struct write {
 	struct buf envelope; /* empty: forget the key */
 	struct digest issuer;
 	struct buf chain; /* of the issuer, empty: not at hand */
-	bool is_time;     /* not a record at all, but: */
-	struct fabric_time_kept time;
+	struct buf meta;  /* not a record, but what this machine keeps under this name */
+	bool secret;      /* it is sealed, as records are */
 };
 
 struct store {
@@ -137,35 +137,42 @@ static void write_free(struct write *write)
 	list_remove(&write->link);
 	buf_deinit(&write->envelope);
 	buf_deinit(&write->chain);
+	buf_deinit(&write->meta);
 	free(write);
 }
 
-static int write_time(struct store *store, MDB_txn *txn, const struct write *write)
+/* @write's value under @key; none: nothing any more. */
+static int write_value(const struct store *store, MDB_txn *txn, MDB_dbi dbi, MDB_val *key,
+		       const struct write *write)
 {
-	MDB_val key = val(bytes_str("time"));
-	MDB_val value = val(bytes_of(&write->time, sizeof(write->time)));
+	struct buf sealed = {0};
+	MDB_val value = val(bytes_buf(&write->envelope));
+	int result;
 
-	return mdb_put(txn, store->meta, &key, &value, 0);
+	if (!write->envelope.len) {
+		result = mdb_del(txn, dbi, key, NULL);
+		return result == MDB_NOTFOUND ? 0 : result;
+	}
+	if (!write->meta.len || write->secret) {
+		vault_seal(&store->vault, bytes_buf(&write->envelope), &sealed);
+		value = val(bytes_buf(&sealed));
+	}
+	result = mdb_put(txn, dbi, key, &value, 0);
+	buf_deinit(&sealed);
+	return result;
 }
 
 static int write_apply(struct store *store, MDB_txn *txn, const struct write *write)
 {
 	uint8_t bytes[STORE_KEY_LEN];
-	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, value, issuer, chain;
-	struct buf sealed = {0};
+	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, issuer, chain;
 	int result;
 
-	if (write->is_time)
-		return write_time(store, txn, write);
 	key_encode(&write->key, bytes);
-	if (!write->envelope.len) {
-		result = mdb_del(txn, store->records, &key, NULL);
-		return result == MDB_NOTFOUND ? 0 : result;
-	}
-	vault_seal(&store->vault, bytes_buf(&write->envelope), &sealed);
-	value = val(bytes_buf(&sealed));
-	result = mdb_put(txn, store->records, &key, &value, 0);
-	buf_deinit(&sealed);
+	if (write->meta.len)
+		key = val(bytes_buf(&write->meta));
+	result = write_value(store, txn, write->meta.len ? store->meta : store->records, &key,
+			     write);
 	if (result || !write->chain.len)
 		return result;
 	issuer = val(bytes_of(write->issuer.byte, ID_LEN));
@@ -205,7 +212,7 @@ static void committed(uv_work_t *work, int status)
 	list_for_each_safe (it, &store->writing) {
 		struct write *write = list_entry(it, struct write, link);
 
-		if (write->envelope.len && !store->closing)
+		if (write->envelope.len && !write->meta.len && !store->closing)
 			node_persisted(store->fabric->node, clock_mono(), &write->key,
 				       &write->version, stored);
 		write_free(write);
@@ -224,26 +231,33 @@ void store_flush(struct store *store)
 	(void)uv_queue_work(loop_uv(store->fabric->loop), &store->work, commit, committed);
 }
 
+/* With the chain of its issuer, if that is at hand. */
+static void add_envelope(struct store *store, struct write *write, struct bytes bytes)
+{
+	struct node_trust trust = fabric_node_trust(store->fabric);
+	struct envelope envelope;
+	struct leaf leaf;
+
+	buf_append_bytes(&write->envelope, bytes);
+	if (envelope_parse(bytes, &envelope) != 0)
+		return;
+	write->issuer = envelope.issuer;
+	if (!trust.ops->leaf_get(trust.self, &envelope.issuer, &leaf))
+		return;
+	for (size_t i = 0; i < leaf.cert_count; i++) {
+		buf_append_bytes(&write->chain, bytes_buf(&leaf.certs[i]));
+		buf_deinit(&leaf.certs[i]);
+	}
+}
+
 void store_put(struct store *store, const struct record_key *key,
 	       const struct record_version *version, struct bytes bytes)
 {
 	struct write *write = mem_new(struct write);
-	struct envelope envelope;
-	struct leaf leaf;
 
 	write->key = *key;
 	write->version = *version;
-	buf_append_bytes(&write->envelope, bytes);
-	if (envelope_parse(bytes, &envelope) == 0) {
-		struct node_trust trust = fabric_node_trust(store->fabric);
-
-		write->issuer = envelope.issuer;
-		if (trust.ops->leaf_get(trust.self, &envelope.issuer, &leaf))
-			for (size_t i = 0; i < leaf.cert_count; i++) {
-				buf_append_bytes(&write->chain, bytes_buf(&leaf.certs[i]));
-				buf_deinit(&leaf.certs[i]);
-			}
-	}
+	add_envelope(store, write, bytes);
 	list_append(&store->waiting, &write->link);
 }
 
@@ -315,27 +329,119 @@ size_t store_restore(struct store *store)
 	return count;
 }
 
-struct fabric_time_kept store_time(struct store *store)
+/* ---- what this machine keeps for itself */
+
+static void meta_put(struct store *store, const char *name, struct bytes value)
 {
-	struct fabric_time_kept kept = {0};
-	MDB_val key = val(bytes_str("time")), value;
+	struct write *write = mem_new(struct write);
+
+	buf_append_str(&write->meta, name);
+	buf_append_bytes(&write->envelope, value);
+	list_append(&store->waiting, &write->link);
+}
+
+static void meta_get(struct store *store, const char *name, struct buf *ret_value)
+{
+	MDB_val key = val(bytes_str(name)), value;
 	MDB_txn *txn;
 
 	if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
-		return kept;
-	if (mdb_get(txn, store->meta, &key, &value) == 0 && value.mv_size == sizeof(kept))
-		memcpy(&kept, value.mv_data, sizeof(kept));
+		return;
+	if (mdb_get(txn, store->meta, &key, &value) == 0)
+		buf_append(ret_value, value.mv_data, value.mv_size);
 	mdb_txn_abort(txn);
+}
+
+/* A plain struct as it was written; false: none was, or by a version that had another one. */
+static bool meta_get_struct(struct store *store, const char *name, void *ret, size_t size)
+{
+	struct buf value = {0};
+	bool right;
+
+	meta_get(store, name, &value);
+	right = value.len == size;
+	if (right)
+		memcpy(ret, value.ptr, size);
+	buf_deinit(&value);
+	return right;
+}
+
+struct fabric_time_kept store_time(struct store *store)
+{
+	struct fabric_time_kept kept = {0};
+
+	(void)meta_get_struct(store, "time", &kept, sizeof(kept));
 	return kept;
 }
 
 void store_keep_time(struct store *store, const struct fabric_time_kept *kept)
 {
-	struct write *write = mem_new(struct write);
+	meta_put(store, "time", bytes_of(kept, sizeof(*kept)));
+}
 
-	write->is_time = true;
-	write->time = *kept;
+struct node_complete store_complete(struct store *store)
+{
+	struct node_complete complete = {0};
+
+	(void)meta_get_struct(store, "complete", &complete, sizeof(complete));
+	return complete;
+}
+
+void store_keep_complete(struct store *store, const struct node_complete *complete)
+{
+	if (complete->since_ms)
+		meta_put(store, "complete", bytes_of(complete, sizeof(*complete)));
+}
+
+struct note_names {
+	char confirmed[sizeof("confirmed/") + UID_TEXT_LEN],
+		object[sizeof("object/") + UID_TEXT_LEN];
+};
+
+static struct note_names note_names(const struct uid *pod_uid)
+{
+	struct id_text uid = uid_text(pod_uid);
+	struct note_names names;
+
+	(void)snprintf(names.confirmed, sizeof(names.confirmed), "confirmed/%.*s",
+		       (int)UID_TEXT_LEN, uid.text);
+	(void)snprintf(names.object, sizeof(names.object), "object/%.*s", (int)UID_TEXT_LEN,
+		       uid.text);
+	return names;
+}
+
+void store_note(struct store *store, const struct uid *pod_uid, int64_t confirmed_ms,
+		struct bytes object)
+{
+	struct note_names names = note_names(pod_uid);
+	struct write *write;
+
+	meta_put(store, names.confirmed,
+		 bytes_of(&confirmed_ms, confirmed_ms ? sizeof(confirmed_ms) : 0));
+	if (confirmed_ms && !object.len)
+		return;
+	write = mem_new(struct write);
+	buf_append_str(&write->meta, names.object);
+	write->secret = true;
+	if (confirmed_ms)
+		add_envelope(store, write, object);
 	list_append(&store->waiting, &write->link);
+}
+
+struct node_note store_read_note(struct store *store, const struct uid *pod_uid,
+				 struct buf *ret_object)
+{
+	struct note_names names = note_names(pod_uid);
+	struct node_note note = {0};
+	struct buf sealed = {0};
+
+	(void)meta_get_struct(store, names.confirmed, &note.confirmed_ms,
+			      sizeof(note.confirmed_ms));
+	meta_get(store, names.object, &sealed);
+	if (sealed.len && vault_unseal(&store->vault, bytes_buf(&sealed), ret_object) == 0)
+		note.object = bytes_buf(ret_object);
+	buf_deinit(&sealed);
+	return note;
 }
 
 /* What is waiting is written before the process ends: it may have been promised to nobody yet, but

@@ -128,8 +128,7 @@ static void wait_ms(struct container *container, int64_t delay_ms)
 	loop_timer_set(container->timer, mono_add_ms(clock_mono(), delay_ms));
 }
 
-/* Whether a run that ended with @code is followed by another. */
-static bool wants_restart(const struct container *container, int code)
+bool container_wants_restart(const struct container *container, int code)
 {
 	enum restart_policy policy = container->pod->spec->restart;
 
@@ -144,7 +143,7 @@ static void container_next(struct container *container, int64_t ran_ms)
 	int64_t delay_ms;
 
 	if (container->pod->stage != STAGE_ACTIVE ||
-	    !wants_restart(container, container->status.exit_code)) {
+	    !container_wants_restart(container, container->status.exit_code)) {
 		container_set_state(container, RUN_DONE);
 		return;
 	}

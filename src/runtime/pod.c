@@ -20,6 +20,7 @@ static const unsigned allowed[STAGE_COUNT] = {
 	[STAGE_ACTIVE] = TO(STOPPING) | TO(TEARDOWN),
 	[STAGE_STOPPING] = TO(TEARDOWN),
 	[STAGE_TEARDOWN] = 0,
+	[STAGE_KEPT] = TO(SETUP),
 };
 
 void pod_set_stage(struct pod *pod, enum pod_stage stage)
@@ -83,11 +84,23 @@ void pod_job(struct pod *pod, void (*work)(void *arg), void (*done)(void *arg), 
 	job_run(pod->pods->config.loop, work, done, arg);
 }
 
+/* Nothing of it is left, and nobody works for it any more. */
+static void end_if_torn(struct pod *pod)
+{
+	if (!pod->torn || pod->jobs > 0)
+		return;
+	pod_tell(pod, true);
+	pod_free(pod);
+}
+
 void pod_job_done(struct pod *pod)
 {
 	pod->jobs--;
 	pod->pods->jobs--;
-	pod_advance(pod);
+	if (pod->torn)
+		end_if_torn(pod);
+	else
+		pod_advance(pod);
 }
 
 static bool init_has_failed(const struct pod *pod)
@@ -103,7 +116,7 @@ static enum pod_phase pod_phase(const struct pod *pod)
 {
 	bool all_started = true, all_done = true, failed = false;
 
-	if (pod->stage == STAGE_SETUP)
+	if (pod->stage == STAGE_SETUP || pod->stage == STAGE_KEPT)
 		return POD_PENDING;
 	if (init_has_failed(pod))
 		return POD_FAILED;
@@ -191,7 +204,7 @@ static bool all_at_rest(const struct pod *pod)
 
 void pod_advance(struct pod *pod)
 {
-	if (pod->stage == STAGE_SETUP || pod->stage == STAGE_TEARDOWN)
+	if (pod->stage == STAGE_SETUP || pod->stage == STAGE_TEARDOWN || pod->stage == STAGE_KEPT)
 		return;
 	if (pod->stage == STAGE_ACTIVE && !pod->pods->quiet) {
 		pod_config_advance(pod);
@@ -204,6 +217,7 @@ void pod_advance(struct pod *pod)
 		return;
 	}
 	pod_save(pod);
+	pod_keep(pod);
 	pod_tell(pod, false);
 }
 
@@ -232,8 +246,8 @@ static void teardown_done(void *arg)
 	pod->jobs--;
 	pod->pods->jobs--;
 	free(job);
-	pod_tell(pod, true);
-	pod_free(pod);
+	pod->torn = true;
+	end_if_torn(pod);
 }
 
 void pod_teardown(struct pod *pod, const char *reason, const char *message)
@@ -241,6 +255,7 @@ void pod_teardown(struct pod *pod, const char *reason, const char *message)
 	struct sandbox_job *job = mem_new(struct sandbox_job);
 
 	pod_set_stage(pod, STAGE_TEARDOWN);
+	pod_unkeep(pod);
 	if (reason) {
 		free(pod->reason);
 		free(pod->message);
@@ -355,6 +370,7 @@ void pod_begin(struct pod *pod)
 	}
 	job = mem_new(struct sandbox_job);
 	pod_save(pod);
+	pod_keep(pod);
 	pod_tell(pod, false);
 	job->pod = pod;
 	pod_job(pod, setup_work, setup_done, job);
@@ -374,6 +390,12 @@ void pod_stop(struct pod *pod, int64_t grace_s)
 		return;
 	if (pod_is_null(pod)) {
 		pod_null_stop(pod);
+		return;
+	}
+	pod_unkeep(pod);
+	if (pod->stage == STAGE_KEPT) {
+		pod_tell(pod, true);
+		pod_free(pod);
 		return;
 	}
 	if (grace_s < 0 || grace_s > POD_GRACE_S_MAX)

@@ -2,8 +2,10 @@
 /*
  * Pod: the life of one pod and its containers. Private to runtime/.
  *
- *   SETUP ------ sandbox made -------> ACTIVE ----- stop -----> STOPPING
- *     |  stop, or it cannot be made      |                         | no container runs
+ *   KEPT ---- told to go on ----+     (after a power cut, as its file on the disk says; it has
+ * nothing |  stop: gone             v      else) SETUP ------ sandbox made -------> ACTIVE -----
+ * stop -----> STOPPING |  stop, or it cannot be made      |                         | no container
+ * runs
  *     +-------------------------------+  | the sandbox is lost     |
  *                                     v  v                         v
  *                                    TEARDOWN <--------------------+     then: gone
@@ -36,6 +38,7 @@ enum pod_stage {
 	STAGE_ACTIVE,
 	STAGE_STOPPING,
 	STAGE_TEARDOWN,
+	STAGE_KEPT,
 	STAGE_COUNT,
 };
 
@@ -98,6 +101,9 @@ struct pod {
 	bool config_ready;             /* they have been written once */
 	char *config_missing;          /* what they wait for; "": nothing */
 	json_t *config_written;        /* the snapshot they were written from */
+	bool keeping, keep_ended;      /* its file is being written; it must have none any more */
+	uint64_t keep_mark;            /* what it was written for last */
+	bool torn;                     /* nothing is left but jobs under way */
 	struct loop_timer *null_timer; /* of an engine that pretends: until it is said to run */
 };
 
@@ -159,6 +165,8 @@ void container_resume(struct container *container);
 bool container_is_at_rest(const struct container *container);
 void container_set_waiting(struct container *container, const char *reason, const char *message);
 void container_set_reason(struct container *container, const char *reason, const char *message);
+/* Whether a run that ended with @code is followed by another. */
+bool container_wants_restart(const struct container *container, int code);
 
 /* Where everything of one run is; strings for a struct engine_container to point to. */
 struct run_paths {
@@ -212,7 +220,19 @@ bool pod_config_allows(struct container *container);
 json_t *pod_config_copy(const struct pod *pod);
 struct pod_facts pod_facts_of(const struct pod *pod);
 
+/* pods.c */
+struct pod *pods_find(const struct pods *pods, const struct uid *uid);
+
+/* pod_keep.c */
+void pod_keep(struct pod *pod);   /* if something has changed that should survive a power cut */
+void pod_unkeep(struct pod *pod); /* it will not be started again */
+bool pod_is_kept(const struct pod *pod);
+void pods_take_up_kept(struct pods *pods);
+
 /* pod_save.c */
 void pod_save(const struct pod *pod);
+char *pod_text(const struct pod *pod); /* what is saved; NULL if it cannot be written down */
 /* A pod as saved in @dir; NULL if that cannot be made out. */
 struct pod *pod_load(struct pods *pods, const char *dir, bool *ret_same_boot);
+struct pod *pod_load_file(struct pods *pods, const struct uid *uid, const char *path,
+			  bool *ret_same_boot);

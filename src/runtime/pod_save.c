@@ -36,12 +36,10 @@ static json_t *save_container(const struct container *container)
 		(json_int_t)s->last_finished_ms);
 }
 
-void pod_save(const struct pod *pod)
+char *pod_text(const struct pod *pod)
 {
-	struct path file = path_format("%s/pod.json", pod->dir);
 	json_t *containers = json_array(), *root;
 	char *text;
-	int r = dir_make(pod->dir, 0700);
 
 	for (size_t i = 0; i < pod->spec->container_count; i++)
 		(void)json_array_append_new(containers, save_container(&pod->containers[i]));
@@ -54,6 +52,15 @@ void pod_save(const struct pod *pod)
 			 pod->manifest.len, "containers", containers);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
+	return text;
+}
+
+void pod_save(const struct pod *pod)
+{
+	struct path file = path_format("%s/pod.json", pod->dir);
+	char *text = pod_text(pod);
+	int r = dir_make(pod->dir, 0700);
+
 	if (r == 0)
 		r = text ? file_replace(file.text, bytes_str(text), 0600) : -EINVAL;
 	free(text);
@@ -157,23 +164,33 @@ static struct pod *load_root(struct pods *pods, const struct uid *uid, const jso
 	return pod;
 }
 
-struct pod *pod_load(struct pods *pods, const char *dir, bool *ret_same_boot)
+struct pod *pod_load_file(struct pods *pods, const struct uid *uid, const char *path,
+			  bool *ret_same_boot)
 {
-	const char *name = strrchr(dir, '/') + 1, *boot;
-	struct path file = path_format("%s/pod.json", dir);
 	struct buf text = {0};
 	struct pod *pod = NULL;
-	json_error_t where;
-	struct uid uid;
 	json_t *root = NULL;
+	json_error_t where;
+	const char *boot;
 
-	if (file_read(file.text, POD_FILE_MAX, &text) == 0)
+	if (file_read(path, POD_FILE_MAX, &text) == 0)
 		root = json_loadb((const char *)text.ptr, text.len, 0, &where);
 	buf_deinit(&text);
-	if (root && uid_parse(name, &uid))
-		pod = load_root(pods, &uid, root);
+	if (root)
+		pod = load_root(pods, uid, root);
 	boot = json_string_value(json_object_get(root, "bootId"));
 	*ret_same_boot = boot && strcmp(boot, pods->config.boot_id) == 0;
 	json_decref(root);
 	return pod;
+}
+
+struct pod *pod_load(struct pods *pods, const char *dir, bool *ret_same_boot)
+{
+	const char *name = strrchr(dir, '/') + 1;
+	struct uid uid;
+
+	*ret_same_boot = false;
+	if (!uid_parse(name, &uid))
+		return NULL;
+	return pod_load_file(pods, &uid, path_format("%s/pod.json", dir).text, ret_same_boot);
 }

@@ -151,7 +151,8 @@ void pods_quiesce(struct pods *pods)
 }
 
 void pods_each(struct pods *pods,
-	       void (*each)(void *ctx, const struct presence *presence, struct bytes manifest),
+	       void (*each)(void *ctx, const struct presence *presence, struct bytes manifest,
+			    bool kept),
 	       void *ctx)
 {
 	list_for_each (it, &pods->pods) {
@@ -159,7 +160,7 @@ void pods_each(struct pods *pods,
 		struct presence presence;
 
 		pod_presence(pod, &presence);
-		each(ctx, &presence, bytes_buf(&pod->manifest));
+		each(ctx, &presence, bytes_buf(&pod->manifest), pod->stage == STAGE_KEPT);
 		free(presence.containers);
 	}
 }
@@ -275,6 +276,18 @@ static void recover_container(struct container *container)
 	}
 }
 
+/* Its file on the disk says that it is to go on: what is left of its sandbox is removed for a new
+ * one. */
+static void pod_clear(struct pod *pod)
+{
+	struct err err = {0};
+
+	if (sandbox_remove(pod, &err) < 0)
+		log_event(LOG_LEVEL_ERROR, "pod-remains", "pod %s: something of it is left: %s",
+			  pod->uid_text, err.text);
+	pod_free(pod);
+}
+
 static void recover_pod(struct pods *pods, const char *dir)
 {
 	struct path pid_file = path_format("%s/infra.pid", dir);
@@ -294,6 +307,10 @@ static void recover_pod(struct pods *pods, const char *dir)
 	if (!same_boot || !has_agent || pod->stage == STAGE_SETUP || pod->stage == STAGE_TEARDOWN) {
 		bool lost = pod->stage == STAGE_ACTIVE || pod->stage == STAGE_SETUP;
 
+		if (lost && pod_is_kept(pod)) {
+			pod_clear(pod);
+			return;
+		}
 		pod->stage = STAGE_STOPPING;
 		for (size_t i = 0; i < pod->spec->container_count; i++)
 			pod->containers[i].state = RUN_DONE;
@@ -350,6 +367,7 @@ void pods_recover(struct pods *pods)
 		(void)closedir(dir);
 	if (pods->config.engine->ops->list(pods->config.engine, remove_unknown, pods, &err) < 0)
 		log_event(LOG_LEVEL_WARN, "engine-list", "%s", err.text);
+	pods_take_up_kept(pods);
 	list_for_each_safe (it, &pods->pods)
 		pod_advance(list_entry(it, struct pod, link));
 }

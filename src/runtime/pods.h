@@ -14,6 +14,7 @@
  *   R/pods/<uid>/volumes/    emptyDir volumes
  *   R/pods/<uid>/c/<n>.<run>/  bundle of one container run: config.json, rootfs, upper, pid files
  *   R/pods/<uid>/logs/<n>.<run>.log
+ *   D/pods/<uid>.json        the pod, as it is to be started again after a power cut
  *
  * Statuses are struct presence (wire/presence.h), complete each time; strings are borrowed during
  * the callback. node, host_ip and created_ms are for the caller to fill in.
@@ -45,7 +46,8 @@ struct pods_config {
 	struct image_puller *puller;
 	const struct policy *policy;
 	const char *run_dir;
-	const char *agent; /* path of the workplane binary */
+	const char *keep_dir; /* what survives a power cut; NULL: nothing does */
+	const char *agent;    /* path of the workplane binary */
 	const char *node_name;
 	const char *boot_id;
 	const char *resolv_conf; /* path */
@@ -92,8 +94,16 @@ void pods_set_host_ip(struct pods *pods, const char *ip);
 void pods_set_config(struct pods *pods, const char *kind, const char *namespace, const char *name,
 		     const json_t *object);
 
-/* Take up what an earlier process has left. Before the loop runs; blocks. */
+/*
+ * Take up what an earlier process has left. Before the loop runs; blocks.
+ *
+ * Pods whose sandbox is gone, with the machine's power or by force, are *kept*: here, but not
+ * started until pods_resume(), for nobody has said yet that they are still wanted.
+ */
 void pods_recover(struct pods *pods);
+
+/* Start a kept pod: with a new sandbox, its containers one run further. -ENOENT. */
+_must_use_ int pods_resume(struct pods *pods, const struct uid *uid);
 
 /* 0: accepted, statuses follow. -EEXIST: that uid is here already; -EBUSY: pods_max; or as
  * pod_spec_parse(). */
@@ -111,7 +121,8 @@ bool pods_is_idle(const struct pods *pods);
 void pods_quiesce(struct pods *pods);
 
 void pods_each(struct pods *pods,
-	       void (*each)(void *ctx, const struct presence *presence, struct bytes manifest),
+	       void (*each)(void *ctx, const struct presence *presence, struct bytes manifest,
+			    bool kept),
 	       void *ctx);
 
 /* Where the log of a container's present or (@previous) last run is. -ENOENT with status 404 for an
