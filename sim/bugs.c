@@ -56,6 +56,14 @@ static const struct bug bugs[] = {
 	{"broadcast-unlimited", "nobody limits broadcasts of tenders", SIM_BUG_NONE,
 	 FAULT_BROADCAST_LIMIT, PARTIAL "unsatisfiable --set workloads=100 --set owners=30",
 	 "messages per second"},
+	{"resume-off", "hosts do not start again what they kept over a power cut",
+	 SIM_BUG_RESUME_OFF, NO_FAULT, "--scenario power", "does not run slot"},
+	{"standing-off", "stewards are not asked what became of a pod's object",
+	 SIM_BUG_STANDING_OFF, NO_FAULT, "--scenario away", "started again"},
+	{"reboot-hold-off", "the first machine that is back replaces the pods of all others",
+	 SIM_BUG_NONE, FAULT_REBOOT, "--scenario power", "placed anew after the power cut"},
+	{"loss-off", "pods of lost machines count as there", SIM_BUG_NONE, FAULT_LOSS,
+	 "--scenario repair --machines 20", "were not replaced"},
 	{"backoff-off", "what fits nowhere is tried again as soon as at first", SIM_BUG_NONE,
 	 FAULT_BACKOFF, PARTIAL "unsatisfiable --set workloads=1", "tenders for"},
 };
@@ -127,7 +135,10 @@ static bool act(struct world *world, struct message *message, struct buf *altere
 		return type != MESSAGE_GRAFT;
 	case SIM_BUG_VIEW_REPAIR_OFF:
 		return type != MESSAGE_NEIGHBOR && type != MESSAGE_NEIGHBOR_REPLY;
+	case SIM_BUG_STANDING_OFF:
+		return type != MESSAGE_VOUCH;
 	case SIM_BUG_NONE:
+	case SIM_BUG_RESUME_OFF:
 	case SIM_BUG_NO_CONFIRM:
 	case SIM_BUG_HOLD_LEAK:
 	case SIM_BUG_REPLAY_FILTER_OFF:

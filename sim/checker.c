@@ -51,7 +51,7 @@ static uint8_t component_of(const struct world *world, size_t machine)
 }
 
 enum {
-	COMPONENTS = 2,
+	COMPONENTS = UINT8_MAX + 1,
 };
 
 static bool in_a_component(const struct world *world, const struct sim_pod *pod)
@@ -162,6 +162,7 @@ void checker_pod_begins(struct world *world, struct sim_pod *pod)
 	pod->workload = (size_t)(workload - world->workloads);
 	if (pod->slot >= workload->slot_count)
 		slots_grow(workload, pod->slot + 1);
+	repair_pod_begins(world, pod);
 	forget_gone(&workload->slots[pod->slot]);
 	pod->slot_next = workload->slots[pod->slot];
 	workload->slots[pod->slot] = pod;
@@ -174,12 +175,21 @@ void checker_pod_begins(struct world *world, struct sim_pod *pod)
 		check_workload(world, workload);
 }
 
+/* What was deleted before the machine heard its answer must stay away. */
+void checker_pod_resumes(struct world *world, const struct sim_pod *pod)
+{
+	if (in_grace(world) || pod->workload == SIM_ANY)
+		return;
+	check_slot(world, &world->workloads[pod->workload], pod->slot);
+}
+
 void checker_pod_runs(struct world *world, const struct sim_pod *pod)
 {
 	struct sim_workload *workload;
 
 	if (pod->workload == SIM_ANY)
 		return;
+	repair_pod_runs(world, pod);
 	workload = &world->workloads[pod->workload];
 	if (!workload->placed_us && workload->running >= workload->replicas)
 		workload->placed_us = world->now_us;

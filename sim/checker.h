@@ -6,6 +6,8 @@
 
 /* A host has been told to start @pod; its containers run. */
 void checker_pod_begins(struct world *world, struct sim_pod *pod);
+/* It was kept over a power cut, and is started again. */
+void checker_pod_resumes(struct world *world, const struct sim_pod *pod);
 void checker_pod_runs(struct world *world, const struct sim_pod *pod);
 
 /* After every event of a machine. */

@@ -65,6 +65,15 @@ static void schedule_pod(struct world *world, struct sim_pod *pod, int64_t in_us
 	event->pod = pod;
 }
 
+static void schedule_start(struct world *world, struct sim_pod *pod)
+{
+	uint64_t spread_ms = (uint64_t)(world->pod_start_ms_max - world->pod_start_ms_min);
+
+	schedule_pod(world, pod,
+		     (world->pod_start_ms_min + (int64_t)world_random(world, spread_ms + 1)) *
+			     US_PER_MS);
+}
+
 /* The tender inside an award, as the host process opens it. */
 static bool open_tender(const struct award *award, struct message *ret_tender)
 {
@@ -89,17 +98,13 @@ void host_start(struct world *world, struct sim_machine *machine, const struct a
 	}
 	for (size_t i = 0; i < award->assignment_count; i++) {
 		const struct assignment *assignment = &award->assignments[i];
-		uint64_t spread_ms = (uint64_t)(world->pod_start_ms_max - world->pod_start_ms_min);
 		struct sim_pod *pod;
 
 		if (pod_find(world, &assignment->pod_uid))
 			continue; /* the same order again */
 		pod = pod_new(world, machine, assignment, &tender.tender);
 		buf_append_bytes(&pod->manifest, bytes_buf(&award->manifest));
-		schedule_pod(
-			world, pod,
-			(world->pod_start_ms_min + (int64_t)world_random(world, spread_ms + 1)) *
-				US_PER_MS);
+		schedule_start(world, pod);
 		world->totals.pods_started++;
 		world_tell(world, &pod->object_uid, "%s starts slot %u", machine->name, pod->slot);
 		metrics_accepted(world, machine, pod);
@@ -142,6 +147,13 @@ void host_stop(struct world *world, struct sim_machine *machine, const struct ui
 {
 	struct sim_pod *pod = pod_find(world, pod_uid);
 
+	if (pod && pod->state == SIM_POD_KEPT) {
+		move(world, pod, SIM_POD_STOPPING);
+		schedule_pod(world, pod, 0);
+		world_tell(world, &pod->object_uid, "%s does not start slot %u again: %s",
+			   machine->name, pod->slot, text);
+		return;
+	}
 	if (!pod || !host_is_alive(pod))
 		return;
 	if (world->bug == SIM_BUG_NO_CONFIRM && strstr(text, "not confirmed"))
@@ -188,16 +200,74 @@ void host_pod_event(struct world *world, struct sim_pod *pod)
 		report(world, pod);
 		break;
 	case SIM_POD_RUNNING:
+	case SIM_POD_KEPT:
 	case SIM_POD_GONE:
 		break; /* it was stopped before it ran, or lost its power */
 	}
 }
 
+/* What was to run is on the disk, if the machine writes anything down. */
+static void lose_power(struct world *world, struct sim_pod *pod)
+{
+	bool kept = (host_is_alive(pod) || pod->state == SIM_POD_KEPT) && !world->params.stay;
+
+	move(world, pod, kept ? SIM_POD_KEPT : SIM_POD_GONE);
+	pod->presence.phase = POD_PENDING;
+	pod->presence.ready = false;
+	pod->presence.started_ms = 0;
+}
+
 void host_power_off(struct world *world, struct sim_machine *machine)
 {
 	list_for_each (it, &machine->pods)
-		move(world, list_entry(it, struct sim_pod, on_machine), SIM_POD_GONE);
+		lose_power(world, list_entry(it, struct sim_pod, on_machine));
 	machine->powered = false;
+	machine->rebooted = true;
+}
+
+void host_forget_kept(struct world *world, struct sim_machine *machine)
+{
+	list_for_each (it, &machine->pods) {
+		struct sim_pod *pod = list_entry(it, struct sim_pod, on_machine);
+
+		if (pod->state == SIM_POD_KEPT)
+			move(world, pod, SIM_POD_GONE);
+	}
+}
+
+void host_resume(struct world *world, struct sim_machine *machine, const struct uid *pod_uid,
+		 const char *text)
+{
+	struct sim_pod *pod = pod_find(world, pod_uid);
+
+	if (!pod || pod->state != SIM_POD_KEPT || world->bug == SIM_BUG_RESUME_OFF)
+		return;
+	move(world, pod, SIM_POD_STARTING);
+	schedule_start(world, pod);
+	world->totals.pods_resumed++;
+	world_tell(world, &pod->object_uid, "%s starts slot %u again: %s", machine->name, pod->slot,
+		   text);
+	checker_pod_resumes(world, pod);
+}
+
+void host_note(struct world *world, const struct node_effect *note)
+{
+	struct sim_pod *pod = pod_find(world, &note->pod_uid);
+
+	if (!pod)
+		return;
+	pod->confirmed_ms = note->confirmed_ms;
+	if (!note->confirmed_ms || note->packet.len)
+		buf_clear(&pod->object);
+	buf_append_bytes(&pod->object, note->packet);
+}
+
+static void recover_kept(struct world *world, struct sim_machine *machine, struct sim_pod *pod)
+{
+	struct node_note note = {pod->confirmed_ms, bytes_buf(&pod->object)};
+
+	machine_call(machine, node_pod_kept(machine->node, machine_now(world, machine),
+					    &pod->presence, bytes_buf(&pod->manifest), &note));
 }
 
 void host_recover(struct world *world, struct sim_machine *machine)
@@ -207,9 +277,12 @@ void host_recover(struct world *world, struct sim_machine *machine)
 
 		if (pod->state == SIM_POD_GONE)
 			continue;
-		machine_call(machine,
-			     node_pod_recovered(machine->node, machine_now(world, machine),
-						&pod->presence, bytes_buf(&pod->manifest)));
+		if (pod->state == SIM_POD_KEPT)
+			recover_kept(world, machine, pod);
+		else
+			machine_call(machine,
+				     node_pod_recovered(machine->node, machine_now(world, machine),
+							&pod->presence, bytes_buf(&pod->manifest)));
 	}
 }
 
@@ -218,6 +291,7 @@ void host_free(struct world *world)
 	for (size_t i = 0; i < world->pod_count; i++) {
 		presence_deinit(&world->pods[i]->presence);
 		buf_deinit(&world->pods[i]->manifest);
+		buf_deinit(&world->pods[i]->object);
 		free(world->pods[i]);
 	}
 	free(world->pods);

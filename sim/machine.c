@@ -85,6 +85,7 @@ void machine_disk_clear(struct sim_machine *machine)
 	map_init(&machine->disk, 1);
 	machine->contact_count = 0;
 	machine->kept = (struct fabric_time_kept){0};
+	machine->complete = (struct node_complete){0};
 }
 
 void machine_deinit(struct sim_machine *machine)
@@ -175,6 +176,8 @@ void machine_start(struct world *world, struct sim_machine *machine, bool join)
 		.seed = world_random(world, UINT64_MAX),
 		.system = machine_system(world, machine),
 		.kept = machine->kept,
+		.complete = machine->complete,
+		.rebooted = machine->rebooted,
 		.fabric = join ? world_wall(world) : (struct wall){0},
 		.trust = trust_of(machine),
 		.pool = (size_t)world->params.pool,
@@ -186,6 +189,7 @@ void machine_start(struct world *world, struct sim_machine *machine, bool join)
 	machine->started_us = world->now_us;
 	trust_reset(machine);
 	machine_call(machine, machine->node = node_new(&config, machine_now(world, machine)));
+	machine->rebooted = false;
 	restore_disk(world, machine);
 	offer_machine(world, machine);
 	host_recover(world, machine);
@@ -236,6 +240,7 @@ void machine_end(struct world *world, struct sim_machine *machine)
 	/* What was written down a moment ago, as the daemon does every minute. */
 	machine->kept = node_keep_time(machine->node, machine_now(world, machine),
 				       machine_system(world, machine));
+	machine->complete = node_keep_complete(machine->node, machine_now(world, machine));
 	remember_contacts(machine);
 	machine_call(machine, node_free(machine->node));
 	machine->node = NULL;
@@ -348,6 +353,12 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 		break;
 	case NODE_START:
 		host_start(world, machine, effect->award);
+		break;
+	case NODE_RESUME:
+		host_resume(world, machine, &effect->pod_uid, effect->text);
+		break;
+	case NODE_NOTE:
+		host_note(world, effect);
 		break;
 	case NODE_STOP:
 		host_stop(world, machine, &effect->pod_uid, effect->text);

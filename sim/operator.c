@@ -226,8 +226,11 @@ void world_power_on(struct world *world, size_t index, bool keep_state)
 	if (machine->node)
 		return;
 	machine->powered = true;
-	if (!keep_state)
+	if (!keep_state) {
 		machine_disk_clear(machine);
+		machine->rebooted = false; /* it was never there before */
+		host_forget_kept(world, machine);
+	}
 	checker_joined(world);
 	world_boot(world, index, !keep_state);
 }
@@ -261,6 +264,15 @@ void world_partition(struct world *world, size_t first_of_other_side)
 		   first_of_other_side, world->machine_count - 1);
 	for (size_t i = 0; i < world->machine_count; i++)
 		world->machines[i].side = i >= first_of_other_side;
+	network_sides_changed(world);
+}
+
+void world_isolate(struct world *world)
+{
+	assert(world->machine_count <= UINT8_MAX + 1);
+	world_tell(world, NULL, "nobody hears anybody");
+	for (size_t i = 0; i < world->machine_count; i++)
+		world->machines[i].side = (uint8_t)i;
 	network_sides_changed(world);
 }
 

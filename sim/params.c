@@ -33,7 +33,7 @@ static const struct params_entry params_list[] = {
 	ENTRY(formed, 0, 1, 0, "1: begin with a formed overlay; 0: machines boot and join"),
 	ENTRY(stay, 0, 1, 0, "1: records stay where they were written; 0: stewards keep all"),
 	ENTRY(readdress, 0, PERCENT, 0, "percent of restarts that bring a new address"),
-	ENTRY(duration_s, 0, 7 * DAY_S, 0, "seconds of the busy part"),
+	ENTRY(duration_s, 0, 40 * DAY_S, 0, "seconds of the busy part"),
 	ENTRY(settle_s, 0, DAY_S, 0, "quiet seconds before it"),
 	ENTRY(replicas, 0, MANY, 0, "replicas of one workload"),
 	ENTRY(workloads, 0, MANY, 0, "workloads of one owner"),

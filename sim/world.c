@@ -134,6 +134,7 @@ void world_free(struct world *world)
 	for (size_t i = 0; i < world->machine_count; i++)
 		machine_deinit(&world->machines[i]);
 	free_what_waits(world);
+	free(world->repairs.losses);
 	pool_deinit(&world->pool);
 	for (size_t i = 0; i < SIM_STORY_MAX; i++)
 		free(world->story[i].text);

@@ -22,6 +22,7 @@
 #include "params.h"
 #include "pool.h"
 #include "queue.h"
+#include "repair.h"
 #include "traffic.h"
 
 enum {
@@ -82,6 +83,7 @@ enum sim_pod_state {
 	SIM_POD_STARTING,
 	SIM_POD_RUNNING,
 	SIM_POD_STOPPING,
+	SIM_POD_KEPT, /* its machine lost power, and has not been told to start it again */
 	SIM_POD_GONE,
 };
 
@@ -94,8 +96,11 @@ struct sim_pod {
 	size_t workload;           /* SIM_ANY: nobody asked for it */
 	uint32_t slot;
 	enum sim_pod_state state;
+	bool noted;               /* scenario_repair.c: it ran when the power went */
 	struct presence presence; /* what the host says about it */
 	struct buf manifest;
+	int64_t confirmed_ms; /* of its note on the machine's disk */
+	struct buf object;
 };
 
 /*
@@ -147,6 +152,7 @@ struct sim_machine {
 	bool powered;   /* the host runs, and the pods on it */
 	bool steward;
 	bool schedulable;
+	bool rebooted;    /* it lost power since its daemon ran last */
 	bool idle_queued; /* a SIM_IDLE is queued for it */
 	int64_t ticked_at_us;
 	uint32_t ticks; /* at that moment: many are a loop that never ends */
@@ -160,6 +166,7 @@ struct sim_machine {
 	size_t label_count;
 	uint64_t incarnation;
 	struct fabric_time_kept kept;
+	struct node_complete complete;
 	int64_t clock_error_ms;       /* its system's clock less true time */
 	int64_t started_us, ended_us; /* its process, the last one before */
 	int64_t stalled_since_us;     /* if it is stalled */
@@ -242,7 +249,7 @@ struct sim_totals {
 	uint64_t handshakes, handshake_bytes, datagrams, overhead_bytes, ack_bytes;
 	uint64_t dials, dials_failed, resets;
 	uint64_t lost; /* packets for which no dial could wait */
-	uint64_t pods_started, pods_stopped;
+	uint64_t pods_started, pods_stopped, pods_resumed;
 	uint64_t self_stops; /* of winners that were not confirmed */
 };
 
@@ -279,6 +286,8 @@ struct world {
 	struct map taken;           /* messages that a machine has taken for new */
 	int64_t no_tender_since_us; /* nowhere is one open */
 	struct sim_totals totals;
+	struct repairs repairs;
+	uint64_t noted_started, noted_stopped, noted_resumed, noted_tenders; /* scenario_repair.c */
 	struct sim_story_line *story; /* a ring of SIM_STORY_MAX */
 	size_t story_count;
 	char violation[256]; /* "" = none so far */
@@ -378,6 +387,7 @@ void world_reidentify(struct world *world, size_t machine); /* while off: a new 
 void world_readdress(struct world *world, size_t machine);  /* while off: another address */
 void world_clock_jump(struct world *world, size_t machine, int64_t ms); /* of its system's clock */
 void world_partition(struct world *world, size_t first_of_other_side);
+void world_isolate(struct world *world); /* nobody hears anybody; at most 256 machines */
 void world_heal(struct world *world);
 void world_mute(struct world *world, size_t from, size_t to, bool mute);
 bool world_is_whole(const struct world *world);
@@ -455,6 +465,10 @@ void network_join(struct world *world, struct sim_machine *a, struct sim_machine
 void host_start(struct world *world, struct sim_machine *machine, const struct award *award);
 void host_stop(struct world *world, struct sim_machine *machine, const struct uid *pod_uid,
 	       const char *text);
+void host_resume(struct world *world, struct sim_machine *machine, const struct uid *pod_uid,
+		 const char *text);
+void host_note(struct world *world, const struct node_effect *note);
+void host_forget_kept(struct world *world, struct sim_machine *machine); /* with its disk */
 void host_pod_event(struct world *world, struct sim_pod *pod);
 void host_power_off(struct world *world, struct sim_machine *machine);
 void host_recover(struct world *world, struct sim_machine *machine);

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Machines are lost, and what they ran is replaced elsewhere; the power goes everywhere, and each
+ * machine starts again what it ran.
+ */
+#include "scenario_repair.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "checker.h"
+#include "repair.h"
+#include "steps.h"
+
+enum {
+	PLACED_MS = 15 * 1000,        /* by then everything runs */
+	SLOW_MS = 60 * 1000,          /* so long some machines are slow */
+	APART_MS = 25 * 1000,         /* between two losses */
+	REPAIRED_MS = 15 * 1000,      /* the promise: all but one in a hundred, in a room */
+	REPAIRED_MANY_MS = 45 * 1000, /* all, after a third of the machines at once */
+	SINGLE_LOSSES = 4,
+	TENDERS_PER_LOSS = 3, /* that find a place, on average: more would be a storm */
+	OFF_MS = 10 * 1000,
+	ALONE_MS = 40 * 1000,       /* each by itself: less than NODE_REBOOT_MS */
+	LONG_ALONE_MS = 150 * 1000, /* so long that each has replaced what it does not see */
+};
+
+static uint64_t tenders_opened(const struct world *world)
+{
+	uint64_t opened = 0;
+
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (world->machines[i].node)
+			opened += node_counter(world->machines[i].node, NODE_COUNT_TENDERS_OPENED);
+	return opened;
+}
+
+/* ---- replacement ---- */
+
+static void note_started(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world->noted_started = world->totals.pods_started;
+	world->noted_tenders = tenders_opened(world);
+}
+
+static void expect_none_started(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	if (world->totals.pods_started != world->noted_started)
+		world_violate(
+			world, NULL, "%llu pods were replaced although no machine was lost",
+			(unsigned long long)(world->totals.pods_started - world->noted_started));
+}
+
+static void lose(struct world *world, uint64_t machine)
+{
+	repair_lost(world, machine);
+	world_power_off(world, machine);
+}
+
+/* Every third machine, but no owner where records stay with their owners. */
+static void lose_a_third(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	note_started(world, 0);
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (i % 3 == 1 && world->machines[i].powered &&
+		    !(world->params.stay && steps_is_owner(world, i)))
+			lose(world, i);
+}
+
+static void lose_any(struct world *world, uint64_t argument)
+{
+	size_t machine;
+
+	(void)argument;
+	do
+		machine = world_random(world, world->machine_count);
+	while (!world->machines[machine].powered ||
+	       (world->params.stay && steps_is_owner(world, machine)));
+	lose(world, machine);
+}
+
+static void expect_repaired(struct world *world, uint64_t limit_ms)
+{
+	int64_t p99_us, max_us;
+
+	repair_times(world, &p99_us, &max_us);
+	world_tell(world, NULL, "%zu replicas were lost; 99 of 100 were replaced in %lld ms",
+		   world->repairs.count, (long long)(p99_us / US_PER_MS));
+	if (repair_open(world) > 0)
+		world_violate(world, NULL, "%zu of %zu lost replicas were not replaced",
+			      repair_open(world), world->repairs.count);
+	else if (p99_us > (int64_t)limit_ms * US_PER_MS)
+		world_violate(world, NULL, "replacing took %lld ms for one replica in a hundred",
+			      (long long)(p99_us / US_PER_MS));
+}
+
+static void expect_no_storm(struct world *world, uint64_t argument)
+{
+	uint64_t losses = world->repairs.count;
+	uint64_t started = world->totals.pods_started - world->noted_started;
+
+	(void)argument;
+	for (size_t i = 0; i < world->repairs.count; i++)
+		if (world->repairs.losses[i].begun > 1)
+			world_violate(world, NULL, "slot %u of %s was replaced %u times",
+				      world->repairs.losses[i].slot,
+				      world->workloads[world->repairs.losses[i].workload].name,
+				      world->repairs.losses[i].begun);
+	if (started > losses)
+		world_violate(world, NULL, "%llu pods were started for %llu that were lost",
+			      (unsigned long long)started, (unsigned long long)losses);
+	if (tenders_opened(world) > world->noted_tenders + TENDERS_PER_LOSS * losses)
+		world_violate(world, NULL, "%llu tenders for %llu lost replicas",
+			      (unsigned long long)(tenders_opened(world) - world->noted_tenders),
+			      (unsigned long long)losses);
+}
+
+static void forget_losses(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world->repairs.count = 0;
+}
+
+void repair_scenario(struct world *world)
+{
+	int64_t at_ms = steps_begin(world);
+
+	world->distinct = false;
+	steps_work(world, at_ms, PLACED_MS / 3);
+	at_ms += PLACED_MS;
+	steps_expect_placed(world, at_ms);
+	world_action(world, at_ms, note_started, 0);
+	steps_starve(world, at_ms, at_ms + SLOW_MS);
+	at_ms += SLOW_MS + OFF_MS;
+	world_action(world, at_ms, expect_none_started, 0);
+	for (int i = 0; i < SINGLE_LOSSES; i++, at_ms += APART_MS)
+		world_action(world, at_ms, lose_any, 0);
+	world_action(world, at_ms, expect_repaired, REPAIRED_MS);
+	world_action(world, at_ms + 1, forget_losses, 0);
+	world_action(world, at_ms + 2, lose_a_third, 0);
+	world_action(world, at_ms + REPAIRED_MANY_MS, expect_repaired, REPAIRED_MANY_MS);
+	world_action(world, at_ms + REPAIRED_MANY_MS, expect_no_storm, 0);
+}
+
+/* ---- the power is gone everywhere ---- */
+
+static void note_pods(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world->noted_started = world->totals.pods_started;
+	world->noted_stopped = world->totals.pods_stopped;
+	for (size_t i = 0; i < world->pod_count; i++)
+		world->pods[i]->noted = world->pods[i]->state == SIM_POD_RUNNING;
+}
+
+static void all_off(struct world *world, uint64_t argument)
+{
+	note_pods(world, argument);
+	for (size_t i = 0; i < world->machine_count; i++)
+		world_power_off(world, i);
+}
+
+/* Without a network between them. Every third one believes that it is 1970. */
+static void all_on_alone(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_isolate(world);
+	for (size_t i = 0; i < world->machine_count; i++) {
+		if (i % 3 == 0)
+			world_clock_jump(world, i, -machine_system(world, &world->machines[i]).ms);
+		world_power_on(world, i, true);
+	}
+}
+
+static void expect_noted(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	for (size_t i = 0; i < world->pod_count; i++) {
+		const struct sim_pod *pod = world->pods[i];
+
+		if (pod->noted && pod->state != SIM_POD_RUNNING)
+			world_violate(world, &pod->object_uid, "%s does not run slot %u again",
+				      world->machines[pod->machine].name, pod->slot);
+	}
+}
+
+static void expect_untouched(struct world *world, uint64_t argument)
+{
+	expect_noted(world, argument);
+	if (world->totals.pods_started != world->noted_started)
+		world_violate(
+			world, NULL, "%llu pods were placed anew after the power cut",
+			(unsigned long long)(world->totals.pods_started - world->noted_started));
+	if (world->totals.pods_stopped != world->noted_stopped)
+		world_violate(
+			world, NULL, "%llu pods were stopped after the power cut",
+			(unsigned long long)(world->totals.pods_stopped - world->noted_stopped));
+}
+
+static void heal(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	world_heal(world);
+}
+
+static void expect_objects(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	for (size_t i = 0; i < world->machine_count; i++)
+		for (size_t k = 0; k < world->workload_count; k++) {
+			const struct sim_workload *workload = &world->workloads[k];
+			struct record_key key = {.kind = RECORD_OBJECT, .uid = workload->uid};
+			const struct node *node = world->machines[i].node;
+
+			if (!node || !world->machines[i].steward)
+				continue;
+			if (!records_get(node_records(node), &key) != workload->deleted)
+				world_violate(
+					world, &workload->uid, "%s %s %s", world->machines[i].name,
+					workload->deleted ? "still has" : "has no", workload->name);
+		}
+}
+
+static void apply(struct world *world, uint64_t replicas)
+{
+	(void)world_apply(world, (uint32_t)replicas, 100);
+}
+
+static void delete (struct world *world, uint64_t workload)
+{
+	world_delete(world, workload);
+}
+
+static int64_t begin_power(struct world *world)
+{
+	int64_t at_ms = 5000;
+
+	world_boot_all(world);
+	world->distinct = false;
+	for (uint64_t i = 0; i < 6; i++)
+		world_action(world, at_ms + 50 * (int64_t)i, apply, i); /* the first without pods */
+	world_action(world, at_ms + PLACED_MS, delete, 3);
+	return at_ms + 2 * PLACED_MS + NODE_VOUCH_MS;
+}
+
+void power_scenario(struct world *world)
+{
+	int64_t at_ms = begin_power(world);
+
+	world_action(world, at_ms, all_off, 0);
+	at_ms += OFF_MS;
+	world_action(world, at_ms, all_on_alone, 0);
+	world_action(world, at_ms + NODE_KEPT_MS + MS_PER_S * 3, expect_untouched, 0);
+	at_ms += ALONE_MS;
+	world_action(world, at_ms, expect_untouched, 0);
+	world_action(world, at_ms, heal, 0);
+	world_action(world, at_ms + SIM_GRACE_MS, expect_untouched, 0);
+	world_action(world, at_ms + SIM_GRACE_MS, expect_objects, 0);
+}
+
+/* Each has placed what it missed; when they meet, what was there before stays. */
+void power_long_scenario(struct world *world)
+{
+	int64_t at_ms = begin_power(world);
+
+	world_action(world, at_ms, all_off, 0);
+	at_ms += OFF_MS;
+	world_action(world, at_ms, all_on_alone, 0);
+	at_ms += LONG_ALONE_MS;
+	world_action(world, at_ms, expect_noted, 0);
+	world_action(world, at_ms, heal, 0);
+	world_action(world, at_ms + 2 * SIM_GRACE_MS, expect_noted, 0);
+	world_action(world, at_ms + 2 * SIM_GRACE_MS, expect_objects, 0);
+}
+
+/* ---- a machine is away ---- */
+
+static void away_off(struct world *world, uint64_t machine)
+{
+	world_power_off(world, machine);
+}
+
+static void delete_all(struct world *world, uint64_t kept)
+{
+	for (size_t i = kept; i < world->workload_count; i++)
+		world_delete(world, i);
+}
+
+static void away_on(struct world *world, uint64_t machine)
+{
+	world->noted_resumed = world->totals.pods_resumed;
+	world_power_on(world, machine, true);
+}
+
+static void expect_none_resumed(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	if (world->totals.pods_resumed != world->noted_resumed)
+		world_violate(
+			world, NULL,
+			"%llu pods were started again although they were deleted or replaced",
+			(unsigned long long)(world->totals.pods_resumed - world->noted_resumed));
+}
+
+/* Of its pods some are replaced, and the objects of others deleted, meanwhile. */
+void away_scenario(struct world *world)
+{
+	int64_t away_ms = world->params.duration_s * MS_PER_S;
+	uint64_t machine = world->machine_count - 1;
+	int64_t at_ms = 5000;
+
+	world_boot_all(world);
+	world->distinct = false;
+	for (int64_t i = 0; i < 6; i++)
+		world_action(world, at_ms + 50 * i, apply, world->machine_count);
+	at_ms += PLACED_MS + 2 * NODE_VOUCH_MS;
+	world_action(world, at_ms, away_off, machine);
+	world_action(world, at_ms + APART_MS, delete_all, 2);
+	at_ms += away_ms;
+	world_action(world, at_ms, away_on, machine);
+	world_action(world, at_ms + SIM_GRACE_MS, expect_none_resumed, 0);
+	world_action(world, at_ms + SIM_GRACE_MS, expect_objects, 0);
+}
