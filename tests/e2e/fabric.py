@@ -300,6 +300,18 @@ class Machine:
         """As when the process is shot: no last words."""
         return self.stop(signal.SIGKILL)
 
+    def power_off(self):
+        """The machine loses its power: daemon, agents and containers die, /run is lost."""
+        self.host.power_off()
+        self.process.wait()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        self.remove_cgroups()
+
+    def power_on(self, *extra, **options):
+        """It comes back, with the directory that survives; the daemon is launched."""
+        self.host.power_on()
+        self.launch(*extra, **options)
+
     def drain(self, timeout=60):
         """machineplane --drain: remove every pod, then stop."""
         return self.host.run(*self.command("--drain"), timeout=timeout)

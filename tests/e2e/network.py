@@ -133,15 +133,28 @@ class Host:
         self.ip = f"{SUBNET}.{number}"
         self.path = f"/run/netns/{self.name}"
         self._plug()
+        self._boot()
+
+    def _boot(self):
         self.init = subprocess.Popen(
             ["nsenter", f"--net={self.path}", "--", "unshare", "--fork", "--pid", "--kill-child=KILL",
              "--mount", "--mount-proc", "--propagation", "slave", "bash", "-c", INIT],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True,
             # What stays must not hold the output of the command that made it.
-            stderr=subprocess.DEVNULL if network.keep else None,
-            preexec_fn=None if network.keep else _die_with_parent)
+            stderr=subprocess.DEVNULL if self.network.keep else None,
+            preexec_fn=None if self.network.keep else _die_with_parent)
         assert self.init.stdout.readline() == b"ready\n"
         self.init_pid = children(self.init.pid)[0]
+
+    def power_off(self):
+        """Every process and every mount is gone at once; the network card falls silent."""
+        self.init.kill()
+        self.init.wait()
+        self.init.stdout.close()
+
+    def power_on(self):
+        """The machine runs again, with nothing on it."""
+        self._boot()
 
     def _plug(self):
         """A cable from the bridge into a new namespace, called eth0 there."""
@@ -185,9 +198,7 @@ class Host:
 
     def close(self):
         if self.init.poll() is None:
-            self.init.kill()
-        self.init.wait()
-        self.init.stdout.close()
+            self.power_off()
         run("ip", "netns", "delete", self.name, check=False)
 
 
