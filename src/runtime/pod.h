@@ -220,9 +220,6 @@ bool pod_config_allows(struct container *container);
 json_t *pod_config_copy(const struct pod *pod);
 struct pod_facts pod_facts_of(const struct pod *pod);
 
-/* pods.c */
-struct pod *pods_find(const struct pods *pods, const struct uid *uid);
-
 /* pod_keep.c */
 void pod_keep(struct pod *pod);   /* if something has changed that should survive a power cut */
 void pod_unkeep(struct pod *pod); /* it will not be started again */
