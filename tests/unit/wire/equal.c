@@ -526,6 +526,16 @@ static void assert_some_leaf_equal(const struct message *a, const struct message
 		SAME_ID(leaf_want.leaf);
 }
 
+static void assert_end_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_CANCEL)
+		assert_cancel_equal(&a->cancel, &b->cancel);
+	else if (a->type == MESSAGE_EVENT)
+		assert_event_equal(&a->event, &b->event);
+	else
+		assert_disposal_equal(&a->disposal, &b->disposal);
+}
+
 void assert_message_equal(const struct message *a, const struct message *b)
 {
 	SAME_NUMBER(type);
@@ -543,11 +553,9 @@ void assert_message_equal(const struct message *a, const struct message *b)
 		SAME_ID(release.tender_id);
 		return;
 	case MESSAGE_CANCEL:
-		return assert_cancel_equal(&a->cancel, &b->cancel);
 	case MESSAGE_EVENT:
-		return assert_event_equal(&a->event, &b->event);
 	case MESSAGE_DISPOSAL:
-		return assert_disposal_equal(&a->disposal, &b->disposal);
+		return assert_end_equal(a, b);
 	case MESSAGE_RECORD:
 	case MESSAGE_RECORD_ACK:
 	case MESSAGE_SYNC_SUMMARY:
@@ -559,13 +567,13 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_FETCH:
 	case MESSAGE_FETCHED:
 		return assert_sync_equal(a, b);
-	case MESSAGE_VOUCH_WANT:
-	case MESSAGE_VOUCH:
-		return assert_absence_equal(a, b);
 	case MESSAGE_INDEX_ROWS:
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
+	case MESSAGE_VOUCH_WANT:
+	case MESSAGE_VOUCH:
+		return assert_absence_equal(a, b);
 	case MESSAGE_HELLO:
 		return assert_hello_equal(&a->hello, &b->hello);
 	case MESSAGE_MEMBERS:
