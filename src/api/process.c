@@ -83,30 +83,64 @@ static void take_frame(struct process *process, const struct frame *frame)
 		send_status(process, &status);
 }
 
-static bool sink_data(void *arg, struct bytes bytes)
+/* Tell the client what the host has said, once it is ready. */
+static void take_frames(struct process *process)
 {
-	struct process *process = arg;
 	struct frame frame;
 	size_t at = 0, used;
 
-	buf_append_bytes(&process->frames, bytes);
-	if (!process->wire->is_ready(process))
-		return process->frames.len < FRAME_PAYLOAD_MAX;
 	while (frame_next(bytes_of(process->frames.ptr + at, process->frames.len - at), &frame,
 			  &used) == 0) {
 		take_frame(process, &frame);
 		at += used;
 	}
 	buf_consume(&process->frames, at);
+}
+
+static bool sink_data(void *arg, struct bytes bytes)
+{
+	struct process *process = arg;
+
+	buf_append_bytes(&process->frames, bytes);
+	if (!process->was_ready)
+		return process->frames.len < FRAME_PAYLOAD_MAX;
+	take_frames(process);
 	return flush(process);
 }
 
-void process_ready(struct process *process)
+/* All that the host had to say has been said: so has the client heard all. */
+static void conclude(struct process *process)
+{
+	struct frame_status broken = {.code = FRAME_NOT_RUN};
+
+	if (!process->has_status) {
+		(void)snprintf(broken.text, sizeof(broken.text), "%s",
+			       *process->reason ? process->reason
+						: "the container's machine broke off");
+		send_status(process, &broken);
+		(void)flush(process);
+	}
+	exchange_end(process->exchange);
+	process_free(process);
+}
+
+/* False: @process is gone. */
+static bool become_ready(struct process *process)
 {
 	const struct api_backend *backend = &process->remote.api->backend;
 
-	if (sink_data(process, (struct bytes){0}) && process->stream)
+	if (process->was_ready || !process->wire->is_ready(process))
+		return true;
+	process->was_ready = true;
+	take_frames(process);
+	(void)flush(process);
+	if (process->host_ended) {
+		conclude(process);
+		return false;
+	}
+	if (process->stream)
 		backend->ops->stream_resume(backend->self, process->stream);
+	return true;
 }
 
 static void on_writable(struct exchange *exchange, void *arg)
@@ -200,7 +234,7 @@ static size_t on_received(struct exchange *exchange, struct bytes bytes, void *a
 		return bytes.len;
 	}
 	(void)flush(process);
-	return used;
+	return become_ready(process) ? used : bytes.len;
 }
 
 static void sink_writable(void *arg)
@@ -240,13 +274,13 @@ static void sink_begin(void *arg)
 	upgrade_answer(process->exchange, &process->upgrade, on_received, on_writable, on_abort,
 		       process);
 	process->wire->open(process);
+	process->was_ready = process->wire->is_ready(process);
 	(void)flush(process);
 }
 
 static void sink_end(void *arg, const struct err *err)
 {
 	struct process *process = arg;
-	struct frame_status broken = {.code = FRAME_NOT_RUN};
 
 	process->stream = NULL;
 	if (!process->exchange) {
@@ -254,14 +288,11 @@ static void sink_end(void *arg, const struct err *err)
 		process_free(process);
 		return;
 	}
-	if (!process->has_status) {
-		(void)snprintf(broken.text, sizeof(broken.text), "%s",
-			       err->code ? err->text : "the container's machine broke off");
-		send_status(process, &broken);
-		(void)flush(process);
-	}
-	exchange_end(process->exchange);
-	process_free(process);
+	process->host_ended = true;
+	if (err->code)
+		(void)snprintf(process->reason, sizeof(process->reason), "%s", err->text);
+	if (process->was_ready)
+		conclude(process);
 }
 
 static void on_ping(struct remote *remote)
@@ -350,6 +381,7 @@ void verb_exec(struct call *call)
 	static const struct upgrade_protocol spoken[] = {
 		{UPGRADE_WEBSOCKET, "v5.channel.k8s.io"},
 		{UPGRADE_WEBSOCKET, "v4.channel.k8s.io"},
+		{UPGRADE_SPDY, "v4.channel.k8s.io"},
 		{0, NULL},
 	};
 	struct api_stream_request request = {
@@ -365,6 +397,7 @@ void verb_exec(struct call *call)
 		return;
 	}
 	process->call = call;
-	process->wire = &process_websocket;
+	process->wire =
+		process->upgrade.kind == UPGRADE_WEBSOCKET ? &process_websocket : &process_spdy;
 	process_start(call, process, &request);
 }

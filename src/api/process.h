@@ -42,7 +42,10 @@ struct process {
 	struct upgrade upgrade;
 	const struct process_wire *wire;
 	struct api_stream *stream;
-	bool opening, ended; /* inside stream_open(); end() was called in there */
+	bool opening, ended;       /* inside stream_open(); end() was called in there */
+	bool host_ended;           /* what it has said may still wait for the client to be ready */
+	char reason[ERR_TEXT_MAX]; /* why, if not in order */
+	bool was_ready;
 	bool in, out, err, is_tty;
 	bool full;         /* the host takes no more */
 	bool has_status;   /* the client has been told how it ended */
@@ -59,5 +62,3 @@ struct process {
 /* From the wires: what the client has written, sized or closed. */
 void process_input(struct process *process, enum frame_channel channel, struct bytes bytes);
 void process_resize(struct process *process, struct bytes json);
-/* The client is ready now. */
-void process_ready(struct process *process);

@@ -163,6 +163,8 @@ static void dispatch_subresource(struct call *call)
 		call_respond_status(call, kube_status_no_resource());
 	else if (strcmp(sub->name, "log") == 0 && strcmp(call->verb, "get") == 0)
 		verb_log(call);
+	else if (is_connect(call) && strcmp(sub->name, "portforward") == 0)
+		verb_forward(call);
 	else if (is_connect(call))
 		verb_exec(call);
 	else

@@ -36,7 +36,8 @@ bool kube_table_is_wanted(const char *accept);
 _must_use_ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 			      const struct kube_table_view *view);
 
-/* Whether an Accept header asks for metadata alone ("as=PartialObjectMetadata..."). NULL does not. */
+/* Whether an Accept header asks for metadata alone ("as=PartialObjectMetadata..."). NULL does not.
+ */
 bool kube_partial_is_wanted(const char *accept);
 
 /* The metadata of @object, or of every item of a List. A new reference. */

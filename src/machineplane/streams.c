@@ -52,11 +52,10 @@ struct api_stream {
 	struct quic_stream *peer;
 	bool serves; /* the other machine has asked */
 	bool remote; /* asked of another machine, also after its stream has ended */
-	bool dials;  /* that machine is being dialled, to be asked @question */
+	bool dials;  /* that machine is being dialled */
 	struct node_id machine;
-	struct buf question;
 	struct buf from_peer; /* the line, then what the sink has not taken */
-	struct buf to_peer;
+	struct buf to_peer;   /* begins with the question */
 	bool asked, has_header, peer_ended;
 	/* The client's end: a sink, unless it serves. */
 	const struct api_stream_sink *sink;
@@ -107,7 +106,6 @@ static void stream_free(struct api_stream *stream)
 		if (!stream->serves)
 			quic_stream_reset(stream->peer, 0);
 	}
-	buf_deinit(&stream->question);
 	buf_deinit(&stream->from_peer);
 	buf_deinit(&stream->to_peer);
 	buf_deinit(&stream->to_fd);
@@ -314,8 +312,6 @@ static int ask_on(struct api_stream *stream, struct quic_conn *conn)
 	if (result)
 		return err_fold(result);
 	stream->asked = true;
-	buf_append_bytes(&stream->to_peer, bytes_buf(&stream->question));
-	buf_deinit(&stream->question);
 	flush_peer(stream);
 	return 0;
 }
@@ -329,7 +325,7 @@ static int ask_machine(struct api_stream *stream, const struct api_stream_reques
 
 	stream->remote = true;
 	stream->machine = request->machine;
-	stream_question_write(request, &stream->question);
+	stream_question_write(request, &stream->to_peer);
 	if (conn)
 		return ask_on(stream, conn);
 	addr = backend_address(fabric->backend, &request->machine);
