@@ -370,6 +370,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_REFUSED:
 	case NODE_PUT_DONE:
 	case NODE_CHANGED:
+	case NODE_LOST:
 	case NODE_STEPPED:
 	case NODE_LOCATED:
 	case NODE_FETCHED:

@@ -21,12 +21,24 @@ static struct uid involved_uid(const struct api_backend *backend, const struct a
 	return uid;
 }
 
+/* The apiVersion of a kind, by the first resource that has it. */
+static const char *version_of_kind(const char *kind)
+{
+	for (int id = 0; id < KUBE_RESOURCE_COUNT; id++) {
+		const struct kube_resource *resource = kube_resource((enum kube_resource_id)id);
+
+		if (strcmp(resource->kind, kind) == 0)
+			return resource->api_version;
+	}
+	return "v1";
+}
+
 static void add_event(void *arg, const struct api_event *event)
 {
 	struct composer *composer = arg;
 	struct uid about = involved_uid(composer->backend, event);
 	struct id_text uid = uid_text(&about);
-	const char *version = strcmp(event->kind, "Deployment") == 0 ? "apps/v1" : "v1";
+	const char *version = version_of_kind(event->kind);
 	uint8_t random[UID_LEN];
 	struct kube_event view = {
 		.reason = event->reason,

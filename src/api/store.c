@@ -85,8 +85,13 @@ void store_object(struct call *call, const struct store_request *request, const 
 	store->request = *request;
 	store->name = mem_strdup(name);
 	put.name = store->name;
-	/* The version is the record's, which does not exist yet. */
-	(void)json_object_del(json_object_get(request->object, "metadata"), "resourceVersion");
+	/* The version is the record's, which does not exist yet: until then the object carries the
+	 * one it was made from, by which lost updates are told (kube/lost.h). */
+	if (request->expected_version)
+		kube_set_version(request->object, request->expected_version);
+	else
+		(void)json_object_del(json_object_get(request->object, "metadata"),
+				      "resourceVersion");
 	text = json_dumps(request->object, JSON_COMPACT);
 	if (!text)
 		abort(); /* only memory can be short */

@@ -681,6 +681,12 @@ static void machine_learn(struct backend *backend, const struct record *record)
 	machine->seen = backend_now(backend);
 }
 
+void backend_events_changed(struct backend *backend)
+{
+	if (backend->fabric->api)
+		api_events_changed(backend->fabric->api);
+}
+
 void backend_changed(struct backend *backend, const struct node_effect *effect)
 {
 	const struct record *record = effect->record;

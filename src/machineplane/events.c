@@ -109,7 +109,8 @@ static bool seen(const struct events *events, const struct uid *pod, const char 
 }
 
 static const char scheduled[] = "Scheduled", started[] = "Started", killing[] = "Killing",
-		  failed[] = "Failed", back_off[] = "BackOff", oom[] = "OOMKilling";
+		  failed[] = "Failed", back_off[] = "BackOff", oom[] = "OOMKilling",
+		  conflicting[] = "ConflictingUpdate";
 
 static void add_once(struct events *events, const struct presence *pod, const char *reason,
 		     const char *message)
@@ -139,6 +140,33 @@ static void container_events(struct events *events, const struct presence *pod,
 		add(events, pod, "Warning", failed, buf_cstr(&text));
 	}
 	buf_deinit(&text);
+}
+
+void events_update_lost(struct events *events, const struct record *record, const char *message)
+{
+	struct wall now = node_fabric_time(events->fabric->node, clock_mono());
+	struct entry *entry;
+
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		if (same(&events->ring[i], &record->key.uid, conflicting, message))
+			return; /* both versions may meet here more than once */
+	entry = &events->ring[events->next];
+	events->next = (events->next + 1) % EVENTS_MAX;
+	entry_clear(entry);
+	*entry = (struct entry){
+		.namespace = mem_strdup(record->object.namespace),
+		.kind = mem_strdup(record->object.kind),
+		.name = mem_strdup(record->object.name),
+		.message = mem_strdup(message),
+		.host = mem_strdup(""),
+		.type = "Warning",
+		.reason = conflicting,
+		.uid = record->key.uid,
+		.first = now,
+		.last = now,
+		.count = 1,
+		.serial = ++events->serial,
+	};
 }
 
 void events_record(struct events *events, const struct record *record, bool removed)

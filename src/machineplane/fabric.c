@@ -116,6 +116,10 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_CHANGED:
 		changed(fabric, effect);
 		return;
+	case NODE_LOST:
+		events_update_lost(fabric->events, effect->record, effect->text);
+		backend_events_changed(fabric->backend);
+		return;
 	case NODE_PEER:
 		peer_event(fabric, effect);
 		return;

@@ -206,6 +206,7 @@ void backend_free(struct backend *backend);
 const struct api_backend *backend_api(struct backend *backend);
 void backend_put_done(struct backend *backend, const struct node_effect *effect);
 void backend_changed(struct backend *backend, const struct node_effect *effect);
+void backend_events_changed(struct backend *backend);
 void backend_members_changed(struct backend *backend);
 /* Where @machine can be dialled, as it has published; none: it is not known. */
 struct addr backend_address(const struct backend *backend, const struct node_id *machine);
@@ -222,6 +223,8 @@ bool document_tenders(struct fabric *fabric, struct buf *json);
 struct events *events_new(struct fabric *fabric);
 void events_free(struct events *events);
 void events_record(struct events *events, const struct record *record, bool removed);
+/* @record is a version of an object that lost to another one; @message says what it changed. */
+void events_update_lost(struct events *events, const struct record *record, const char *message);
 void events_each(struct events *events, const char *namespace, api_event_fn *each, void *arg);
 
 /* control.c: the socket is made while we are root. */

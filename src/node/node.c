@@ -189,7 +189,7 @@ const struct node_effect *node_next_effect(struct node *node)
 		queued->effect.packet = bytes_buf(&queued->packet);
 	if (queued->effect.type == NODE_START)
 		queued->effect.award = &queued->award.award;
-	if (queued->effect.type == NODE_CHANGED)
+	if (queued->effect.type == NODE_CHANGED || queued->effect.type == NODE_LOST)
 		queued->effect.record = &queued->record;
 	queued->effect.text = queued->text ? queued->text : "";
 	return &queued->effect;

@@ -74,6 +74,8 @@ enum node_effect_type {
 	NODE_LOCATED,  /* @contacts keep the home of node_locate() @token, nearest first */
 	NODE_FETCHED, /* the fetch @token of node_fetch() has ended: @stored of @keepers answered */
 	NODE_CHANGED, /* @record changed: the watch stream */
+	NODE_LOST,    /* a change of the object of @record was lost to one made at the same time:
+		       * @text says how to bring it back */
 	NODE_PEER,    /* the member @to is now @peer_state */
 	NODE_REFUSED, /* a message of @to was refused: @text, for the log */
 	NODE_STEPPED, /* fabric time was set by @step_ms */
@@ -88,7 +90,8 @@ struct node_effect {
 	const struct award *award;
 	struct record_key key;
 	struct record_version version;
-	const struct record *record; /* CHANGED: the version that came, or that went */
+	const struct record
+		*record; /* CHANGED: the version that came, or that went; LOST: that lost */
 	enum records_change change;
 	struct uid pod_uid;
 	uint32_t grace_s;

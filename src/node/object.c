@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "identity/sha256.h"
+#include "kube/lost.h"
 
 struct node_id node_controller(const struct node *node, const struct uid *uid)
 {
@@ -247,6 +248,30 @@ static void record_changed(struct node *node, const struct record *record,
 					queued->record.object.namespace, NODE_GRACE_OF_MANIFEST);
 }
 
+/* Was the older version lost, or did the newer one come of it? */
+static void rivals_met(struct node *node, const struct record *winner, const struct record *loser)
+{
+	const struct kube_version won = {
+		.json = bytes_buf(&winner->value),
+		.generation = winner->version.generation,
+		.hlc = winner->version.hlc,
+	};
+	const struct kube_version lost = {
+		.json = bytes_buf(&loser->value),
+		.generation = loser->version.generation,
+		.hlc = loser->version.hlc,
+	};
+	char *text = kube_lost_update(&won, &lost);
+	struct queued_effect *queued;
+
+	if (!text)
+		return;
+	queued = node_queue(node, NODE_LOST);
+	record_copy(loser, &queued->record);
+	queued->effect.key = loser->key;
+	queued->text = text;
+}
+
 static void records_effect_apply(struct node *node, struct mono now,
 				 const struct records_effect *effect)
 {
@@ -305,6 +330,9 @@ static void records_effect_apply(struct node *node, struct mono now,
 		queued->effect.stored = effect->stored;
 		queued->effect.keepers = effect->keepers;
 		queued->effect.complete_since = effect->complete_since;
+		return;
+	case RECORDS_RIVALS:
+		rivals_met(node, &effect->item->record, &effect->rival->record);
 		return;
 	case RECORDS_NAME_CLASH:
 		object_ref_copy(&effect->item->record.object, &clash);

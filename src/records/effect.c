@@ -72,12 +72,22 @@ void effect_changed(struct records *records, struct item *item, enum records_cha
 	effect_queue(records, RECORDS_CHANGED, item)->change = change;
 }
 
+void effect_rivals(struct records *records, struct item *item, struct item *rival)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_RIVALS, item);
+	struct queued *queued = container_of(effect, struct queued, effect);
+
+	queued->rival = item_ref(rival);
+	effect->rival = &rival->shown;
+}
+
 static void queued_deinit(struct queued *queued)
 {
 	message_deinit(&queued->effect.message);
 	item_unref(queued->item);
+	item_unref(queued->rival);
 	free(queued->contacts);
-	queued->item = NULL;
+	queued->item = queued->rival = NULL;
 	queued->contacts = NULL;
 }
 

@@ -93,7 +93,7 @@ struct waiter {
 
 struct queued {
 	struct records_effect effect;
-	struct item *item;
+	struct item *item, *rival;
 	struct contact *contacts; /* LOCATED */
 };
 
@@ -267,5 +267,7 @@ void effect_send_item(struct records *records, const struct node_id *to, struct 
 void effect_send_item_to(struct records *records, const struct contact *to, struct item *item);
 void effect_located(struct records *records, const struct uid *home, uint64_t token,
 		    const struct contact *keepers, size_t count);
+/* Two versions of one object. */
+void effect_rivals(struct records *records, struct item *item, struct item *rival);
 void effect_changed(struct records *records, struct item *item, enum records_change change);
 void records_effects_deinit(struct records *records);

@@ -216,6 +216,8 @@ static void merge_insert(struct records *records, struct item *item)
 	    !item->shown.durable)
 		effect_queue(records, RECORDS_PERSIST, item);
 	report_change(records, item, old);
+	if (old && key->kind == RECORD_OBJECT)
+		effect_rivals(records, item, old);
 	item_unref(old);
 	if (key->kind == RECORD_TOMBSTONE)
 		end_object(records, item);
@@ -383,6 +385,21 @@ static int receive(struct records *records, const struct record_writer *writer,
 	return 0;
 }
 
+/* An older version of the same generation: perhaps made at the same time, on another side. */
+static void report_rival(struct records *records, const struct record_writer *writer,
+			 const struct record *record, struct bytes envelope)
+{
+	struct item *known = table_find(records, &record->key), *rival;
+
+	if (record->key.kind != RECORD_OBJECT || !known ||
+	    known->shown.record.version.generation != record->version.generation ||
+	    known->shown.record.version.hlc == record->version.hlc)
+		return;
+	rival = item_new(record, envelope, &writer->id);
+	effect_rivals(records, known, rival);
+	item_unref(rival);
+}
+
 int records_receive(struct records *records, struct mono now, struct wall fabric,
 		    const struct node_id *from, const struct record_writer *writer,
 		    const struct record *record, struct bytes envelope)
@@ -396,6 +413,8 @@ int records_receive(struct records *records, struct mono now, struct wall fabric
 		item_heard(records, &record->key);
 	}
 	outcome = receive(records, writer, record, envelope);
+	if (outcome == RECORDS_E_OLD)
+		report_rival(records, writer, record, envelope);
 	answer(records, from, record, outcome);
 	return outcome;
 }

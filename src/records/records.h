@@ -119,6 +119,8 @@ enum records_effect_type {
 			     * longer: its life matters */
 	RECORDS_FETCHED,    /* a fetch has ended: @stored of @keepers have answered */
 	RECORDS_NAME_CLASH, /* @item lost its name to an older object */
+	RECORDS_RIVALS,     /* two versions of an object met: @item stays, @rival is the older one;
+			     * whether its writer knew of it only the values say */
 };
 
 /* A record as kept. Borrowed: valid until the next event. */
@@ -148,7 +150,8 @@ struct records_effect {
 	bool is_envelope; /* SEND: @envelope, else @message */
 	struct bytes envelope;
 	struct message message;
-	const struct record_item *item; /* PERSIST, CHANGED, NAME_CLASH */
+	const struct record_item *item; /* PERSIST, CHANGED, NAME_CLASH, RIVALS */
+	const struct record_item *rival;
 	struct record_key key;
 	enum records_change change;
 	uint64_t token; /* PUT_DONE, FETCHED, LOCATED */

@@ -303,6 +303,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 	case NODE_NOTE:
 	case NODE_FORGET:
 	case NODE_CHANGED:
+	case NODE_LOST:
 	case NODE_PEER:
 	case NODE_REFUSED:
 	case NODE_STEPPED:

@@ -145,6 +145,7 @@ static void machine_effects(struct cluster *cluster, size_t n)
 		case RECORDS_FETCHED:
 		case RECORDS_CHANGED:
 		case RECORDS_NAME_CLASH:
+		case RECORDS_RIVALS:
 			break;
 		}
 	}

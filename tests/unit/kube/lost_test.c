@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/lost.h"
+
+#include "kube_fixture.h"
+
+#define DEPLOYMENT(base, replicas)                                                  \
+	"{'apiVersion':'apps/"                                                      \
+	"v1','kind':'Deployment','metadata':{'name':'web','resourceVersion':'" base \
+	"','managedFields':[" replicas "]},'spec':{'replicas':" replicas "}}"
+#define CONFIG(kind, base, data) \
+	"{'apiVersion':'v1','kind':'" kind "','metadata':{'name':'c'" base "},'data':" data "}"
+
+/* NULL, or the sentence. Versions are their hlc; generations are given. */
+static char *lost(const char *winner, uint64_t winner_hlc, uint64_t winner_generation,
+		  const char *loser, uint64_t loser_hlc, uint64_t loser_generation)
+{
+	json_t *won = json_of(winner), *other = json_of(loser);
+	char *won_text = json_dumps(won, 0), *other_text = json_dumps(other, 0);
+	const struct kube_version one = {bytes_str(won_text), winner_generation, winner_hlc};
+	const struct kube_version two = {bytes_str(other_text), loser_generation, loser_hlc};
+	char *text = kube_lost_update(&one, &two);
+
+	free(won_text);
+	free(other_text);
+	json_decref(won);
+	json_decref(other);
+	return text;
+}
+
+static void test_what_was_made_from_the_older_one_loses_nothing(void **state)
+{
+	(void)state;
+	assert_null(lost(DEPLOYMENT("20", "3"), 30, 3, DEPLOYMENT("10", "2"), 20, 2));
+	/* A version between them was missed. */
+	assert_null(lost(DEPLOYMENT("25", "3"), 30, 3, DEPLOYMENT("10", "2"), 20, 2));
+}
+
+static void test_what_was_made_beside_the_older_one_loses_it(void **state)
+{
+	char *text = lost(DEPLOYMENT("10", "3"), 30, 2, DEPLOYMENT("10", "2"), 20, 2);
+	(void)state;
+	assert_string_equal(text, "a change made at the same time as another one was lost to it; "
+				  "kubectl patch --type=merge brings it back: "
+				  "{\"spec\":{\"replicas\":2}}");
+	free(text);
+}
+
+/* Two changes on one side, one on the other: the last one's base is later than what was lost. */
+static void test_a_longer_side_hides_nothing_of_the_same_generation(void **state)
+{
+	char *text = lost(DEPLOYMENT("25", "3"), 30, 2, DEPLOYMENT("10", "2"), 20, 2);
+	(void)state;
+	assert_non_null(text);
+	free(text);
+}
+
+static void test_the_patch_takes_back_what_was_added(void **state)
+{
+	char *text = lost(CONFIG("ConfigMap", ",'resourceVersion':'10'", "{'a':'1','b':'2'}"), 30,
+			  1, CONFIG("ConfigMap", ",'resourceVersion':'10'", "{'a':'3'}"), 20, 1);
+	(void)state;
+	assert_non_null(strstr(text, "{\"data\":{\"a\":\"3\",\"b\":null}}"));
+	free(text);
+}
+
+static void test_a_secret_is_not_told(void **state)
+{
+	char *text = lost(CONFIG("Secret", ",'resourceVersion':'10'", "{'a':'MQ=='}"), 30, 1,
+			  CONFIG("Secret", ",'resourceVersion':'10'", "{'a':'Mg=='}"), 20, 1);
+	(void)state;
+	assert_non_null(text);
+	assert_null(strstr(text, "Mg=="));
+	free(text);
+}
+
+static void test_what_does_not_say_where_it_came_from_is_left_alone(void **state)
+{
+	(void)state;
+	assert_null(lost(CONFIG("ConfigMap", "", "{'a':'1'}"), 30, 1,
+			 CONFIG("ConfigMap", "", "{'a':'3'}"), 20, 1));
+}
+
+static void test_a_change_that_both_made_is_not_lost(void **state)
+{
+	(void)state;
+	assert_null(lost(DEPLOYMENT("10", "2"), 30, 2, DEPLOYMENT("10", "2"), 20, 2));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_was_made_from_the_older_one_loses_nothing),
+		cmocka_unit_test(test_what_was_made_beside_the_older_one_loses_it),
+		cmocka_unit_test(test_a_longer_side_hides_nothing_of_the_same_generation),
+		cmocka_unit_test(test_the_patch_takes_back_what_was_added),
+		cmocka_unit_test(test_a_secret_is_not_told),
+		cmocka_unit_test(test_what_does_not_say_where_it_came_from_is_left_alone),
+		cmocka_unit_test(test_a_change_that_both_made_is_not_lost),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
