@@ -75,6 +75,15 @@ void machine_init(struct world *world, size_t index, bool steward)
 	trust_reset(machine);
 }
 
+static void disk_clear_revocations(struct sim_machine *machine)
+{
+	for (size_t i = 0; i < machine->revocation_count; i++)
+		buf_deinit(&machine->revocations[i]);
+	free(machine->revocations);
+	machine->revocations = NULL;
+	machine->revocation_count = 0;
+}
+
 void machine_disk_clear(struct sim_machine *machine)
 {
 	map_for_each (entry, &machine->disk) {
@@ -83,6 +92,7 @@ void machine_disk_clear(struct sim_machine *machine)
 	}
 	map_deinit(&machine->disk);
 	map_init(&machine->disk, 1);
+	disk_clear_revocations(machine);
 	machine->contact_count = 0;
 	machine->kept = (struct fabric_time_kept){0};
 	machine->complete = (struct node_complete){0};
@@ -148,6 +158,37 @@ static void restore_disk(struct world *world, struct sim_machine *machine)
 	}
 }
 
+static void disk_write_revocations(struct sim_machine *machine)
+{
+	const struct revocations *set = node_revocations(machine->node);
+	const struct revocation_entry *entry = NULL;
+
+	disk_clear_revocations(machine);
+	machine->revocations = mem_alloc(set->count, sizeof(*machine->revocations));
+	while ((entry = revocations_next(set, entry)) != NULL)
+		buf_append_bytes(&machine->revocations[machine->revocation_count++],
+				 bytes_buf(&entry->envelope));
+}
+
+/* Before the first connection, or that could be with one who is revoked. */
+static void restore_revocations(struct world *world, struct sim_machine *machine)
+{
+	for (size_t i = 0; i < machine->revocation_count; i++) {
+		struct bytes envelope = bytes_buf(&machine->revocations[i]);
+		struct leaf chain = {.cert_count = 1};
+		int r;
+
+		buf_append(&chain.certs[0], envelope.ptr, ID_LEN);
+		machine_call(machine,
+			     r = node_restore_revocation(machine->node, machine_now(world, machine),
+							 &chain, envelope));
+		if (r)
+			world_violate(world, NULL, "%s cannot read its revocations: %d",
+				      machine->name, r);
+		buf_deinit(&chain.certs[0]);
+	}
+}
+
 static void give_addresses(struct world *world, struct sim_machine *machine)
 {
 	struct mono now = machine_now(world, machine);
@@ -190,6 +231,7 @@ void machine_start(struct world *world, struct sim_machine *machine, bool join)
 	trust_reset(machine);
 	machine_call(machine, machine->node = node_new(&config, machine_now(world, machine)));
 	machine->rebooted = false;
+	restore_revocations(world, machine);
 	restore_disk(world, machine);
 	offer_machine(world, machine);
 	host_recover(world, machine);
@@ -340,10 +382,14 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 		network_send(world, machine, &effect->to, &effect->addr, effect->packet);
 		break;
 	case NODE_CLOSE:
+	case NODE_CUT:
 		network_close(world, machine, &effect->to);
 		break;
 	case NODE_DIAL:
 		network_dial(world, machine, &effect->to, &effect->addr);
+		break;
+	case NODE_REVOKED:
+		disk_write_revocations(machine);
 		break;
 	case NODE_PERSIST:
 		disk_write(world, machine, effect);

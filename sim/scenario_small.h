@@ -15,6 +15,9 @@ void small_partition(struct world *world);
 void small_churn(struct world *world);
 void small_soak(struct world *world);
 
+/* scenario_revoke.c */
+void small_revocation(struct world *world);
+
 /* scenario_fabric.c: of both kinds */
 void small_fabric(struct world *world);
 void small_fabric_end(struct world *world);

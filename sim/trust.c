@@ -185,6 +185,16 @@ static bool is_steward(void *self, struct wall at, const struct digest *leaf, co
 	       (issuer->steward || machine->world->bug == SIM_BUG_ROLE_CHECK_OFF);
 }
 
+/* The first machines of a fabric let the others in. */
+static bool is_admitter(void *self, struct wall at, const struct digest *leaf)
+{
+	struct sim_machine *machine = self;
+	const struct sim_machine *issuer = find_leaf(machine->world, leaf);
+
+	(void)at;
+	return issuer && knows_leaf(machine, issuer) && issuer->index < SIM_ADMITTERS;
+}
+
 static bool leaf_get(void *self, const struct digest *leaf, struct leaf *ret_leaf)
 {
 	struct sim_machine *machine = self;
@@ -221,6 +231,7 @@ struct node_trust trust_of(struct sim_machine *machine)
 		.open = open_envelope,
 		.fresh = fresh,
 		.is_steward = is_steward,
+		.is_admitter = is_admitter,
 		.leaf_get = leaf_get,
 		.leaf_add = leaf_add,
 	};

@@ -27,6 +27,7 @@
 
 enum {
 	SIM_MACHINES_MAX = 1 << 20,
+	SIM_ADMITTERS = 3,        /* who made the fabric, and the first two who joined */
 	SIM_STORY_MAX = 20000,    /* lines kept; older ones are dropped */
 	SIM_GRACE_MS = 30 * 1000, /* agreement after a heal */
 	SIM_REGIONS_MAX = 8,
@@ -171,6 +172,8 @@ struct sim_machine {
 	int64_t started_us, ended_us; /* its process, the last one before */
 	int64_t stalled_since_us;     /* if it is stalled */
 	struct map disk;              /* record key -> struct buf */
+	struct buf *revocations;      /* on disk too: envelopes */
+	size_t revocation_count;
 	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
 	struct sim_dial *dials; /* under way, dial_count of them */
 	size_t dial_count;

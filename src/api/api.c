@@ -97,6 +97,11 @@ int api_set_certificate(struct api *api, const char *chain_pem, const char *key_
 	return server_set_certificate(api->server, chain_pem, key_pem, err);
 }
 
+void api_users_changed(struct api *api)
+{
+	server_login_again(api->server);
+}
+
 static void server_closed(void *arg)
 {
 	struct api *api = arg;

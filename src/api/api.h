@@ -67,6 +67,10 @@ void api_workload_changed(struct api *api, const struct uid *workload);
 /* A machine came, went, or changed its facts or liveness. */
 void api_members_changed(struct api *api);
 
+/* Users may have been shut out: certificates of all connections are verified again now. Whoever is
+ * refused is disconnected, streams included. */
+void api_users_changed(struct api *api);
+
 /* An event was recorded. */
 void api_events_changed(struct api *api);
 

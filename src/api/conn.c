@@ -363,6 +363,15 @@ static void conn_login(struct conn *conn)
 	server_log(conn->server, conn, "client certificate refused: %s", conn->auth_error);
 }
 
+void conn_login_again(struct conn *conn)
+{
+	if (!conn->tls || !conn->authenticated || conn->state == CONN_CLOSED)
+		return;
+	conn_login(conn);
+	if (!conn->authenticated)
+		conn_doom(conn);
+}
+
 /* We have nothing to send after a handshake that could carry the acknowledgement, and a client that
  * leaves Nagle's algorithm on would wait 40 ms for it before its first request. */
 static void conn_ack(struct conn *conn)

@@ -284,6 +284,12 @@ static void close_connections(struct server *server, bool only_idle)
 	}
 }
 
+void server_login_again(struct server *server)
+{
+	list_for_each_safe (it, &server->conns)
+		conn_login_again(list_entry(it, struct conn, link));
+}
+
 static void on_drained(uv_timer_t *timer)
 {
 	struct server *server = timer->data;

@@ -69,5 +69,8 @@ _must_use_ int server_set_certificate(struct server *server, const char *chain_p
 const struct server_counters *server_counters(const struct server *server);
 size_t server_connections(const struct server *server);
 
+/* Verify the certificates of all connections again; who is refused is disconnected. */
+void server_login_again(struct server *server);
+
 /* As api_close(). Frees the server. Exchanges that are still with the handler outlive it. */
 void server_close(struct server *server, uint32_t drain_ms, void (*closed)(void *arg), void *arg);

@@ -24,8 +24,8 @@ struct cli_verb {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct cli_verb verb_fabric_token, verb_fabric_show, verb_kubeconfig, verb_image,
-	verb_sim, verb_status, verb_version;
+extern const struct cli_verb verb_fabric_token, verb_fabric_show, verb_fabric_revoke,
+	verb_fabric_revocations, verb_kubeconfig, verb_image, verb_sim, verb_status, verb_version;
 
 /* "magik: <text>" on stderr; returns CLI_FAILED. */
 int cli_fail(const struct err *err);

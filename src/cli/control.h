@@ -13,6 +13,10 @@
  *	           "<id>@<ip>:<port>"), "rest" ("<ip>:<port>"), "machines" (array of objects with
  *	           "name", "identity", "state"), "pods", "root_here"
  *
+ *	revoke      {"machine"|"user"|"serial", "reason"}
+ *	revocations -> "revocations": array of objects with "kind", "subject", "at_ms", "by",
+ *"reason"
+ *
  * host.sock
  *	image-load {"source"} -> "image" (its name) when done; an absolute path or a reference
  *	image-ls              -> "images": array of objects with "name", "digest", "size" (bytes)

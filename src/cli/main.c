@@ -20,6 +20,8 @@ static const struct {
 } verbs[] = {
 	{"fabric", &verb_fabric_token, "print a token with which other machines join"},
 	{"fabric", &verb_fabric_show, "tell which fabric this machine belongs to"},
+	{"fabric", &verb_fabric_revoke, "shut a machine, a user or a certificate out"},
+	{"fabric", &verb_fabric_revocations, "list what has been revoked"},
 	{NULL, &verb_kubeconfig, "print the administrator's kubeconfig"},
 	{NULL, &verb_image, "load, list and remove images on this machine"},
 	{NULL, &verb_status, "how the daemon on this machine is doing"},

@@ -261,6 +261,16 @@ static bool cert_read_name(gnutls_x509_crt_t crt, const char *oid, unsigned inde
 	return true;
 }
 
+/* One of another length is no serial of ours, and nobody can name it to revoke it. */
+static void cert_read_serial(gnutls_x509_crt_t crt, struct cert *cert)
+{
+	uint8_t serial[CERT_SERIAL_LEN];
+	size_t len = sizeof(serial);
+
+	if (gnutls_x509_crt_get_serial(crt, serial, &len) >= 0 && len == sizeof(serial))
+		memcpy(cert->serial, serial, sizeof(serial));
+}
+
 static int cert_read_subject(gnutls_x509_crt_t crt, struct cert *cert, struct err *err)
 {
 	time_t from = gnutls_x509_crt_get_activation_time(crt);
@@ -270,6 +280,7 @@ static int cert_read_subject(gnutls_x509_crt_t crt, struct cert *cert, struct er
 
 	if (from == (time_t)-1 || until == (time_t)-1 || until <= from)
 		return refuse(err, CERT_E_MALFORMED, "no validity");
+	cert_read_serial(crt, cert);
 	cert->not_before.ms = (int64_t)from * MS_PER_S;
 	cert->not_after.ms = (int64_t)until * MS_PER_S;
 	if (!cert_read_name(crt, GNUTLS_OID_X520_COMMON_NAME, 0, cert->name))

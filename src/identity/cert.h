@@ -46,6 +46,7 @@ enum {
 	CERT_DNS_MAX = 64,   /* api.<fabric>.magik */
 	CERT_SALT_LEN = 16,
 	CERT_SERIAL_LEN = 16,
+	CERT_HOLDER_LEN = 16, /* of a machine's key in an intermediate's name: all that fits */
 };
 
 enum cert_family {
@@ -79,6 +80,7 @@ struct cert {
 	uint8_t group_count;
 	char groups[CERT_GROUPS_MAX][CERT_NAME_MAX + 1]; /* user only */
 	struct wall not_before, not_after;
+	uint8_t serial[CERT_SERIAL_LEN]; /* zeroes when it is none of ours: of another length */
 	struct digest position; /* machine only: SHA-256(salt || key), its place in the DHT */
 	uint8_t salt[CERT_SALT_LEN];
 	bool plain; /* voucher only: made without --role; its first two users become admitters */

@@ -62,6 +62,7 @@ static int make_admit(struct dealer *dealer, struct wall now, struct fabric_made
 	struct credentials *own = &made->credentials;
 	int r = 0;
 
+	own->machine_key = deal_key(dealer); /* its intermediates are named after it */
 	for (size_t i = 0; r == 0 && i < CERT_FAMILY_COUNT; i++) {
 		struct signer root = {&made->roots.key[i], bytes_buf(&own->root[i])};
 		struct cert_order order;
@@ -69,6 +70,7 @@ static int make_admit(struct dealer *dealer, struct wall now, struct fabric_made
 		own->admit_key[i] = deal_key(dealer);
 		order = deal_order(dealer, CERT_ADMIT, &own->admit_key[i], now);
 		order.family = (enum cert_family)(i + 1);
+		order.holder = own->machine_key.public_key;
 		order.grant = grant_all();
 		r = cert_issue(&order, &root, &own->admit_cert[i], err);
 	}
@@ -94,7 +96,6 @@ static int make_leaves(struct dealer *dealer, const char *node_name, struct wall
 	struct cert_order order;
 	int r;
 
-	own->machine_key = deal_key(dealer);
 	order = deal_order(dealer, CERT_MACHINE, &own->machine_key, now);
 	order.name = node_name;
 	order.grant = grant_all();
@@ -109,6 +110,7 @@ static int make_leaves(struct dealer *dealer, const char *node_name, struct wall
 		return r;
 	own->steward_key = deal_key(dealer);
 	order = deal_order(dealer, CERT_STEWARD, &own->steward_key, now);
+	order.holder = own->machine_key.public_key;
 	order.grant = (struct grant){.roles = ROLE_STEWARD, .all_namespaces = true};
 	return issue_own(own, CERT_FAMILY_WORKLOAD, &order, &own->steward_chain, err);
 }

@@ -16,7 +16,7 @@
 enum {
 	KEY_ID_LEN = 20, /* RFC 5280 4.2.1.2: any unique value; ours is of a usual length */
 	GRANT_BODY_MAX = 1024,
-	SHORT_KEY_LEN = 8, /* bytes of a key that make an intermediate's name unique */
+	SHORT_KEY_LEN = 8, /* bytes of a key that make a name unique */
 };
 
 /* kind -> bits of the kinds that may have signed it. Roots sign where no admitter is at hand. */
@@ -121,12 +121,13 @@ static int order_describe(const struct cert_order *order, const struct cert *iss
 
 /* The common name: given for machines and users, else a description that is unique in the fabric,
  * because TLS software finds an issuer by its name. */
-static void order_name(struct cert *cert)
+static void order_name(struct cert *cert, const struct node_id *holder)
 {
-	char short_key[2 * SHORT_KEY_LEN + 1];
+	char short_key[2 * SHORT_KEY_LEN + 1], holder_key[2 * CERT_HOLDER_LEN + 1];
 
 	if (cert->kind == CERT_MACHINE || cert->kind == CERT_USER)
 		return;
+	hex_encode(bytes_of(holder->byte, CERT_HOLDER_LEN), holder_key);
 	hex_encode(bytes_of(cert->key.byte, SHORT_KEY_LEN), short_key);
 	switch (cert->kind) {
 	case CERT_ROOT:
@@ -136,7 +137,7 @@ static void order_name(struct cert *cert)
 	case CERT_ADMIT:
 	case CERT_STEWARD:
 		(void)snprintf(cert->name, sizeof(cert->name), "magik %s %s %s", cert->fabric,
-			       cert->kind == CERT_ADMIT ? "admit" : "steward", short_key);
+			       cert->kind == CERT_ADMIT ? "admit" : "steward", holder_key);
 		break;
 	case CERT_REST:
 		fabric_rest_name(cert->fabric, cert->name);
@@ -361,7 +362,7 @@ int cert_issue(const struct cert_order *order, const struct signer *signer, stru
 		r = order_describe(order, order->kind == CERT_ROOT ? NULL : &issuer, &cert, err);
 	if (r)
 		return r;
-	order_name(&cert);
+	order_name(&cert, &order->holder);
 	r = order_check_names(&cert, order, err);
 	if (r == 0 && order->kind != CERT_ROOT)
 		r = cert_narrows(&cert, &issuer, err);

@@ -237,6 +237,7 @@ int join_issue_intermediates(const struct join_roots *roots,
 			.kind = CERT_ADMIT,
 			.family = (enum cert_family)(i + 1),
 			.key = admit[i],
+			.holder = roots->holder,
 			.grant = grant_all(),
 			.now = roots->now,
 		};
@@ -300,7 +301,11 @@ static int issue_steward(const struct join_request *request, const struct join_a
 			 struct buf *chain, struct err *err)
 {
 	struct cert_order order = {
-		.kind = CERT_STEWARD, .key = request->steward, .grant = request->grant};
+		.kind = CERT_STEWARD,
+		.key = request->steward,
+		.holder = request->machine,
+		.grant = request->grant,
+	};
 
 	if (!grant_has(&request->grant, ROLE_STEWARD))
 		return 0;

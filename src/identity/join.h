@@ -81,6 +81,7 @@ struct join_intermediates {
 struct join_roots {
 	const struct root_keys *keys;
 	struct bytes cert[CERT_FAMILY_COUNT];
+	struct node_id holder; /* the new admitter's machine key */
 	struct wall now;
 	uint8_t serials[CERT_FAMILY_COUNT][CERT_SERIAL_LEN]; /* random */
 };

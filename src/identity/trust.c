@@ -17,6 +17,7 @@ enum {
 };
 
 struct trust_issuer {
+	enum cert_kind kind;
 	struct node_id key;
 	struct wall not_before, not_after;
 	char name[CERT_NAME_MAX + 1];
@@ -172,20 +173,49 @@ static int refuse_kind(const struct trust_query *query, const struct cert *leaf,
 	return TRUST_E_WRONG_KIND;
 }
 
-static int judge_revoked(const struct trust *trust, const struct trust_cached *cached,
-			 struct err *err)
+static bool leaf_is_revoked(const struct trust *trust, const struct cert *leaf, struct wall before)
 {
+	static const uint8_t none[CERT_SERIAL_LEN];
+	bool ours = memcmp(leaf->serial, none, CERT_SERIAL_LEN) != 0;
+	const struct revocation_subject subject = {
+		.kind = leaf->kind,
+		.key = leaf->key,
+		.name = leaf->name,
+		.serial = ours ? leaf->serial : NULL,
+		.not_before = leaf->not_before,
+	};
+
+	return revocations_hit(trust->revocations, &subject, before);
+}
+
+static bool issuer_is_revoked(const struct trust *trust, const struct trust_issuer *issuer,
+			      struct wall before)
+{
+	const struct revocation_subject subject = {
+		.kind = issuer->kind,
+		.key = issuer->key,
+		.name = issuer->name,
+		.not_before = issuer->not_before,
+	};
+
+	return revocations_hit(trust->revocations, &subject, before);
+}
+
+static int judge_revoked(const struct trust *trust, const struct trust_query *query,
+			 const struct trust_cached *cached, struct err *err)
+{
+	struct wall before = query->signed_then ? query->now : WALL_NEVER;
 	const struct cert *leaf = &cached->leaf;
 
-	if (!trust->revoked)
+	if (!trust->revocations || trust->revocations->count == 0)
 		return 0;
-	if (trust->revoked(trust->revoked_ctx, &leaf->key)) {
+	if (leaf_is_revoked(trust, leaf, before)) {
 		(void)err_set(err, -EACCES, "%s (%s) is revoked", cert_kind_text(leaf->kind),
 			      leaf->name);
 		return TRUST_E_REVOKED;
 	}
 	for (size_t i = 0; i < cached->issuer_count; i++) {
-		if (!trust->revoked(trust->revoked_ctx, &cached->issuers[i].key))
+		if (!issuer_is_revoked(trust, &cached->issuers[i], before))
 			continue;
 		(void)err_set(err, -EACCES, "%s (%s): its issuer %s is revoked",
 			      cert_kind_text(leaf->kind), leaf->name, cached->issuers[i].name);
@@ -249,7 +279,7 @@ static int judge(const struct trust *trust, const struct trust_query *query,
 
 	if (!purpose_takes(query->purpose, leaf->kind))
 		return refuse_kind(query, leaf, err);
-	r = judge_revoked(trust, cached, err);
+	r = judge_revoked(trust, query, cached, err);
 	if (r == TRUST_E_REVOKED)
 		return r;
 	time = judge_time(cached, query, err);
@@ -324,6 +354,7 @@ static struct trust_cached *cached_new(const struct chain *chain, const struct c
 	for (size_t i = 1; i < chain->count; i++) {
 		struct trust_issuer *issuer = &cached->issuers[cached->issuer_count++];
 
+		issuer->kind = cert[i].kind;
 		issuer->key = cert[i].key;
 		issuer->not_before = cert[i].not_before;
 		issuer->not_after = cert[i].not_after;

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "identity/cert.h"
+#include "identity/revocation.h"
 
 enum {
 	TRUST_CACHE_DEFAULT =
@@ -56,6 +57,9 @@ struct trust_query {
 	 * has just started: its @now is the last persisted value, or 0). Expiry is judged against
 	 * @now; the start of validity is not. */
 	bool now_is_floor;
+	/* @now is when something was signed that is looked at now: only what was revoked before
+	 * then is refused. Else a revocation counts whenever it was made. */
+	bool signed_then;
 };
 
 struct trust_cached; /* private: one verified chain */
@@ -63,11 +67,9 @@ struct trust_cached; /* private: one verified chain */
 struct trust {
 	struct node_id root[CERT_FAMILY_COUNT]; /* by family - 1 */
 	char fabric[FABRIC_ID_LEN + 1];
-	/* Has this subject's key been revoked? NULL: nothing is. */
-	bool (*revoked)(void *ctx, const struct node_id *key);
-	void *revoked_ctx;
-	struct map cache;        /* leaf hash -> struct trust_cached */
-	struct list cache_order; /* least recently used first */
+	const struct revocations *revocations; /* borrowed; NULL: nothing is revoked */
+	struct map cache;                      /* leaf hash -> struct trust_cached */
+	struct list cache_order;               /* least recently used first */
 	size_t cache_max;
 	uint64_t cache_evicted;
 	uint64_t refused[_TRUST_E_COUNT]; /* by outcome, for status and metrics */

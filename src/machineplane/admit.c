@@ -147,7 +147,7 @@ void admit_serve(struct fabric *fabric, struct quic_conn *conn, struct bytes byt
 	}
 	*place = joiner;
 	quic_conn_set_user(conn, NULL);
-	state_request_build(query.now, joiner->request.admit, &asked);
+	state_request_build(query.now, &joiner->request.machine, joiner->request.admit, &asked);
 	host_ask_issue(fabric->host, joiner->number, bytes_buf(&asked));
 	buf_deinit(&asked);
 }

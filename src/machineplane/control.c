@@ -3,8 +3,10 @@
  * Control: R/control.sock, where the magik command asks the running daemon.
  *
  * Only root can open it. One request per connection: a line of JSON {"verb":"status"}, or
- * "counters" for what /metrics has, or "tenders" for what /debug/tenders has; the answer is one
- * line with "done":true, or {"error":...,"done":true}. The socket is made before root is given up.
+ * "counters" for what /metrics has, "tenders" for what /debug/tenders has, "revoke" with a
+ * "machine", "user" or "serial" and a "reason", or "revocations"; the answer is one line with
+ * "done":true, or
+ * {"error":...,"done":true}. The socket is made before root is given up.
  */
 #include "machineplane/fabric.h"
 
@@ -56,7 +58,9 @@ enum control_verb control_verb_of(struct bytes line)
 {
 	static const char *const names[] = {[CONTROL_STATUS] = "status",
 					    [CONTROL_COUNTERS] = "counters",
-					    [CONTROL_TENDERS] = "tenders"};
+					    [CONTROL_TENDERS] = "tenders",
+					    [CONTROL_REVOKE] = "revoke",
+					    [CONTROL_REVOCATIONS] = "revocations"};
 	json_t *request = json_loadb((const char *)line.ptr, line.len, 0, NULL);
 	const char *verb = json_string_value(json_object_get(request, "verb"));
 	enum control_verb found = CONTROL_UNKNOWN;
@@ -68,18 +72,52 @@ enum control_verb control_verb_of(struct bytes line)
 	return found;
 }
 
+static bool append_json(json_t *value, struct buf *out)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+
+	json_decref(value);
+	if (text)
+		buf_append_str(out, text);
+	free(text);
+	return text != NULL;
+}
+
+static bool answer_revoke(struct client *client)
+{
+	struct bytes line = bytes_buf(&client->in);
+	json_t *request = json_loadb((const char *)line.ptr, line.len, 0, NULL);
+	bool said = append_json(revoked_control(client->control->fabric, request), &client->out);
+
+	json_decref(request);
+	return said;
+}
+
+static bool answer_verb(struct client *client, enum control_verb verb)
+{
+	struct fabric *fabric = client->control->fabric;
+
+	switch (verb) {
+	case CONTROL_STATUS:
+		return document_status(fabric, &client->out);
+	case CONTROL_COUNTERS:
+		return document_counters(fabric, &client->out);
+	case CONTROL_TENDERS:
+		return document_tenders(fabric, &client->out);
+	case CONTROL_REVOKE:
+		return answer_revoke(client);
+	case CONTROL_REVOCATIONS:
+		return append_json(revoked_list(fabric), &client->out);
+	case CONTROL_UNKNOWN:
+		break;
+	}
+	buf_append_str(&client->out, "{\"error\":\"unknown verb\",\"done\":true}");
+	return true;
+}
+
 static void answer(struct client *client)
 {
-	static bool (*const documents[])(struct fabric * fabric, struct buf * json) = {
-		[CONTROL_STATUS] = document_status,
-		[CONTROL_COUNTERS] = document_counters,
-		[CONTROL_TENDERS] = document_tenders,
-	};
-	enum control_verb verb = control_verb_of(bytes_buf(&client->in));
-
-	if (verb == CONTROL_UNKNOWN)
-		buf_append_str(&client->out, "{\"error\":\"unknown verb\",\"done\":true}");
-	else if (!documents[verb](client->control->fabric, &client->out))
+	if (!answer_verb(client, control_verb_of(bytes_buf(&client->in))))
 		buf_append_str(&client->out, "{\"error\":\"this machine is not a member of a "
 					     "fabric yet\",\"done\":true}");
 	buf_append_str(&client->out, "\n");

@@ -89,6 +89,12 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_CLOSE:
 		peers_close(fabric->peers, &effect->to);
 		return;
+	case NODE_CUT:
+		peers_cut(fabric->peers, &effect->to);
+		return;
+	case NODE_REVOKED:
+		revoked_changed(fabric);
+		return;
 	case NODE_DIAL:
 		(void)peers_dial(fabric->peers, &effect->to, &effect->addr);
 		return;
@@ -371,6 +377,9 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->keep_timer = loop_timer_new(fabric->loop, keep_time, fabric);
 	fabric->contacts_timer = loop_timer_new(fabric->loop, contacts_save, fabric);
 	make_node(fabric);
+	result = revoked_restore(fabric, err);
+	if (result)
+		return result;
 	(void)store_restore(fabric->store);
 	return start_api(fabric, err);
 }

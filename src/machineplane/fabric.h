@@ -14,6 +14,7 @@
  *   join.c      asking to be let in
  *   admit.c     letting others in
  *   store.c     records on disk (LMDB), written off the loop
+ *   revoked.c   who is shut out: on disk, and judged again when it changes
  *   renew.c     new certificates from half of their lifetime on
  *   contacts.c  where members were last seen, for the next start
  *   host_link.c the other process: pods, capacity, images, logs
@@ -120,6 +121,10 @@ void peers_free(struct peers *peers);
 bool peers_dial(struct peers *peers, const struct node_id *id, const struct addr *addr);
 /* But for connections on which a byte stream is open: they end when nobody says anything. */
 void peers_close(struct peers *peers, const struct node_id *id);
+/* All connections, whatever is under way on them. */
+void peers_cut(struct peers *peers, const struct node_id *id);
+/* Judge the certificates of all who are connected again; who is refused is expelled. */
+void peers_judge(struct peers *peers);
 /* @packet, which is copied, on a connection that stands; else @addr is dialled, if there is one. */
 void peers_send(struct peers *peers, const struct node_id *to, const struct addr *addr,
 		struct bytes packet);
@@ -164,6 +169,15 @@ struct node_note store_read_note(struct store *store, const struct uid *pod_uid,
 /* renew.c */
 struct renewal *renewal_new(struct fabric *fabric);
 void renewal_free(struct renewal *renewal);
+/* This machine's leaf is good for nothing but to renew itself: now. */
+void renewal_hurry(struct renewal *renewal);
+
+/* revoked.c */
+_must_use_ int revoked_restore(struct fabric *fabric, struct err *err);
+void revoked_changed(struct fabric *fabric);
+/* Answers for R/control.sock. */
+json_t *revoked_control(struct fabric *fabric, const json_t *request);
+json_t *revoked_list(struct fabric *fabric);
 
 /* contacts.c */
 enum {
@@ -237,6 +251,8 @@ enum control_verb {
 	CONTROL_STATUS,
 	CONTROL_COUNTERS,
 	CONTROL_TENDERS,
+	CONTROL_REVOKE,
+	CONTROL_REVOCATIONS,
 };
 enum control_verb control_verb_of(struct bytes line);
 

@@ -327,6 +327,23 @@ void peers_close(struct peers *peers, const struct node_id *id)
 	}
 }
 
+void peers_cut(struct peers *peers, const struct node_id *id)
+{
+	struct peer *peer = map_get(&peers->by_id, id_bytes(id));
+
+	if (!peer)
+		return;
+	list_for_each (it, &peer->links) {
+		struct link *link = list_entry(it, struct link, in_peer);
+
+		if (link->state == LINK_CLOSING)
+			continue;
+		link_stops_waiting(peers, link);
+		link->state = LINK_CLOSING;
+		quic_conn_close(link->conn, 1, "refused");
+	}
+}
+
 static int verify(void *user, const struct quic_peer *quic_peer, const struct bytes *chain,
 		  size_t count, struct err *err)
 {
@@ -377,6 +394,34 @@ static void link_open(struct peers *peers, struct quic_conn *conn, struct link *
 	link->state = LINK_OPEN;
 	link->conn = conn;
 	link->opened = clock_mono();
+}
+
+/* Is the certificate that the peer was accepted with good at this moment? */
+static bool is_good(struct fabric *fabric, struct quic_conn *conn)
+{
+	struct trust_query query = fabric_query(fabric, TRUST_MESH);
+	struct chain shown = {0};
+	const struct bytes *certs;
+	size_t count = quic_conn_peer_chain(conn, &certs);
+	struct err err = {0};
+
+	for (size_t i = 0; i < count && i < CHAIN_CERTS_MAX; i++)
+		shown.cert[shown.count++] = certs[i];
+	if (trust_verify(&fabric->trust, &query, &shown, NULL, &err) == 0)
+		return true;
+	log_event(LOG_LEVEL_WARN, "peer-refused", "%s", err.text);
+	return false;
+}
+
+void peers_judge(struct peers *peers)
+{
+	map_for_each (entry, &peers->by_id) {
+		struct peer *peer = entry->value;
+		const struct link *link = link_in_use(peers, peer);
+
+		if (link && !is_good(peers->fabric, link->conn))
+			node_expel(peers->fabric->node, clock_mono(), &peer->id);
+	}
 }
 
 static void opened(void *user, struct quic_conn *conn)

@@ -39,12 +39,25 @@ static struct wall fabric_now(const struct renewal *renewal)
 	return node_fabric_time(renewal->fabric->node, clock_mono());
 }
 
+/* Who signed our leaf is revoked, or it has expired. */
+static bool may_only_renew(const struct renewal *renewal)
+{
+	struct fabric *fabric = renewal->fabric;
+	struct trust_query query = fabric_query(fabric, TRUST_MESH);
+	struct chain chain;
+
+	return chain_split(bytes_buf(&fabric->credentials.machine_chain), &chain) &&
+	       trust_verify(&fabric->trust, &query, &chain, NULL, NULL) == TRUST_E_RENEW_ONLY;
+}
+
 /* Half of the leaf's life. */
 static int64_t due_in_ms(const struct renewal *renewal)
 {
 	const struct cert *leaf = &renewal->fabric->credentials.machine;
 	int64_t half_ms = (leaf->not_after.ms - leaf->not_before.ms) / 2;
 
+	if (may_only_renew(renewal))
+		return 0;
 	return leaf->not_before.ms + half_ms - fabric_now(renewal).ms;
 }
 
@@ -303,6 +316,12 @@ struct renewal *renewal_new(struct fabric *fabric)
 	renewal->timer = loop_timer_new(fabric->loop, check, renewal);
 	loop_timer_set(renewal->timer, clock_mono());
 	return renewal;
+}
+
+void renewal_hurry(struct renewal *renewal)
+{
+	if (!renewal->socket)
+		loop_timer_set(renewal->timer, clock_mono());
 }
 
 void renewal_free(struct renewal *renewal)

@@ -466,12 +466,13 @@ static int sign_intermediates(const struct join_roots *roots,
 	return result > 0 ? -EACCES : result;
 }
 
-static int issue(const char *dir, int64_t now_ms, const struct node_id admit[CERT_FAMILY_COUNT],
-		 struct buf *ret_certs, struct err *err)
+static int issue(const char *dir, int64_t now_ms, const struct node_id *machine,
+		 const struct node_id admit[CERT_FAMILY_COUNT], struct buf *ret_certs,
+		 struct err *err)
 {
 	struct root_keys keys = {0};
 	struct buf certs[CERT_FAMILY_COUNT] = {0};
-	struct join_roots roots = {.keys = &keys};
+	struct join_roots roots = {.keys = &keys, .holder = *machine};
 	int result = load_roots(dir, &keys, certs, err);
 
 	entropy_fill(roots.serials, sizeof(roots.serials));
@@ -489,17 +490,18 @@ static int issue(const char *dir, int64_t now_ms, const struct node_id admit[CER
 	return result;
 }
 
-void state_request_build(struct wall now, const struct node_id admit[CERT_FAMILY_COUNT],
-			 struct buf *out)
+void state_request_build(struct wall now, const struct node_id *machine,
+			 const struct node_id admit[CERT_FAMILY_COUNT], struct buf *out)
 {
 	buf_append(out, &now.ms, sizeof(now.ms));
+	buf_append(out, machine, sizeof(*machine));
 	buf_append(out, admit, CERT_FAMILY_COUNT * sizeof(*admit));
 }
 
 int state_issue_admitter(const char *state_dir, struct bytes request, struct buf *ret_certs,
 			 struct err *err)
 {
-	struct node_id admit[CERT_FAMILY_COUNT];
+	struct node_id machine, admit[CERT_FAMILY_COUNT];
 	int64_t now_ms;
 
 	if (request.len != STATE_REQUEST_LEN)
@@ -507,6 +509,7 @@ int state_issue_admitter(const char *state_dir, struct bytes request, struct buf
 	if (!exists(state_dir, CREDENTIALS_ROOT_DIR, "machine.key"))
 		return err_set(err, -EACCES, "the fabric's roots are not on this machine");
 	memcpy(&now_ms, request.ptr, sizeof(now_ms));
-	memcpy(admit, request.ptr + sizeof(now_ms), sizeof(admit));
-	return issue(state_dir, now_ms, admit, ret_certs, err);
+	memcpy(&machine, request.ptr + sizeof(now_ms), sizeof(machine));
+	memcpy(admit, request.ptr + sizeof(now_ms) + sizeof(machine), sizeof(admit));
+	return issue(state_dir, now_ms, &machine, admit, ret_certs, err);
 }

@@ -24,7 +24,7 @@ enum {
 	/* The unprivileged process's user: inside the range that systemd keeps for users
 	 * without an entry in /etc/passwd, so it collides with nobody's files. */
 	STATE_FABRIC_UID = 61337,
-	STATE_REQUEST_LEN = 8 + CERT_FAMILY_COUNT * ID_LEN,
+	STATE_REQUEST_LEN = 8 + ID_LEN + CERT_FAMILY_COUNT * ID_LEN,
 };
 
 #define STATE_AHEAD_MS (2 * 365 * CERT_DAY_MS)
@@ -51,10 +51,10 @@ _must_use_ int state_pin_node(const char *state_dir, const struct node_id *node,
 struct wall state_kept_time(const char *state_dir);
 _must_use_ int state_keep_time(const char *state_dir, struct wall now);
 
-/* What the fabric process asks the roots for, appended to @out: fabric time, and the new admitter's
- * public keys. */
-void state_request_build(struct wall now, const struct node_id admit[CERT_FAMILY_COUNT],
-			 struct buf *out);
+/* What the fabric process asks the roots for, appended to @out: fabric time, the new admitter's
+ * machine, and its public keys. */
+void state_request_build(struct wall now, const struct node_id *machine,
+			 const struct node_id admit[CERT_FAMILY_COUNT], struct buf *out);
 
 /*
  * Certificates that the roots sign for a new admitter (@request as above): -EACCES where there are

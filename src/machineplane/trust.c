@@ -27,6 +27,7 @@ static struct trust_query query_at(const struct fabric *fabric, struct wall at)
 	struct trust_query query = fabric_query(fabric, TRUST_MESH);
 
 	query.now = at;
+	query.signed_then = true;
 	return query;
 }
 
@@ -117,6 +118,16 @@ static bool is_steward(void *self, struct wall at, const struct digest *leaf, co
 	return grant_stewards(&cert->grant, bytes_str(namespace));
 }
 
+static bool is_admitter(void *self, struct wall at, const struct digest *leaf)
+{
+	struct fabric *fabric = self;
+	struct trust_query query = query_at(fabric, at);
+	const struct cert *cert;
+
+	return trust_leaf(&fabric->trust, &query, leaf, &cert, NULL) == 0 &&
+	       grant_has(&cert->grant, ROLE_ADMIT);
+}
+
 static bool leaf_get(void *self, const struct digest *hash, struct leaf *ret_leaf)
 {
 	struct fabric *fabric = self;
@@ -156,6 +167,7 @@ static const struct node_trust_ops ops = {
 	.open = open_envelope,
 	.fresh = fresh,
 	.is_steward = is_steward,
+	.is_admitter = is_admitter,
 	.leaf_get = leaf_get,
 	.leaf_add = leaf_add,
 };

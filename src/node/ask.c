@@ -411,7 +411,7 @@ int node_referred(struct node *node, struct mono now, const struct contact *owne
 	const struct node_trust *trust = &node->config.trust;
 	struct wall fabric = node_fabric_time(node, now);
 	struct node_signed opened = {0};
-	int outcome = trust->ops->open(trust->self, fabric, envelope, &opened);
+	int outcome = node_open(node, now, envelope, &opened);
 
 	if (outcome == NODE_TRUST_E_LEAF)
 		node->missing_leaf = opened.leaf;

@@ -265,8 +265,7 @@ static bool award_subject(struct node *node, struct mono now, const struct node_
 {
 	struct node_signed opened;
 
-	if (node->config.trust.ops->open(node->config.trust.self, node_fabric_time(node, now),
-					 bytes_buf(&award->award.tender_envelope), &opened) != 0)
+	if (node_open(node, now, bytes_buf(&award->award.tender_envelope), &opened) != 0)
 		return false;
 	if (!node_id_equal(&opened.issuer, issuer) ||
 	    message_decode(opened.payload, ret_tender) != 0)
@@ -420,7 +419,8 @@ static void deliver_record(struct node *node, struct mono now, const struct node
  * whom it was meant for. */
 static bool may_be_relayed(enum message_type type)
 {
-	return type == MESSAGE_TENDER || type == MESSAGE_DISPOSAL || type == MESSAGE_RECORD;
+	return type == MESSAGE_TENDER || type == MESSAGE_DISPOSAL || type == MESSAGE_RECORD ||
+	       type == MESSAGE_REVOCATION;
 }
 
 /* 0, or why it is not believed, where that is known here. */
@@ -438,7 +438,7 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 		refuse_envelope(node, from, NODE_TRUST_E_MALFORMED);
 		return NODE_TRUST_E_MALFORMED;
 	}
-	if (message.type != MESSAGE_RECORD)
+	if (message.type != MESSAGE_RECORD && message.type != MESSAGE_REVOCATION)
 		outcome = node->config.trust.ops->fresh(node->config.trust.self,
 							node_fabric_time(node, now), opened);
 	if (!message_is_signed(message.type))
@@ -449,6 +449,8 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 		count_market(node, from, MARKET_E_NOT_OWNER);
 	else if (message.type == MESSAGE_RECORD)
 		deliver_record(node, now, from, opened, &message.record, envelope, UINT64_MAX);
+	else if (message.type == MESSAGE_REVOCATION)
+		node_revocation_arrived(node, now, from, opened, &message.revocation, envelope);
 	else if (message.type == MESSAGE_DISPOSAL)
 		outcome = node_deliver_disposal(node, now, opened, &message.disposal)
 				  ? 0
@@ -464,8 +466,7 @@ static int deliver_envelope(struct node *node, struct mono now, const struct nod
 			    struct bytes envelope)
 {
 	struct node_signed opened = {0};
-	int outcome = node->config.trust.ops->open(node->config.trust.self,
-						   node_fabric_time(node, now), envelope, &opened);
+	int outcome = node_open(node, now, envelope, &opened);
 
 	if (outcome == NODE_TRUST_E_LEAF)
 		node->missing_leaf = opened.leaf;
@@ -483,8 +484,7 @@ static void deliver_record_put(struct node *node, struct mono now, const struct 
 	struct bytes envelope = bytes_buf(&put->envelope);
 	struct node_signed opened = {0};
 	struct message message;
-	int outcome = node->config.trust.ops->open(node->config.trust.self,
-						   node_fabric_time(node, now), envelope, &opened);
+	int outcome = node_open(node, now, envelope, &opened);
 
 	if (outcome == NODE_TRUST_E_LEAF) {
 		send_leaf_want(node, from, &opened.leaf);
@@ -555,6 +555,8 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		node_vouch_wanted(node, from, &message.vouch_want);
 	} else if (message.type == MESSAGE_VOUCH) {
 		node_vouched(node, now, from, &message.vouch);
+	} else if (message.type == MESSAGE_REVOKED) {
+		node_revoked_arrived(node, from, &message.revoked);
 	} else if (message.type == MESSAGE_REFERRAL) {
 		node_referral(node, now, from, &message.referral);
 	} else if (message.type == MESSAGE_RECORD_PUT) {

@@ -174,11 +174,9 @@ static void judge_disposal(struct node *node, struct mono now, const struct node
 /* NODE_TRUST_E_LEAF: to be judged again when its issuer's certificate is known. */
 int node_gossip_judge(struct node *node, struct mono now, const struct node_gossip *gossip)
 {
-	const struct node_trust *trust = &node->config.trust;
 	struct node_signed opened = {0};
 	struct message message;
-	int outcome = trust->ops->open(trust->self, node_fabric_time(node, now), gossip->envelope,
-				       &opened);
+	int outcome = node_open(node, now, gossip->envelope, &opened);
 
 	if (outcome == NODE_TRUST_E_LEAF)
 		node->missing_leaf = opened.leaf;

@@ -133,6 +133,7 @@ struct node {
 	struct node_bucket own_broadcasts, all_broadcasts, relayed;
 	struct node_lookup *lookups; /* NODE_LOOKUPS_MAX, once there is one */
 	size_t lookup_count;
+	struct revocations revocations;
 	struct map provided;  /* texts of what this machine provides (provide.c) */
 	struct map stewards;  /* node id -> itself, of connected peers that proved to be stewards */
 	struct list effects;  /* struct queued_effect */
@@ -222,6 +223,16 @@ bool node_found(struct node *node, struct mono now, const struct overlay_effect 
 void node_lookups_deinit(struct node *node);
 int node_referred(struct node *node, struct mono now, const struct contact *owner,
 		  struct bytes envelope);
+
+/* revoke.c */
+/* Open @envelope as trust does, and refuse what its issuer signed after it was revoked. */
+int node_open(struct node *node, struct mono now, struct bytes envelope, struct node_signed *ret);
+void node_revocations_greet(struct node *node, const struct node_id *id);
+void node_revocation_arrived(struct node *node, struct mono now, const struct node_id *from,
+			     const struct node_signed *opened, const struct revocation *what,
+			     struct bytes envelope);
+void node_revoked_arrived(struct node *node, const struct node_id *from,
+			  const struct revoked *revoked);
 
 /* provide.c */
 void node_provide(struct node *node, struct mono now, const struct market_machine *machine);

@@ -97,6 +97,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->disposals, config->seed);
 	map_init(&node->speakers, config->seed);
 	map_init(&node->provided, config->seed);
+	revocations_init(&node->revocations, config->seed);
 	node->prng = prng_seeded(config->seed ^ NODE_SEED);
 	list_init(&node->effects);
 	list_init(&node->loopback);
@@ -157,6 +158,7 @@ void node_free(struct node *node)
 	node_rates_deinit(&node->speakers);
 	node_lookups_deinit(node);
 	node_provided_deinit(node);
+	revocations_deinit(&node->revocations);
 	controller_free(node->controller);
 	market_free(node->market);
 	records_free(node->records);
@@ -507,10 +509,15 @@ void node_connected(struct node *node, struct mono now, const struct node_peer *
 	struct contact contact = {.id = peer->id, .addr = peer->addr, .steward = peer->steward};
 
 	advance(node, now);
+	if (node_is_revoked(node, &peer->id)) {
+		node_queue(node, NODE_CUT)->effect.to = peer->id;
+		return;
+	}
 	node->knows_peers = true;
 	steward_note(node, now, peer);
 	overlay_connected(node->overlay, now, &contact, node_fabric_time(node, now));
 	node_parked_connected(node, now, &peer->id);
+	node_revocations_greet(node, &peer->id);
 	node_pump(node, now);
 }
 
@@ -528,6 +535,10 @@ void node_receive(struct node *node, struct mono now, const struct node_id *from
 		  struct bytes packet)
 {
 	advance(node, now);
+	if (node_is_revoked(node, from)) {
+		node_count(node, NODE_COUNT_CERTIFICATE);
+		return;
+	}
 	overlay_heard(node->overlay, now, from);
 	node_deliver(node, now, from, packet);
 	node_pump(node, now);

@@ -14,6 +14,7 @@
 
 #include "base/time.h"
 #include "identity/fabric_time.h"
+#include "identity/revocation.h"
 #include "market/market.h"
 #include "node/trust.h"
 #include "overlay/overlay.h"
@@ -59,6 +60,8 @@ enum node_result {
 };
 
 enum node_effect_type {
+	NODE_CUT,     /* close every connection to @to, whatever is under way on it */
+	NODE_REVOKED, /* node_revocations() has changed: write it down, judge who is connected */
 	NODE_SEND,    /* @packet to @to: on its connection, else @addr (if any) is dialled and the
 		       * packet waits for that; dropped if neither is possible */
 	NODE_DIAL,    /* connect to @addr; @to is its id, or none */
@@ -266,6 +269,22 @@ void node_leave(struct node *node, struct mono now);
 /* This machine's leaf has been renewed. What it says of itself is signed again, for the old one may
  * have expired before. */
 void node_set_leaf(struct node *node, struct mono now, const struct digest *leaf);
+
+/*
+ * Revoke @what from now on, everywhere (revoke.c). 0; NODE_E_ROLE: this machine does not admit;
+ * NODE_E_FULL: the set takes no more. What is connected meanwhile is told; NODE_REVOKED follows.
+ */
+_must_use_ int node_revoke(struct node *node, struct mono now, const struct revocation *what);
+
+/* One that was written down, with the chain of who signed it. Before the first connection. 0, or
+ * why it does not count. */
+_must_use_ int node_restore_revocation(struct node *node, struct mono now, const struct leaf *chain,
+				       struct bytes envelope);
+
+/* A peer's certificate is good for nothing here any more: it is cut off, and has left for us. */
+void node_expel(struct node *node, struct mono now, const struct node_id *id);
+bool node_is_revoked(const struct node *node, const struct node_id *id);
+const struct revocations *node_revocations(const struct node *node);
 
 /* What to write down about time, every FABRIC_TIME_PERSIST_MS and after a step. */
 struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struct wall system);

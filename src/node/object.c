@@ -183,8 +183,7 @@ int node_restore(struct node *node, struct mono now, struct bytes envelope)
 	struct node_signed opened;
 	struct record_writer writer;
 	struct message message;
-	int outcome = node->config.trust.ops->open(node->config.trust.self,
-						   node_fabric_time(node, now), envelope, &opened);
+	int outcome = node_open(node, now, envelope, &opened);
 
 	if (outcome)
 		return outcome;

@@ -90,8 +90,7 @@ void node_pods_start(struct node *node, struct mono now, const struct market_eff
 	struct queued_effect *queued;
 	struct local_pod *pod;
 
-	if (node->config.trust.ops->open(node->config.trust.self, node_fabric_time(node, now),
-					 bytes_buf(&award->award.tender_envelope), &opened) != 0 ||
+	if (node_open(node, now, bytes_buf(&award->award.tender_envelope), &opened) != 0 ||
 	    message_decode(opened.payload, &tender) != 0) {
 		/* It was judged when the award came; its certificate has run out since. */
 		for (size_t i = 0; i < award->award.assignment_count; i++)

@@ -57,6 +57,10 @@ struct node_trust_ops {
 	bool (*is_steward)(void *self, struct wall at, const struct digest *leaf,
 			   const char *namespace);
 
+	/* Might the holder of @leaf let machines in, and so revoke, at @at? False for unknown
+	 * leaves. */
+	bool (*is_admitter)(void *self, struct wall at, const struct digest *leaf);
+
 	/* The chain under @leaf, our own included; false when we do not have it. */
 	bool (*leaf_get)(void *self, const struct digest *leaf, struct leaf *ret_leaf);
 

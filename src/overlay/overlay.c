@@ -223,6 +223,18 @@ void overlay_disconnected(struct overlay *overlay, struct mono now, const struct
 	parts_drain(overlay);
 }
 
+void overlay_expel(struct overlay *overlay, struct mono now, const struct node_id *id)
+{
+	struct peer *peer;
+
+	overlay_advance(overlay, now);
+	peer = peer_find(overlay, id);
+	if (peer)
+		liveness_gone(overlay, peer, MEMBER_LEFT);
+	parts_unreachable(overlay, id);
+	parts_drain(overlay);
+}
+
 /* Where a machine says it is, unless that cannot be dialled from here: then where it came from. */
 static struct addr hello_addr(const struct addr *said, const struct addr *seen)
 {

@@ -136,6 +136,10 @@ void overlay_connected(struct overlay *overlay, struct mono now, const struct co
 void overlay_disconnected(struct overlay *overlay, struct mono now, const struct node_id *id,
 			  const struct addr *addr);
 
+/* @id is no member any more, whatever it says: as if it had left. Nobody dials it; the caller
+ * closes its connections. */
+void overlay_expel(struct overlay *overlay, struct mono now, const struct node_id *id);
+
 /* Any message of the overlay's families from @from over its own connection. */
 void overlay_receive(struct overlay *overlay, struct mono now, const struct node_id *from,
 		     const struct message *message, struct wall fabric);

@@ -36,6 +36,8 @@ FAMILY(record_put, Magik__RecordPut);
 FAMILY(sync_offer, Magik__SyncOffer);
 FAMILY(fetch, Magik__Fetch);
 FAMILY(fetched, Magik__Fetched);
+CODEC(revocation, Magik__Revocation);
+FAMILY(revoked, Magik__Revoked);
 FAMILY(index_rows, Magik__IndexRows);
 FAMILY(index_ask, Magik__IndexAsk);
 FAMILY(index_answer, Magik__IndexAnswer);

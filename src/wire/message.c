@@ -20,6 +20,7 @@
 	X(CANCEL, cancel, cancel, Magik__Cancel, true)                                 \
 	X(EVENT, event, event, Magik__Event, true)                                     \
 	X(DISPOSAL, disposal, disposal, Magik__Disposal, true)                         \
+	X(REVOCATION, revocation, revocation, Magik__Revocation, true)                 \
 	X(RECORD, record, record, Magik__Record, true)                                 \
 	X(RECORD_ACK, record_ack, record_ack, Magik__RecordAck, false)                 \
 	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)         \
@@ -30,6 +31,7 @@
 	X(SYNC_HAVE, sync_have, sync_offer, Magik__SyncOffer, false)                   \
 	X(FETCH, fetch, fetch, Magik__Fetch, false)                                    \
 	X(FETCHED, fetched, fetched, Magik__Fetched, false)                            \
+	X(REVOKED, revoked, revoked, Magik__Revoked, false)                            \
 	X(INDEX_ROWS, index_rows, index_rows, Magik__IndexRows, false)                 \
 	X(INDEX_ASK, index_ask, index_ask, Magik__IndexAsk, false)                     \
 	X(INDEX_ANSWER, index_answer, index_answer, Magik__IndexAnswer, false)         \

@@ -44,7 +44,9 @@ enum {
 	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people; \n and \t allowed */
 	MESSAGE_REF_MAX = 512,        /* image reference */
 	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
-	MESSAGE_ROWS_MAX = 2048,      /* rows of one index message: twice a shard that is full */
+	MESSAGE_REVOKED_MAX =
+		16384,           /* revocations named in one message: all that a machine keeps */
+	MESSAGE_ROWS_MAX = 2048, /* rows of one index message: twice a shard that is full */
 	MESSAGE_SHARD_DEPTH_MAX = 32, /* bits of a shard's prefix */
 	MESSAGE_VOUCH_MAX =
 		128, /* pods asked after in one message: more than a machine usually runs */
@@ -79,6 +81,8 @@ enum message_type {
 	MESSAGE_CANCEL,
 	MESSAGE_EVENT,
 	MESSAGE_DISPOSAL,
+	/* identity: who is not to be trusted any more; signed */
+	MESSAGE_REVOCATION,
 	/* market: unsigned; it carries a signed tender */
 	MESSAGE_REFERRAL,
 	/* records: the record itself is signed, the talk about records is not */
@@ -92,6 +96,8 @@ enum message_type {
 	MESSAGE_SYNC_HAVE,
 	MESSAGE_FETCH,
 	MESSAGE_FETCHED,
+	/* identity: what revocations the sender has; unsigned */
+	MESSAGE_REVOKED,
 	/* index: unsigned, believed of stewards (records/shard.h) */
 	MESSAGE_INDEX_ROWS,
 	MESSAGE_INDEX_ASK,
@@ -463,6 +469,38 @@ struct fetched {
 	int64_t complete_ms;
 };
 
+enum revocation_kind {
+	REVOCATION_NONE,
+	REVOCATION_MACHINE, /* by key; with it the intermediates that it holds as an admitter */
+	REVOCATION_USER,    /* by name: what was issued before, and no later credential */
+	REVOCATION_SERIAL,  /* one certificate of whatever kind */
+	_REVOCATION_LAST = REVOCATION_SERIAL,
+};
+
+/* From the time of its envelope on. */
+struct revocation {
+	enum revocation_kind kind;
+	struct node_id machine; /* MACHINE, else none */
+	char *user;             /* USER, else "" */
+	struct uid serial;      /* SERIAL: the 16 bytes of a certificate's; else none */
+	char *reason;           /* for people; may be "" */
+};
+
+enum revoked_stage {
+	REVOKED_DIGEST, /* the fold alone: a list is asked for when it differs */
+	REVOKED_LIST,   /* all ids: the receiver sends what is missing, and its own list */
+	REVOKED_ANSWER, /* the same in answer to one: it is answered by what is missing only */
+	_REVOKED_LAST = REVOKED_ANSWER,
+};
+
+/* The revocations that the sender has; an id is the digest of an envelope. */
+struct revoked {
+	enum revoked_stage stage;
+	struct digest fold; /* of all ids: identity/revocation.h */
+	struct digest *ids;
+	size_t id_count;
+};
+
 /* A part of the index of one (kind, namespace): the rows whose name's position begins with the
  * upper
  * @depth bits of @prefix; its other bits are 0. */
@@ -722,6 +760,8 @@ struct message {
 		struct sync_offer sync_offer;
 		struct fetch fetch;
 		struct fetched fetched;
+		struct revocation revocation;
+		struct revoked revoked;
 		struct index_rows index_rows;
 		struct index_ask index_ask;
 		struct index_answer index_answer;
@@ -788,6 +828,8 @@ void object_ref_copy(const struct object_ref *from, struct object_ref *to);
 void object_ref_deinit(struct object_ref *ref);
 void member_copy(const struct member *from, struct member *to);
 void member_deinit(struct member *member);
+void revocation_copy(const struct revocation *from, struct revocation *to);
+void revocation_deinit(struct revocation *revocation);
 void shard_id_copy(const struct shard_id *from, struct shard_id *to);
 void shard_id_deinit(struct shard_id *shard);
 void index_row_copy(const struct index_row *from, struct index_row *to);

@@ -359,6 +359,33 @@ static void test_a_kubeconfig_file_is_its_owners(void **state)
 	assert_int_equal(info.st_mode & 0777, 0600);
 }
 
+static void test_what_is_revoked_is_told_from_its_form(void **state)
+{
+	static const char id[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+	struct daemon daemon;
+
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_fabric_revoke, "--machine", "nobody"), CLI_FAILED);
+	daemon_stop(&daemon);
+	assert_non_null(strstr(complaint, "there is no machine nobody"));
+	assert_int_equal(RUN(&verb_fabric_revoke), CLI_USAGE);
+	assert_int_equal(RUN(&verb_fabric_revoke, "jo", "jim"), CLI_USAGE);
+	assert_int_equal(RUN(&verb_fabric_revoke, "--user", "jo", "--machine", id), CLI_USAGE);
+}
+
+static void test_revocations_are_listed(void **state)
+{
+	struct daemon daemon;
+
+	daemon_start(&daemon, CONTROL_SOCKET,
+		     "{\"revocations\":[{\"kind\":\"user\",\"subject\":\"jo\",\"at_ms\":"
+		     "1795000000000,\"by\":\"00112233445566778899\",\"reason\":\"left\"}],"
+		     "\"done\":true}\n");
+	assert_int_equal(RUN(&verb_fabric_revocations), CLI_OK);
+	daemon_stop(&daemon);
+	assert_string_equal(out, "2026-11-18T11:06:40Z  user     jo  by 0011223344556677  left\n");
+}
+
 static void test_an_image_file_is_asked_for_by_its_full_path(void **state)
 {
 	struct daemon daemon;
@@ -453,6 +480,8 @@ int main(void)
 		TEST(test_the_kubeconfig_is_printed_with_another_server),
 		TEST(test_a_role_stands_in_the_certificate_with_its_namespaces),
 		TEST(test_a_kubeconfig_file_is_its_owners),
+		TEST(test_what_is_revoked_is_told_from_its_form),
+		TEST(test_revocations_are_listed),
 		TEST(test_a_user_is_certified_with_groups),
 		TEST(test_an_image_file_is_asked_for_by_its_full_path),
 		TEST(test_a_missing_image_file_is_not_taken_for_a_reference),

@@ -339,31 +339,122 @@ static void test_a_worker_is_no_admitter(void **state)
 	buf_deinit(&chain);
 }
 
-static bool is_revoked(void *ctx, const struct node_id *key)
+static struct revocations revoked;
+
+/* Somebody revokes @what at @at. */
+static void revoke(struct revocation what, struct wall at)
 {
-	return node_id_equal(ctx, key);
+	const struct revocation_claim claim = {
+		.what = &what,
+		.at = at,
+		.signer = fabric->credentials.rest_key.public_key,
+		.envelope = bytes_of((uint8_t *)&what, sizeof(what)),
+	};
+
+	if (!trust.revocations)
+		revocations_init(&revoked, 1);
+	trust.revocations = &revoked;
+	assert_int_equal(revocations_add(&revoked, &claim, NOW), 0);
+}
+
+static struct revocation machine_named(const struct key *key)
+{
+	return (struct revocation){.kind = REVOCATION_MACHINE, .machine = key->public_key};
 }
 
 static void test_a_revoked_machine_is_refused_though_cached(void **state)
 {
 	assert_int_equal(verify(TRUST_MESH, &fabric->credentials.machine_chain), 0);
-	trust.revoked = is_revoked;
-	trust.revoked_ctx = &fabric->credentials.machine_key.public_key;
+	revoke(machine_named(&fabric->credentials.machine_key), after(CERT_HOUR_MS));
 	assert_int_equal(verify(TRUST_MESH, &fabric->credentials.machine_chain), TRUST_E_REVOKED);
 	assert_int_equal(verify(TRUST_JOINER, &fabric->credentials.machine_chain), TRUST_E_REVOKED);
 	assert_says("alpha) is revoked");
+	revocations_deinit(&revoked);
 }
 
+static void test_what_was_signed_before_a_revocation_stays_valid(void **state)
+{
+	struct trust_query query = {.purpose = TRUST_MESH, .now = NOW, .signed_then = true};
+	struct chain chain = world_chain(&fabric->credentials.machine_chain);
+
+	revoke(machine_named(&fabric->credentials.machine_key), NOW);
+	assert_int_equal(trust_verify(&trust, &query, &chain, NULL, &err), 0);
+	query.now = after(1);
+	assert_int_equal(trust_verify(&trust, &query, &chain, NULL, &err), TRUST_E_REVOKED);
+	revocations_deinit(&revoked);
+}
+
+/* A machine that alpha let in, and what alpha's intermediates have signed otherwise. */
 static void test_leaves_of_a_revoked_admitter_may_only_renew(void **state)
 {
-	trust.revoked = is_revoked;
-	trust.revoked_ctx = &fabric->credentials.admit_key[0].public_key;
-	assert_int_equal(verify(TRUST_MESH, &fabric->credentials.machine_chain),
-			 TRUST_E_RENEW_ONLY);
-	assert_int_equal(verify(TRUST_JOINER, &fabric->credentials.machine_chain), 0);
-	assert_int_equal(verify(TRUST_REST_USER, &fabric->admin.chain), 0);
-	trust.revoked_ctx = &fabric->credentials.admit_key[CERT_FAMILY_API - 1].public_key;
+	struct voucher *voucher = world_voucher(fabric, grant_plain(), false, NOW);
+	struct join_reply *beta = world_join(fabric, voucher, "beta", 7, NOW, false);
+
+	revoke(machine_named(&fabric->credentials.machine_key), NOW);
+	assert_int_equal(verify(TRUST_MESH, &beta->credentials.machine_chain), TRUST_E_RENEW_ONLY);
+	assert_int_equal(verify(TRUST_JOINER, &beta->credentials.machine_chain), 0);
 	assert_int_equal(verify(TRUST_REST_USER, &fabric->admin.chain), TRUST_E_REVOKED);
+	revocations_deinit(&revoked);
+	world_free_reply(beta);
+	world_free_voucher(voucher);
+}
+
+static void test_a_revoked_member_leaves_others_alone(void **state)
+{
+	struct voucher *voucher = world_voucher(fabric, grant_plain(), false, NOW);
+	struct join_reply *beta = world_join(fabric, voucher, "beta", 7, NOW, true);
+
+	revoke(machine_named(&beta->credentials.machine_key), NOW);
+	assert_int_equal(verify(TRUST_MESH, &beta->credentials.machine_chain), TRUST_E_REVOKED);
+	assert_int_equal(verify(TRUST_MESH, &fabric->credentials.machine_chain), 0);
+	assert_int_equal(verify(TRUST_REST_USER, &fabric->admin.chain), 0);
+	revocations_deinit(&revoked);
+	world_free_reply(beta);
+	world_free_voucher(voucher);
+}
+
+/* A user's credential, issued at @now. */
+static struct buf user_chain(const char *name, struct wall now)
+{
+	struct signer admit = credentials_admit(&fabric->credentials, CERT_FAMILY_API);
+	struct user_order order = {.name = name, .now = now};
+	struct user_credential user;
+	uint8_t random[USER_RANDOM_LEN];
+
+	world_random((uint32_t)now.ms, random, sizeof(random));
+	assert_int_equal(user_issue(&order, &admit, random, &user, &err), 0);
+	return user.chain;
+}
+
+static void test_a_revoked_user_may_be_certified_anew(void **state)
+{
+	struct buf old = user_chain("jo", NOW), new = user_chain("jo", after(2000));
+	struct buf other = user_chain("jim", NOW);
+
+	revoke((struct revocation){.kind = REVOCATION_USER, .user = (char[]){"jo"}}, after(1000));
+	assert_int_equal(verify_at(TRUST_REST_USER, &old, after(3000)), TRUST_E_REVOKED);
+	assert_says("jo) is revoked");
+	assert_int_equal(verify_at(TRUST_REST_USER, &new, after(3000)), 0);
+	assert_int_equal(verify_at(TRUST_REST_USER, &other, after(3000)), 0);
+	revocations_deinit(&revoked);
+	buf_deinit(&old);
+	buf_deinit(&new);
+	buf_deinit(&other);
+}
+
+static void test_one_certificate_is_revoked_by_its_serial(void **state)
+{
+	struct buf one = user_chain("jo", NOW), another = user_chain("jo", after(1000));
+	struct revocation what = {.kind = REVOCATION_SERIAL};
+	struct cert leaf = world_leaf(&one);
+
+	memcpy(what.serial.byte, leaf.serial, CERT_SERIAL_LEN);
+	revoke(what, after(2000));
+	assert_int_equal(verify_at(TRUST_REST_USER, &one, after(3000)), TRUST_E_REVOKED);
+	assert_int_equal(verify_at(TRUST_REST_USER, &another, after(3000)), 0);
+	revocations_deinit(&revoked);
+	buf_deinit(&one);
+	buf_deinit(&another);
 }
 
 static void test_a_chain_without_its_intermediate_is_untrusted(void **state)
@@ -502,7 +593,11 @@ int main(void)
 		TEST(test_an_intermediate_of_one_family_signs_nothing_in_another),
 		TEST(test_a_worker_is_no_admitter),
 		TEST(test_a_revoked_machine_is_refused_though_cached),
+		TEST(test_what_was_signed_before_a_revocation_stays_valid),
 		TEST(test_leaves_of_a_revoked_admitter_may_only_renew),
+		TEST(test_a_revoked_member_leaves_others_alone),
+		TEST(test_a_revoked_user_may_be_certified_anew),
+		TEST(test_one_certificate_is_revoked_by_its_serial),
 		TEST(test_a_chain_without_its_intermediate_is_untrusted),
 		TEST(test_a_chain_may_bring_its_root_along),
 		TEST(test_the_cache_is_bounded_and_forgets_the_least_recently_used),

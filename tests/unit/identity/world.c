@@ -89,7 +89,7 @@ static struct join_intermediates world_intermediates(const struct fabric_made *f
 						     const struct join_request *request,
 						     struct wall now)
 {
-	struct join_roots roots = {.keys = &fabric->roots, .now = now};
+	struct join_roots roots = {.keys = &fabric->roots, .holder = request->machine, .now = now};
 	struct join_intermediates made;
 	struct err err = {0};
 

@@ -296,7 +296,7 @@ static void ask(struct buf *request, struct wall now)
 	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
 		admit[i] = world_key(40 + (uint32_t)i).public_key;
 	buf_clear(request);
-	state_request_build(now, admit, request);
+	state_request_build(now, &admit[0], admit, request);
 }
 
 static struct cert issued_at(struct place *place, struct wall now)

@@ -137,6 +137,12 @@ static bool trust_is_steward(void *self, struct wall at, const struct digest *le
 	return false;
 }
 
+/* The first machine lets the others in. */
+static bool trust_is_admitter(void *self, struct wall at, const struct digest *leaf)
+{
+	return memcmp(world_of(self)->machines[0].id.byte, leaf->byte, ID_LEN) == 0;
+}
+
 static bool trust_leaf_get(void *self, const struct digest *leaf, struct leaf *ret_leaf)
 {
 	struct node_id id;
@@ -170,6 +176,7 @@ static const struct node_trust_ops trust_ops = {
 	.open = trust_open,
 	.fresh = trust_fresh,
 	.is_steward = trust_is_steward,
+	.is_admitter = trust_is_admitter,
 	.leaf_get = trust_leaf_get,
 	.leaf_add = trust_leaf_add,
 };
@@ -233,6 +240,12 @@ static void connect_pair(struct world *world, size_t from, size_t to)
 
 	if (world->cut[from][to] || !a->up || !b->up || world->linked[from][to])
 		return;
+	/* As the handshake would. */
+	if (node_is_revoked(a->node, &b->id) || node_is_revoked(b->node, &a->id)) {
+		node_disconnected(a->node, world->now, &b->id,
+				  &overlay_self(node_overlay(b->node))->addr);
+		return;
+	}
 	world->linked[from][to] = world->linked[to][from] = true;
 	world->known[from][to] = world->known[to][from] = true;
 	world->dials++;
@@ -265,6 +278,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 		buf_append_bytes(&event->packet, effect->packet);
 		return;
 	case NODE_CLOSE:
+	case NODE_CUT:
 		if (to < world->count && world->machines[to].up && world->linked[machine][to]) {
 			world->linked[machine][to] = world->linked[to][machine] = false;
 			node_disconnected(world->machines[machine].node, world->now,
@@ -301,6 +315,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 		return;
 	case NODE_RESUME:
 	case NODE_NOTE:
+	case NODE_REVOKED:
 	case NODE_FORGET:
 	case NODE_CHANGED:
 	case NODE_LOST:

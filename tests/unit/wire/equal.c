@@ -263,6 +263,28 @@ static void assert_want_equal(const struct sync_want *a, const struct sync_want 
 		assert_int_equal(record_key_compare(&a->keys[i], &b->keys[i]), 0);
 }
 
+static void assert_revocation_equal(const struct revocation *a, const struct revocation *b)
+{
+	SAME_NUMBER(kind);
+	SAME_ID(machine);
+	SAME_TEXT(user);
+	assert_true(uid_equal(&a->serial, &b->serial));
+	SAME_TEXT(reason);
+}
+
+static void assert_revoked_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_REVOCATION) {
+		assert_revocation_equal(&a->revocation, &b->revocation);
+		return;
+	}
+	SAME_NUMBER(revoked.stage);
+	SAME_ID(revoked.fold);
+	SAME_NUMBER(revoked.id_count);
+	for (size_t i = 0; i < a->revoked.id_count; i++)
+		SAME_ID(revoked.ids[i]);
+}
+
 static void assert_shard_equal(const struct shard_id *a, const struct shard_id *b)
 {
 	SAME_TEXT(kind);
@@ -567,6 +589,9 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_FETCH:
 	case MESSAGE_FETCHED:
 		return assert_sync_equal(a, b);
+	case MESSAGE_REVOCATION:
+	case MESSAGE_REVOKED:
+		return assert_revoked_equal(a, b);
 	case MESSAGE_INDEX_ROWS:
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:

@@ -188,6 +188,17 @@ MUTATION(vouch_many, REPEAT(message->vouch, verdicts, 129))
 MUTATION(vouch_standing_high, message->vouch->verdicts[0]->standing = 4)
 MUTATION(want_kind_none, message->sync_want->keys[0]->kind = RECORD_NONE)
 
+MUTATION(revocation_kind, message->revocation->kind = 4)
+MUTATION(revocation_of_nothing, message->revocation->kind = REVOCATION_NONE)
+MUTATION(revocation_of_another, message->revocation->kind = REVOCATION_MACHINE)
+MUTATION(revocation_of_two, message->revocation->serial = filled(16, 1))
+MUTATION(revocation_machine_short, message->revocation->machine = filled(31, 1))
+MUTATION(revocation_user_long, message->revocation->user = filled(254, 'u'))
+MUTATION(revoked_stage, message->revoked->stage = 3)
+MUTATION(revoked_fold_short, message->revoked->fold.len--)
+MUTATION(revoked_id_short, message->revoked->ids[1].len--)
+MUTATION(revoked_many, REPEAT(message->revoked, ids, MESSAGE_REVOKED_MAX + 1))
+
 MUTATION(rows_shard_none, message->index_rows->shard = NULL)
 MUTATION(rows_depth, message->index_rows->shard->depth = 33)
 MUTATION(rows_prefix, message->index_rows->shard->prefix |= 1)
@@ -414,6 +425,16 @@ static const struct mutation mutations[] = {
 	BROKEN(FETCH, fetch_after_short),
 	BIG(FETCHED, fetched_many),
 	BROKEN(FETCHED, fetched_since_negative),
+	BROKEN(REVOCATION, revocation_kind),
+	BROKEN(REVOCATION, revocation_of_nothing),
+	BROKEN(REVOCATION, revocation_of_another),
+	BROKEN(REVOCATION, revocation_of_two),
+	BROKEN(REVOCATION, revocation_machine_short),
+	BIG(REVOCATION, revocation_user_long),
+	BROKEN(REVOKED, revoked_stage),
+	BROKEN(REVOKED, revoked_fold_short),
+	BROKEN(REVOKED, revoked_id_short),
+	BIG(REVOKED, revoked_many),
 	BROKEN(INDEX_ROWS, rows_shard_none),
 	BROKEN(INDEX_ROWS, rows_depth),
 	BROKEN(INDEX_ROWS, rows_prefix),

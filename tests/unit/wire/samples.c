@@ -266,6 +266,11 @@ static void market_fill(struct message *message)
 	case MESSAGE_DISPOSAL:
 		message->disposal = (struct disposal){sample_object(), sample_uid(10), 30};
 		break;
+	case MESSAGE_REVOCATION:
+		message->revocation = (struct revocation){.kind = REVOCATION_USER,
+							  .user = mem_strdup("jo"),
+							  .reason = mem_strdup("left\nus")};
+		break;
 	case MESSAGE_REFERRAL:
 		referral_fill(&message->referral);
 		break;
@@ -319,6 +324,13 @@ static void sync_fill(struct message *message)
 			.complete_ms = 1800000000000,
 		};
 		message->fetched.entries[0] = (struct sync_entry){sample_key(), sample_version()};
+		break;
+	case MESSAGE_REVOKED:
+		message->revoked = (struct revoked){.stage = REVOKED_LIST,
+						    .fold = sample_digest(3),
+						    .ids = mem_alloc(2, sizeof(struct digest)),
+						    .id_count = 2};
+		message->revoked.ids[1] = sample_digest(4);
 		break;
 	default:
 		message->sync_want = (struct sync_want){mem_new(struct record_key), 1};
