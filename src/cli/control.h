@@ -14,8 +14,8 @@
  *	           "name", "identity", "state"), "pods", "root_here"
  *
  *	revoke      {"machine"|"user"|"serial", "reason"}
- *	revocations -> "revocations": array of objects with "kind", "subject", "at_ms", "by",
- *"reason"
+ *	revocations -> "revocations": array of objects with "kind", "subject", "at_ms", "by" and
+ *	           "reason"
  *
  * host.sock
  *	image-load {"source"} -> "image" (its name) when done; an absolute path or a reference

@@ -532,6 +532,8 @@ static void assert_sync_equal(const struct message *a, const struct message *b)
 		assert_want_equal(&a->sync_want, &b->sync_want);
 	else if (a->type == MESSAGE_RECORD_PUT)
 		assert_record_put_equal(&a->record_put, &b->record_put);
+	else if (a->type == MESSAGE_REVOCATION || a->type == MESSAGE_REVOKED)
+		assert_revoked_equal(a, b);
 	else if (a->type == MESSAGE_FETCH)
 		assert_fetch_equal(&a->fetch, &b->fetch);
 	else if (a->type == MESSAGE_FETCHED)
@@ -588,10 +590,9 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_SYNC_HAVE:
 	case MESSAGE_FETCH:
 	case MESSAGE_FETCHED:
-		return assert_sync_equal(a, b);
 	case MESSAGE_REVOCATION:
 	case MESSAGE_REVOKED:
-		return assert_revoked_equal(a, b);
+		return assert_sync_equal(a, b);
 	case MESSAGE_INDEX_ROWS:
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
