@@ -237,16 +237,21 @@ def award_times(tenders):
     return {"p50": percentile(times, .5), "p99": percentile(times, .99)}
 
 
+def deployment_of(tender):
+    """The name of the Deployment whose ReplicaSet it is for."""
+    return tender["name"].rpartition("-")[0]
+
+
 def tenders_of(crowd, workloads):
     """The owners' own records of their tenders."""
     return [tender for daemon in crowd.alive() for tender in daemon.ask("tenders")["tenders"]
-            if tender["name"] in workloads]
+            if deployment_of(tender) in workloads]
 
 
 def tender_times(crowd, given, figures):
     """Latencies of the placement."""
     tenders = tenders_of(crowd, given)
-    accepted = [(at, at - given[tender["name"]]) for tender in tenders
+    accepted = [(at, at - given[deployment_of(tender)]) for tender in tenders
                 for at in moments(tender, "accepted")]
     placement_ms = [1e3 * after for _, after in accepted]
     figures["tenders"] = len(tenders)

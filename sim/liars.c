@@ -120,7 +120,7 @@ static void say_message(struct world *world, const struct sim_machine *liar,
 static bool make_disposal(struct world *world, struct sim_machine *signer, bool genuine,
 			  struct buf *ret_envelope)
 {
-	static char namespace[] = "default", kind[] = "Deployment";
+	static char namespace[] = "default", kind[] = "ReplicaSet";
 	struct message message = {.type = MESSAGE_DISPOSAL};
 	struct sim_workload *workload;
 	struct buf payload = {0};

@@ -36,7 +36,7 @@ static void write_manifest(const struct sim_workload *workload, struct buf *out)
 				  workload->label_key, workload->label_value);
 	buf_append_format(
 		out,
-		"{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"metadata\":{"
+		"{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{"
 		"\"creationTimestamp\":\"2027-01-15T08:00:00Z\",\"generation\":%llu,"
 		"\"name\":\"%s\",\"namespace\":\"default\",\"uid\":\"%s\"},"
 		"\"spec\":{\"replicas\":%u,\"selector\":{\"matchLabels\":{\"app\":\"%s\"}},"
@@ -52,7 +52,7 @@ static void write_manifest(const struct sim_workload *workload, struct buf *out)
 
 static struct object_ref workload_ref(struct sim_workload *workload)
 {
-	static char namespace[] = "default", kind[] = "Deployment";
+	static char namespace[] = "default", kind[] = "ReplicaSet";
 
 	return (struct object_ref){
 		.uid = workload->uid,

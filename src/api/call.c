@@ -86,19 +86,6 @@ void call_respond_object(struct call *call, uint16_t status, json_t *object)
 	call_respond_json(call, status, object);
 }
 
-/* The scale of a Deployment says the same as its spec and status. */
-static json_t *scale_of(const json_t *deployment)
-{
-	struct kube_pods none = {0};
-	json_t *scale = kube_scale(deployment, &none);
-	json_t *replicas = json_object_get(json_object_get(deployment, "status"), "replicas");
-	json_t *status = json_object_get(scale, "status");
-
-	if (status && replicas)
-		(void)json_object_set(status, "replicas", replicas);
-	return scale;
-}
-
 void call_respond_stored(struct call *call, uint16_t status, json_t *object)
 {
 	json_t *scale;
@@ -107,7 +94,8 @@ void call_respond_stored(struct call *call, uint16_t status, json_t *object)
 		call_respond_object(call, status, object);
 		return;
 	}
-	scale = scale_of(object);
+	scale = kube_scale(object, json_integer_value(json_object_get(
+					   json_object_get(object, "status"), "replicas")));
 	json_decref(object);
 	call_respond_json(call, status, scale);
 }

@@ -14,6 +14,8 @@
 #include "api/compose.h"
 #include "api/gateway.h"
 #include "base/mem.h"
+#include "kube/member.h"
+#include "kube/workload.h"
 
 enum {
 	HOUSEKEEPING_MS = 60 * 1000,
@@ -226,6 +228,31 @@ static bool liveness_changed(struct api *api)
 	return changed;
 }
 
+static void touch_owner(void *arg, const struct api_object *object)
+{
+	json_t *json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	const json_t *owner = kube_controller_of(json);
+	struct uid uid;
+
+	if (owner && uid_parse(kube_member_string(owner, "uid"), &uid))
+		touch(arg, &uid);
+	json_decref(json);
+}
+
+/* What belongs to another object shows in that one's status: a ReplicaSet in its Deployment's. */
+static void touch_owners(struct api *api, struct touched *workloads)
+{
+	const struct api_backend *backend = &api->backend;
+
+	/* Owners are added behind, and looked at in turn. */
+	for (size_t i = 0; i < workloads->count && !workloads->all; i++) {
+		struct uid uid = workloads->list[i];
+
+		if (!backend->ops->object_by_uid(backend->self, &uid, touch_owner, workloads))
+			(void)backend->ops->buried(backend->self, &uid, touch_owner, workloads);
+	}
+}
+
 /* Bring all logs up to date with the backend. */
 static void changes_collect(struct api *api)
 {
@@ -238,6 +265,7 @@ static void changes_collect(struct api *api)
 	changes->any_workload = changes->members = changes->events = false;
 	if (members && liveness_changed(api))
 		any = workloads.all = true;
+	touch_owners(api, &workloads);
 	if (any)
 		refresh_workloads(api, &workloads);
 	if (members) {

@@ -10,7 +10,7 @@
 enum {
 	PENDING_AFTER_MS =
 		3000,     /* placing takes far less: a slot empty for longer cannot be filled */
-	PENDING_MAX = 64, /* shown of one Deployment: replicas may be any number */
+	PENDING_MAX = 64, /* shown of one workload: replicas may be any number */
 };
 
 static void set_uid(json_t *object, const struct uid *uid)
@@ -90,6 +90,16 @@ static struct uid vacancy_uid(const struct uid *workload, uint32_t slot)
 	return uid_from_random(mixed);
 }
 
+/* Pods that count as replicas, whichever slot they have. */
+static size_t count_replicas(const struct roster_slice *slice)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < slice->count; i++)
+		count += !slice->presences[i]->terminating;
+	return count;
+}
+
 static bool slot_is_taken(const struct roster_slice *slice, uint32_t slot)
 {
 	for (size_t i = 0; i < slice->count; i++) {
@@ -99,7 +109,7 @@ static bool slot_is_taken(const struct roster_slice *slice, uint32_t slot)
 	return false;
 }
 
-/* A Deployment's slots that nobody has taken. */
+/* A workload's slots that nobody has taken. */
 static void add_vacancies(void *arg, const struct api_object *object)
 {
 	struct composer *composer = arg;
@@ -110,7 +120,7 @@ static void add_vacancies(void *arg, const struct api_object *object)
 	};
 	struct roster_slice slice;
 	struct kube_workload workload;
-	unsigned left = PENDING_MAX;
+	size_t left = 0, replicas;
 	json_t *json;
 
 	if ((composer->query.workload && !uid_equal(composer->query.workload, &object->uid)) ||
@@ -119,6 +129,11 @@ static void add_vacancies(void *arg, const struct api_object *object)
 	json = composer_parse(object);
 	slice = roster_of(&composer->roster, &object->uid);
 	if (json && kube_workload_read(json, &workload, NULL) == 0) {
+		replicas = count_replicas(&slice);
+		if (replicas < workload.replicas)
+			left = workload.replicas - replicas;
+		if (left > PENDING_MAX)
+			left = PENDING_MAX;
 		for (uint32_t slot = 0; slot < workload.replicas && left; slot++) {
 			if (slot_is_taken(&slice, slot))
 				continue;
@@ -165,7 +180,7 @@ void compose_pods(struct composer *composer)
 	if (reported && composer->out->count)
 		return;
 	each_root(composer, "Pod", add_pending);
-	each_root(composer, "Deployment", add_vacancies);
+	each_root(composer, "ReplicaSet", add_vacancies);
 }
 
 /* Finding a pod. */

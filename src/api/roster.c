@@ -89,12 +89,16 @@ static void drop_replaced(struct roster *roster)
 	roster->count = kept;
 }
 
-void roster_load(struct roster *roster, const struct api_backend *backend,
-		 const struct uid *workload)
+void roster_add(struct roster *roster, const struct api_backend *backend,
+		const struct uid *workload)
+{
+	backend->ops->presences(backend->self, workload, note_presence, roster);
+}
+
+void roster_settle(struct roster *roster, const struct api_backend *backend)
 {
 	map_init(&roster->objects, 1);
 	roster->has_objects = true;
-	backend->ops->presences(backend->self, workload, note_presence, roster);
 	if (!roster->count)
 		return;
 	backend->ops->members(backend->self, note_lost, roster);
@@ -105,6 +109,13 @@ void roster_load(struct roster *roster, const struct api_backend *backend,
 	roster->presences = mem_alloc(roster->count, sizeof(struct presence *));
 	for (size_t i = 0; i < roster->count; i++)
 		roster->presences[i] = roster->pods[i].presence;
+}
+
+void roster_load(struct roster *roster, const struct api_backend *backend,
+		 const struct uid *workload)
+{
+	roster_add(roster, backend, workload);
+	roster_settle(roster, backend);
 }
 
 void roster_deinit(struct roster *roster)

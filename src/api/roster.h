@@ -48,6 +48,11 @@ struct roster_slice {
  * pod has their slot. */
 void roster_load(struct roster *roster, const struct api_backend *backend,
 		 const struct uid *workload);
+
+/* The same in steps: any number of workloads, then once what makes them readable. */
+void roster_add(struct roster *roster, const struct api_backend *backend,
+		const struct uid *workload);
+void roster_settle(struct roster *roster, const struct api_backend *backend);
 void roster_deinit(struct roster *roster);
 
 struct roster_slice roster_of(const struct roster *roster, const struct uid *workload);

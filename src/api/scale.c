@@ -6,9 +6,7 @@
 
 json_t *scale_of_current(const struct current *current)
 {
-	static const struct kube_pods none;
-
-	return kube_scale(current->json, &none);
+	return kube_scale(current->json, 0);
 }
 
 json_t *scale_apply(struct call *call, const struct current *current, const json_t *scale)

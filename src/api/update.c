@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Updating: PUT and PATCH of a stored object, and of its scale.
- *
- * OUR limit: a Deployment's pod template stays as it was created, because running pods are not
- * rolled over to a new one. Refusing says so; storing it would pretend.
  */
 #include "api/update.h"
 
@@ -112,23 +109,6 @@ static json_t *check_identity(struct call *call, const struct current *current,
 	return NULL;
 }
 
-/* NULL, or why this change is not carried out. */
-static json_t *check_template(struct call *call, const json_t *old, const json_t *new)
-{
-	json_t *causes, *status;
-
-	if (call->resource->id != KUBE_DEPLOYMENTS ||
-	    json_equal(kube_member(old, "spec.template"), kube_member(new, "spec.template")))
-		return NULL;
-	causes = json_pack("[{s:s, s:s, s:s}]", "reason", "FieldValueForbidden", "field",
-			   "spec.template", "message",
-			   "Forbidden: the template of an existing Deployment cannot be changed: "
-			   "delete it and create it again");
-	status = kube_status_invalid(call->resource, call->name, causes);
-	json_decref(causes);
-	return status;
-}
-
 /* Admit the new object; NULL, or the Status to answer with. */
 static json_t *admit(struct call *call, const struct current *current, json_t *object,
 		     enum kube_validation validation)
@@ -147,7 +127,7 @@ static json_t *admit(struct call *call, const struct current *current, json_t *o
 	if (kube_admit_update(current->json, object, call->resource, &admission))
 		refused = json_incref(admission.status);
 	kube_admission_deinit(&admission);
-	return refused ? refused : check_template(call, current->json, object);
+	return refused;
 }
 
 /* What only the server writes. */

@@ -9,6 +9,7 @@
 #include "kube/admit.h"
 #include "kube/member.h"
 #include "kube/time.h"
+#include "kube/workload.h"
 
 /* Kinds with a reconciler. */
 static const struct {
@@ -41,13 +42,9 @@ bool control_is_member(const char *kind)
 
 bool control_owner(const json_t *object, struct uid *ret_uid)
 {
-	const json_t *owners = kube_member(object, "metadata.ownerReferences"), *owner;
-	size_t index;
+	const json_t *owner = kube_controller_of(object);
 
-	json_array_foreach (owners, index, owner)
-		if (kube_member_true(owner, "controller"))
-			return uid_parse(kube_member_string(owner, "uid"), ret_uid);
-	return false;
+	return owner && uid_parse(kube_member_string(owner, "uid"), ret_uid);
 }
 
 static json_t *owner_reference(const struct control_object *root)

@@ -176,6 +176,9 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 	if (resource->id == KUBE_DEPLOYMENTS) {
 		kube_validate_deployment(check, object);
 		kube_validate_placement(check, object, "spec.template.spec");
+	} else if (resource->id == KUBE_REPLICASETS) {
+		kube_validate_replica_set(check, object);
+		kube_validate_placement(check, object, "spec.template.spec");
 	} else if (resource->id == KUBE_PODS) {
 		size_t mark = check_enter(check, "spec");
 		kube_validate_pod_spec(check, json_object_get(object, "spec"), false);
@@ -193,6 +196,7 @@ int kube_admit(json_t *object, const struct kube_resource *resource, const char 
 {
 	struct check check;
 	*ret = (struct kube_admission){.warnings = json_array()};
+	kube_drop_nulls(object); /* that a patch has left */
 	int r = admit_kind(object, resource, ret);
 	if (r)
 		return r;
@@ -227,7 +231,7 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 	int r = 0;
 	*ret = (struct kube_admission){.warnings = json_array()};
 	check_init(&check);
-	if (resource->id == KUBE_DEPLOYMENTS &&
+	if ((resource->id == KUBE_DEPLOYMENTS || resource->id == KUBE_REPLICASETS) &&
 	    !json_equal(kube_member(old, "spec.selector"), kube_member(new, "spec.selector")))
 		check_invalid(&check, "spec.selector", kube_member(new, "spec.selector"),
 			      "field is immutable");

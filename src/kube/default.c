@@ -147,21 +147,38 @@ static void default_strategy(json_t *strategy)
 	default_string(rolling, "maxSurge", "25%");
 }
 
+/* What every kind with replicas and a pod template has. */
+static void default_replicas(json_t *spec)
+{
+	json_t *template = kube_object_at(spec, "template");
+	json_t *pod_spec = template ? kube_object_at(template, "spec") : NULL;
+	default_int(spec, "replicas", 1);
+	if (pod_spec)
+		default_pod_spec(pod_spec);
+}
+
 static void default_deployment(json_t *object)
 {
 	json_t *spec = kube_object_at(object, "spec");
+	json_t *metadata = kube_object_at(object, "metadata");
 	if (!spec)
 		return;
-	default_int(spec, "replicas", 1);
+	default_replicas(spec);
 	default_int(spec, "revisionHistoryLimit", REVISION_HISTORY_DEFAULT);
 	default_int(spec, "progressDeadlineSeconds", PROGRESS_DEADLINE_DEFAULT_S);
 	json_t *strategy = kube_object_at(spec, "strategy");
 	if (strategy)
 		default_strategy(strategy);
-	json_t *template = kube_object_at(spec, "template");
-	json_t *pod_spec = template ? kube_object_at(template, "spec") : NULL;
-	if (pod_spec)
-		default_pod_spec(pod_spec);
+	/* `rollout undo` replaces all annotations by a JSON patch, which fails where none are. */
+	if (metadata)
+		(void)kube_object_at(metadata, "annotations");
+}
+
+static void default_replica_set(json_t *object)
+{
+	json_t *spec = kube_object_at(object, "spec");
+	if (spec)
+		default_replicas(spec);
 }
 
 void kube_default(json_t *object, const struct kube_resource *resource)
@@ -174,4 +191,6 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		kube_default_secret(object);
 	else if (resource->id == KUBE_PRIORITYCLASSES)
 		default_string(object, "preemptionPolicy", "PreemptLowerPriority");
+	else if (resource->id == KUBE_REPLICASETS)
+		default_replica_set(object);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deployment: the v1 Deployment that clients see, and the ReplicaSet derived from it.
+ * Deployment: the v1 Deployment and ReplicaSet that clients see.
  *
- * Status is computed from the presences of the Deployment's pods, which are passed in (those of
- * other objects must not be among them). Results belong to the caller.
+ * Status is computed from what is stored and from the presences of the pods; nothing stores it.
+ * Results belong to the caller.
  */
 #pragma once
 
@@ -12,23 +12,16 @@
 
 #include "base/attr.h"
 #include "base/time.h"
+#include "kube/rollout.h"
 
-struct presence; /* wire/presence.h */
+/* The Deployment of @rollout with its revision and status. */
+_must_use_ json_t *kube_deployment(const struct kube_rollout *rollout);
 
-struct kube_pods {
-	const struct presence *const *pods;
-	size_t count;
-};
+/* A stored ReplicaSet with its status, without what its controller notes for itself. */
+_must_use_ json_t *kube_replica_set(const json_t *object, const struct kube_counts *counts);
 
-/* @object with its status. */
-_must_use_ json_t *kube_deployment(const json_t *object, const struct kube_pods *pods);
-
-/* The ReplicaSet of the Deployment's present template: never stored, so that
- * `kubectl describe deployment` and `rollout status` find what they look for. */
-_must_use_ json_t *kube_replica_set(const json_t *object, const struct kube_pods *pods);
-
-/* The autoscaling/v1 Scale of a Deployment: its scale subresource. */
-_must_use_ json_t *kube_scale(const json_t *object, const struct kube_pods *pods);
+/* The autoscaling/v1 Scale of an object with spec.replicas, of which @replicas pods exist. */
+_must_use_ json_t *kube_scale(const json_t *object, int64_t replicas);
 
 /* A Namespace object: they exist by being named; @name is copied. */
 _must_use_ json_t *kube_namespace(const char *name, struct wall created);

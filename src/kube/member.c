@@ -129,3 +129,21 @@ void kube_measure(const json_t *value, struct kube_size *ret_size)
 	*ret_size = (struct kube_size){0};
 	measure(value, 0, ret_size);
 }
+
+void kube_drop_nulls(json_t *value)
+{
+	const char *key;
+	json_t *member;
+	void *next;
+	size_t index;
+	json_object_foreach_safe(value, next, key, member)
+	{
+		if (json_is_null(member))
+			(void)json_object_del(value, key); /* it is there */
+		else
+			kube_drop_nulls(member);
+	}
+	json_array_foreach (value, index, member) {
+		kube_drop_nulls(member);
+	}
+}

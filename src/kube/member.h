@@ -48,3 +48,7 @@ struct kube_size {
 };
 
 void kube_measure(const json_t *value, struct kube_size *ret_size);
+
+/* Remove members that are null, at any depth: to Kubernetes they are not set. For values whose
+ * depth has been checked. */
+void kube_drop_nulls(json_t *value);

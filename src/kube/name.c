@@ -11,8 +11,9 @@ enum {
 	PORT_NAME_MAX = 15,
 	FNV_OFFSET_32 = 0x811c9dc5,
 	FNV_PRIME_32 = 0x01000193,
-	/* A pod's name must serve as its host name, with the hash and the suffix whole. */
-	DEPLOYMENT_NAME_MAX = KUBE_LABEL_MAX - KUBE_HASH_LEN - KUBE_SUFFIX_LEN - 2,
+	/* A pod's name must serve as its host name, with the suffix whole. */
+	POD_BASE_MAX = KUBE_LABEL_MAX - KUBE_SUFFIX_LEN - 1,
+	DEPLOYMENT_NAME_MAX = KUBE_SUBDOMAIN_MAX - KUBE_HASH_LEN - 1,
 	GENERATE_PREFIX_MAX = KUBE_LABEL_MAX - KUBE_SUFFIX_LEN,
 };
 
@@ -135,15 +136,28 @@ struct kube_hash kube_template_hash(const json_t *template)
 	return hash;
 }
 
+/* The first @max characters at most; it may not end in what cannot stand before a dash. */
+static int cut(const char *name, size_t max)
+{
+	size_t len = strnlen(name, max);
+	while (len && !is_alnum(name[len - 1]))
+		len--;
+	return (int)len;
+}
+
 struct kube_name kube_name_replica_set(const char *deployment, const struct kube_hash *hash)
 {
 	struct kube_name name;
-	size_t len = strnlen(deployment, DEPLOYMENT_NAME_MAX);
-	/* Where it is cut it may not end in what cannot stand before a dash. */
-	while (len && !is_alnum(deployment[len - 1]))
-		len--;
-	(void)snprintf(name.text, sizeof(name.text), "%.*s-%.*s", (int)len, deployment,
-		       (int)KUBE_HASH_LEN, hash->text);
+	(void)snprintf(name.text, sizeof(name.text), "%.*s-%.*s",
+		       cut(deployment, DEPLOYMENT_NAME_MAX), deployment, (int)KUBE_HASH_LEN,
+		       hash->text);
+	return name;
+}
+
+struct kube_name kube_name_pod_base(const char *workload)
+{
+	struct kube_name name;
+	(void)snprintf(name.text, sizeof(name.text), "%.*s", cut(workload, POD_BASE_MAX), workload);
 	return name;
 }
 
@@ -157,8 +171,7 @@ static void suffix_write(uint64_t random, char out[KUBE_SUFFIX_LEN + 1])
 	out[KUBE_SUFFIX_LEN] = 0;
 }
 
-struct kube_name kube_name_pod(const char *deployment, const struct kube_hash *hash,
-			       const struct uid *pod_uid)
+struct kube_name kube_name_pod(const char *workload, const struct uid *pod_uid)
 {
 	struct kube_name name;
 	char suffix[KUBE_SUFFIX_LEN + 1];
@@ -167,9 +180,8 @@ struct kube_name kube_name_pod(const char *deployment, const struct kube_hash *h
 	for (int i = 0; i < 6; i++)
 		random = random << 8 | pod_uid->byte[i];
 	suffix_write(random, suffix);
-	const struct kube_name base = kube_name_replica_set(deployment, hash);
-	(void)snprintf(name.text, sizeof(name.text), "%.*s-%s",
-		       (int)(sizeof(name.text) - sizeof(suffix) - 1), base.text, suffix);
+	(void)snprintf(name.text, sizeof(name.text), "%.*s-%s", cut(workload, POD_BASE_MAX),
+		       workload, suffix);
 	return name;
 }
 
@@ -195,9 +207,4 @@ struct uid kube_uid_derive(const struct uid *parent, const char *what)
 		memcpy(bytes + half * 8, &sum, sizeof(sum));
 	}
 	return uid_from_random(bytes);
-}
-
-struct uid kube_replica_set_uid(const struct uid *deployment, const struct kube_hash *hash)
-{
-	return kube_uid_derive(deployment, hash->text);
 }

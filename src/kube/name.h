@@ -48,19 +48,18 @@ struct kube_hash {
 /* The pod-template-hash of a pod template: FNV-1a 32 of its canonical JSON, in safe characters. */
 struct kube_hash kube_template_hash(const json_t *template);
 
-/* <deployment>-<template hash>; a long name is cut so that the name of a pod is a DNS label. */
+/* <deployment>-<template hash>. */
 struct kube_name kube_name_replica_set(const char *deployment, const struct kube_hash *hash);
 
-/* <deployment>-<template hash>-<5 characters from @pod_uid>. */
-struct kube_name kube_name_pod(const char *deployment, const struct kube_hash *hash,
-			       const struct uid *pod_uid);
+/* What the names of a workload's pods begin with: its own name, cut if it is long, so that with a
+ * dash and 5 characters after it it is a DNS label. */
+struct kube_name kube_name_pod_base(const char *workload);
+
+/* <base>-<5 characters from @pod_uid>. */
+struct kube_name kube_name_pod(const char *workload, const struct uid *pod_uid);
 
 /* <prefix><5 characters from @random>, for metadata.generateName. */
 struct kube_name kube_name_generate(const char *prefix, uint64_t random);
-
-/* The uid of the ReplicaSet that stands for one template of a Deployment: derived, so that every
- * machine names the same one without storing it. */
-struct uid kube_replica_set_uid(const struct uid *deployment, const struct kube_hash *hash);
 
 /* A uid that follows from another one and a word; for objects that exist only by derivation. */
 struct uid kube_uid_derive(const struct uid *parent, const char *what);

@@ -16,10 +16,9 @@
 /* What metadata, spec and status are made of, whether or not a machine has reported. */
 struct pod {
 	const json_t *object;
-	bool is_deployment;
+	bool is_bare; /* the object is the Pod itself */
 	struct uid uid;
 	const char *name;
-	const char *hash; /* of the template the pod was made from; "" for a bare Pod */
 	const char *node_name;
 	const char *node_id; /* hex, "" while there is none */
 	struct wall created;
@@ -30,19 +29,14 @@ static json_t *time_json(int64_t ms)
 	return json_string(kube_time_text((struct wall){.ms = ms}).text);
 }
 
-static void owner_set(json_t *metadata, const struct pod *pod, const struct kube_hash *hash)
+static void owner_set(json_t *metadata, const struct pod *pod)
 {
-	struct uid deployment;
 	json_t *owner = json_object();
 	json_t *owners = json_array();
-	const char *name = kube_member_string(pod->object, "metadata.name");
-	if (!uid_parse(kube_member_string(pod->object, "metadata.uid"), &deployment))
-		deployment = (struct uid){0};
-	struct uid uid = kube_replica_set_uid(&deployment, hash);
-	kube_set_string(owner, "apiVersion", "apps/v1");
-	kube_set_string(owner, "kind", "ReplicaSet");
-	kube_set_string(owner, "name", kube_name_replica_set(name, hash).text);
-	kube_set_string(owner, "uid", uid_text(&uid).text);
+	kube_set_string(owner, "apiVersion", kube_member_string(pod->object, "apiVersion"));
+	kube_set_string(owner, "kind", kube_member_string(pod->object, "kind"));
+	kube_set_string(owner, "name", kube_member_string(pod->object, "metadata.name"));
+	kube_set_string(owner, "uid", kube_member_string(pod->object, "metadata.uid"));
 	kube_set(owner, "controller", json_true());
 	kube_set(owner, "blockOwnerDeletion", json_true());
 	kube_push(owners, owner);
@@ -54,24 +48,21 @@ static void labels_set(json_t *metadata, const struct pod *pod)
 {
 	json_t *labels = kube_object_at(metadata, "labels");
 	const char *namespace = kube_member_string(pod->object, "metadata.namespace");
-	const char *name = kube_member_string(pod->object, "metadata.name");
+	struct kube_origin origin = kube_origin_of(pod->object);
 	if (!labels)
 		return;
 	kube_set_string(labels, "magik.pod_id", uid_text(&pod->uid).text);
 	kube_set_string(labels, "magik.namespace", namespace);
-	kube_set_string(labels, "magik.kind", kube_member_string(pod->object, "kind"));
-	kube_set_string(labels, "magik.name", name);
+	kube_set_string(labels, "magik.kind", origin.kind);
+	kube_set_string(labels, "magik.name", origin.name);
 	if (*pod->node_id)
 		kube_set_string(labels, "magik.local_peer_id", pod->node_id);
 	kube_set_string(labels, "io.kubernetes.pod.namespace", namespace);
-	kube_set_missing(labels, "app.kubernetes.io/name", json_string(name));
-	if (*pod->hash)
-		kube_set_string(labels, "pod-template-hash", pod->hash);
+	kube_set_missing(labels, "app.kubernetes.io/name", json_string(origin.name));
 }
 
 static json_t *metadata_new(const struct pod *pod)
 {
-	struct kube_hash hash;
 	const json_t *from = kube_pod_metadata(pod->object);
 	json_t *metadata = from ? json_deep_copy(from) : json_object();
 	if (!json_is_object(metadata)) {
@@ -79,19 +70,19 @@ static json_t *metadata_new(const struct pod *pod)
 		metadata = json_object();
 	}
 	labels_set(metadata, pod);
-	if (!pod->is_deployment)
+	if (pod->is_bare)
 		return metadata;
-	(void)snprintf(hash.text, sizeof(hash.text), "%s", pod->hash);
 	kube_set_string(metadata, "name", pod->name);
-	kube_set(metadata, "generateName",
-		 kube_text("%s-", kube_name_replica_set(
-					  kube_member_string(pod->object, "metadata.name"), &hash)
-					  .text));
+	kube_set(
+		metadata, "generateName",
+		kube_text(
+			"%s-",
+			kube_name_pod_base(kube_member_string(pod->object, "metadata.name")).text));
 	kube_set_string(metadata, "namespace",
 			kube_member_string(pod->object, "metadata.namespace"));
 	kube_set_string(metadata, "uid", uid_text(&pod->uid).text);
 	kube_set(metadata, "creationTimestamp", time_json(pod->created.ms));
-	owner_set(metadata, pod, &hash);
+	owner_set(metadata, pod);
 	return metadata;
 }
 
@@ -361,30 +352,19 @@ static int64_t latest_ms(const struct presence *presence)
 	return latest;
 }
 
-/* <deployment>-<hash>-<suffix>: the hash is what lies between the last two dashes. */
-static struct kube_hash hash_of_name(const char *pod_name)
+static bool is_bare(const json_t *object)
 {
-	struct kube_hash hash = {0};
-	const char *end = strrchr(pod_name, '-');
-	const char *start = end;
-	while (start && start > pod_name && start[-1] != '-')
-		start--;
-	if (start && start > pod_name && end - start <= KUBE_HASH_LEN)
-		memcpy(hash.text, start, (size_t)(end - start));
-	return hash;
+	return strcmp(kube_member_string(object, "kind"), "Pod") == 0;
 }
 
 json_t *kube_pod(const json_t *object, const struct presence *presence)
 {
 	const struct id_text node_id = node_id_text(&presence->node);
-	const struct kube_hash hash = hash_of_name(text_or_empty(presence->pod_name));
-	bool is_deployment = strcmp(kube_member_string(object, "kind"), "Deployment") == 0;
 	const struct pod pod = {
 		.object = object,
-		.is_deployment = is_deployment,
+		.is_bare = is_bare(object),
 		.uid = presence->pod_uid,
 		.name = text_or_empty(presence->pod_name),
-		.hash = is_deployment ? hash.text : "",
 		.node_name = text_or_empty(presence->node_name),
 		.node_id = node_id.text,
 		.created = {.ms = presence->created_ms},
@@ -415,18 +395,13 @@ static json_t *pending_status(const json_t *object, const struct kube_pending *p
 
 json_t *kube_pod_pending(const json_t *object, const struct kube_pending *pending)
 {
-	bool is_deployment = strcmp(kube_member_string(object, "kind"), "Deployment") == 0;
-	struct kube_hash hash = {0};
-	if (is_deployment)
-		hash = kube_template_hash(kube_member(object, "spec.template"));
 	const struct kube_name name =
-		kube_name_pod(kube_member_string(object, "metadata.name"), &hash, &pending->uid);
+		kube_name_pod(kube_member_string(object, "metadata.name"), &pending->uid);
 	const struct pod pod = {
 		.object = object,
-		.is_deployment = is_deployment,
+		.is_bare = is_bare(object),
 		.uid = pending->uid,
 		.name = name.text,
-		.hash = hash.text,
 		.node_name = "",
 		.node_id = "",
 		.created = pending->since,

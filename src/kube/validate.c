@@ -192,22 +192,8 @@ static void validate_strategy(struct check *check, const json_t *strategy)
 	check_leave(check, mark);
 }
 
-void kube_validate_deployment(struct check *check, const json_t *object)
+static void validate_template(struct check *check, const json_t *spec)
 {
-	const json_t *spec = json_object_get(object, "spec");
-	size_t mark = check_enter(check, "spec");
-	check_range(check, "replicas", json_object_get(spec, "replicas"), 0, KUBE_REPLICAS_MAX);
-	check_range(check, "minReadySeconds", json_object_get(spec, "minReadySeconds"), 0,
-		    INT32_MAX);
-	check_range(check, "revisionHistoryLimit", json_object_get(spec, "revisionHistoryLimit"), 0,
-		    INT32_MAX);
-	const json_t *deadline = json_object_get(spec, "progressDeadlineSeconds");
-	check_range(check, "progressDeadlineSeconds", deadline, 0, INT32_MAX);
-	if (json_integer_value(deadline) <= kube_member_int(spec, "minReadySeconds", 0))
-		check_invalid(check, "progressDeadlineSeconds", deadline,
-			      "must be greater than minReadySeconds");
-	validate_selector(check, spec);
-	validate_strategy(check, json_object_get(spec, "strategy"));
 	size_t template = check_enter(check, "template");
 	size_t metadata = check_enter(check, "metadata");
 	validate_labels(check, kube_member(spec, "template.metadata"));
@@ -216,5 +202,37 @@ void kube_validate_deployment(struct check *check, const json_t *object)
 	kube_validate_pod_spec(check, kube_member(spec, "template.spec"), true);
 	check_leave(check, pod);
 	check_leave(check, template);
+}
+
+/* What every kind with replicas and a pod template has. */
+static void validate_replicas(struct check *check, const json_t *spec)
+{
+	check_range(check, "replicas", json_object_get(spec, "replicas"), 0, KUBE_REPLICAS_MAX);
+	check_range(check, "minReadySeconds", json_object_get(spec, "minReadySeconds"), 0,
+		    INT32_MAX);
+	validate_selector(check, spec);
+	validate_template(check, spec);
+}
+
+void kube_validate_deployment(struct check *check, const json_t *object)
+{
+	const json_t *spec = json_object_get(object, "spec");
+	size_t mark = check_enter(check, "spec");
+	validate_replicas(check, spec);
+	check_range(check, "revisionHistoryLimit", json_object_get(spec, "revisionHistoryLimit"), 0,
+		    INT32_MAX);
+	const json_t *deadline = json_object_get(spec, "progressDeadlineSeconds");
+	check_range(check, "progressDeadlineSeconds", deadline, 0, INT32_MAX);
+	if (json_integer_value(deadline) <= kube_member_int(spec, "minReadySeconds", 0))
+		check_invalid(check, "progressDeadlineSeconds", deadline,
+			      "must be greater than minReadySeconds");
+	validate_strategy(check, json_object_get(spec, "strategy"));
+	check_leave(check, mark);
+}
+
+void kube_validate_replica_set(struct check *check, const json_t *object)
+{
+	size_t mark = check_enter(check, "spec");
+	validate_replicas(check, json_object_get(object, "spec"));
 	check_leave(check, mark);
 }

@@ -1,25 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/workload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kube/member.h"
 #include "kube/validate.h"
 
-static bool is_deployment(const json_t *object)
+/* Kinds that hold a pod template, and where. */
+static const struct {
+	const char *kind, *spec, *metadata;
+} templates[] = {
+	{"ReplicaSet", "spec.template.spec", "spec.template.metadata"},
+	{"Deployment", "spec.template.spec", "spec.template.metadata"},
+	{"StatefulSet", "spec.template.spec", "spec.template.metadata"},
+	{"DaemonSet", "spec.template.spec", "spec.template.metadata"},
+	{"Job", "spec.template.spec", "spec.template.metadata"},
+	{"CronJob", "spec.jobTemplate.spec.template.spec",
+	 "spec.jobTemplate.spec.template.metadata"},
+};
+
+static bool is_kind(const json_t *object, const char *kind)
 {
-	return strcmp(kube_member_string(object, "kind"), "Deployment") == 0;
+	return strcmp(kube_member_string(object, "kind"), kind) == 0;
 }
 
 const json_t *kube_pod_spec(const json_t *object)
 {
-	return kube_member(object, is_deployment(object) ? "spec.template.spec" : "spec");
+	for (size_t i = 0; i < ARRAY_LEN(templates); i++)
+		if (is_kind(object, templates[i].kind))
+			return kube_member(object, templates[i].spec);
+	return kube_member(object, "spec");
 }
 
 const json_t *kube_pod_metadata(const json_t *object)
 {
-	return kube_member(object, is_deployment(object) ? "spec.template.metadata" : "metadata");
+	for (size_t i = 0; i < ARRAY_LEN(templates); i++)
+		if (is_kind(object, templates[i].kind))
+			return kube_member(object, templates[i].metadata);
+	return kube_member(object, "metadata");
+}
+
+const json_t *kube_controller_of(const json_t *object)
+{
+	const json_t *owners = kube_member(object, "metadata.ownerReferences"), *owner;
+	size_t index;
+
+	json_array_foreach (owners, index, owner)
+		if (kube_member_true(owner, "controller"))
+			return owner;
+	return NULL;
+}
+
+struct kube_origin kube_origin_of(const json_t *object)
+{
+	const json_t *owner = kube_controller_of(object);
+
+	if (owner)
+		return (struct kube_origin){kube_member_string(owner, "kind"),
+					    kube_member_string(owner, "name")};
+	return (struct kube_origin){kube_member_string(object, "kind"),
+				    kube_member_string(object, "metadata.name")};
 }
 
 char *kube_canonical(const json_t *value, size_t *ret_len)
@@ -34,7 +76,8 @@ char *kube_canonical(const json_t *value, size_t *ret_len)
 
 static int replicas_read(const json_t *object, uint32_t *ret_replicas, struct err *err)
 {
-	int64_t replicas = is_deployment(object) ? kube_member_int(object, "spec.replicas", 1) : 1;
+	int64_t replicas =
+		is_kind(object, "ReplicaSet") ? kube_member_int(object, "spec.replicas", 1) : 1;
 	if (replicas < 0 || replicas > KUBE_REPLICAS_MAX)
 		return err_set_status(err, -EINVAL, 422, "spec.replicas: out of range");
 	*ret_replicas = (uint32_t)replicas;
@@ -49,8 +92,8 @@ int kube_workload_read(const json_t *object, struct kube_workload *ret_workload,
 		.name = kube_member_string(object, "metadata.name"),
 		.generation = kube_member_int(object, "metadata.generation", 0),
 	};
-	if (!is_deployment(object) && strcmp(workload.kind, "Pod") != 0)
-		return err_set_status(err, -EINVAL, 422, "not a Deployment or Pod");
+	if (!is_kind(object, "ReplicaSet") && !is_kind(object, "Pod"))
+		return err_set_status(err, -EINVAL, 422, "not a ReplicaSet or Pod");
 	if (!json_is_object(kube_pod_spec(object)) || !*workload.name ||
 	    !uid_parse(kube_member_string(object, "metadata.uid"), &workload.uid))
 		return err_set_status(err, -EINVAL, 422, "an object without name, uid or spec");
@@ -59,8 +102,6 @@ int kube_workload_read(const json_t *object, struct kube_workload *ret_workload,
 		r = kube_priority_read(object, &workload.priority, err);
 	if (r)
 		return r;
-	if (is_deployment(object))
-		workload.template_hash = kube_template_hash(kube_member(object, "spec.template"));
 	*ret_workload = workload;
 	return 0;
 }

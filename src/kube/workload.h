@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Workload: what the market and the runtime need to know of an admitted Deployment or Pod.
+ * Workload: what the market and the runtime need to know of an admitted ReplicaSet or Pod.
  *
  * Strings borrow from the object and live as long as it does.
  */
@@ -17,13 +17,12 @@
 #include "kube/needs.h"
 
 struct kube_workload {
-	const char *kind; /* "Deployment" or "Pod" */
+	const char *kind; /* "ReplicaSet" or "Pod" */
 	const char *namespace;
 	const char *name;
 	struct uid uid;
 	int64_t generation;
-	uint32_t replicas;              /* 1 for a Pod */
-	struct kube_hash template_hash; /* "" for a Pod */
+	uint32_t replicas; /* 1 for a Pod */
 	struct kube_priority priority;
 };
 
@@ -34,11 +33,21 @@ struct kube_workload {
 _must_use_ int kube_workload_read(const json_t *object, struct kube_workload *ret_workload,
 				  struct err *err);
 
-/* The pod spec inside a Deployment or Pod, borrowed; NULL when there is none. */
+/* The pod spec inside a Pod or an object with a pod template, borrowed; NULL when there is none. */
 const json_t *kube_pod_spec(const json_t *object);
 
 /* The metadata a pod made from this object takes: the template's, or the Pod's own. May be NULL. */
 const json_t *kube_pod_metadata(const json_t *object);
+
+/* The owner reference with `controller: true`, borrowed; NULL when there is none. */
+const json_t *kube_controller_of(const json_t *object);
+
+/* What a user would name as the reason why a pod is there: the object's controlling owner, or the
+ * object itself. Borrowed. */
+struct kube_origin {
+	const char *kind, *name;
+};
+struct kube_origin kube_origin_of(const json_t *object);
 
 /* @value as canonical JSON: keys sorted, no spaces; NULL is null. The caller owns the text
  * (zero-terminated). */

@@ -59,7 +59,8 @@ struct exclusion {
 struct sighting {
 	struct uid pod_uid;
 	struct mono since;
-	bool seen; /* in the view at hand */
+	bool excess; /* too many for the replicas, not for its slot */
+	bool seen;   /* in the view at hand */
 };
 
 struct charge {
@@ -74,6 +75,8 @@ struct charge {
 	uint8_t *filled;           /* a bit per slot: it was, and has not been tendered since */
 	uint32_t filled_slots;     /* bits of it */
 	uint32_t failures;         /* tenders in a row that placed nothing */
+	uint32_t replicas;         /* as shown last */
+	bool shrinks;              /* fewer were asked for, and not all of the others are gone */
 	bool woken;                /* by a notice of room: its next retry is not one of time */
 	bool retry_promised;       /* at @retry_until it is its turn among the retries */
 	struct mono retry_until;
@@ -93,7 +96,6 @@ struct effect_node {
 	struct controller_effect effect;
 	uint32_t *slots;
 	struct node_id *excluded;
-	char *text;
 };
 
 struct controller {
@@ -320,7 +322,6 @@ const struct controller_effect *controller_next_effect(struct controller *contro
 	if (controller->last) {
 		free(controller->last->slots);
 		free(controller->last->excluded);
-		free(controller->last->text);
 		free(controller->last);
 	}
 	controller->last = list_first(&controller->effects, struct effect_node, link);
@@ -368,19 +369,13 @@ static void open_tender(struct controller *controller, struct charge *charge, st
 }
 
 static void stop_pod(struct controller *controller, struct charge *charge,
-		     const struct presence *presence, uint32_t replicas)
+		     const struct presence *presence, const char *reason)
 {
 	struct effect_node *node = effect_add(controller, charge, CONTROLLER_STOP);
-	struct buf text = {0};
 
 	assert(presence);
 	node->effect.pod_uid = presence->pod_uid;
-	if (presence->slot >= replicas)
-		buf_append_format(&text, "%u replicas are wanted", replicas);
-	else
-		buf_append_format(&text, "another pod fills slot %u", presence->slot);
-	node->text = buf_steal(&text);
-	node->effect.text = node->text;
+	node->effect.text = reason;
 }
 
 /* ---- judging a view ---- */
@@ -392,6 +387,9 @@ struct judgement {
 	const struct controller_view *view;
 	uint32_t replicas;
 	const struct presence **filled; /* the pod that fills each slot, or NULL */
+	const struct presence **extra;  /* pods of slots beyond the replicas */
+	size_t extra_count;
+	uint32_t need; /* pods that are missing */
 };
 
 static bool counts(const struct controller_pod *pod)
@@ -424,25 +422,30 @@ static bool keeps_slot(const struct controller_view *view, const struct presence
 	return uid_compare(&a->pod_uid, &b->pod_uid) < 0;
 }
 
-static void sight(struct charge *charge, struct mono now, const struct presence *presence)
+static void sight(struct charge *charge, struct mono since, const struct presence *presence,
+		  bool excess)
 {
 	for (size_t i = 0; i < charge->sighting_count; i++) {
-		if (!uid_equal(&charge->sightings[i].pod_uid, &presence->pod_uid))
+		struct sighting *sighting = &charge->sightings[i];
+
+		if (!uid_equal(&sighting->pod_uid, &presence->pod_uid))
 			continue;
-		charge->sightings[i].seen = true;
+		sighting->seen = true;
+		sighting->excess = excess;
 		return;
 	}
 	charge->sightings = mem_resize(charge->sightings, charge->sighting_count + 1,
 				       sizeof(*charge->sightings));
 	charge->sightings[charge->sighting_count++] = (struct sighting){
 		.pod_uid = presence->pod_uid,
-		.since = now,
+		.since = since,
+		.excess = excess,
 		.seen = true,
 	};
 }
 
-/* Find the pod that fills each slot; pods that fill none are sighted as surplus. */
-static void fill_slots(const struct judgement *on)
+/* Find the pod that fills each slot; others in the same slot are sighted as surplus. */
+static void fill_slots(struct judgement *on)
 {
 	const struct controller_view *view = on->view;
 
@@ -453,18 +456,65 @@ static void fill_slots(const struct judgement *on)
 		if (!counts(&view->pods[i]))
 			continue;
 		if (presence->slot >= on->replicas) {
-			sight(on->charge, on->now, presence);
+			on->extra[on->extra_count++] = presence;
 			continue;
 		}
 		place = &on->filled[presence->slot];
 		if (*place && keeps_slot(view, *place, presence)) {
-			sight(on->charge, on->now, presence);
+			sight(on->charge, on->now, presence, false);
 			continue;
 		}
 		if (*place)
-			sight(on->charge, on->now, *place);
+			sight(on->charge, on->now, *place, false);
 		*place = presence;
 	}
+}
+
+/* Of pods that are too many those go first that are not ready, then the youngest. Every controller
+ * decides alike. */
+static int goes_first(const void *a, const void *b)
+{
+	const struct presence *const *left = a, *const *right = b;
+	const struct presence *one = *left, *other = *right;
+
+	if (one->ready != other->ready)
+		return one->ready ? 1 : -1;
+	if (start_rank(one) != start_rank(other))
+		return start_rank(one) > start_rank(other) ? -1 : 1;
+	if (one->created_ms != other->created_ms)
+		return one->created_ms > other->created_ms ? -1 : 1;
+	return -uid_compare(&one->pod_uid, &other->pod_uid);
+}
+
+/*
+ * Count what runs, in whichever slot: after fewer replicas were asked for, those that stay need not
+ * be those of the first slots. What is too many is sighted as surplus. When fewer have just been
+ * asked for, it is no news that may change in a moment, as after a partition: it goes at once.
+ */
+static void weigh(struct judgement *on)
+{
+	size_t most = (size_t)on->replicas + on->extra_count, count = 0;
+	const struct presence **pods = mem_alloc(most, sizeof(struct presence *));
+	struct mono since = on->now;
+
+	for (uint32_t slot = 0; slot < on->replicas; slot++)
+		if (on->filled[slot] && !is_failed(on->view, on->filled[slot]))
+			pods[count++] = on->filled[slot];
+	for (size_t i = 0; i < on->extra_count; i++)
+		if (is_failed(on->view, on->extra[i]))
+			sight(on->charge, on->now, on->extra[i], true);
+		else
+			pods[count++] = on->extra[i];
+	on->need = count < on->replicas ? on->replicas - (uint32_t)count : 0;
+	if (count <= on->replicas)
+		on->charge->shrinks = false;
+	else
+		qsort(pods, count, sizeof(struct presence *), goes_first);
+	if (on->charge->shrinks)
+		since.us -= CONTROLLER_SURPLUS_MS * (int64_t)US_PER_MS;
+	for (size_t i = 0; count > on->replicas && i < count - on->replicas; i++)
+		sight(on->charge, since, pods[i], true);
+	free(pods);
 }
 
 static const struct presence *find_presence(const struct controller_view *view,
@@ -491,7 +541,8 @@ static void stop_surplus(const struct judgement *on)
 		if (mono_reached(on->now, mono_add_ms(sighting.since, CONTROLLER_SURPLUS_MS)) &&
 		    !fault_is_planted(FAULT_SURPLUS)) {
 			stop_pod(on->controller, charge, find_presence(on->view, &sighting.pod_uid),
-				 on->replicas);
+				 sighting.excess ? "more pods than replicas"
+						 : "another pod fills its slot");
 			sighting.since = on->now;
 		}
 		sighting.seen = false;
@@ -569,12 +620,32 @@ static bool judge_filled(const struct judgement *on, const struct presence *pres
 	return true;
 }
 
+static bool is_pending(const struct note *note, struct mono now)
+{
+	return note && note->state == NOTE_PENDING && !mono_reached(now, note->until);
+}
+
+/* How many pods are on their way to empty slots. */
+static uint32_t count_pending(const struct judgement *on)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < on->charge->note_count; i++) {
+		const struct note *note = &on->charge->notes[i];
+
+		if (note->slot < on->replicas && !on->filled[note->slot])
+			count += is_pending(note, on->now);
+	}
+	return count;
+}
+
 /* Go through the slots: drop the notes of those that run, collect those to be tendered. Returns the
  * number of due slots, at most MESSAGE_SLOTS_MAX; *ret_waits: whether more are missing. */
 static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots, bool *ret_waits)
 {
 	struct charge *charge = on->charge;
 	uint32_t *at = notes_by_slot(charge, on->replicas);
+	uint32_t pending = count_pending(on), need = on->need > pending ? on->need - pending : 0;
 	size_t count = 0;
 
 	*ret_waits = false;
@@ -584,6 +655,9 @@ static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots, boo
 
 		if (presence && judge_filled(on, presence, note))
 			continue;
+		if (need == 0 || (!presence && is_pending(note, on->now)))
+			continue;
+		need--;
 		if (presence && !note)
 			note = note_backoff(charge, on->now, slot);
 		if (count < MESSAGE_SLOTS_MAX && is_due(charge, on->now, note, slot))
@@ -728,9 +802,14 @@ void controller_show(struct controller *controller, struct mono now,
 
 	filled_resize(charge, on.replicas);
 	on.filled = mem_alloc(on.replicas, sizeof(*on.filled));
+	on.extra = mem_alloc(view->pod_count, sizeof(*on.extra));
 	note_generation(charge, now, view->generation);
 	notes_drop_from(charge, on.replicas);
+	if (on.replicas < charge->replicas)
+		charge->shrinks = true;
+	charge->replicas = on.replicas;
 	fill_slots(&on);
+	weigh(&on);
 	stop_surplus(&on);
 	count = missing_slots(&on, slots, &waits);
 	may_open = count > 0 && mono_reached(now, charge->settle_until) &&
@@ -744,6 +823,7 @@ void controller_show(struct controller *controller, struct mono now,
 		open_tender(controller, charge, now, slots, count);
 	charge_set_due(controller, charge, next_due(charge, now, count > 0, waits));
 	free(on.filled);
+	free(on.extra);
 }
 
 void controller_forget(struct controller *controller, const struct uid *object_uid)

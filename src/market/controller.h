@@ -9,8 +9,10 @@
  *
  * Slots: 0..replicas-1; a slot is filled by a pod that is not POD_GONE, not terminating, not failed
  * (kind Pod: any phase fills it), on a machine that is not lost. A slot is pending from its tender
- * until its presence appears or CONTROLLER_PENDING_MS passed. Surplus: two pods in one slot, or a
- * slot >= replicas; kept is the ready one, then the one started first, then the smaller pod uid.
+ * until its presence appears or CONTROLLER_PENDING_MS passed. Surplus: two pods in one slot: kept
+ * is the ready one, then the one started first, then the smaller pod uid; or more pods than
+ * replicas, in whichever slots: those that are not ready go, then the youngest. So a pod of a slot
+ * >= replicas may stay, and missing ones get the first slots that are empty.
  *
  * What fits nowhere is tried again with exponential back-off from CONTROLLER_RETRY_MIN_MS to
  * CONTROLLER_RETRY_MAX_MS, or at once after controller_wake(). The replicas of a workload are
@@ -41,8 +43,8 @@ enum {
 	CONTROLLER_WOKEN_INTERVAL_MS = 500,  /* of what is tried for a notice of room */
 	CONTROLLER_RETRIES_BURST = 16,       /* of either; what one notice may wake */
 	CONTROLLER_SETTLE_MS = 3000,
-	CONTROLLER_SURPLUS_MS =
-		5000, /* a surplus must be seen this long before anything is stopped */
+	CONTROLLER_SURPLUS_MS = 5000, /* a surplus must be seen this long before anything is
+				       * stopped, unless fewer replicas have been asked for */
 	CONTROLLER_REPLICAS_MAX = 100000,
 	CONTROLLER_EXCLUDE_MS =
 		60 * 1000, /* a machine that failed a slot is passed over this long */

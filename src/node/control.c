@@ -34,6 +34,8 @@ struct family {
 	bool mine;           /* this machine was its controller when it was looked at last */
 	struct mono settled; /* nothing is done before */
 	struct mono due;     /* look at it again */
+	struct mono seen_at; /* when it was looked at last */
+	size_t pods;         /* then */
 };
 
 /* What a reconciler is shown; owns the arrays and what the presences hold. */
@@ -130,6 +132,30 @@ void node_families_touch_all(struct node *node)
 		touch(node, entry->value);
 }
 
+enum {
+	SEE_PODS_PER_MS = 4, /* a quarter of what looking at them takes */
+	SEE_PAUSE_MS_MAX = 1000,
+};
+
+static void due_at(struct node *node, struct family *family, struct mono due)
+{
+	family->due = due;
+	node->families_due = mono_min(node->families_due, due);
+}
+
+/* A pod of it has changed. Looking costs what all its pods cost: changes of many are gathered. */
+static void touch_pod(struct node *node, struct family *family)
+{
+	int64_t pause_ms = (int64_t)family->pods / SEE_PODS_PER_MS;
+	struct mono soonest = mono_add_ms(
+		family->seen_at, pause_ms < SEE_PAUSE_MS_MAX ? pause_ms : SEE_PAUSE_MS_MAX);
+
+	if (mono_reached(node->last, soonest))
+		touch(node, family);
+	else
+		due_at(node, family, mono_min(family->due, soonest));
+}
+
 void node_families_changed(struct node *node, const struct record *record)
 {
 	struct family *family;
@@ -143,7 +169,10 @@ void node_families_changed(struct node *node, const struct record *record)
 	/* Tombstones of single pods name pods, which are no relatives. */
 	if (record->key.kind != RECORD_TOMBSTONE && control_is_member(record->object.kind))
 		family_add(family, &record->key.uid);
-	touch(node, family);
+	if (record->key.kind == RECORD_PRESENCE)
+		touch_pod(node, family);
+	else
+		touch(node, family);
 }
 
 /* ---- what there is to see ---- */
@@ -319,18 +348,14 @@ static struct mono mono_of(const struct node *node, struct mono now, struct wall
 	return mono_add_ms(now, at.ms - node_fabric_time(node, now).ms);
 }
 
-static void due_at(struct node *node, struct family *family, struct mono due)
-{
-	family->due = due;
-	node->families_due = mono_min(node->families_due, due);
-}
-
 static void reconcile(struct node *node, struct mono now, struct family *family)
 {
 	struct control_verdict verdict = {.due = CONTROL_NEVER};
 	struct sight sight;
 
 	see(node, family, &sight);
+	family->seen_at = now;
+	family->pods = sight.pod_count;
 	judge_orphans(node, &sight, &verdict);
 	for (size_t i = 0; i < sight.object_count; i++)
 		judge_root(node, now, &sight, &sight.objects[i], &verdict);

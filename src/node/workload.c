@@ -49,8 +49,7 @@ static struct workload *workload_build(const struct record *record, const json_t
 	if (workload->single)
 		workload->pod_name_base = mem_strdup(read->name);
 	else
-		workload->pod_name_base =
-			mem_strdup(kube_name_replica_set(read->name, &read->template_hash).text);
+		workload->pod_name_base = mem_strdup(kube_name_pod_base(read->name).text);
 	return workload;
 }
 

@@ -35,6 +35,14 @@ class Step:
         return sentences.get(self.stage, self.stage).format(**vars(self))
 
 
+def is_of(tender, name, namespace):
+    """Is it a tender for the object of that name, or for a ReplicaSet of the Deployment?"""
+    workload = tender["name"]
+    if tender["kind"] == "ReplicaSet" and workload != name:
+        workload = workload.rpartition("-")[0]
+    return (workload, tender["namespace"]) == (name, namespace)
+
+
 def tenders(fabric, name, namespace="default"):
     """Lists of steps, one per tender for the workload, whichever machine owned it, in time order."""
     found = []
@@ -42,7 +50,7 @@ def tenders(fabric, name, namespace="default"):
         if not machine.alive():
             continue
         for tender in machine.get("/debug/tenders").json()["tenders"]:
-            if (tender["name"], tender["namespace"]) == (name, namespace):
+            if is_of(tender, name, namespace):
                 found.append([Step(step["at_us"] / US_PER_S, step["stage"], step["node"],
                                    step["slot"], step["count"], machine.name)
                               for step in tender["steps"]])

@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 
+#include "control/control.h"
 #include "kube/admit.h"
 #include "kube/deployment.h"
 #include "kube/pod.h"
@@ -16,20 +17,45 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* Its controller makes a ReplicaSet of whatever it is given; shown again with that. */
+static void show_rollout(const json_t *object)
+{
+	const struct control_object root = {
+		.ref = {.uid.byte = {1},
+			.namespace = (char[]){"default"},
+			.kind = (char[]){"Deployment"},
+			.name = (char[]){"web"}},
+		.json = object,
+	};
+	const struct control_view view = {.root = &root};
+	struct control_verdict verdict = {.due = CONTROL_NEVER};
+	struct kube_rollout rollout;
+
+	control_deployment(&view, &verdict);
+	for (size_t i = 0; i < verdict.count; i++) {
+		const struct kube_set_source source = {.json = verdict.steps[i].json};
+
+		kube_rollout_read(object, &source, 1, (struct wall){0}, &rollout);
+		json_decref(kube_deployment(&rollout));
+		kube_rollout_deinit(&rollout);
+	}
+	control_verdict_deinit(&verdict);
+}
+
 static void show(json_t *object, const struct kube_resource *resource)
 {
 	const struct kube_table_view view = {0};
 	const struct kube_pending pending = {0};
-	const struct kube_pods pods = {0};
+	const struct kube_counts counts = {0};
 
 	json_decref(kube_table(resource, object, &view));
 	if (resource->id == KUBE_NAMESPACES)
 		return;
 	json_decref(kube_pod_pending(object, &pending));
 	if (resource->id == KUBE_DEPLOYMENTS) {
-		json_decref(kube_deployment(object, &pods));
-		json_decref(kube_replica_set(object, &pods));
-		json_decref(kube_scale(object, &pods));
+		show_rollout(object);
+		json_decref(kube_replica_set(object, &counts));
+		json_decref(kube_scale(object, 1));
 	}
 }
 
@@ -62,7 +88,7 @@ static void check_admitted(json_t *object, const struct kube_resource *resource)
 	json_decref(before);
 	kube_stamp(object, &stamp);
 	assert(resource->id == KUBE_NAMESPACES || tender_goes_round(object));
-	if (resource->id != KUBE_NAMESPACES &&
+	if (resource->id != KUBE_NAMESPACES && resource->id != KUBE_DEPLOYMENTS &&
 	    json_object_get(json_object_get(object, "metadata"), "name"))
 		assert(kube_workload_read(object, &workload, NULL) == 0);
 	show(object, resource);
@@ -70,7 +96,8 @@ static void check_admitted(json_t *object, const struct kube_resource *resource)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const enum kube_resource_id ids[] = {KUBE_DEPLOYMENTS, KUBE_PODS, KUBE_NAMESPACES};
+	static const enum kube_resource_id ids[] = {KUBE_DEPLOYMENTS, KUBE_REPLICASETS, KUBE_PODS,
+						    KUBE_NAMESPACES};
 	struct kube_body body = {.bytes = bytes_of(data, len), .validation = KUBE_VALIDATION_WARN};
 	json_t *object = NULL;
 	struct err err;

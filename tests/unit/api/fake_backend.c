@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake_backend.h"
+#include "fake_control.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -70,6 +71,8 @@ struct fake_backend {
 	struct label labels[MACHINES];
 	struct list objects, graves, pods, events, writes, logs;
 	uint64_t version, serial;
+	uint64_t controlled; /* the version that controllers saw last */
+	struct wall due;     /* when they want to see it again */
 	unsigned stored, next_machine;
 	bool hold;
 };
@@ -312,9 +315,7 @@ static void add_pod(struct fake_backend *fake, const struct fake_object *object,
 
 	presence->pod_uid = new_uid();
 	presence->pod_name = mem_strdup(
-		bare ? workload->name
-		     : kube_name_pod(workload->name, &workload->template_hash, &presence->pod_uid)
-				.text);
+		bare ? workload->name : kube_name_pod(workload->name, &presence->pod_uid).text);
 	presence->object.uid = object->object.uid;
 	presence->object.namespace = mem_strdup(object->object.namespace);
 	presence->object.kind = mem_strdup(object->object.kind);
@@ -336,17 +337,26 @@ static void add_pod(struct fake_backend *fake, const struct fake_object *object,
 	touched(fake, pod);
 }
 
+/* By its own name, or by that of the Deployment that it was made for. */
+static bool is_called(const struct kube_workload *workload, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(workload->name, name, len) == 0 &&
+	       (!workload->name[len] || workload->name[len] == '-');
+}
+
 static void place_pod(struct fake_backend *fake, const struct fake_object *object,
 		      const struct kube_workload *workload, uint32_t slot)
 {
 	const struct node_facts *alive = &fake->machines[fake->next_machine++ % (MACHINES - 1)];
 	const struct node_facts *lost = &fake->machines[MACHINES - 1];
 
-	if (strcmp(workload->name, "stuck") == 0)
+	if (is_called(workload, "stuck"))
 		return;
-	if (strcmp(workload->name, "lost") == 0 || strcmp(workload->name, "replaced") == 0)
+	if (is_called(workload, "lost") || is_called(workload, "replaced"))
 		add_pod(fake, object, workload, slot, lost);
-	if (strcmp(workload->name, "lost") != 0)
+	if (!is_called(workload, "lost"))
 		add_pod(fake, object, workload, slot, alive);
 }
 
@@ -484,19 +494,17 @@ static void replace_object(struct fake_backend *fake, struct fake_object *object
 	rescale(fake, object);
 }
 
-static void fake_put(void *self, const struct api_put *put, api_done_fn *done, void *arg)
+static void store(struct fake_backend *fake, const struct api_put *put, struct api_result *result)
 {
-	struct fake_backend *fake = self;
 	struct fake_object *object =
 		find_object(&fake->objects, put->kind, put->namespace, put->name);
-	struct fake_write *write = add_write(fake, done, arg);
 
 	if (object && put->create) {
-		(void)err_set_status(&write->result.err, -EEXIST, 409, "already exists");
+		(void)err_set_status(&result->err, -EEXIST, 409, "already exists");
 		return;
 	}
 	if (object) {
-		replace_object(fake, object, put, &write->result);
+		replace_object(fake, object, put, result);
 		return;
 	}
 	object = mem_new(struct fake_object);
@@ -506,7 +514,7 @@ static void fake_put(void *self, const struct api_put *put, api_done_fn *done, v
 		.namespace = mem_strdup(put->namespace),
 		.name = mem_strdup(put->name),
 		.uid = put->uid,
-		.version = write->result.version,
+		.version = result->version,
 		.generation = put->generation,
 		.json = bytes_of(object->json, put->json.len),
 	};
@@ -516,6 +524,28 @@ static void fake_put(void *self, const struct api_put *put, api_done_fn *done, v
 	add_pods(fake, object, UINT32_MAX);
 }
 
+static void fake_put(void *self, const struct api_put *put, api_done_fn *done, void *arg)
+{
+	struct fake_backend *fake = self;
+
+	store(fake, put, &add_write(fake, done, arg)->result);
+}
+
+static void bury(struct fake_backend *fake, struct fake_object *object, uint64_t version)
+{
+	list_remove(&object->link);
+	list_append(&fake->graves, &object->link);
+	object->object.version = version;
+	if (fake->api)
+		api_workload_changed(fake->api, &object->object.uid);
+	list_for_each (it, &fake->pods) {
+		struct fake_pod *pod = list_entry(it, struct fake_pod, link);
+
+		if (uid_equal(&pod->presence.object.uid, &object->object.uid))
+			stop_pod(fake, pod, false);
+	}
+}
+
 static void fake_dispose(void *self, const struct api_dispose *dispose, api_done_fn *done,
 			 void *arg)
 {
@@ -523,21 +553,70 @@ static void fake_dispose(void *self, const struct api_dispose *dispose, api_done
 	struct fake_object *object = find_by_uid(&fake->objects, &dispose->uid);
 	struct fake_write *write = add_write(fake, done, arg);
 
-	if (!object) {
+	if (!object)
 		(void)err_set_status(&write->result.err, -ENOENT, 404, "not found");
-		return;
+	else
+		bury(fake, object, write->result.version);
+}
+
+/* Controllers: those of the daemon, called again and again. */
+
+static void carry_out(struct fake_backend *fake, const struct control_step *step)
+{
+	struct fake_object *object = find_by_uid(&fake->objects, &step->ref.uid);
+	struct api_result result = {.version = next_version(fake)};
+	struct api_put put = {
+		.kind = step->ref.kind,
+		.namespace = step->ref.namespace,
+		.name = step->ref.name,
+		.uid = step->ref.uid,
+		.generation = step->generation,
+		.create = step->expected_hlc == 0,
+		.expected_version = step->expected_hlc,
+	};
+	char *text;
+
+	if (step->type == CONTROL_PUT) {
+		text = json_dumps(step->json, JSON_COMPACT);
+		put.json = bytes_str(text);
+		store(fake, &put, &result);
+		free(text);
+	} else if (step->type == CONTROL_DISPOSE && object) {
+		bury(fake, object, result.version);
 	}
-	list_remove(&object->link);
-	list_append(&fake->graves, &object->link);
-	object->object.version = write->result.version;
-	if (fake->api)
-		api_workload_changed(fake->api, &dispose->uid);
 	list_for_each (it, &fake->pods) {
 		struct fake_pod *pod = list_entry(it, struct fake_pod, link);
 
-		if (uid_equal(&pod->presence.object.uid, &dispose->uid))
+		if (step->type == CONTROL_STOP && uid_equal(&pod->presence.pod_uid, &step->pod_uid))
 			stop_pod(fake, pod, false);
 	}
+}
+
+static bool is_buried(void *arg, const struct uid *uid)
+{
+	struct fake_backend *fake = arg;
+
+	return find_by_uid(&fake->graves, uid) != NULL;
+}
+
+static void run_controllers(struct fake_backend *fake)
+{
+	struct control_verdict verdict = {.due = CONTROL_NEVER};
+	struct fake_family family = {.now = wall_now()};
+
+	if (fake->controlled == fake->version && family.now.ms < fake->due.ms)
+		return;
+	fake->controlled = fake->version;
+	list_for_each (it, &fake->objects)
+		fake_family_add_object(&family, &list_entry(it, struct fake_object, link)->object);
+	list_for_each (it, &fake->pods)
+		fake_family_add_pod(&family, &list_entry(it, struct fake_pod, link)->presence);
+	fake_family_judge(&family, is_buried, fake, &verdict);
+	fake->due = verdict.due;
+	for (size_t i = 0; i < verdict.count; i++)
+		carry_out(fake, &verdict.steps[i]);
+	control_verdict_deinit(&verdict);
+	fake_family_deinit(&family);
 }
 
 static void fake_pod_stop(void *self, const struct uid *uid, int64_t grace_s, const char *author,
@@ -785,6 +864,7 @@ static void on_tick(uv_timer_t *timer)
 		if (!log->paused)
 			log_step(log);
 	}
+	run_controllers(fake);
 }
 
 static const struct api_backend_ops fake_ops = {

@@ -13,6 +13,7 @@
 #include "wire/presence.h"
 
 #define WEB_UID "11111111-1111-4111-8111-111111111111"
+#define SET_UID "33333333-3333-4333-8333-333333333333"
 #define POD_UID "22222222-2222-4222-8222-222222222222"
 
 static const char deployment[] =
@@ -47,6 +48,47 @@ static json_t *stored(const char *text)
 	return object;
 }
 
+/* The ReplicaSet of a Deployment's template, as its controller stores it. */
+static json_t *set_of(const json_t *object)
+{
+	struct kube_hash hash = kube_template_hash(kube_member(object, "spec.template"));
+	struct kube_name name = kube_name_replica_set("web", &hash);
+	json_t *set = json_deep_copy(object);
+	json_t *metadata = json_object_get(set, "metadata");
+	kube_set_string(set, "kind", "ReplicaSet");
+	kube_set_string(metadata, "name", name.text);
+	kube_set_string(metadata, "uid", SET_UID);
+	kube_set(metadata, "labels", json_pack("{s:s}", KUBE_TEMPLATE_HASH, hash.text));
+	kube_set(metadata, "annotations",
+		 json_pack("{s:s, s:s, s:s}", KUBE_REVISION, "1", KUBE_OBSERVED, "2",
+			   KUBE_SCALED_AT, "1795285800000"));
+	kube_set(metadata, "ownerReferences",
+		 json_pack("[{s:s, s:s, s:s, s:s, s:b}]", "apiVersion", "apps/v1", "kind",
+			   "Deployment", "name", "web", "uid", WEB_UID, "controller", 1));
+	kube_set_string(kube_member(set, "spec.template.metadata.labels"), KUBE_TEMPLATE_HASH,
+			hash.text);
+	return set;
+}
+
+static json_t *stored_set(void)
+{
+	json_t *object = stored(deployment);
+	json_t *set = set_of(object);
+	json_decref(object);
+	return set;
+}
+
+/* The Deployment as it is shown with one set and its pods. */
+static json_t *shown(const json_t *object, const json_t *set, const struct kube_pods *pods)
+{
+	const struct kube_set_source source = {.json = set, .pods = *pods};
+	struct kube_rollout rollout;
+	kube_rollout_read(object, &source, 1, (struct wall){.ms = 1795285860000}, &rollout);
+	json_t *json = kube_deployment(&rollout);
+	kube_rollout_deinit(&rollout);
+	return json;
+}
+
 /* A pod as its machine reports it; the strings are literals and never freed. */
 struct report {
 	struct presence presence;
@@ -56,7 +98,6 @@ struct report {
 
 static void report_init(struct report *report, const json_t *object)
 {
-	struct kube_hash hash = kube_template_hash(kube_member(object, "spec.template"));
 	*report = (struct report){0};
 	report->containers[0] = (struct container_status){.name = "i",
 							  .image = "i:1",
@@ -87,7 +128,8 @@ static void report_init(struct report *report, const json_t *object)
 	};
 	memset(report->presence.node.byte, 0xab, ID_LEN);
 	assert_true(uid_parse(POD_UID, &report->presence.pod_uid));
-	report->name = kube_name_pod("web", &hash, &report->presence.pod_uid);
+	report->name = kube_name_pod(kube_member_string(object, "metadata.name"),
+				     &report->presence.pod_uid);
 	report->presence.pod_name = report->name.text;
 }
 
@@ -117,12 +159,12 @@ static const json_t *condition(const json_t *object, const char *type)
 
 static void test_a_pod_of_a_deployment_is_complete(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	(void)state;
 	report_init(&report, object);
 	json_t *pod = kube_pod(object, &report.presence);
-	struct kube_hash hash = kube_template_hash(kube_member(object, "spec.template"));
+	const char *hash = kube_member_string(object, "metadata.labels.pod-template-hash");
 	assert_member(pod, "kind", "Pod");
 	assert_member(pod, "apiVersion", "v1");
 	assert_member(pod, "metadata.name", report.name.text);
@@ -139,8 +181,7 @@ static void test_a_pod_of_a_deployment_is_complete(void **state)
 		json_string_value(json_object_get(labels, "io.kubernetes.pod.namespace")), "prod");
 	assert_string_equal(json_string_value(json_object_get(labels, "app.kubernetes.io/name")),
 			    "web");
-	assert_string_equal(json_string_value(json_object_get(labels, "pod-template-hash")),
-			    hash.text);
+	assert_string_equal(json_string_value(json_object_get(labels, "pod-template-hash")), hash);
 	assert_member(pod, "spec.nodeName", "n1");
 	assert_member(pod, "status.phase", "Running");
 	assert_member(pod, "status.podIP", "fd00::1");
@@ -158,30 +199,24 @@ static void test_a_pod_of_a_deployment_is_complete(void **state)
 
 static void test_owners_lead_from_a_pod_to_its_deployment(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	(void)state;
 	report_init(&report, object);
-	const struct presence *list[] = {&report.presence};
-	const struct kube_pods pods = {.pods = list, .count = 1};
 	json_t *pod = kube_pod(object, &report.presence);
-	json_t *set = kube_replica_set(object, &pods);
 	const json_t *owner = element(pod, "metadata.ownerReferences", 0);
 	assert_member(owner, "kind", "ReplicaSet");
-	assert_member(owner, "uid", kube_member_string(set, "metadata.uid"));
-	assert_member(owner, "name", kube_member_string(set, "metadata.name"));
+	assert_member(owner, "uid", SET_UID);
+	assert_member(owner, "name", kube_member_string(object, "metadata.name"));
 	assert_true(kube_member_true(owner, "controller"));
-	owner = element(set, "metadata.ownerReferences", 0);
-	assert_member(owner, "kind", "Deployment");
-	assert_member(owner, "uid", WEB_UID);
+	assert_member(kube_controller_of(object), "kind", "Deployment");
 	json_decref(pod);
-	json_decref(set);
 	json_decref(object);
 }
 
 static void test_a_pod_keeps_a_name_label_of_its_own(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	(void)state;
 	kube_set_string(kube_member(object, "spec.template.metadata.labels"),
@@ -221,7 +256,7 @@ static void test_a_bare_pod_keeps_its_own_identity(void **state)
 
 static void test_an_empty_slot_shows_as_a_pending_pod(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct kube_pending pending = {.since = {.ms = 1795285800000},
 				       .reason = "Unschedulable",
 				       .message = "no machine has label disk=ssd"};
@@ -243,7 +278,7 @@ static void test_an_empty_slot_shows_as_a_pending_pod(void **state)
 /* The STATUS cell of a pod whose second container is as given. */
 static void assert_pod_status(const struct container_status *container, const char *expected)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	report_init(&report, object);
 	report.containers[1] = *container;
@@ -273,7 +308,7 @@ static void test_the_status_column_names_the_trouble(void **state)
 
 static void test_init_containers_show_in_the_status_column(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	(void)state;
 	report_init(&report, object);
@@ -293,7 +328,7 @@ static void test_init_containers_show_in_the_status_column(void **state)
 
 static void test_a_stopping_pod_is_terminating(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	(void)state;
 	report_init(&report, object);
@@ -307,7 +342,7 @@ static void test_a_stopping_pod_is_terminating(void **state)
 
 static void test_restarts_show_when_the_last_one_was(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct report report;
 	(void)state;
 	report_init(&report, object);
@@ -326,67 +361,128 @@ static void test_restarts_show_when_the_last_one_was(void **state)
 static void test_a_deployment_counts_its_pods(void **state)
 {
 	json_t *object = stored(deployment);
-	struct report ready, starting, old, stopping;
+	json_t *set = set_of(object);
+	struct report ready, starting, stopping;
 	(void)state;
-	report_init(&ready, object);
-	report_init(&starting, object);
-	report_init(&old, object);
-	report_init(&stopping, object);
+	report_init(&ready, set);
+	report_init(&starting, set);
+	report_init(&stopping, set);
 	starting.presence.ready = false;
 	starting.presence.phase = POD_PENDING;
-	old.presence.pod_name = "web-bbbbb-ccccc";
 	stopping.presence.terminating = true;
-	const struct presence *list[] = {&ready.presence, &starting.presence, &old.presence,
+	const struct presence *list[] = {&ready.presence, &ready.presence, &starting.presence,
 					 &stopping.presence};
 	const struct kube_pods pods = {.pods = list, .count = 4};
-	json_t *json = kube_deployment(object, &pods);
+	const struct kube_counts counts = kube_pods_count(&pods, 0, (struct wall){0});
+	json_t *json = shown(object, set, &pods);
 	assert_int_equal(kube_member_int(json, "status.observedGeneration", 0), 2);
 	assert_int_equal(kube_member_int(json, "status.replicas", 0), 3);
-	assert_int_equal(kube_member_int(json, "status.updatedReplicas", 0), 2);
+	assert_int_equal(kube_member_int(json, "status.updatedReplicas", 0), 3);
 	assert_int_equal(kube_member_int(json, "status.readyReplicas", 0), 2);
 	assert_int_equal(kube_member_int(json, "status.unavailableReplicas", 0), 1);
 	assert_member(condition(json, "Available"), "status", "False");
 	assert_member(condition(json, "Progressing"), "reason", "ReplicaSetUpdated");
+	assert_string_equal(json_string_value(json_object_get(
+				    kube_member(json, "metadata.annotations"), KUBE_REVISION)),
+			    "1");
 	assert_string_equal(cell(json, KUBE_DEPLOYMENTS, 1), "2/3");
-	assert_string_equal(cell(json, KUBE_DEPLOYMENTS, 2), "2");
+	assert_string_equal(cell(json, KUBE_DEPLOYMENTS, 2), "3");
 	assert_string_equal(cell(json, KUBE_DEPLOYMENTS, 5), "nginx,side");
 	assert_string_equal(cell(json, KUBE_DEPLOYMENTS, 6), "nginx:1.25,side:2");
 	assert_string_equal(cell(json, KUBE_DEPLOYMENTS, 7), "app=web");
 	json_decref(json);
-	json = kube_replica_set(object, &pods);
-	assert_int_equal(kube_member_int(json, "status.replicas", 0), 2);
-	assert_int_equal(kube_member_int(json, "status.readyReplicas", 0), 1);
+	json = kube_replica_set(set, &counts);
+	assert_int_equal(kube_member_int(json, "status.replicas", 0), 3);
+	assert_int_equal(kube_member_int(json, "status.readyReplicas", 0), 2);
+	assert_null(json_object_get(kube_member(json, "metadata.annotations"), KUBE_OBSERVED));
 	json_decref(json);
+	json_decref(set);
 	json_decref(object);
 }
 
 static void test_a_complete_deployment_says_so(void **state)
 {
 	json_t *object = stored(deployment);
+	json_t *set = set_of(object);
 	struct report report;
 	(void)state;
-	report_init(&report, object);
+	report_init(&report, set);
 	const struct presence *list[] = {&report.presence, &report.presence, &report.presence};
 	const struct kube_pods pods = {.pods = list, .count = 3};
-	json_t *json = kube_deployment(object, &pods);
+	json_t *json = shown(object, set, &pods);
 	assert_member(condition(json, "Available"), "status", "True");
 	assert_member(condition(json, "Progressing"), "reason", "NewReplicaSetAvailable");
 	assert_member(condition(json, "Progressing"), "lastUpdateTime", "2026-11-21T18:30:01Z");
 	assert_null(kube_member(json, "status.unavailableReplicas"));
 	json_decref(json);
+	json_decref(set);
 	json_decref(object);
+}
+
+static void test_what_has_not_been_carried_out_is_not_observed(void **state)
+{
+	json_t *object = stored(deployment);
+	json_t *set = set_of(object);
+	const struct kube_pods none = {0};
+	(void)state;
+	kube_set_int(kube_member(object, "metadata"), "generation", 3);
+	json_t *json = shown(object, set, &none);
+	assert_int_equal(kube_member_int(json, "status.observedGeneration", 0), 2);
+	json_decref(json);
+	/* Another template: the set is an old one, whatever it says. */
+	kube_set_int(kube_member(object, "metadata"), "generation", 2);
+	kube_set_string(kube_member(object, "spec.template.metadata.labels"), "tier", "front");
+	json = shown(object, set, &none);
+	assert_int_equal(kube_member_int(json, "status.observedGeneration", 0), 1);
+	assert_null(kube_member(json, "status.updatedReplicas"));
+	json_decref(json);
+	json_decref(set);
+	json_decref(object);
+}
+
+static void test_a_rollout_that_does_not_move_is_past_its_deadline(void **state)
+{
+	json_t *object = stored(deployment);
+	json_t *set = set_of(object);
+	const struct kube_pods none = {0};
+	(void)state;
+	kube_set_int(kube_member(object, "spec"), "progressDeadlineSeconds", 60);
+	json_t *json = shown(object, set, &none);
+	assert_member(condition(json, "Progressing"), "status", "False");
+	assert_member(condition(json, "Progressing"), "reason", "ProgressDeadlineExceeded");
+	json_decref(json);
+	kube_set_int(kube_member(object, "spec"), "progressDeadlineSeconds", 61);
+	json = shown(object, set, &none);
+	assert_member(condition(json, "Progressing"), "status", "True");
+	json_decref(json);
+	json_decref(set);
+	json_decref(object);
+}
+
+static void test_portions_are_rounded_as_kubernetes_does(void **state)
+{
+	json_t *quarter = json_string("25%"), *number = json_integer(3), *text = json_string("x");
+	(void)state;
+	assert_int_equal(kube_portion(quarter, 10, true), 3);
+	assert_int_equal(kube_portion(quarter, 10, false), 2);
+	assert_int_equal(kube_portion(number, 10, true), 3);
+	assert_int_equal(kube_portion(text, 10, true), 0);
+	assert_int_equal(kube_portion(NULL, 10, true), 0);
+	json_decref(quarter);
+	json_decref(number);
+	json_decref(text);
 }
 
 static void test_a_scale_answers_for_a_deployment(void **state)
 {
 	json_t *object = stored(deployment);
-	const struct kube_pods pods = {0};
-	json_t *scale = kube_scale(object, &pods);
+	json_t *scale = kube_scale(object, 2);
 	(void)state;
 	assert_member(scale, "kind", "Scale");
 	assert_member(scale, "apiVersion", "autoscaling/v1");
 	assert_member(scale, "metadata.name", "web");
 	assert_int_equal(kube_member_int(scale, "spec.replicas", 0), 3);
+	assert_int_equal(kube_member_int(scale, "status.replicas", 0), 2);
 	assert_member(scale, "status.selector", "app=web");
 	json_decref(scale);
 	json_decref(object);
@@ -474,7 +570,7 @@ static void test_an_event_points_at_its_object(void **state)
 
 static void test_a_workload_names_what_the_market_needs(void **state)
 {
-	json_t *object = stored(deployment);
+	json_t *object = stored_set();
 	struct kube_workload workload;
 	struct requirements needs;
 	struct err err;
@@ -504,7 +600,7 @@ static void test_a_foreign_object_is_no_workload(void **state)
 		"{'kind':'Pod'}",
 		"{'kind':'Pod','metadata':{'name':'a','uid':'x'},'spec':{}}",
 		"{'kind':'Service','metadata':{'name':'a','uid':'" WEB_UID "'},'spec':{}}",
-		"{'kind':'Deployment','metadata':{'name':'a','uid':'" WEB_UID
+		"{'kind':'ReplicaSet','metadata':{'name':'a','uid':'" WEB_UID
 		"'},'spec':{'replicas':-1,'template':{'spec':{}}}}",
 		"{'kind':'Pod','metadata':{'name':'a','uid':'" WEB_UID
 		"'},'spec':{'priorityClassName':'none'}}",
@@ -533,6 +629,9 @@ int main(void)
 		cmocka_unit_test(test_restarts_show_when_the_last_one_was),
 		cmocka_unit_test(test_a_deployment_counts_its_pods),
 		cmocka_unit_test(test_a_complete_deployment_says_so),
+		cmocka_unit_test(test_what_has_not_been_carried_out_is_not_observed),
+		cmocka_unit_test(test_a_rollout_that_does_not_move_is_past_its_deadline),
+		cmocka_unit_test(test_portions_are_rounded_as_kubernetes_does),
 		cmocka_unit_test(test_a_scale_answers_for_a_deployment),
 		cmocka_unit_test(test_a_node_shows_the_machines_facts),
 		cmocka_unit_test(test_an_event_points_at_its_object),

@@ -275,16 +275,13 @@ static void test_pod_names_are_made_of_the_hash_and_the_uid(void **state)
 	assert_int_equal(strspn(hash.text, "bcdfghjklmnpqrstvwxz2456789"), strlen(hash.text));
 	assert_true(uid_parse("12345678-9abc-4def-8123-456789abcdef", &uid));
 	assert_true(uid_parse("22345678-9abc-4def-8123-456789abcdef", &sibling));
-	struct kube_name name = kube_name_pod("web", &hash, &uid);
+	struct kube_name set = kube_name_replica_set("web", &hash);
+	struct kube_name name = kube_name_pod(set.text, &uid);
 	snprintf(start, sizeof(start), "web-%s-", hash.text);
 	assert_memory_equal(name.text, start, strlen(start));
 	assert_int_equal(strlen(name.text), strlen(start) + KUBE_SUFFIX_LEN);
 	assert_true(kube_name_is_subdomain(name.text));
-	assert_string_not_equal(name.text, kube_name_pod("web", &hash, &sibling).text);
-	struct uid set = kube_replica_set_uid(&uid, &hash);
-	struct uid again = kube_replica_set_uid(&uid, &hash);
-	assert_true(uid_equal(&set, &again));
-	assert_false(uid_equal(&set, &uid));
+	assert_string_not_equal(name.text, kube_name_pod(set.text, &sibling).text);
 	json_decref(one);
 	json_decref(same);
 	json_decref(other);
@@ -298,13 +295,16 @@ static void test_pods_of_a_long_name_still_have_a_host_name(void **state)
 	(void)state;
 	memset(deployment, 'a', sizeof(deployment));
 	deployment[KUBE_SUBDOMAIN_MAX] = 0;
-	deployment[45] = '.'; /* just where it is cut */
 	struct kube_name set = kube_name_replica_set(deployment, &hash);
-	struct kube_name name = kube_name_pod(deployment, &hash, &uid);
-	assert_true(kube_name_is_label(set.text));
+	assert_true(kube_name_is_subdomain(set.text));
+	assert_non_null(strstr(set.text, "a-7f766cbb7b"));
+	set.text[56] = '.'; /* just where it is cut */
+	struct kube_name base = kube_name_pod_base(set.text);
+	struct kube_name name = kube_name_pod(set.text, &uid);
+	assert_true(kube_name_is_label(base.text));
 	assert_true(kube_name_is_label(name.text));
-	assert_memory_equal(name.text, set.text, strlen(set.text));
-	assert_non_null(strstr(name.text, "a-7f766cbb7b-"));
+	assert_memory_equal(name.text, base.text, strlen(base.text));
+	assert_int_equal(strlen(name.text), strlen(base.text) + 1 + KUBE_SUFFIX_LEN);
 }
 
 static void test_times_are_written_and_read_back(void **state)

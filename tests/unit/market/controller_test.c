@@ -232,23 +232,52 @@ static void test_surplus_is_stopped_after_it_was_seen_for_5_s(void **state)
 	controller_free(stage.controller);
 }
 
-static void test_fewer_replicas_stop_the_highest_slots(void **state)
+static void test_fewer_replicas_stop_those_not_ready_then_the_youngest_at_once(void **state)
 {
-	struct stage stage = stage_of(3);
+	struct stage stage = stage_of(4);
 	const struct controller_effect *effect;
 
 	(void)state;
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < 4; i++)
 		stage_pod(&stage, i);
+	stage.presences[0].ready = false;
+	stage.presences[1].started_ms = 1000000; /* the youngest */
 	assert_null(stage_show(&stage));
 	stage.view.replicas = 2;
 	stage.view.generation++;
+	effect = stage_show(&stage);
+	assert_int_equal(effect->type, CONTROLLER_STOP);
+	assert_true(uid_equal(&effect->pod_uid, &stage.presences[0].pod_uid) ||
+		    uid_equal(&effect->pod_uid, &stage.presences[1].pod_uid));
+	assert_string_equal(effect->text, "more pods than replicas");
+	effect = controller_next_effect(stage.controller);
+	assert_int_equal(effect->type, CONTROLLER_STOP);
+	assert_null(controller_next_effect(stage.controller));
+	stage.presences[0].terminating = stage.presences[1].terminating = true;
+	assert_null(stage_show(&stage));
+	/* Those of slots 2 and 3 stay; one that is lost then gets the first slot. */
+	stage.presences[3].terminating = true;
+	effect = stage_show(&stage);
+	assert_int_equal(effect->type, CONTROLLER_TENDER);
+	assert_int_equal(effect->slot_count, 1);
+	assert_int_equal(effect->slots[0], 0);
+	assert_null(controller_next_effect(stage.controller));
+	controller_free(stage.controller);
+}
+
+static void test_a_pod_too_many_that_nobody_asked_away_is_watched_first(void **state)
+{
+	struct stage stage = stage_of(1);
+	const struct controller_effect *effect;
+
+	(void)state;
+	stage_pod(&stage, 0);
+	stage_pod(&stage, 3); /* of a time with more replicas, on the other side of a partition */
 	assert_null(stage_show(&stage));
 	stage_wait(&stage, CONTROLLER_SURPLUS_MS);
 	effect = stage_show(&stage);
 	assert_int_equal(effect->type, CONTROLLER_STOP);
-	assert_true(uid_equal(&effect->pod_uid, &stage.presences[2].pod_uid));
-	assert_string_equal(effect->text, "2 replicas are wanted");
+	assert_true(uid_equal(&effect->pod_uid, &stage.presences[1].pod_uid));
 	assert_null(controller_next_effect(stage.controller));
 	controller_free(stage.controller);
 }
@@ -525,7 +554,9 @@ int main(void)
 		cmocka_unit_test(test_a_slot_lost_anew_does_not_wait_for_another_slots_back_off),
 		cmocka_unit_test(test_a_failing_machine_is_passed_over_but_never_the_only_choice),
 		cmocka_unit_test(test_surplus_is_stopped_after_it_was_seen_for_5_s),
-		cmocka_unit_test(test_fewer_replicas_stop_the_highest_slots),
+		cmocka_unit_test(
+			test_fewer_replicas_stop_those_not_ready_then_the_youngest_at_once),
+		cmocka_unit_test(test_a_pod_too_many_that_nobody_asked_away_is_watched_first),
 		cmocka_unit_test(test_zero_replicas_need_nothing),
 		cmocka_unit_test(test_a_new_controller_of_an_old_object_waits_first),
 		cmocka_unit_test(test_a_failed_pod_is_replaced_except_in_kind_pod),

@@ -80,7 +80,7 @@ static void test_a_deleted_workload_leaves_nothing(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		const struct records *records = node_records(world->machines[i].node);
 
-		assert_null(records_find(records, "default", "Deployment", "web"));
+		assert_null(records_find(records, "default", "ReplicaSet", "web"));
 		assert_int_equal(records_count(records, RECORD_PRESENCE), 0);
 		assert_int_equal(market_usage(node_market(world->machines[i].node)).pods, 0);
 		assert_int_equal(market_usage(node_market(world->machines[i].node)).holds, 0);
@@ -125,7 +125,7 @@ static void test_a_machine_that_is_no_steward_cannot_write_place_or_delete(void 
 
 	disposal.disposal.object = (struct object_ref){.uid = uid,
 						       .namespace = (char[]){"default"},
-						       .kind = (char[]){"Deployment"},
+						       .kind = (char[]){"ReplicaSet"},
 						       .name = (char[]){"web"}};
 	world_seal(world, 2, 0, &disposal, &envelope);
 	world_inject(world, 2, 1, bytes_buf(&envelope));
@@ -168,7 +168,7 @@ static void test_a_steward_ends_nothing_outside_its_namespace(void **state)
 
 	disposal.disposal.object = (struct object_ref){.uid = uid,
 						       .namespace = (char[]){"other"},
-						       .kind = (char[]){"Deployment"},
+						       .kind = (char[]){"ReplicaSet"},
 						       .name = (char[]){"web"}};
 	world_seal(world, 2, 0, &disposal, &envelope);
 	world_inject(world, 2, 0, bytes_buf(&envelope));
@@ -211,7 +211,7 @@ static void test_a_disposal_from_another_namespace_does_not_end_the_healing(void
 
 	disposal.disposal.object = (struct object_ref){.uid = uid,
 						       .namespace = (char[]){"other"},
-						       .kind = (char[]){"Deployment"},
+						       .kind = (char[]){"ReplicaSet"},
 						       .name = (char[]){"web"}};
 	world_seal(world, 3, 0, &disposal, &envelope);
 	for (size_t i = 0; i < 3; i++)
@@ -256,7 +256,7 @@ static void test_a_tender_under_another_ones_id_is_refused(void **state)
 
 	world_settle(world);
 	tender.tender.object = (struct object_ref){.namespace = (char[]){"default"},
-						   .kind = (char[]){"Deployment"},
+						   .kind = (char[]){"ReplicaSet"},
 						   .name = (char[]){"web"}};
 	memset(tender.tender.object.uid.byte, 5, UID_LEN);
 	tender.tender.generation = 1;
@@ -342,7 +342,7 @@ static void test_an_award_without_a_bid_is_refused(void **state)
 	world_settle(world);
 	memset(assignment.pod_uid.byte, 9, UID_LEN);
 	tender.tender.object = (struct object_ref){.namespace = (char[]){"default"},
-						   .kind = (char[]){"Deployment"},
+						   .kind = (char[]){"ReplicaSet"},
 						   .name = (char[]){"web"}};
 	memset(tender.tender.object.uid.byte, 5, UID_LEN);
 	tender.tender.generation = 1;
@@ -373,7 +373,7 @@ static void test_a_stopped_pod_is_replaced(void **state)
 	struct world *world = world_new(3);
 	const struct record_item *item;
 	struct object_ref object = {.namespace = (char[]){"default"},
-				    .kind = (char[]){"Deployment"},
+				    .kind = (char[]){"ReplicaSet"},
 				    .name = (char[]){"web"}};
 	struct uid pod;
 	size_t position = 0;
@@ -408,7 +408,7 @@ static void test_times_of_a_pod_do_not_wander(void **state)
 	memset(pod.pod_uid.byte, 3, UID_LEN);
 	memset(pod.object.uid.byte, 4, UID_LEN);
 	pod.object.namespace = (char[]){"default"};
-	pod.object.kind = (char[]){"Deployment"};
+	pod.object.kind = (char[]){"ReplicaSet"};
 	pod.object.name = (char[]){"old"};
 	pod.pod_name = (char[]){"old-1"};
 	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
@@ -450,7 +450,7 @@ static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void
 	memset(pod.pod_uid.byte, 3, UID_LEN);
 	memset(pod.object.uid.byte, 4, UID_LEN);
 	pod.object.namespace = (char[]){"default"};
-	pod.object.kind = (char[]){"Deployment"};
+	pod.object.kind = (char[]){"ReplicaSet"};
 	pod.object.name = (char[]){"old"};
 	pod.pod_name = (char[]){"old-1"};
 	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};

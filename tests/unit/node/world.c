@@ -505,7 +505,7 @@ struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t repli
 			     const char *spec)
 {
 	struct object_ref object = {.namespace = (char[]){"default"},
-				    .kind = (char[]){"Deployment"},
+				    .kind = (char[]){"ReplicaSet"},
 				    .name = (char[]){"web"}};
 	struct node_put put = {.object = &object, .generation = 1};
 	struct buf json = {0};
@@ -516,7 +516,7 @@ struct uid world_deploy_spec(struct world *world, size_t gateway, uint32_t repli
 	buf_append_format(
 		&json,
 		"{\"apiVersion\":\"apps/"
-		"v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"web\","
+		"v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"web\","
 		"\"namespace\":\"default\",\"uid\":\"%s\",\"generation\":1},\"spec\":{\"replicas\":"
 		"%u,"
 		"\"selector\":{\"matchLabels\":{\"app\":\"web\"}},\"template\":{\"metadata\":{"
@@ -536,7 +536,7 @@ void world_delete(struct world *world, size_t gateway, const struct uid *uid)
 {
 	struct object_ref object = {.uid = *uid,
 				    .namespace = (char[]){"default"},
-				    .kind = (char[]){"Deployment"},
+				    .kind = (char[]){"ReplicaSet"},
 				    .name = (char[]){"web"}};
 	struct uid none = {0};
 	uint64_t token;
