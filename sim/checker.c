@@ -609,6 +609,6 @@ void checker_end(struct world *world)
 	for (size_t i = 0; i < world->machine_count; i++)
 		if (world->machines[i].node)
 			check_machine_end(world, &world->machines[i]);
-	if (!world->params.stay)
-		check_records(world);
+	if (!world->params.stay && !world->params.records)
+		check_records(world); /* else archive.c */
 }

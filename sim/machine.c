@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "archive.h"
 #include "base/cache.h"
 #include "base/mem.h"
 #include "checker.h"
@@ -413,13 +414,17 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 		tell_peer(world, machine, effect);
 		metrics_peer(world, machine, &effect->to, effect->peer_state);
 		break;
-	case NODE_REFUSED:
 	case NODE_PUT_DONE:
+		archive_put_done(world, machine, effect);
+		break;
+	case NODE_FETCHED:
+		archive_fetched(world, machine, effect);
+		break;
+	case NODE_REFUSED:
 	case NODE_CHANGED:
 	case NODE_LOST:
 	case NODE_STEPPED:
 	case NODE_LOCATED:
-	case NODE_FETCHED:
 	case NODE_FOUND:
 		metrics_found(world, machine, effect);
 		break;

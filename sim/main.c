@@ -202,7 +202,7 @@ static struct world *make_world(struct report_options *options)
 
 	options->scenario = scenario;
 	params_complete(params, &scenario->params);
-	params->stay = scenario->large;
+	params->stay = scenario->large && !params->records; /* those are kept by distance */
 	return world_new(machines, params, options->seed);
 }
 

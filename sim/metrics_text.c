@@ -2,6 +2,7 @@
 /* The figures, written down: for programs and for people. */
 #include <inttypes.h>
 
+#include "archive.h"
 #include "metrics_state.h"
 
 /* A figure that was not measured is null, so that nobody takes it for a good one. */
@@ -243,6 +244,7 @@ void metrics_text(struct world *world, const struct metrics_outside *outside, st
 			  world->totals.handshakes);
 	text_market(&figures, out);
 	text_overlay(&figures, out);
+	archive_text(world, out);
 	buf_append_format(out, "  a node holds %lld bytes, the largest has held %lld\n",
 			  (long long)figures.heap_mean, (long long)figures.heap_max);
 }

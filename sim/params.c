@@ -45,6 +45,8 @@ static const struct params_entry params_list[] = {
 	ENTRY(broadcasts, 0, MANY, 0, "broadcasts that are followed to every machine"),
 	ENTRY(lookups, 0, MANY, 0, "lookups of machines by their position"),
 	ENTRY(churn, 0, PER_THOUSAND, 0, "per thousand machines that restart in a minute"),
+	ENTRY(forget, 0, PERCENT, 0, "percent of these that come back with an empty disk"),
+	ENTRY(records, 0, 16 * MANY, 0, "records that are written and read"),
 	ENTRY(lost, 0, MANY, 0, "machines that vanish for good"),
 	ENTRY(starved, 0, PERCENT, 0, "percent of machines that are stalled half of the time"),
 	ENTRY(stall_ms, 0, 60 * 1000, 0, "longest of these stalls"),

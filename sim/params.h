@@ -40,6 +40,8 @@ struct params {
 	int64_t broadcasts; /* probes */
 	int64_t lookups;    /* probes */
 	int64_t churn;      /* per thousand machines and minute that crash and come back */
+	int64_t forget;     /* percent of these that come back with an empty disk */
+	int64_t records;    /* written and read: archive.c */
 	int64_t lost;       /* machines that vanish */
 	int64_t starved;    /* percent of machines that are stalled half of the time */
 	int64_t stall_ms;   /* longest of these stalls */

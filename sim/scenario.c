@@ -249,6 +249,21 @@ static const struct scenario scenarios[] = {
 	  .broadcasts = 14},
 	 large_partition,
 	 large_probes_end},
+	{"records",
+	 "records of a large fabric are written, changed, deleted and read while machines come and go",
+	 true,
+	 300,
+	 0,
+	 {.settle_s = 20,
+	  .duration_s = 180,
+	  .records = 3000,
+	  .lookups = 3000,
+	  .churn = 100,
+	  .forget = 50,
+	  .pool = 24,
+	  .formed = 1},
+	 large_records,
+	 large_records_end},
 	{"mass-failure",
 	 "half of the machines in one second",
 	 true,
@@ -333,6 +348,8 @@ int64_t scenario_length_ms(const struct scenario *scenario, const struct world *
 	const struct params *params = &world->params;
 	int64_t boot_ms = scenario->large ? steps_boot_ms(world) : 0;
 
+	if (scenario->prepare == large_records)
+		boot_ms += large_records_ms(world);
 	return scenario->length_ms + boot_ms + (params->settle_s + params->duration_s) * MS_PER_S;
 }
 

@@ -26,6 +26,11 @@ void large_slow_observers(struct world *world);
 void large_probes_end(struct world *world); /* every broadcast arrived everywhere */
 void large_detect_end(struct world *world); /* and nobody was declared dead who lived */
 
+/* scenario_records.c */
+void large_records(struct world *world);
+void large_records_end(struct world *world);
+int64_t large_records_ms(const struct world *world); /* how long all but the busy part takes */
+
 /* scenario_hostile.c */
 void large_byzantine(struct world *world);
 void large_soak(struct world *world);

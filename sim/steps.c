@@ -263,6 +263,11 @@ static void come_back(struct world *world, uint64_t machine)
 	world_power_on(world, machine, true);
 }
 
+static void come_back_empty(struct world *world, uint64_t machine)
+{
+	world_power_on(world, machine, false);
+}
+
 static void restart(struct world *world, uint64_t argument)
 {
 	size_t machine = some_other(world);
@@ -275,7 +280,11 @@ static void restart(struct world *world, uint64_t argument)
 	world_power_off(world, machine);
 	if (world_random(world, PERCENT) < (uint64_t)world->params.readdress)
 		world_readdress(world, machine);
-	world_action(world, back_ms, come_back, machine);
+	if (world->params.forget &&
+	    world_random(world, PERCENT) < (uint64_t)world->params.forget)
+		world_action(world, back_ms, come_back_empty, machine);
+	else
+		world_action(world, back_ms, come_back, machine);
 }
 
 void steps_churn(struct world *world, int64_t at_ms, int64_t until_ms)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clock, and the queue of what will happen. */
+#include "archive.h"
 #include "checker.h"
 
 #include <assert.h>
@@ -147,6 +148,7 @@ void world_free(struct world *world)
 	map_deinit(&world->workloads_by_uid);
 	map_deinit(&world->taken);
 	metrics_free(world->metrics);
+	archive_free(world->archive);
 	free(world->workloads);
 	free(world->machines);
 	free(world->story);

@@ -261,6 +261,7 @@ struct world {
 	struct prng prng;
 	struct params params; /* for scenarios; what concerns the world was read at its beginning */
 	struct metrics *metrics;
+	struct archive *archive; /* archive.c; NULL: nothing is written to it */
 	struct traffic traffic;
 	enum sim_bug bug;
 	int64_t now_us;

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "archive.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/mem.h"
+#include "identity/sha256.h"
+#include "overlay/kad.h"
+#include "samples.h"
+
+enum {
+	PART = 20,                  /* one record in so many is changed, one is deleted */
+	READER_MS = 15 * 1000,      /* a machine that has just booted is not asked */
+	SETTLED_MS = 2 * 1000,      /* what was acknowledged so long ago must be read */
+	SPREAD_MAX = 3,             /* the fullest machine, as a multiple of the average */
+	SPREAD_RECORDS_MIN = 50,    /* fewer on average say nothing about the spread */
+	STRICT_BIT = 1,
+	US_TO_MS = 1000,
+};
+
+static const double reads_found_min = 0.999;
+
+struct entry {
+	struct uid uid;
+	uint64_t hlc;        /* of the newest acknowledged version */
+	uint64_t pending_hlc;
+	uint32_t generation;
+	bool pending, deleted, dirty; /* dirty: a change was not acknowledged */
+	int64_t acked_us;
+};
+
+/* A write or read under way. */
+struct call {
+	size_t entry;
+	bool dispose, strict;
+	uint64_t hlc;
+	bool deleted;
+	int64_t begin_us;
+};
+
+struct archive {
+	struct entry *entries;
+	size_t count, cap;
+	struct map puts, reads; /* machine, token -> struct call */
+	uint64_t written, acked, partly, refused;
+	uint64_t reads_begun, reads_found, reads_missed, strict_missed;
+	struct samples put_time, read_time;
+	size_t held_min;
+	uint64_t lacking, held, machines_max;
+	double mean, most;
+};
+
+static struct archive *archive_of(struct world *world)
+{
+	if (world->archive)
+		return world->archive;
+	world->archive = mem_new(struct archive);
+	world->archive->cap = (size_t)world->params.records;
+	world->archive->entries =
+		mem_alloc(world->archive->cap, sizeof(*world->archive->entries));
+	map_init(&world->archive->puts, 1);
+	map_init(&world->archive->reads, 2);
+	return world->archive;
+}
+
+void archive_free(struct archive *archive)
+{
+	if (!archive)
+		return;
+	map_for_each (put, &archive->puts)
+		free(put->value);
+	map_for_each (read, &archive->reads)
+		free(read->value);
+	map_deinit(&archive->puts);
+	map_deinit(&archive->reads);
+	samples_deinit(&archive->put_time);
+	samples_deinit(&archive->read_time);
+	free(archive->entries);
+	free(archive);
+}
+
+static struct bytes call_key(const struct sim_machine *machine, uint64_t token, uint64_t space[2])
+{
+	space[0] = (uint64_t)machine->index << 32 | machine->process;
+	space[1] = token;
+	return bytes_of(space, 2 * sizeof(*space));
+}
+
+/* A machine that has been there for a while; NULL: there is none. */
+static struct sim_machine *some_machine(struct world *world)
+{
+	size_t first = world_random(world, world->machine_count);
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct sim_machine *machine = &world->machines[(first + i) % world->machine_count];
+
+		if (machine->node && machine->steward &&
+		    world->now_us - machine->started_us >= READER_MS * US_PER_MS)
+			return machine;
+	}
+	return NULL;
+}
+
+static struct object_ref entry_ref(const struct entry *entry, char name[32])
+{
+	static char namespace[] = "default", kind[] = "ConfigMap";
+
+	(void)snprintf(name, 32, "r%02x%02x%02x%02x%02x%02x", entry->uid.byte[0],
+		       entry->uid.byte[1], entry->uid.byte[2], entry->uid.byte[3],
+		       entry->uid.byte[4], entry->uid.byte[5]);
+	return (struct object_ref){entry->uid, namespace, kind, name};
+}
+
+/* ---- writes ---- */
+
+static void begun(struct world *world, const struct sim_machine *machine, struct map *calls,
+		  uint64_t token, const struct call *call)
+{
+	uint64_t space[2];
+	struct call *kept = mem_new(struct call);
+
+	(void)world;
+	*kept = *call;
+	free(map_put(calls, call_key(machine, token, space), kept));
+}
+
+static void write_entry(struct world *world, size_t index)
+{
+	struct archive *archive = archive_of(world);
+	struct entry *entry = &archive->entries[index];
+	struct sim_machine *machine = some_machine(world);
+	char name[32], json[64];
+	struct object_ref ref = entry_ref(entry, name);
+	struct node_put put = {.object = &ref, .expected_hlc = UINT64_MAX};
+	uint64_t token = 0, hlc = 0;
+	int r;
+
+	if (!machine || entry->pending || entry->deleted)
+		return;
+	put.generation = ++entry->generation;
+	(void)snprintf(json, sizeof(json), "{\"data\":{\"generation\":\"%u\"}}",
+		       entry->generation);
+	put.json = bytes_str(json);
+	machine_call(machine, r = node_put(machine->node, machine_now(world, machine), &put,
+					   &token, &hlc));
+	archive->written++;
+	archive->refused += r != 0;
+	if (r)
+		return;
+	entry->pending = true;
+	begun(world, machine, &archive->puts, token,
+	      &(struct call){.entry = index, .hlc = hlc, .begin_us = world->now_us});
+	machine_pump(world, machine);
+}
+
+static void dispose_entry(struct world *world, size_t index)
+{
+	struct archive *archive = archive_of(world);
+	struct entry *entry = &archive->entries[index];
+	struct sim_machine *machine = some_machine(world);
+	char name[32];
+	struct object_ref ref = entry_ref(entry, name);
+	struct uid none = {0};
+	uint64_t token = 0;
+	int r;
+
+	if (!machine || entry->pending || entry->deleted || !entry->hlc)
+		return;
+	machine_call(machine, r = node_dispose(machine->node, machine_now(world, machine), &ref,
+					       &none, 0, &token));
+	if (r)
+		return;
+	entry->pending = true;
+	begun(world, machine, &archive->puts, token,
+	      &(struct call){.entry = index, .dispose = true, .begin_us = world->now_us});
+	machine_pump(world, machine);
+}
+
+void archive_put_done(struct world *world, const struct sim_machine *machine,
+		      const struct node_effect *effect)
+{
+	struct archive *archive = world->archive;
+	uint64_t space[2];
+	struct call *call = archive ? map_remove(&archive->puts,
+						 call_key(machine, effect->token, space))
+				    : NULL;
+	struct entry *entry;
+
+	if (!call)
+		return;
+	entry = &archive->entries[call->entry];
+	entry->pending = false;
+	if (!effect->quorum) {
+		archive->partly++;
+		entry->dirty = true;
+	} else {
+		archive->acked++;
+		entry->acked_us = world->now_us;
+		entry->deleted = call->dispose;
+		entry->dirty = entry->dirty && !call->dispose;
+		if (call->hlc)
+			entry->hlc = call->hlc;
+		samples_add(&archive->put_time, world->now_us - call->begin_us);
+	}
+	free(call);
+}
+
+/* So many each millisecond, from the first entry on. */
+static void write_some(struct world *world, uint64_t per_ms)
+{
+	struct archive *archive = archive_of(world);
+
+	for (uint64_t i = 0; i < per_ms && archive->count < archive->cap; i++) {
+		struct entry *entry = &archive->entries[archive->count];
+
+		for (size_t j = 0; j < UID_LEN; j += sizeof(uint64_t)) {
+			uint64_t random = world_random(world, UINT64_MAX);
+
+			memcpy(entry->uid.byte + j, &random, sizeof(random));
+		}
+		entry->uid = uid_from_random(entry->uid.byte);
+		write_entry(world, archive->count++);
+	}
+	if (archive->count < archive->cap)
+		world_action(world, world->now_us / US_PER_MS + 1, write_some, per_ms);
+}
+
+void archive_write(struct world *world, int64_t at_ms, int64_t for_ms)
+{
+	int64_t per_ms = (world->params.records + for_ms - 1) / for_ms;
+
+	world_action(world, at_ms, write_some, (uint64_t)per_ms);
+}
+
+static void change(struct world *world, uint64_t index)
+{
+	if (index % 2)
+		write_entry(world, index);
+	else
+		dispose_entry(world, index);
+}
+
+void archive_change(struct world *world, int64_t at_ms, int64_t for_ms)
+{
+	for (int64_t i = 0; i < world->params.records; i += PART / 2)
+		world_action(world, at_ms + (int64_t)world_random(world, (uint64_t)for_ms), change,
+			     (uint64_t)(i + (i / (PART / 2)) % 2));
+}
+
+/* ---- reads ---- */
+
+static void read_entry(struct world *world, uint64_t strict)
+{
+	struct archive *archive = archive_of(world);
+	size_t index = archive->count ? world_random(world, archive->count) : 0;
+	const struct entry *entry = &archive->entries[index];
+	struct sim_machine *machine = some_machine(world);
+	uint64_t token = 0;
+	int r;
+
+	if (!machine || !archive->count || entry->pending || entry->dirty || !entry->hlc ||
+	    world->now_us - entry->acked_us < SETTLED_MS * US_PER_MS)
+		return;
+	machine_call(machine, r = node_fetch(machine->node, machine_now(world, machine),
+					     &entry->uid, &token));
+	if (r)
+		return;
+	archive->reads_begun++;
+	begun(world, machine, &archive->reads, token,
+	      &(struct call){.entry = index,
+			     .strict = strict,
+			     .hlc = entry->hlc,
+			     .deleted = entry->deleted,
+			     .begin_us = world->now_us});
+	machine_pump(world, machine);
+}
+
+void archive_read(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count, bool strict)
+{
+	for (int64_t i = 0; i < count; i++)
+		world_action(world, at_ms + i * for_ms / count, read_entry, strict ? STRICT_BIT : 0);
+}
+
+void archive_fetched(struct world *world, const struct sim_machine *machine,
+		     const struct node_effect *effect)
+{
+	struct archive *archive = world->archive;
+	struct record_key key = {.kind = RECORD_OBJECT};
+	uint64_t space[2];
+	struct call *call = archive ? map_remove(&archive->reads,
+						 call_key(machine, effect->token, space))
+				    : NULL;
+	const struct record_item *item;
+	bool right;
+
+	if (!call)
+		return;
+	key.uid = archive->entries[call->entry].uid;
+	item = records_get(node_records(machine->node), &key);
+	right = call->deleted ? !item : item && item->record.version.hlc >= call->hlc;
+	if (!right && !call->deleted && archive->entries[call->entry].deleted)
+		right = true; /* meanwhile */
+	archive->reads_found += right;
+	archive->reads_missed += !right;
+	samples_add(&archive->read_time, world->now_us - call->begin_us);
+	if (!right) {
+		archive->strict_missed += call->strict;
+		world_tell(world, &key.uid, "%s reads %s of a record that %s; %u of %u answered",
+			   machine->name, item ? "an old version" : "nothing",
+			   call->deleted ? "was deleted" : "is there", effect->stored,
+			   effect->keepers);
+	}
+	free(call);
+}
+
+/* ---- the end ---- */
+
+struct placed {
+	uint64_t position;
+	const struct sim_machine *machine;
+};
+
+static struct placed *running_stewards(const struct world *world, size_t *ret_count)
+{
+	struct placed *list = mem_alloc(world->machine_count, sizeof(*list));
+	size_t count = 0;
+
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (world->machines[i].node && world->machines[i].steward)
+			list[count++] = (struct placed){kad_place(&world->machines[i].id),
+							&world->machines[i]};
+	*ret_count = count;
+	return list;
+}
+
+/* By looking at each: nothing clever that could be wrong in the same way as what is checked. */
+static size_t true_keepers(const struct placed *list, size_t count, uint64_t target,
+			   const struct sim_machine *nearest[RECORDS_KEEPERS])
+{
+	uint64_t distance[RECORDS_KEEPERS];
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t its = list[i].position ^ target;
+		size_t at = found;
+
+		if (found == RECORDS_KEEPERS && its >= distance[found - 1])
+			continue;
+		if (found < RECORDS_KEEPERS)
+			found++;
+		else
+			at--;
+		for (; at > 0 && distance[at - 1] > its; at--) {
+			distance[at] = distance[at - 1];
+			nearest[at] = nearest[at - 1];
+		}
+		distance[at] = its;
+		nearest[at] = list[i].machine;
+	}
+	return found;
+}
+
+static bool has(const struct sim_machine *machine, const struct entry *entry)
+{
+	const struct records *records = node_records(machine->node);
+	struct record_key key = {.kind = RECORD_OBJECT, .uid = entry->uid};
+	const struct record_item *object = records_get(records, &key), *tombstone;
+
+	key.kind = RECORD_TOMBSTONE;
+	tombstone = records_get(records, &key);
+	if (entry->deleted)
+		return !object && tombstone && tombstone->durable;
+	return object && object->durable && object->record.version.hlc >= entry->hlc;
+}
+
+static void check_entry(struct world *world, const struct entry *entry,
+			const struct placed *list, size_t count)
+{
+	const struct sim_machine *nearest[RECORDS_KEEPERS];
+	struct digest digest = sha256(bytes_of(entry->uid.byte, UID_HOME_LEN));
+	uint64_t target = 0;
+	size_t keepers, held = 0;
+
+	for (size_t i = 0; i < sizeof(target); i++)
+		target = target << 8 | digest.byte[i];
+	keepers = true_keepers(list, count, target, nearest);
+	for (size_t i = 0; i < keepers; i++)
+		held += has(nearest[i], entry);
+	world->archive->held += held;
+	world->archive->lacking += held < keepers;
+	if (held < world->archive->held_min)
+		world->archive->held_min = held;
+	if (held == keepers)
+		return;
+	for (size_t i = 0; i < keepers; i++)
+		world_tell(world, &entry->uid, "%s is keeper %zu and has it%s",
+			   nearest[i]->name, i, has(nearest[i], entry) ? "" : " not");
+	world_violate(world, &entry->uid, "%zu of %zu keepers have a record that is %s", held,
+		      keepers, entry->deleted ? "deleted" : "there");
+}
+
+static void check_spread(struct world *world)
+{
+	struct archive *archive = world->archive;
+	double sum = 0;
+	size_t stewards = 0;
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		double count;
+
+		if (!world->machines[i].node || !world->machines[i].steward)
+			continue;
+		count = (double)world->machines[i].disk.count;
+		sum += count;
+		stewards++;
+		if (count > archive->most)
+			archive->most = count;
+	}
+	archive->mean = stewards ? sum / (double)stewards : 0;
+	if (archive->mean >= SPREAD_RECORDS_MIN && archive->most > SPREAD_MAX * archive->mean)
+		world_violate(world, NULL, "one machine keeps %.0f records, and all %.1f on average",
+			      archive->most, archive->mean);
+}
+
+void archive_check(struct world *world)
+{
+	struct archive *archive = archive_of(world);
+	size_t count;
+	struct placed *list = running_stewards(world, &count);
+
+	archive->held_min = RECORDS_KEEPERS;
+	archive->held = archive->lacking = 0;
+	for (size_t i = 0; i < archive->count; i++)
+		if (archive->entries[i].hlc && !archive->entries[i].dirty)
+			check_entry(world, &archive->entries[i], list, count);
+	free(list);
+	check_spread(world);
+	if (archive->strict_missed)
+		world_violate(world, NULL, "%" PRIu64 " reads of a quiet fabric missed",
+			      archive->strict_missed);
+	if ((double)archive->reads_found <
+	    reads_found_min * (double)(archive->reads_found + archive->reads_missed))
+		world_violate(world, NULL, "%" PRIu64 " of %" PRIu64 " reads missed",
+			      archive->reads_missed, archive->reads_begun);
+	if (!archive->acked || !archive->reads_found)
+		world_violate(world, NULL, "nothing was written or read");
+}
+
+/* ---- figures ---- */
+
+void archive_text(struct world *world, struct buf *out)
+{
+	struct archive *archive = world->archive;
+
+	if (!archive)
+		return;
+	buf_append_format(out,
+			  "  %zu records: %" PRIu64 " writes acknowledged, %" PRIu64
+			  " only in part, within %.1f ms (p50), %.1f ms (p99)\n",
+			  archive->count, archive->acked, archive->partly,
+			  (double)samples_percentile(&archive->put_time, 50) / US_TO_MS,
+			  (double)samples_percentile(&archive->put_time, 99) / US_TO_MS);
+	buf_append_format(out,
+			  "  %" PRIu64 " reads, %" PRIu64
+			  " of them missed, within %.1f ms (p50), %.1f ms (p99)\n",
+			  archive->reads_begun, archive->reads_missed,
+			  (double)samples_percentile(&archive->read_time, 50) / US_TO_MS,
+			  (double)samples_percentile(&archive->read_time, 99) / US_TO_MS);
+	buf_append_format(out,
+			  "  each is held by %zu of its keepers at least, %" PRIu64
+			  " lack one; %.1f on a machine (mean), %.0f (most)\n",
+			  archive->held_min, archive->lacking, archive->mean, archive->most);
+}
+
+void archive_json(struct world *world, json_t *figures)
+{
+	struct archive *archive = world->archive;
+
+	if (!archive)
+		return;
+	(void)json_object_set_new(
+		figures, "records",
+		json_pack("{sI sI sI sI sI sI sf sf sf sf sf sf}", "count",
+			  (json_int_t)archive->count, "acknowledged", (json_int_t)archive->acked,
+			  "partly", (json_int_t)archive->partly, "reads",
+			  (json_int_t)archive->reads_begun, "missed",
+			  (json_int_t)archive->reads_missed, "lacking",
+			  (json_int_t)archive->lacking, "put_p50_ms",
+			  (double)samples_percentile(&archive->put_time, 50) / US_TO_MS,
+			  "put_p99_ms",
+			  (double)samples_percentile(&archive->put_time, 99) / US_TO_MS,
+			  "read_p50_ms",
+			  (double)samples_percentile(&archive->read_time, 50) / US_TO_MS,
+			  "read_p99_ms",
+			  (double)samples_percentile(&archive->read_time, 99) / US_TO_MS,
+			  "kept_mean", archive->mean, "kept_most", archive->most));
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Archive: what has been written in a large fabric, and who should have it.
+ *
+ * Records without pods are written, changed and deleted by random machines, and read by others. The
+ * archive knows what was acknowledged, and so what a read must find. At the end it looks at all
+ * machines: each record is with the K stewards that are truly nearest, a deleted one with nobody.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "world.h"
+
+struct archive;
+
+void archive_free(struct archive *archive);
+
+/* params.records are written between @at_ms and @at_ms + @for_ms. */
+void archive_write(struct world *world, int64_t at_ms, int64_t for_ms);
+
+/* One in twenty is written again, and one in twenty deleted. */
+void archive_change(struct world *world, int64_t at_ms, int64_t for_ms);
+
+/* @count of them are read. @strict: each must be found. */
+void archive_read(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count, bool strict);
+
+/* A write or a read of @machine has ended. */
+void archive_put_done(struct world *world, const struct sim_machine *machine,
+		      const struct node_effect *effect);
+void archive_fetched(struct world *world, const struct sim_machine *machine,
+		     const struct node_effect *effect);
+
+/* All that must be true when the world is quiet. */
+void archive_check(struct world *world);
+
+/* What was measured, as lines of text; nothing if nothing was written. */
+void archive_text(struct world *world, struct buf *out);
+void archive_json(struct world *world, json_t *figures);
