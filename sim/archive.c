@@ -13,11 +13,11 @@
 #include "samples.h"
 
 enum {
-	PART = 20,                  /* one record in so many is changed, one is deleted */
-	READER_MS = 15 * 1000,      /* a machine that has just booted is not asked */
-	SETTLED_MS = 2 * 1000,      /* what was acknowledged so long ago must be read */
-	SPREAD_MAX = 3,             /* the fullest machine, as a multiple of the average */
-	SPREAD_RECORDS_MIN = 50,    /* fewer on average say nothing about the spread */
+	PART = 20,               /* one record in so many is changed, one is deleted */
+	READER_MS = 15 * 1000,   /* a machine that has just booted is not asked */
+	SETTLED_MS = 2 * 1000,   /* what was acknowledged so long ago must be read */
+	SPREAD_MAX = 3,          /* the fullest machine, as a multiple of the average */
+	SPREAD_RECORDS_MIN = 50, /* fewer on average say nothing about the spread */
 	STRICT_BIT = 1,
 	US_TO_MS = 1000,
 };
@@ -26,7 +26,7 @@ static const double reads_found_min = 0.999;
 
 struct entry {
 	struct uid uid;
-	uint64_t hlc;        /* of the newest acknowledged version */
+	uint64_t hlc; /* of the newest acknowledged version */
 	uint64_t pending_hlc;
 	uint32_t generation;
 	bool pending, deleted, dirty; /* dirty: a change was not acknowledged */
@@ -60,8 +60,7 @@ static struct archive *archive_of(struct world *world)
 		return world->archive;
 	world->archive = mem_new(struct archive);
 	world->archive->cap = (size_t)world->params.records;
-	world->archive->entries =
-		mem_alloc(world->archive->cap, sizeof(*world->archive->entries));
+	world->archive->entries = mem_alloc(world->archive->cap, sizeof(*world->archive->entries));
 	map_init(&world->archive->puts, 1);
 	map_init(&world->archive->reads, 2);
 	return world->archive;
@@ -142,11 +141,10 @@ static void write_entry(struct world *world, size_t index)
 	if (!machine || entry->pending || entry->deleted)
 		return;
 	put.generation = ++entry->generation;
-	(void)snprintf(json, sizeof(json), "{\"data\":{\"generation\":\"%u\"}}",
-		       entry->generation);
+	(void)snprintf(json, sizeof(json), "{\"data\":{\"generation\":\"%u\"}}", entry->generation);
 	put.json = bytes_str(json);
-	machine_call(machine, r = node_put(machine->node, machine_now(world, machine), &put,
-					   &token, &hlc));
+	machine_call(machine,
+		     r = node_put(machine->node, machine_now(world, machine), &put, &token, &hlc));
 	archive->written++;
 	archive->refused += r != 0;
 	if (r)
@@ -185,9 +183,9 @@ void archive_put_done(struct world *world, const struct sim_machine *machine,
 {
 	struct archive *archive = world->archive;
 	uint64_t space[2];
-	struct call *call = archive ? map_remove(&archive->puts,
-						 call_key(machine, effect->token, space))
-				    : NULL;
+	struct call *call =
+		archive ? map_remove(&archive->puts, call_key(machine, effect->token, space))
+			: NULL;
 	struct entry *entry;
 
 	if (!call)
@@ -282,7 +280,8 @@ static void read_entry(struct world *world, uint64_t strict)
 void archive_read(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count, bool strict)
 {
 	for (int64_t i = 0; i < count; i++)
-		world_action(world, at_ms + i * for_ms / count, read_entry, strict ? STRICT_BIT : 0);
+		world_action(world, at_ms + i * for_ms / count, read_entry,
+			     strict ? STRICT_BIT : 0);
 }
 
 void archive_fetched(struct world *world, const struct sim_machine *machine,
@@ -291,9 +290,9 @@ void archive_fetched(struct world *world, const struct sim_machine *machine,
 	struct archive *archive = world->archive;
 	struct record_key key = {.kind = RECORD_OBJECT};
 	uint64_t space[2];
-	struct call *call = archive ? map_remove(&archive->reads,
-						 call_key(machine, effect->token, space))
-				    : NULL;
+	struct call *call =
+		archive ? map_remove(&archive->reads, call_key(machine, effect->token, space))
+			: NULL;
 	const struct record_item *item;
 	bool right;
 
@@ -377,8 +376,8 @@ static bool has(const struct sim_machine *machine, const struct entry *entry)
 	return object && object->durable && object->record.version.hlc >= entry->hlc;
 }
 
-static void check_entry(struct world *world, const struct entry *entry,
-			const struct placed *list, size_t count)
+static void check_entry(struct world *world, const struct entry *entry, const struct placed *list,
+			size_t count)
 {
 	const struct sim_machine *nearest[RECORDS_KEEPERS];
 	struct digest digest = sha256(bytes_of(entry->uid.byte, UID_HOME_LEN));
@@ -397,8 +396,8 @@ static void check_entry(struct world *world, const struct entry *entry,
 	if (held == keepers)
 		return;
 	for (size_t i = 0; i < keepers; i++)
-		world_tell(world, &entry->uid, "%s is keeper %zu and has it%s",
-			   nearest[i]->name, i, has(nearest[i], entry) ? "" : " not");
+		world_tell(world, &entry->uid, "%s is keeper %zu and has it%s", nearest[i]->name, i,
+			   has(nearest[i], entry) ? "" : " not");
 	world_violate(world, &entry->uid, "%zu of %zu keepers have a record that is %s", held,
 		      keepers, entry->deleted ? "deleted" : "there");
 }
@@ -422,7 +421,8 @@ static void check_spread(struct world *world)
 	}
 	archive->mean = stewards ? sum / (double)stewards : 0;
 	if (archive->mean >= SPREAD_RECORDS_MIN && archive->most > SPREAD_MAX * archive->mean)
-		world_violate(world, NULL, "one machine keeps %.0f records, and all %.1f on average",
+		world_violate(world, NULL,
+			      "one machine keeps %.0f records, and all %.1f on average",
 			      archive->most, archive->mean);
 }
 
@@ -484,18 +484,17 @@ void archive_json(struct world *world, json_t *figures)
 		return;
 	(void)json_object_set_new(
 		figures, "records",
-		json_pack("{sI sI sI sI sI sI sf sf sf sf sf sf}", "count",
-			  (json_int_t)archive->count, "acknowledged", (json_int_t)archive->acked,
-			  "partly", (json_int_t)archive->partly, "reads",
-			  (json_int_t)archive->reads_begun, "missed",
-			  (json_int_t)archive->reads_missed, "lacking",
-			  (json_int_t)archive->lacking, "put_p50_ms",
-			  (double)samples_percentile(&archive->put_time, 50) / US_TO_MS,
-			  "put_p99_ms",
-			  (double)samples_percentile(&archive->put_time, 99) / US_TO_MS,
-			  "read_p50_ms",
-			  (double)samples_percentile(&archive->read_time, 50) / US_TO_MS,
-			  "read_p99_ms",
-			  (double)samples_percentile(&archive->read_time, 99) / US_TO_MS,
-			  "kept_mean", archive->mean, "kept_most", archive->most));
+		json_pack(
+			"{sI sI sI sI sI sI sf sf sf sf sf sf}", "count",
+			(json_int_t)archive->count, "acknowledged", (json_int_t)archive->acked,
+			"partly", (json_int_t)archive->partly, "reads",
+			(json_int_t)archive->reads_begun, "missed",
+			(json_int_t)archive->reads_missed, "lacking", (json_int_t)archive->lacking,
+			"put_p50_ms", (double)samples_percentile(&archive->put_time, 50) / US_TO_MS,
+			"put_p99_ms", (double)samples_percentile(&archive->put_time, 99) / US_TO_MS,
+			"read_p50_ms",
+			(double)samples_percentile(&archive->read_time, 50) / US_TO_MS,
+			"read_p99_ms",
+			(double)samples_percentile(&archive->read_time, 99) / US_TO_MS, "kept_mean",
+			archive->mean, "kept_most", archive->most));
 }

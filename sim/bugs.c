@@ -13,6 +13,10 @@ enum {
 #define BYZANTINE "--scenario byzantine --machines 30 --set duration_s=60"
 #define PARTIAL "--machines 60 --set stay=1 --set pool=12 --scenario "
 
+#define RECORDS                                                                  \
+	"--scenario records --machines 100 --set records=600 --set lookups=600 " \
+	"--set duration_s=90 --set pool=12"
+
 static const struct bug bugs[] = {
 	{"award-without-bid-check", "hosts start whatever award passes by",
 	 SIM_BUG_AWARD_WITHOUT_BID_CHECK, NO_FAULT, "--scenario one-way", "is alive on"},
@@ -64,6 +68,12 @@ static const struct bug bugs[] = {
 	 SIM_BUG_NONE, FAULT_REBOOT, "--scenario power", "placed anew after the power cut"},
 	{"loss-off", "pods of lost machines count as there", SIM_BUG_NONE, FAULT_LOSS,
 	 "--scenario repair --machines 20", "were not replaced"},
+	{"repair-off", "keepers of a large fabric compare nothing", SIM_BUG_NONE, FAULT_REPAIR,
+	 RECORDS, "keepers have a record"},
+	{"handover-off", "who is no keeper any more drops what it has at once", SIM_BUG_NONE,
+	 FAULT_HANDOVER, RECORDS, "missed"},
+	{"tombstones-off", "keepers bring each other everything but tombstones", SIM_BUG_NONE,
+	 FAULT_TOMBSTONE, RECORDS, "a record that is deleted"},
 	{"backoff-off", "what fits nowhere is tried again as soon as at first", SIM_BUG_NONE,
 	 FAULT_BACKOFF, PARTIAL "unsatisfiable --set workloads=1", "tenders for"},
 };

@@ -250,7 +250,8 @@ static const struct scenario scenarios[] = {
 	 large_partition,
 	 large_probes_end},
 	{"records",
-	 "records of a large fabric are written, changed, deleted and read while machines come and go",
+	 "records of a large fabric are written, changed, deleted and read while machines come and "
+	 "go",
 	 true,
 	 300,
 	 0,

@@ -280,8 +280,7 @@ static void restart(struct world *world, uint64_t argument)
 	world_power_off(world, machine);
 	if (world_random(world, PERCENT) < (uint64_t)world->params.readdress)
 		world_readdress(world, machine);
-	if (world->params.forget &&
-	    world_random(world, PERCENT) < (uint64_t)world->params.forget)
+	if (world->params.forget && world_random(world, PERCENT) < (uint64_t)world->params.forget)
 		world_action(world, back_ms, come_back_empty, machine);
 	else
 		world_action(world, back_ms, come_back, machine);

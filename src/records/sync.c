@@ -104,7 +104,7 @@ void sync_start(struct records *records, const struct node_id *with)
 
 	if (partner)
 		partner->sync_at = MONO_NEVER;
-	if (may_sync(records, with))
+	if (may_sync(records, with) && !(records->large && fault_is_planted(FAULT_REPAIR)))
 		send_summary(records, with, false);
 }
 
@@ -136,7 +136,7 @@ void sync_tick(struct records *records)
 	map_for_each (entry, &records->partners) {
 		struct partner *partner = entry->value;
 
-		if (mono_reached(records->now, partner->sync_at) && !fault_is_planted(FAULT_REPAIR))
+		if (mono_reached(records->now, partner->sync_at))
 			sync_start(records, &partner->contact.id);
 		records->repair_at = mono_min(records->repair_at, partner->sync_at);
 	}
@@ -269,6 +269,8 @@ static bool allowed_send(struct records *records, struct allowance *allowance,
 
 	if (allowance->records == 0 || allowance->bytes < len)
 		return false;
+	if (item->shown.record.key.kind == RECORD_TOMBSTONE && fault_is_planted(FAULT_TOMBSTONE))
+		return true;
 	allowance->records--;
 	allowance->bytes -= len;
 	effect_send_item(records, to, item);
