@@ -5,7 +5,8 @@
  * There are two kinds under the same names. In *small* ones every steward keeps every record, and
  * people talk to whatever steward they meet. In *large* ones records stay where they were written
  * (node_config.records_stay), so that tens of thousands of machines can be watched; they are
- * parametrised, and measure what docs/performance.md shows.
+ * parametrised, and measure what docs/performance.md shows. With params.records they are kept by
+ * distance, as in a real large fabric.
  */
 #pragma once
 
