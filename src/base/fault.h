@@ -26,11 +26,10 @@ enum fault {
 	FAULT_LEDGER,          /* what a pod used is never given back */
 	FAULT_REPAIR,          /* keepers of a large fabric compare nothing */
 	FAULT_HANDOVER,        /* who is no keeper any more drops what it has at once */
-	FAULT_TOMBSTONE,       /* keepers compare everything but tombstones */
 	FAULT_ROLLOUT_STALE,   /* pods that are about to go count as available */
 	FAULT_ROLLOUT_SURGE,   /* a rollout starts more pods than its surge allows */
 	FAULT_ROLLOUT_UNAVAILABLE, /* it stops more than may be missing */
-	FAULT_TOMBSTONE,       /* keepers bring each other everything but tombstones */
+	FAULT_TOMBSTONE,           /* keepers bring each other everything but tombstones */
 	FAULT_COUNT,
 };
 
