@@ -560,18 +560,27 @@ static void assert_end_equal(const struct message *a, const struct message *b)
 		assert_disposal_equal(&a->disposal, &b->disposal);
 }
 
+static void assert_placing_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_TENDER)
+		assert_tender_equal(&a->tender, &b->tender);
+	else if (a->type == MESSAGE_BID)
+		assert_bid_equal(&a->bid, &b->bid);
+	else if (a->type == MESSAGE_AWARD)
+		assert_award_equal(&a->award, &b->award);
+	else
+		assert_reply_equal(&a->award_reply, &b->award_reply);
+}
+
 void assert_message_equal(const struct message *a, const struct message *b)
 {
 	SAME_NUMBER(type);
 	switch (a->type) {
 	case MESSAGE_TENDER:
-		return assert_tender_equal(&a->tender, &b->tender);
 	case MESSAGE_BID:
-		return assert_bid_equal(&a->bid, &b->bid);
 	case MESSAGE_AWARD:
-		return assert_award_equal(&a->award, &b->award);
 	case MESSAGE_AWARD_REPLY:
-		return assert_reply_equal(&a->award_reply, &b->award_reply);
+		return assert_placing_equal(a, b);
 	case MESSAGE_AWARD_CONFIRM: /* one digest each, in the same place */
 	case MESSAGE_RELEASE:
 		SAME_ID(release.tender_id);
