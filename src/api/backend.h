@@ -220,6 +220,11 @@ struct api_backend_ops {
 	/* Append a document; false when there is none with this @id (NULL where not needed). */
 	bool (*document)(void *self, enum api_document which, const char *id, struct buf *json);
 
+	/* The audit log; NULL both: none is kept. Ready: one more line will find room, else @err
+	 * says why not. The line is JSON without its end. */
+	bool (*audit_ready)(void *self, struct err *err);
+	void (*audit)(void *self, struct bytes line);
+
 	/* Is this machine ready to serve? Fills @err with why not. */
 	bool (*ready)(void *self, struct err *err);
 

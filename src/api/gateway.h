@@ -141,6 +141,9 @@ json_t *authorize_impersonation(const struct exchange *exchange);
 /* All that @user may do in @namespace, as kube_access_rules(). */
 json_t *authorize_rules(const struct api_user *user, const char *namespace);
 
+/* audit.c: have the outcome of a change written down. False: it cannot be, and was answered. */
+bool audit_begin(struct call *call);
+
 /* review.c: whether @resource is a review; the answer to one, which takes the call over. */
 bool review_is(const struct kube_resource *resource);
 void verb_review(struct call *call);

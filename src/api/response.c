@@ -64,10 +64,39 @@ struct exchange *exchange_new(struct conn *conn)
 	return exchange;
 }
 
+static void tell_answer(struct exchange *exchange, uint16_t status, struct bytes body)
+{
+	void (*answered)(void *arg, uint16_t status, struct bytes body) = exchange->answered;
+
+	exchange->answered = NULL;
+	if (answered)
+		answered(exchange->answered_arg, status, body);
+}
+
+void exchange_on_answer(struct exchange *exchange,
+			void (*answered)(void *arg, uint16_t status, struct bytes body), void *arg)
+{
+	assert(!exchange->answered && !exchange->streaming);
+	exchange->answered = answered;
+	exchange->answered_arg = arg;
+}
+
+void exchange_source(const struct exchange *exchange, char ret_source[API_SOURCE_MAX])
+{
+	const struct sockaddr *peer =
+		exchange->conn ? (const struct sockaddr *)(const void *)&exchange->conn->peer
+			       : NULL;
+
+	ret_source[0] = 0;
+	if (peer && uv_ip_name(peer, ret_source, API_SOURCE_MAX) != 0)
+		ret_source[0] = 0;
+}
+
 void exchange_free(struct exchange *exchange)
 {
 	if (!exchange)
 		return;
+	tell_answer(exchange, 0, (struct bytes){0});
 	http_request_deinit(&exchange->request);
 	buf_deinit(&exchange->body_text);
 	buf_deinit(&exchange->headers);
@@ -156,6 +185,7 @@ void exchange_respond(struct exchange *exchange, uint16_t status, const char *co
 	bool keep_alive = false;
 
 	assert(!exchange->streaming);
+	tell_answer(exchange, status, body);
 	if (exchange->conn) {
 		char framing[64];
 
@@ -210,6 +240,7 @@ void exchange_stream(struct exchange *exchange, uint16_t status, const char *con
 		     void (*abort_fn)(struct exchange *exchange, void *arg), void *arg)
 {
 	assert(!exchange->streaming);
+	tell_answer(exchange, status, (struct bytes){0});
 	exchange->chunked = !exchange->request.minor_zero;
 	exchange->writable = writable;
 	exchange->abort = abort_fn;
@@ -232,6 +263,7 @@ void exchange_upgrade(struct exchange *exchange, const char *protocol,
 		      void (*abort_fn)(struct exchange *exchange, void *arg), void *arg)
 {
 	assert(!exchange->streaming);
+	tell_answer(exchange, 101, (struct bytes){0});
 	exchange->received = received;
 	exchange->writable = writable;
 	exchange->abort = abort_fn;

@@ -53,7 +53,22 @@ struct exchange {
 	void (*abort)(struct exchange *exchange, void *arg);
 	size_t (*received)(struct exchange *exchange, struct bytes bytes, void *arg);
 	void *arg;
+
+	void (*answered)(void *arg, uint16_t status, struct bytes body); /* see below */
+	void *answered_arg;
 };
+
+enum {
+	API_SOURCE_MAX = 64, /* an IPv6 address with its zone */
+};
+
+/* Where the request came from, as a numeric address; "" when that is not known. */
+void exchange_source(const struct exchange *exchange, char ret_source[API_SOURCE_MAX]);
+
+/* Call @answered once, when the answer begins, whether or not the client is still there: with all
+ * of a complete body, with none of a stream. 0: there was no answer. */
+void exchange_on_answer(struct exchange *exchange,
+			void (*answered)(void *arg, uint16_t status, struct bytes body), void *arg);
 
 /* Add a header to the answer. @value is cut at its first control character. */
 void exchange_header(struct exchange *exchange, const char *name, const char *value);

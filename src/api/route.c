@@ -177,6 +177,8 @@ static void dispatch_resource(struct call *call)
 
 	if (is_connect(call))
 		call->verb = "create";
+	if (!audit_begin(call))
+		return;
 	refused = authorize(&call->exchange->user, call->verb, call->resource, call->subresource,
 			    call->namespace, call->name);
 	if (refused)
@@ -205,8 +207,11 @@ static json_t *path_refused(const struct call *call)
 
 static void dispatch_path(struct call *call)
 {
-	json_t *refused = is_public(call) ? NULL : path_refused(call);
+	json_t *refused;
 
+	if (!audit_begin(call))
+		return;
+	refused = is_public(call) ? NULL : path_refused(call);
 	if (refused)
 		call_respond_status(call, refused);
 	else if (!own_route(call) && !discovery_route(call))

@@ -572,6 +572,16 @@ static int backend_verify_user(void *self, const struct bytes *chain, size_t cou
 	return 0;
 }
 
+static bool backend_audit_ready(void *self, struct err *err)
+{
+	return audit_log_ready(((struct backend *)self)->fabric->audit, err);
+}
+
+static void backend_audit(void *self, struct bytes line)
+{
+	audit_log_write(((struct backend *)self)->fabric->audit, line);
+}
+
 static const struct api_backend_ops ops = {
 	.now = backend_now,
 	.random = backend_random,
@@ -596,6 +606,8 @@ static const struct api_backend_ops ops = {
 	.document = backend_document,
 	.ready = backend_ready,
 	.verify_user = backend_verify_user,
+	.audit_ready = backend_audit_ready,
+	.audit = backend_audit,
 };
 
 struct backend *backend_new(struct fabric *fabric)

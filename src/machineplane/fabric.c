@@ -373,6 +373,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->events = events_new(fabric);
 	fabric->pod_objects = pod_objects_new(fabric);
 	fabric->backend = backend_new(fabric);
+	fabric->audit = audit_log_new(fabric->settings.options.state_dir);
 	fabric->timer = loop_timer_new(fabric->loop, tick, fabric);
 	fabric->keep_timer = loop_timer_new(fabric->loop, keep_time, fabric);
 	fabric->contacts_timer = loop_timer_new(fabric->loop, contacts_save, fabric);
@@ -495,6 +496,7 @@ static void fabric_free(struct fabric *fabric)
 	events_free(fabric->events);
 	pod_objects_free(fabric->pod_objects);
 	backend_free(fabric->backend);
+	audit_log_free(fabric->audit);
 	node_free(fabric->node);
 	admission_free(fabric->admission);
 	quic_credential_unref(fabric->quic_credential);

@@ -14,6 +14,7 @@
  *   join.c      asking to be let in
  *   admit.c     letting others in
  *   store.c     records on disk (LMDB), written off the loop
+ *   audit.c     what users changed, written down
  *   revoked.c   who is shut out: on disk, and judged again when it changes
  *   renew.c     new certificates from half of their lifetime on
  *   contacts.c  where members were last seen, for the next start
@@ -84,6 +85,7 @@ struct fabric {
 	struct control *control;
 	struct streams *streams;
 	struct renewal *renewal;
+	struct audit_log *audit;
 	struct api *api;
 	struct log_limit refusals;
 	int exit_status;
@@ -171,6 +173,13 @@ struct renewal *renewal_new(struct fabric *fabric);
 void renewal_free(struct renewal *renewal);
 /* This machine's leaf is good for nothing but to renew itself: now. */
 void renewal_hurry(struct renewal *renewal);
+
+/* audit.c */
+struct audit_log *audit_log_new(const char *state_dir);
+void audit_log_free(struct audit_log *log);
+/* Will one more line find room? Begins a file if need be. */
+_must_use_ bool audit_log_ready(struct audit_log *log, struct err *err);
+void audit_log_write(struct audit_log *log, struct bytes line);
 
 /* revoked.c */
 _must_use_ int revoked_restore(struct fabric *fabric, struct err *err);

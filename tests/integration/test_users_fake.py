@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -114,3 +115,57 @@ def test_own_routes_go_by_the_same_rules(kubectl):
     for path in ("/disposal/other/Pod/x", "/disposal/other/Deployment/x"):
         assert "cannot get" in kubectl.fails("get", "--raw", path, user="editor")
         assert "cannot delete" in kubectl.fails("delete", "--raw", path, user="editor")
+
+
+@pytest.fixture
+def audited(tmp_path):
+    """A server of its own that audits into a file: kubectl, and what has been written."""
+    log = tmp_path / "audit.log"
+    process = subprocess.Popen([os.environ["FAKE_SERVER"], str(tmp_path)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "FAKE_AUDIT": str(log)})
+    port = int(process.stdout.readline())
+    client = Kubectl(kubectls()[-1], {"directory": tmp_path, "port": port}, tmp_path)
+
+    def lines():
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    yield client, lines, log
+    process.stdin.close()
+    assert process.wait(timeout=20) == 0
+
+
+def test_every_change_is_audited_with_its_outcome(audited):
+    kubectl, lines, _ = audited  # noqa: F811
+    kubectl.ok("create", "-f", "-", user="editor", stdin=POD.format(name="mine"))
+    kubectl.ok("get", "pods", user="editor")
+    kubectl.fails("delete", "pod", "mine", user="viewer")
+    kubectl.ok("delete", "pod", "mine", "--wait=false", user="editor")
+    created, refused, deleted = lines()
+    assert (created["user"], created["verb"], created["resource"], created["namespace"], created["name"],
+            created["code"], created["source"]) == ("tester", "create", "pods", "default", "mine", 201,
+                                                    "127.0.0.1")
+    assert created["groups"] == ["magik:edit:default"]
+    assert created["uid"] and created["version"] and created["time"].endswith("Z")
+    assert (refused["verb"], refused["code"], refused["reason"]) == ("delete", 403, "Forbidden")
+    assert refused["groups"] == ["magik:view:default"]
+    assert (deleted["verb"], deleted["code"], deleted["name"]) == ("delete", 200, "mine")
+
+
+def test_no_value_of_a_secret_is_audited(audited):
+    kubectl, lines, log = audited  # noqa: F811
+    kubectl.ok("create", "secret", "generic", "key", "--from-literal=password=opensesame", user="editor")
+    assert [line["resource"] for line in lines()] == ["secrets"]
+    assert "opensesame" not in log.read_text() and "b3BlbnNlc2FtZQ" not in log.read_text()
+
+
+def test_what_cannot_be_audited_is_not_done(audited):
+    kubectl, lines, log = audited  # noqa: F811
+    full = pathlib.Path(str(log) + ".full")
+    full.touch()
+    assert "nothing was changed" in kubectl.fails("create", "-f", "-", user="editor",
+                                                  stdin=POD.format(name="mine"))
+    kubectl.ok("get", "pods", user="editor")
+    assert kubectl.ok("get", "pods", "-o", "name", user="editor") == "" and lines() == []
+    full.unlink()
+    kubectl.ok("create", "-f", "-", user="editor", stdin=POD.format(name="mine"))
+    assert len(lines()) == 1

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/random.h>
 #include <sys/time.h>
 
@@ -771,6 +772,32 @@ static int fake_verify_user(void *self, const struct bytes *chain, size_t count,
 	return 0;
 }
 
+/* The file that FAKE_AUDIT names; it takes no more while one named so with ".full" is there. */
+static bool fake_audit_ready(void *self, struct err *err)
+{
+	const char *path = getenv("FAKE_AUDIT");
+	char full[512];
+
+	(void)self;
+	(void)snprintf(full, sizeof(full), "%s.full", path ? path : "");
+	if (!path || access(full, F_OK) != 0)
+		return true;
+	(void)err_set(err, -ENOSPC, "no space left on device");
+	return false;
+}
+
+static void fake_audit(void *self, struct bytes line)
+{
+	const char *path = getenv("FAKE_AUDIT");
+	FILE *file = path ? fopen(path, "ae") : NULL;
+
+	(void)self;
+	if (!file)
+		return;
+	(void)fprintf(file, "%.*s\n", (int)line.len, (const char *)line.ptr);
+	(void)fclose(file);
+}
+
 static void fake_members(void *self, api_member_fn *each, void *arg)
 {
 	struct fake_backend *fake = self;
@@ -891,6 +918,8 @@ static const struct api_backend_ops fake_ops = {
 	.document = fake_document,
 	.ready = fake_ready,
 	.verify_user = fake_verify_user,
+	.audit_ready = fake_audit_ready,
+	.audit = fake_audit,
 };
 
 struct fake_backend *fake_backend_new(uv_loop_t *loop, const struct fake_pki *pki)
