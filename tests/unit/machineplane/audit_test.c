@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +28,18 @@ static int setup(void **state)
 	return mkdir(path, 0700);
 }
 
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+	(void)info;
+	(void)type;
+	(void)where;
+	return remove(path);
+}
+
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	(void)snprintf(command, sizeof(command), "rm -r %s", state_dir);
-	return system(command);
+	return nftw(state_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static bool log_stat(const char *suffix, struct stat *info)
