@@ -425,6 +425,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_LOST:
 	case NODE_STEPPED:
 	case NODE_LOCATED:
+	case NODE_REFRESHED:
 	case NODE_FOUND:
 		metrics_found(world, machine, effect);
 		break;

@@ -5,7 +5,8 @@
  * The fabric process implements this table over its records, membership and market; the tests
  * implement it in memory. Everything runs on one libuv loop and in one thread.
  *
- * Reads are answered at once, from what this machine knows. Everything handed to a callback is
+ * Reads are answered at once, from what this machine knows: refresh() first brings here what others
+ * keep. Everything handed to a callback is
  * borrowed until that callback returns. A callback may start another read, never a write.
  * Writes are asynchronous: the done callback is called exactly once, possibly before the starting
  * call returns, whatever happens to the client meanwhile.
@@ -93,6 +94,11 @@ struct api_dispose {
 	const char *author;
 };
 
+/* What is about to be read. @namespace "" for a kind without; NULL: all. @name NULL: all. */
+struct api_scope {
+	const char *kind, *namespace, *name;
+};
+
 /* How a write ended: err.code is 0 on success, else err.status and err.text go to the client. */
 struct api_result {
 	struct err err;
@@ -101,6 +107,7 @@ struct api_result {
 };
 
 typedef void api_done_fn(void *arg, const struct api_result *result);
+typedef void api_refreshed_fn(void *arg);
 typedef void api_member_fn(void *arg, const struct api_member *member);
 typedef void api_object_fn(void *arg, const struct api_object *object);
 typedef void api_presence_fn(void *arg, const struct presence *presence, uint64_t version);
@@ -175,6 +182,14 @@ struct api_backend_ops {
 
 	/* The newest hybrid clock value this machine has seen; never decreases. */
 	uint64_t (*version)(void *self);
+
+	/*
+	 * Bring what the fabric has of @scope: true when the reads below show it already, no older
+	 * than 2 s; @done is not called then. Else @done is called once, later, whether all of it
+	 * could be had or not.
+	 */
+	bool (*refresh)(void *self, const struct api_scope *scope, api_refreshed_fn *done,
+			void *arg);
 
 	/* Reads. @kind NULL: all kinds; @namespace NULL: all namespaces. */
 	void (*members)(void *self, api_member_fn *each, void *arg);

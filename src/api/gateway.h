@@ -159,6 +159,11 @@ bool pod_target_find(struct call *call, struct pod_target *ret_target);
 bool pod_target_place(struct call *call, struct api_stream_request *request);
 void pod_target_deinit(struct pod_target *target);
 
+/* refresh.c: what the call is about is brought here; then @next takes the call over. */
+void refresh_then(struct call *call, void (*next)(struct call *call));
+/* The scope that a list or watch of this call reads. Borrowed from the call. */
+struct api_scope call_scope(const struct call *call);
+
 /* route.c: the server's handler. */
 void route_handle(void *arg, struct exchange *exchange);
 

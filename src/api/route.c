@@ -171,6 +171,14 @@ static void dispatch_subresource(struct call *call)
 		dispatch_verb(call, sub->verbs);
 }
 
+static void carry_out(struct call *call)
+{
+	if (call->subresource)
+		dispatch_subresource(call);
+	else
+		dispatch_verb(call, call->resource->verbs);
+}
+
 static void dispatch_resource(struct call *call)
 {
 	json_t *refused;
@@ -183,12 +191,11 @@ static void dispatch_resource(struct call *call)
 			    call->namespace, call->name);
 	if (refused)
 		call_respond_status(call, refused);
-	else if (call->subresource)
-		dispatch_subresource(call);
-	else if (review_is(call->resource) && strcmp(call->verb, "create") == 0)
+	else if (!call->subresource && review_is(call->resource) &&
+		 strcmp(call->verb, "create") == 0)
 		verb_review(call);
 	else
-		dispatch_verb(call, call->resource->verbs);
+		refresh_then(call, carry_out);
 }
 
 /* By the decoded segments, which is what routes go by. */

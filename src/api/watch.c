@@ -19,6 +19,7 @@
 
 enum {
 	BOOKMARK_MS = 60 * 1000, /* as Kubernetes: about once a minute */
+	REFRESH_MS = 2000,       /* what is kept elsewhere is brought again */
 	TIMEOUT_S_MAX = 60 * 60, /* then it is resumed, and its user is looked at again */
 };
 
@@ -34,8 +35,16 @@ struct watch {
 	struct watch_text **initial; /* the present state, not yet sent from initial_at on */
 	size_t initial_count, initial_at;
 	uint64_t sequence; /* of the next change to look at */
-	uint64_t deadline_ms;
+	uint64_t deadline_ms, bookmark_ms;
+	bool remote; /* of what others keep: no news of it comes by itself */
+	struct watch_refresh *refresh;
 	uv_timer_t timer;
+};
+
+/* A refresh under way; the watch may end before it. */
+struct watch_refresh {
+	struct api *api;
+	struct watch *watch; /* NULL: it has ended */
 };
 
 /* Releasing. */
@@ -51,6 +60,8 @@ static void watch_timer_closed(uv_handle_t *handle)
 static void watch_free(struct watch *watch)
 {
 	list_remove(&watch->link);
+	if (watch->refresh)
+		watch->refresh->watch = NULL;
 	for (size_t i = watch->initial_at; i < watch->initial_count; i++)
 		watch_text_unref(watch->initial[i]);
 	free(watch->initial);
@@ -277,6 +288,39 @@ bool watch_is_used(const struct api *api, enum kube_resource_id id)
 
 static void watch_on_timer(uv_timer_t *timer);
 
+static void watch_refreshed(void *arg)
+{
+	struct watch_refresh *refresh = arg;
+	struct api *api = refresh->api;
+
+	if (refresh->watch)
+		refresh->watch->refresh = NULL;
+	free(refresh);
+	call_unhold(api);
+}
+
+/* What it brings is a change like any other. */
+static void watch_refresh(struct watch *watch)
+{
+	const struct api_backend *backend = &watch->api->backend;
+	struct api_scope scope = call_scope(watch->call);
+	struct watch_refresh *refresh;
+
+	if (watch->refresh)
+		return;
+	refresh = mem_new(struct watch_refresh);
+	refresh->api = watch->api;
+	refresh->watch = watch;
+	watch->refresh = refresh;
+	scope.name = kube_field_selector_name(&watch->fields);
+	call_hold(watch->call);
+	if (backend->ops->refresh(backend->self, &scope, watch_refreshed, refresh)) {
+		watch_refreshed(refresh);
+		return;
+	}
+	watch->remote = true;
+}
+
 static void watch_rearm(struct watch *watch)
 {
 	uint64_t now = uv_now(watch->api->loop);
@@ -284,6 +328,8 @@ static void watch_rearm(struct watch *watch)
 
 	if (watch->bookmarks && left > BOOKMARK_MS)
 		left = BOOKMARK_MS;
+	if (watch->remote && left > REFRESH_MS)
+		left = REFRESH_MS;
 	(void)uv_timer_start(&watch->timer, watch_on_timer, left, 0);
 }
 
@@ -295,10 +341,14 @@ static void watch_on_timer(uv_timer_t *timer)
 		watch_end(watch);
 		return;
 	}
+	if (watch->remote)
+		watch_refresh(watch);
 	/* A bookmark says that everything up to it has been sent: only when that is so. */
-	if (!watch->initial && watch->sequence == watch_log_end(watch->api->logs[watch->id]) &&
-	    !is_full(watch))
+	if (watch->bookmarks && uv_now(watch->api->loop) >= watch->bookmark_ms && !watch->initial &&
+	    watch->sequence == watch_log_end(watch->api->logs[watch->id]) && !is_full(watch)) {
 		send_bookmark(watch, false);
+		watch->bookmark_ms = uv_now(watch->api->loop) + BOOKMARK_MS;
+	}
 	watch_rearm(watch);
 }
 
@@ -383,10 +433,12 @@ static void watch_start(struct watch *watch, struct call *call)
 	watch->exchange = call->exchange;
 	call->exchange = NULL;
 	watch->deadline_ms = uv_now(api->loop) + timeout_s(call) * 1000;
+	watch->bookmark_ms = uv_now(api->loop) + BOOKMARK_MS;
 	list_append(&api->watches, &watch->link);
 	(void)uv_timer_init(api->loop, &watch->timer);
 	watch->timer.data = watch;
 	call_hold(call);
+	watch_refresh(watch); /* which also tells whether it has to be done again and again */
 	watch_rearm(watch);
 	exchange_stream(watch->exchange, 200, "application/json", watch_writable, watch_aborted,
 			watch);

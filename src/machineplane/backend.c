@@ -21,6 +21,19 @@ struct pending {
 	void *arg;
 };
 
+enum {
+	FRESH_MS = 1500, /* with the time a list takes: lists are no older than 2 s */
+	FRESH_MAX = 1024,
+};
+
+/* Somebody waits for what others keep. */
+struct refreshing {
+	api_refreshed_fn *done;
+	void *arg;
+	struct mono at; /* asked */
+	struct buf text;
+};
+
 struct machine {
 	struct node_facts facts;
 	uint64_t version;
@@ -39,8 +52,10 @@ struct pod_name {
 
 struct backend {
 	struct fabric *fabric;
-	struct map pods;      /* "namespace/name" -> struct pod_names */
-	struct map pod_names; /* pod uid -> struct pod_name */
+	struct map refreshing; /* token -> struct refreshing */
+	struct map fresh;      /* text of a scope -> struct mono: asked for last */
+	struct map pods;       /* "namespace/name" -> struct pod_names */
+	struct map pod_names;  /* pod uid -> struct pod_name */
 	struct api_backend api;
 	struct map pending;  /* token -> struct pending */
 	struct map machines; /* node id -> struct machine */
@@ -85,6 +100,76 @@ struct addr backend_address(const struct backend *backend, const struct node_id 
 	const struct machine *machine = map_get(&backend->machines, bytes_of(id->byte, ID_LEN));
 
 	return machine ? machine->facts.addr : (struct addr){0};
+}
+
+/* Scopes: what has been brought lately is not brought again at once. */
+
+static void scope_text(const struct api_scope *scope, struct buf *out)
+{
+	buf_append_format(out, "%s %s %s", scope->kind, scope->namespace ? scope->namespace : "*",
+			  scope->name ? scope->name : "*");
+}
+
+static bool is_fresh(const struct backend *backend, const struct api_scope *scope)
+{
+	struct buf text = {0};
+	const struct mono *at;
+
+	if (scope->name) /* one object is read as it is now */
+		return false;
+	scope_text(scope, &text);
+	at = map_get(&backend->fresh, bytes_buf(&text));
+	buf_deinit(&text);
+	return at && !mono_reached(clock_mono(), mono_add_ms(*at, FRESH_MS));
+}
+
+static void note_fresh(struct backend *backend, const struct refreshing *refreshing)
+{
+	if (backend->fresh.count >= FRESH_MAX) {
+		map_for_each (entry, &backend->fresh)
+			free(map_remove(&backend->fresh, bytes_of(entry->key, entry->key_len)));
+	}
+	free(map_put(&backend->fresh, bytes_buf(&refreshing->text),
+		     mem_copy(&refreshing->at, sizeof(refreshing->at))));
+}
+
+static bool backend_refresh(void *self, const struct api_scope *scope, api_refreshed_fn *done,
+			    void *arg)
+{
+	struct backend *backend = self;
+	struct node_scope node_scope = {scope->kind, scope->namespace, scope->name};
+	struct refreshing *refreshing;
+	uint64_t token;
+
+	if (!overlay_is_large(node_overlay(backend->fabric->node)) || is_fresh(backend, scope) ||
+	    node_refresh(backend->fabric->node, clock_mono(), &node_scope, &token) != 0)
+		return true;
+	refreshing = mem_new(struct refreshing);
+	refreshing->done = done;
+	refreshing->arg = arg;
+	refreshing->at = clock_mono();
+	scope_text(scope, &refreshing->text);
+	(void)map_put(&backend->refreshing, bytes_of(&token, sizeof(token)), refreshing);
+	return false;
+}
+
+static void refreshing_end(struct refreshing *refreshing)
+{
+	refreshing->done(refreshing->arg);
+	buf_deinit(&refreshing->text);
+	free(refreshing);
+}
+
+void backend_refreshed(struct backend *backend, const struct node_effect *effect)
+{
+	struct refreshing *refreshing =
+		map_remove(&backend->refreshing, bytes_of(&effect->token, sizeof(effect->token)));
+
+	if (!refreshing)
+		return;
+	if (effect->complete)
+		note_fresh(backend, refreshing);
+	refreshing_end(refreshing);
 }
 
 static void backend_members(void *self, api_member_fn *each, void *arg)
@@ -586,6 +671,7 @@ static const struct api_backend_ops ops = {
 	.now = backend_now,
 	.random = backend_random,
 	.version = backend_version,
+	.refresh = backend_refresh,
 	.members = backend_members,
 	.objects = backend_objects,
 	.object = backend_object,
@@ -616,6 +702,8 @@ struct backend *backend_new(struct fabric *fabric)
 
 	backend->fabric = fabric;
 	backend->api = (struct api_backend){.ops = &ops, .self = backend};
+	map_init(&backend->refreshing, 1);
+	map_init(&backend->fresh, 1);
 	map_init(&backend->pods, 1);
 	map_init(&backend->pod_names, 1);
 	map_init(&backend->pending, 1);
@@ -631,6 +719,16 @@ void backend_free(struct backend *backend)
 		free(entry->value);
 	map_for_each (pod, &backend->pods)
 		free(pod->value);
+	map_for_each (fresh, &backend->fresh)
+		free(fresh->value);
+	map_for_each (waiting, &backend->refreshing) {
+		struct refreshing *refreshing = waiting->value;
+
+		buf_deinit(&refreshing->text);
+		free(refreshing);
+	}
+	map_deinit(&backend->fresh);
+	map_deinit(&backend->refreshing);
 	map_for_each (named, &backend->pod_names) {
 		struct pod_name *name = named->value;
 
@@ -668,6 +766,9 @@ void backend_fail_pending(struct backend *backend)
 		pending->done(pending->arg, &result);
 		free(pending);
 	}
+	map_for_each (waiting, &backend->refreshing)
+		refreshing_end(
+			map_remove(&backend->refreshing, bytes_of(waiting->key, waiting->key_len)));
 }
 
 static void machine_learn(struct backend *backend, const struct record *record)
@@ -706,7 +807,7 @@ void backend_changed(struct backend *backend, const struct node_effect *effect)
 
 	switch (record->key.kind) {
 	case RECORD_NODE:
-		if (effect->change != RECORDS_REMOVED)
+		if (effect->change == RECORDS_ADDED || effect->change == RECORDS_MODIFIED)
 			machine_learn(backend, record);
 		if (api)
 			api_members_changed(api);
@@ -716,7 +817,9 @@ void backend_changed(struct backend *backend, const struct node_effect *effect)
 			api_workload_changed(api, &record->key.uid);
 		return;
 	case RECORD_PRESENCE: /* events.c has made events of it */
-		pod_named(backend, record, effect->change == RECORDS_REMOVED || record->gone);
+		pod_named(backend, record,
+			  effect->change == RECORDS_REMOVED || effect->change == RECORDS_DROPPED ||
+				  record->gone);
 		if (api) {
 			api_events_changed(api);
 			api_workload_changed(api, &record->object.uid);

@@ -68,8 +68,10 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 
 static void changed(struct fabric *fabric, const struct node_effect *effect)
 {
-	events_record(fabric->events, effect->record, effect->change == RECORDS_REMOVED);
-	pod_objects_changed(fabric->pod_objects, effect->record);
+	if (effect->change != RECORDS_DROPPED) { /* it lives on elsewhere */
+		events_record(fabric->events, effect->record, effect->change == RECORDS_REMOVED);
+		pod_objects_changed(fabric->pod_objects, effect->record);
+	}
 	backend_changed(fabric->backend, effect);
 }
 
@@ -136,6 +138,9 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		log_event(LOG_LEVEL_INFO, "time-stepped", "fabric time was set by %lld ms",
 			  (long long)effect->step_ms);
 		keep_time(fabric);
+		return;
+	case NODE_REFRESHED:
+		backend_refreshed(fabric->backend, effect);
 		return;
 	case NODE_LOCATED:
 	case NODE_FETCHED:

@@ -227,6 +227,7 @@ void pod_objects_changed(struct pod_objects *objects, const struct record *recor
 struct backend *backend_new(struct fabric *fabric);
 void backend_free(struct backend *backend);
 const struct api_backend *backend_api(struct backend *backend);
+void backend_refreshed(struct backend *backend, const struct node_effect *effect);
 void backend_put_done(struct backend *backend, const struct node_effect *effect);
 void backend_changed(struct backend *backend, const struct node_effect *effect);
 void backend_events_changed(struct backend *backend);

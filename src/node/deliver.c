@@ -561,6 +561,8 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		node_referral(node, now, from, &message.referral);
 	} else if (message.type == MESSAGE_RECORD_PUT) {
 		deliver_record_put(node, now, from, &message.record_put);
+	} else if (message.type >= MESSAGE_INDEX_ROWS && message.type <= MESSAGE_INDEX_ANSWER) {
+		node_index_receive(node, now, from, &message);
 	} else if (message.type >= MESSAGE_HELLO) {
 		hear_time(node, now, from, &message);
 		overlay_receive(node->overlay, now, from, &message, node_fabric_time(node, now));

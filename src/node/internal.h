@@ -141,6 +141,12 @@ struct node {
 	struct list parked;   /* struct parked */
 	struct list letters;  /* presences on their way, where records stay: stay.c */
 	size_t letter_count;
+	struct shards *shards;    /* index.c */
+	struct map index_lookups; /* token of the records -> token of the shards */
+	struct mono index_due;
+	struct list refreshes; /* struct node_refresh: refresh.c */
+	size_t refresh_count;
+	uint64_t refresh_token;
 	struct list locatings; /* lookups for the records: keepers.c */
 	size_t locating_count;
 	struct map partners; /* node id -> itself: who keeps something together with us */
@@ -333,6 +339,27 @@ bool node_home_located(struct node *node, struct mono now, const struct overlay_
 void node_partner(struct node *node, struct mono now, const struct contact *partner, bool near);
 bool node_is_partner(const struct node *node, const struct node_id *id);
 void node_keepers_deinit(struct node *node);
+
+/* index.c */
+void node_index_init(struct node *node, struct mono now);
+void node_index_deinit(struct node *node);
+bool node_index_is_used(const struct node *node);
+void node_index_begin(struct node *node, struct mono now);
+void node_index_changed(struct node *node, struct mono now, const struct record_item *item,
+			enum records_change change);
+void node_index_receive(struct node *node, struct mono now, const struct node_id *from,
+			const struct message *message);
+bool node_index_located(struct node *node, struct mono now, const struct records_effect *effect);
+bool node_drain_index(struct node *node, struct mono now);
+void node_index_tick(struct node *node, struct mono now);
+struct mono node_index_deadline(const struct node *node);
+
+/* refresh.c */
+void node_refresh_found(struct node *node, struct mono now, const struct shards_effect *effect);
+bool node_refresh_fetched(struct node *node, struct mono now, const struct records_effect *effect);
+void node_refresh_tick(struct node *node, struct mono now);
+struct mono node_refresh_deadline(const struct node *node);
+void node_refreshes_deinit(struct node *node);
 
 /* object.c */
 bool node_drain_records(struct node *node, struct mono now);

@@ -84,6 +84,7 @@ void node_stewards_update(struct node *node, struct mono now)
 	} else {
 		update_near(node, now);
 		node->near = true;
+		node_index_begin(node, now);
 		node_workloads_recheck(node);
 	}
 	node_families_touch_all(node);

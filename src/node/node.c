@@ -104,6 +104,8 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	list_init(&node->parked);
 	list_init(&node->letters);
 	list_init(&node->locatings);
+	list_init(&node->refreshes);
+	node_index_init(node, now);
 	map_init(&node->partners, config->seed);
 	map_init(&node->watches, config->seed);
 	node_stewards_update(node, now);
@@ -151,6 +153,8 @@ void node_free(struct node *node)
 	node_capacity_deinit(node);
 	node_stay_deinit(node);
 	node_keepers_deinit(node);
+	node_refreshes_deinit(node);
+	node_index_deinit(node);
 	node_rates_deinit(&node->hand_ons);
 	node_rates_deinit(&node->referred);
 	node_rates_deinit(&node->owner_broadcasts);
@@ -420,6 +424,7 @@ void node_pump(struct node *node, struct mono now)
 		busy = node_drain_market(node, now);
 		busy |= drain_overlay(node, now);
 		busy |= node_drain_records(node, now);
+		busy |= node_drain_index(node, now);
 		busy |= node_families_run(node, now);
 		busy |= node_show_dirty(node, now);
 		busy |= node_drain_controller(node, now);
@@ -573,6 +578,8 @@ void node_tick(struct node *node, struct mono now)
 	node_stay_tick(node, now);
 	node_vouch_tick(node, now);
 	node_parked_expire(node, now);
+	node_index_tick(node, now);
+	node_refresh_tick(node, now);
 	if (mono_reached(now, node->near_due))
 		node_stewards_update(node, now);
 	if (mono_reached(now, node->facts_due))
@@ -609,6 +616,8 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_vouch_deadline(node));
 	deadline = mono_min(deadline, node->shows_due);
 	deadline = mono_min(deadline, node->near_due);
+	deadline = mono_min(deadline, node_index_deadline(node));
+	deadline = mono_min(deadline, node_refresh_deadline(node));
 	deadline = mono_min(deadline, node->families_due);
 	return mono_min(deadline, node->facts_due);
 }
@@ -631,6 +640,11 @@ struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struc
 const struct records *node_records(const struct node *node)
 {
 	return node->records;
+}
+
+struct shards_counts node_index_counts(const struct node *node)
+{
+	return shards_counts(node->shards);
 }
 
 const struct overlay *node_overlay(const struct node *node)

@@ -19,6 +19,7 @@
 #include "node/trust.h"
 #include "overlay/overlay.h"
 #include "records/records.h"
+#include "records/shard.h"
 #include "wire/message.h"
 #include "wire/presence.h"
 
@@ -82,7 +83,9 @@ enum node_effect_type {
 	NODE_PEER,    /* the member @to is now @peer_state */
 	NODE_REFUSED, /* a message of @to was refused: @text, for the log */
 	NODE_STEPPED, /* fabric time was set by @step_ms */
-	NODE_FOUND,   /* the lookup @token of node_find() has ended with @contacts */
+	NODE_REFRESHED, /* the refresh @token of node_refresh() has ended; @complete: nothing of it
+			 * can be missing */
+	NODE_FOUND,     /* the lookup @token of node_find() has ended with @contacts */
 };
 
 struct node_effect {
@@ -230,6 +233,20 @@ _must_use_ int node_put(struct node *node, struct mono now, const struct node_pu
 _must_use_ int node_fetch(struct node *node, struct mono now, const struct uid *uid,
 			  uint64_t *ret_token);
 
+/* What is read: objects of a kind. @namespace "" for kinds that have none; NULL: all. @name NULL:
+ * all.
+ */
+struct node_scope {
+	const char *kind, *namespace, *name;
+};
+
+/* Bring what the fabric has of @scope, pods of workloads included; NODE_REFRESHED follows, at once
+ * in a fabric where every machine has everything. Then the reads of node_records() show it as it
+ * was no longer than a moment ago, for RECORDS_COPY_MS. DaemonSets and other kinds that every
+ * machine follows are refreshed from time to time in all namespaces. */
+_must_use_ int node_refresh(struct node *node, struct mono now, const struct node_scope *scope,
+			    uint64_t *ret_token);
+
 /* Who keeps the home of @uid (its first UID_HOME_LEN bytes, which may be made for the purpose)?
  * NODE_LOCATED follows; ourselves are among its contacts if we are one of them. */
 _must_use_ int node_locate(struct node *node, struct mono now, const struct uid *uid,
@@ -304,6 +321,7 @@ const struct node_effect *node_next_effect(struct node *node);
 struct wall node_fabric_time(const struct node *node, struct mono now);
 bool node_fabric_time_is_settled(const struct node *node);
 const struct records *node_records(const struct node *node);
+struct shards_counts node_index_counts(const struct node *node);
 const struct overlay *node_overlay(const struct node *node);
 const struct market *node_market(const struct node *node);
 const struct node_id *node_self(const struct node *node);

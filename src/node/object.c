@@ -230,12 +230,13 @@ static void record_changed(struct node *node, const struct record *record,
 		if (record->key.kind == RECORD_OBJECT)
 			node_workload_changed(node, record, true);
 		node_families_changed(node, record);
-		return;
 	}
 	queued = node_queue(node, NODE_CHANGED);
 	record_copy(record, &queued->record);
 	queued->effect.key = record->key;
 	queued->effect.change = change;
+	if (change == RECORDS_DROPPED)
+		return;
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
 	node_families_changed(node, record);
 	if (change != RECORDS_REMOVED) {
@@ -299,6 +300,7 @@ static void records_effect_apply(struct node *node, struct mono now,
 		node_queue(node, NODE_FORGET)->effect.key = effect->key;
 		return;
 	case RECORDS_CHANGED:
+		node_index_changed(node, now, effect->item, effect->change);
 		record_changed(node, &effect->item->record, effect->change);
 		return;
 	case RECORDS_PUT_DONE:
@@ -313,6 +315,8 @@ static void records_effect_apply(struct node *node, struct mono now,
 		node_locate_home(node, now, &effect->key.uid, &effect->target);
 		return;
 	case RECORDS_LOCATED:
+		if (node_index_located(node, now, effect))
+			return;
 		queued = node_queue_contacts(node, NODE_LOCATED, effect->contacts,
 					     effect->contact_count);
 		queued->effect.token = effect->token;
@@ -323,6 +327,8 @@ static void records_effect_apply(struct node *node, struct mono now,
 			     effect->near);
 		return;
 	case RECORDS_FETCHED:
+		if (node_refresh_fetched(node, now, effect))
+			return;
 		queued = node_queue(node, NODE_FETCHED);
 		queued->effect.token = effect->token;
 		queued->effect.key = effect->key;

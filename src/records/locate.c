@@ -223,3 +223,15 @@ void locate_deinit(struct records *records)
 		free(list_entry(link, struct locate, link));
 	map_deinit(&records->places_by_id);
 }
+
+size_t records_nearest(const struct records *records, const struct uid *uid,
+		       struct contact *ret_contacts, size_t max)
+{
+	const struct record_steward *nearest[RECORDS_KEEPERS];
+	size_t count = stewards_nearest(&records->stewards, home_position(uid),
+					max < RECORDS_KEEPERS ? max : RECORDS_KEEPERS, nearest);
+
+	for (size_t i = 0; i < count; i++)
+		ret_contacts[i] = nearest[i]->contact;
+	return count;
+}

@@ -221,6 +221,11 @@ _must_use_ int records_put(struct records *records, struct mono now, struct wall
 _must_use_ int records_fetch(struct records *records, struct mono now, const struct uid *uid,
 			     uint64_t *ret_token);
 
+/* The up to @max stewards nearest to the home of @uid that are known here, ourselves included when
+ * we are one: nearest first, and right where the home is in our neighbourhood. Returns how many. */
+size_t records_nearest(const struct records *records, const struct uid *uid,
+		       struct contact *ret_contacts, size_t max);
+
 /* Is the home of @uid kept here? Then reads of it need no fetch. In a fabric where every steward
  * keeps everything that is so everywhere, for the others have a copy. */
 bool records_keeps(const struct records *records, const struct uid *uid);

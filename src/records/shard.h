@@ -54,6 +54,7 @@ enum {
 	SHARD_READS_MAX = 256,      /* lookups and lists under way */
 	SHARD_WALK_MAX = 65536,     /* rows that one list returns */
 	SHARD_READ_MS = 8000,       /* then a lookup or list ends with what it has */
+	SHARD_ONCE_MS = 120 * 1000, /* a row that is said once is dropped after this */
 	SHARD_RETRY_MS = 20 * 1000, /* a row that could not be said is said again */
 };
 
@@ -66,6 +67,9 @@ struct shards_config {
 	 */
 	size_t (*nearest)(void *arg, const struct digest *key, struct contact *ret_contacts,
 			  size_t max);
+	/* Does this machine still answer for that record? Asked before a row is said again; NULL:
+	 * it does. */
+	bool (*answers_for)(void *arg, const char *kind, const struct index_row *row);
 	void *arg;
 };
 
@@ -107,6 +111,9 @@ void shards_free(struct shards *shards);
  * newer, and again from time to time, until shards_disown() or, when it is gone, SHARD_GONE_MS.
  */
 void shards_own(struct shards *shards, struct mono now, const char *kind, const char *namespace,
+		const struct index_row *row);
+/* The same, but said only now: who wrote a record need not wait until its controller has it. */
+void shards_say(struct shards *shards, struct mono now, const char *kind, const char *namespace,
 		const struct index_row *row);
 void shards_disown(struct shards *shards, const char *kind, const char *namespace,
 		   const struct index_row *row);

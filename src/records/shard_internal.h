@@ -52,6 +52,7 @@ struct own {
 	struct index_row row;
 	struct mono due;
 	struct mono since; /* it says this */
+	bool once;         /* until somebody has taken it, or SHARD_ONCE_MS */
 };
 
 /* A lookup or a list. */

@@ -57,23 +57,41 @@ static struct own *own_make(struct shards *shards, const char *kind, const char 
 	return own;
 }
 
-void shards_own(struct shards *shards, struct mono now, const char *kind, const char *namespace,
-		const struct index_row *row)
+static void own_take(struct shards *shards, const char *kind, const char *namespace,
+		     const struct index_row *row, bool once)
 {
 	struct own *own = own_find(shards, kind, namespace, row);
+	struct mono now = shards->now;
 
-	shards->now = now;
+	if (own)
+		own->once = own->once && once;
 	if (own &&
 	    (own->row.hlc > row->hlc || (own->row.hlc == row->hlc && own->row.gone == row->gone)))
 		return;
-	if (!own)
+	if (!own) {
 		own = own_make(shards, kind, namespace, row);
+		own->once = once;
+	}
 	own->row.hlc = row->hlc;
 	own->row.gone = row->gone;
 	own->row.age_s = 0;
 	own->since = own->due = now;
 	list_remove(&own->urgent);
 	list_append(&shards->urgent, &own->urgent);
+}
+
+void shards_own(struct shards *shards, struct mono now, const char *kind, const char *namespace,
+		const struct index_row *row)
+{
+	shards->now = now;
+	own_take(shards, kind, namespace, row, false);
+}
+
+void shards_say(struct shards *shards, struct mono now, const char *kind, const char *namespace,
+		const struct index_row *row)
+{
+	shards->now = now;
+	own_take(shards, kind, namespace, row, true);
 }
 
 void shards_disown(struct shards *shards, const char *kind, const char *namespace,
@@ -165,7 +183,14 @@ static void batch_send(struct shards *shards, struct map *batch)
 
 static bool own_is_over(const struct shards *shards, const struct own *own)
 {
-	return own->row.gone && mono_reached(shards->now, mono_add_ms(own->since, SHARD_GONE_MS));
+	const struct shards_config *config = &shards->config;
+
+	if (own->once)
+		return mono_reached(shards->now, mono_add_ms(own->since, SHARD_ONCE_MS));
+	if (own->row.gone)
+		return mono_reached(shards->now, mono_add_ms(own->since, SHARD_GONE_MS));
+	return strcmp(own->namespace, "*") != 0 && config->answers_for &&
+	       !config->answers_for(config->arg, own->kind, &own->row);
 }
 
 static void own_say(struct shards *shards, struct map *batch, struct own *own)

@@ -324,6 +324,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 	case NODE_STEPPED:
 	case NODE_LOCATED:
 	case NODE_FETCHED:
+	case NODE_REFRESHED:
 	case NODE_FOUND:
 		return;
 	}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Refresh: what others keep is brought here before it is read.
+ *
+ *	names of the scope --index--> uids --fetch of each home--> records, here --> NODE_REFRESHED
+ *
+ * Beside what the index names, what is here of the scope already is fetched again, so that a
+ * deletion is noticed. A pod has no row: its name begins with that of what made it.
+ */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum {
+	REFRESHES_MAX = 256, /* at a time; more are answered with what is here */
+	FETCHES_MAX = 128,   /* of one refresh, at a time */
+	LOOKUPS_MAX = 16,    /* of one refresh */
+	REFRESH_MS = 10 * 1000,
+};
+
+/* Kinds whose pods machines report; ReplicaSets lie with their Deployment. */
+static const char *const makers[] = {"ReplicaSet", "StatefulSet", "DaemonSet",
+				     "Job",        "Deployment",  "Pod"};
+
+struct node_refresh {
+	struct list link;
+	uint64_t token;
+	uint64_t lookups[LOOKUPS_MAX], fetches[FETCHES_MAX];
+	size_t lookup_count, fetch_count;
+	struct map homes; /* home -> struct uid: seen; those not yet fetched are in @waiting */
+	struct uid *waiting;
+	size_t waiting_count, waiting_cap;
+	bool complete;
+	struct mono deadline;
+};
+
+static void refresh_free(struct node *node, struct node_refresh *refresh)
+{
+	list_remove(&refresh->link);
+	node->refresh_count--;
+	map_for_each (entry, &refresh->homes)
+		free(entry->value);
+	map_deinit(&refresh->homes);
+	free(refresh->waiting);
+	free(refresh);
+}
+
+void node_refreshes_deinit(struct node *node)
+{
+	list_for_each_safe (it, &node->refreshes)
+		refresh_free(node, list_entry(it, struct node_refresh, link));
+}
+
+static void refreshed(struct node *node, uint64_t token, bool complete)
+{
+	struct queued_effect *queued = node_queue(node, NODE_REFRESHED);
+
+	queued->effect.token = token;
+	queued->effect.complete = complete;
+}
+
+static void refresh_end(struct node *node, struct node_refresh *refresh)
+{
+	refreshed(node, refresh->token, refresh->complete);
+	refresh_free(node, refresh);
+}
+
+static void want(const struct node *node, struct node_refresh *refresh, const struct uid *uid)
+{
+	struct bytes home = bytes_of(uid->byte, UID_HOME_LEN);
+
+	if (records_keeps(node->records, uid) || map_get(&refresh->homes, home))
+		return;
+	(void)map_put(&refresh->homes, home, mem_copy(uid->byte, UID_LEN));
+	if (refresh->waiting_count == refresh->waiting_cap) {
+		refresh->waiting_cap = 2 * refresh->waiting_cap + 16;
+		refresh->waiting = mem_resize(refresh->waiting, refresh->waiting_cap,
+					      sizeof(*refresh->waiting));
+	}
+	refresh->waiting[refresh->waiting_count++] = *uid;
+}
+
+/* Fetch more, or end. */
+static void advance(struct node *node, struct mono now, struct node_refresh *refresh)
+{
+	while (refresh->waiting_count && refresh->fetch_count < FETCHES_MAX) {
+		const struct uid *uid = &refresh->waiting[--refresh->waiting_count];
+
+		if (records_fetch(node->records, now, uid,
+				  &refresh->fetches[refresh->fetch_count]) == 0)
+			refresh->fetch_count++;
+		else
+			refresh->complete = false;
+	}
+	if (!refresh->lookup_count && !refresh->fetch_count)
+		refresh_end(node, refresh);
+}
+
+/* What of the scope is here without being kept here may have changed, or be gone. */
+static void want_known(const struct node *node, struct node_refresh *refresh, const char *kind,
+		       const struct node_scope *scope, const char *name)
+{
+	const struct record_item *item;
+	size_t position = 0;
+
+	if (scope->namespace && name) {
+		item = records_find(node->records, scope->namespace, kind, name);
+		if (item)
+			want(node, refresh, &item->record.object.uid);
+		return;
+	}
+	while ((item = records_next(node->records, RECORD_OBJECT, kind, NULL, &position))) {
+		if (!scope->namespace ||
+		    strcmp(scope->namespace, item->record.object.namespace) == 0)
+			want(node, refresh, &item->record.object.uid);
+	}
+}
+
+static void look_up(struct node *node, struct mono now, struct node_refresh *refresh,
+		    const char *kind, const struct node_scope *scope, const char *name)
+{
+	uint64_t *token = &refresh->lookups[refresh->lookup_count];
+	int outcome;
+
+	want_known(node, refresh, kind, scope, name);
+	if (name && scope->namespace)
+		outcome = shards_find(node->shards, now, kind, scope->namespace, name, token);
+	else
+		outcome = shards_walk(node->shards, now, kind, scope->namespace, token);
+	if (outcome == 0)
+		refresh->lookup_count++;
+	else
+		refresh->complete = false;
+}
+
+/* @name without its last @parts words, which '-' separates; NULL when there are not so many. */
+static char *shortened(const char *name, unsigned parts)
+{
+	char *text = mem_strdup(name), *dash;
+
+	for (; parts; parts--) {
+		dash = strrchr(text, '-');
+		if (!dash || dash == text) {
+			free(text);
+			return NULL;
+		}
+		*dash = 0;
+	}
+	return text;
+}
+
+static void look_up_pods(struct node *node, struct mono now, struct node_refresh *refresh,
+			 const struct node_scope *scope)
+{
+	for (size_t i = 0; i < ARRAY_LEN(makers); i++) {
+		unsigned parts = strcmp(makers[i], "Pod") == 0          ? 0
+				 : strcmp(makers[i], "Deployment") == 0 ? 2
+									: 1;
+		char *name = scope->name ? shortened(scope->name, parts) : NULL;
+
+		if (name || !scope->name)
+			look_up(node, now, refresh, makers[i], scope, name);
+		free(name);
+	}
+}
+
+int node_refresh(struct node *node, struct mono now, const struct node_scope *scope,
+		 uint64_t *ret_token)
+{
+	struct node_refresh *refresh;
+
+	*ret_token = ++node->refresh_token;
+	if (!node_index_is_used(node) || node->refresh_count >= REFRESHES_MAX) {
+		refreshed(node, *ret_token, !node_index_is_used(node));
+		return 0;
+	}
+	refresh = mem_new(struct node_refresh);
+	refresh->token = *ret_token;
+	refresh->complete = true;
+	refresh->deadline = mono_add_ms(now, REFRESH_MS);
+	map_init(&refresh->homes, node->config.seed);
+	list_append(&node->refreshes, &refresh->link);
+	node->refresh_count++;
+	if (strcmp(scope->kind, "Pod") == 0)
+		look_up_pods(node, now, refresh, scope);
+	else
+		look_up(node, now, refresh, scope->kind, scope, scope->name);
+	advance(node, now, refresh);
+	node_pump(node, now);
+	return 0;
+}
+
+/* Take @token out of @list, if it is there. */
+static bool take(uint64_t *list, size_t *count, uint64_t token)
+{
+	for (size_t i = 0; i < *count; i++) {
+		if (list[i] != token)
+			continue;
+		list[i] = list[--*count];
+		return true;
+	}
+	return false;
+}
+
+void node_refresh_found(struct node *node, struct mono now, const struct shards_effect *effect)
+{
+	list_for_each (it, &node->refreshes) {
+		struct node_refresh *refresh = list_entry(it, struct node_refresh, link);
+
+		if (!take(refresh->lookups, &refresh->lookup_count, effect->token))
+			continue;
+		refresh->complete = refresh->complete && effect->complete;
+		for (size_t i = 0; i < effect->row_count; i++)
+			want(node, refresh, &effect->rows[i].row.uid);
+		advance(node, now, refresh);
+		return;
+	}
+}
+
+bool node_refresh_fetched(struct node *node, struct mono now, const struct records_effect *effect)
+{
+	list_for_each (it, &node->refreshes) {
+		struct node_refresh *refresh = list_entry(it, struct node_refresh, link);
+
+		if (!take(refresh->fetches, &refresh->fetch_count, effect->token))
+			continue;
+		refresh->complete = refresh->complete && effect->stored > 0;
+		advance(node, now, refresh);
+		return true;
+	}
+	return false;
+}
+
+void node_refresh_tick(struct node *node, struct mono now)
+{
+	list_for_each_safe (it, &node->refreshes) {
+		struct node_refresh *refresh = list_entry(it, struct node_refresh, link);
+
+		if (!mono_reached(now, refresh->deadline))
+			continue;
+		refresh->complete = false;
+		refresh_end(node, refresh);
+	}
+}
+
+struct mono node_refresh_deadline(const struct node *node)
+{
+	const struct node_refresh *first = list_first(&node->refreshes, struct node_refresh, link);
+
+	return first ? first->deadline : MONO_NEVER;
+}
