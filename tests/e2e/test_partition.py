@@ -56,3 +56,36 @@ def test_a_deletion_reaches_a_machine_that_was_away(new_fabric):
         fabric.wait_pods(0, machine=machine)
     eventually("its pod is gone too",
                lambda: not any("sleep 1000" in args for args in one.host.processes().values()))
+
+
+def test_the_change_that_lost_is_told_and_can_be_made_again(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(2)
+    one, two = fabric.machines
+    fabric.kubectl("create", "configmap", "settings", "--from-literal=colour=grey", machine=one)
+    fabric.kubectl("get", "configmap", "settings", machine=two)
+    fabric.network.partition([one.host], [two.host])
+    eventually("one is alone", lambda: ready_names(fabric, one) == ["m1"], 60)
+    eventually("two is alone", lambda: ready_names(fabric, two) == ["m2"], 60)
+    for machine, colour in ((one, "red"), (two, "blue")):
+        fabric.kubectl("patch", "configmap", "settings", "--type=merge",
+                       "-p", f'{{"data":{{"colour":"{colour}"}}}}', machine=machine)
+    fabric.network.heal()
+    fabric.wait_nodes(["m1", "m2"], timeout=60)
+
+    def colours():
+        return [fabric.api("/api/v1/namespaces/default/configmaps/settings", machine=machine).json()["data"]["colour"]
+                for machine in (one, two)]
+    eventually("both agree", lambda: len(set(colours())) == 1, 60)
+
+    def messages():
+        events = [event for machine in (one, two)
+                  for event in fabric.api("/api/v1/namespaces/default/events", machine=machine).json()["items"]]
+        return [event["message"] for event in events if event["reason"] == "ConflictingUpdate"]
+    eventually("the loser is told", messages, 60)
+    won = colours()[0]
+    lost = "red" if won == "blue" else "blue"
+    patch = messages()[0].split(": ", 1)[1]
+    assert patch == f'{{"data":{{"colour":"{lost}"}}}}'
+    fabric.kubectl("patch", "configmap", "settings", "--type=merge", "-p", patch, machine=one)
+    eventually("it is made again", lambda: set(colours()) == {lost}, 60)
