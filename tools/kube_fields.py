@@ -13,16 +13,19 @@ from kube_schema import parse
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent / "src" / "kube"
 ROW = re.compile(r'SUPPORT\("([^"]*)", "([^"]*)", (\w+), "([^"]*)",\s+"([^"]*)"\)')
-KINDS = ("Deployment", "Pod", "Namespace")
+FIRST = ("Deployment", "Pod")
+POD_SPEC = re.compile(r"(.*\btemplate\.spec)\.")
 # The server's own, dropped from what a client sends.
 SERVERS = {"status", "managedFields", "selfLink", "uid", "resourceVersion", "generation",
            "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"}
 INTRO = """# Manifest fields
 
-What becomes of each field of the kinds that can be created. *Honoured*: it does what Kubernetes says.
+What becomes of each field of the kinds that are carried out. *Honoured*: it does what Kubernetes says.
 *Warned*: accepted and stored without effect; the client is told. *Refused*: running a pod without it would be
 unsafe or wrong, so the object is not accepted. A field left empty, zero or false, or holding the value in
-brackets, is never remarked upon. This page is made by `tools/kube_fields.py` from `src/kube/support.def`.
+brackets, is never remarked upon. `metadata` is the same for every kind and stands under the first two; of a kind
+that is stored without effect ([kubernetes.md](kubernetes.md)) no field has any. This page is made by
+`tools/kube_fields.py` from `src/kube/support.def`.
 """
 
 
@@ -49,20 +52,33 @@ def walk(messages, support, message, path):
             yield here, *row
 
 
+def kind_lines(kind, fields):
+    lines = [f"## {kind}", "", "| field | | |", "|---|---|---|"]
+    pod_spec = None
+    for path, level, harmless, reason in fields:
+        template = POD_SPEC.match(path)
+        if template:  # listed under Pod
+            pod_spec = template[1]
+            continue
+        if kind not in FIRST and path.startswith("metadata."):
+            continue  # the same everywhere
+        value = f" [`{harmless}`]" if harmless else ""
+        lines.append(f"| `{path}` | {level}{value} | {reason} |")
+    if pod_spec:
+        lines.append(f"| `{pod_spec}` | as a Pod's `spec` | |")
+    return lines + [""]
+
+
 def page():
+    """Every kind with rows of support; metadata and the spec of pods once."""
     kinds, messages = parse(SOURCE / "schema.txt")
     support = read_support()
+    known = {message for message, _ in support}
+    rows = sorted((row for row in kinds if row[2] in known),
+                  key=lambda row: (FIRST.index(row[1]) if row[1] in FIRST else len(FIRST), row[1]))
     lines = [INTRO]
-    for _, kind, message in (row for name in KINDS for row in kinds if row[1] == name):
-        lines += [f"## {kind}", "", "| field | | |", "|---|---|---|"]
-        for path, level, harmless, reason in walk(messages, support, message, ""):
-            if kind == "Deployment" and path.startswith("spec.template.spec."):
-                continue  # listed under Pod
-            value = f" [`{harmless}`]" if harmless else ""
-            lines.append(f"| `{path}` | {level}{value} | {reason} |")
-        if kind == "Deployment":
-            lines.append("| `spec.template.spec` | as a Pod's `spec` | |")
-        lines.append("")
+    for _, kind, message in rows:
+        lines += kind_lines(kind, walk(messages, support, message, ""))
     return "\n".join(lines)
 
 
