@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people type: every verb of kubectl, run in order by each client that is installed.
 
-usage: kubectl_suite.py [--write FILE] [--only VERB] [--minor N] [--debian]
+usage: kubectl_suite.py [--write FILE] [--only VERB] [--minors N,N] [--debian] [--jobs N]
        FAKE_SERVER names the gateway to start; --debian: Debian's client, too, fetched with apt-get
 
 A step is one command line and what its output must hold. Steps share one server and follow each
@@ -10,6 +10,7 @@ other, as in a session. --write puts the table of verbs and clients into FILE, b
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -23,7 +24,7 @@ import tempfile
 import time
 
 MARKS = ("<!-- kubectl: made by tests/integration/kubectl_suite.py -->", "<!-- end of kubectl -->")
-STEP_S = 60
+STEP_S = 120
 
 WEB = """
 apiVersion: apps/v1
@@ -335,6 +336,17 @@ STEPS = [
     s("set", "set image pod/solo main=busybox:2", r"spec", fails=True),
     s("set", "set env deployment/hello A=b --dry-run=client -o yaml", r"name: A"),
     s("set", "set serviceaccount deployment hello robot --dry-run=client -o yaml", r"robot"),
+    s("rollout", "create deployment roll --image=nginx:1 --replicas=2", r"created"),
+    s("set", "set image deployment/roll nginx=nginx:2", r"image updated"),
+    s("rollout", "rollout status deployment/roll --timeout=30s", r"successfully rolled out"),
+    s("rollout", "rollout history deployment/roll", r"^2 "),
+    s("rollout", "rollout undo deployment/roll", r"rolled back"),
+    s("rollout", "rollout status deployment/roll --timeout=30s", r"successfully rolled out"),
+    s("rollout", "rollout restart deployment/roll", r"restarted"),
+    s("rollout", "rollout pause deployment/roll", r"paused"),
+    s("rollout", "rollout resume deployment/roll", r"resumed"),
+    s("set", "set env deployment/roll A=b", r"env updated"),
+    s("set", "set resources deployment/roll --limits=cpu=100m", r"resource requirements updated"),
     s("auth", "auth can-i create pods", r"^yes$"),
     s("auth", "auth can-i --list", r"Resources"),
     s("auth", "auth whoami", r"tester", since=28),
@@ -467,16 +479,19 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--write")
     parser.add_argument("--only")
-    parser.add_argument("--minor", type=int)
+    parser.add_argument("--minors", help="20,32: these clients only")
     parser.add_argument("--debian", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2, help="clients at a time")
     options = parser.parse_args()
+    wanted = {int(minor) for minor in options.minors.split(",")} if options.minors else None
     outcome = {}
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         extra = [debian_client(directory)] if options.debian else []
-        for minor, binary in clients(extra).items():
-            if options.minor in (None, minor):
-                outcome[minor] = run_all(binary, minor, options.only)
-                tell_failures(minor, outcome[minor])
+        runs = {minor: pool.submit(run_all, binary, minor, options.only)
+                for minor, binary in clients(extra).items() if not wanted or minor in wanted}
+        for minor, run in runs.items():
+            outcome[minor] = run.result()
+            tell_failures(minor, outcome[minor])
     text = table(outcome)
     print(text)
     if options.write:
