@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "identity/derive.h"
 #include "kube/admit.h"
+#include "kube/job_progress.h"
 #include "kube/member.h"
 #include "kube/time.h"
 #include "kube/workload.h"
@@ -17,11 +18,13 @@ static const struct {
 	control_reconcile_fn *reconcile;
 } roots[] = {
 	{"Deployment", control_deployment},
+	{"Job", control_job},
 };
 
 /* Kinds that are derived only. */
 static const char *const derived_kinds[] = {
 	"ReplicaSet",
+	KUBE_JOB_PROGRESS,
 };
 
 control_reconcile_fn *control_reconciler(const char *kind)

@@ -140,3 +140,4 @@ void control_verdict_deinit(struct control_verdict *verdict);
 /* ---- the reconcilers, one file each ---- */
 
 void control_deployment(const struct control_view *view, struct control_verdict *verdict);
+void control_job(const struct control_view *view, struct control_verdict *verdict);

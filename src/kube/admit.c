@@ -8,6 +8,7 @@
 
 #include "kube/check.h"
 #include "kube/config.h"
+#include "kube/job.h"
 #include "kube/member.h"
 #include "kube/schema.h"
 #include "kube/status.h"
@@ -184,6 +185,9 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 		kube_validate_pod_spec(check, json_object_get(object, "spec"), false);
 		check_leave(check, mark);
 		kube_validate_placement(check, object, "spec");
+	} else if (resource->id == KUBE_JOBS) {
+		kube_validate_job(check, object);
+		kube_validate_placement(check, object, "spec.template.spec");
 	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {
 		kube_validate_config(check, object);
 	} else if (resource->id == KUBE_PRIORITYCLASSES) {
@@ -237,6 +241,8 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 			      "field is immutable");
 	if (resource->id == KUBE_PODS && kube_spec_differs(old, new))
 		check_forbidden(&check, "spec", "a running pod cannot be changed");
+	if (resource->id == KUBE_JOBS)
+		kube_validate_job_update(&check, old, new);
 	if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS)
 		kube_validate_config_update(&check, old, new);
 	if (resource->id == KUBE_PRIORITYCLASSES &&
@@ -267,6 +273,8 @@ void kube_stamp(json_t *object, const struct kube_stamp *stamp)
 	kube_set_string(metadata, "creationTimestamp", kube_time_text(stamp->created).text);
 	if (stamp->generation)
 		kube_set_int(metadata, "generation", stamp->generation);
+	if (strcmp(kube_member_string(object, "kind"), "Job") == 0)
+		kube_job_stamp(object);
 }
 
 /* Is every member of @one that a user asks for the same in @other? */

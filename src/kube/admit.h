@@ -55,6 +55,9 @@ void kube_admission_deinit(struct kube_admission *admission);
 /* Add Kubernetes' defaults only; idempotent. kube_admit() has done this. */
 void kube_default(json_t *object, const struct kube_resource *resource);
 
+/* The same of a PodSpec alone, as it stands in a template. */
+void kube_default_pod_spec(json_t *spec);
+
 /* What the server writes into an object it stores. */
 struct kube_stamp {
 	struct uid uid;

@@ -7,6 +7,7 @@
 
 #include "kube/admit.h"
 #include "kube/config.h"
+#include "kube/job.h"
 #include "kube/member.h"
 #include "kube/volume.h"
 
@@ -83,7 +84,7 @@ static void default_container(json_t *container)
 	default_http_get(kube_member(container, "lifecycle.preStop"));
 }
 
-static void default_pod_spec(json_t *spec)
+void kube_default_pod_spec(json_t *spec)
 {
 	size_t index;
 	json_t *element;
@@ -124,7 +125,7 @@ static void default_pod(json_t *object)
 	json_t *spec = kube_object_at(object, "spec");
 	if (!spec)
 		return;
-	default_pod_spec(spec);
+	kube_default_pod_spec(spec);
 	kube_set_missing(spec, "enableServiceLinks", json_true());
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		size_t index;
@@ -154,7 +155,7 @@ static void default_replicas(json_t *spec)
 	json_t *pod_spec = template ? kube_object_at(template, "spec") : NULL;
 	default_int(spec, "replicas", 1);
 	if (pod_spec)
-		default_pod_spec(pod_spec);
+		kube_default_pod_spec(pod_spec);
 }
 
 static void default_deployment(json_t *object)
@@ -187,6 +188,8 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		default_pod(object);
 	else if (resource->id == KUBE_DEPLOYMENTS)
 		default_deployment(object);
+	else if (resource->id == KUBE_JOBS)
+		kube_default_job(object);
 	else if (resource->id == KUBE_SECRETS)
 		kube_default_secret(object);
 	else if (resource->id == KUBE_PRIORITYCLASSES)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kube/job.h"
 #include "kube/member.h"
 #include "kube/validate.h"
 
@@ -78,6 +79,8 @@ static int replicas_read(const json_t *object, uint32_t *ret_replicas, struct er
 {
 	int64_t replicas =
 		is_kind(object, "ReplicaSet") ? kube_member_int(object, "spec.replicas", 1) : 1;
+	if (is_kind(object, "Job"))
+		replicas = kube_job_slots(object);
 	if (replicas < 0 || replicas > KUBE_REPLICAS_MAX)
 		return err_set_status(err, -EINVAL, 422, "spec.replicas: out of range");
 	*ret_replicas = (uint32_t)replicas;
@@ -92,8 +95,8 @@ int kube_workload_read(const json_t *object, struct kube_workload *ret_workload,
 		.name = kube_member_string(object, "metadata.name"),
 		.generation = kube_member_int(object, "metadata.generation", 0),
 	};
-	if (!is_kind(object, "ReplicaSet") && !is_kind(object, "Pod"))
-		return err_set_status(err, -EINVAL, 422, "not a ReplicaSet or Pod");
+	if (!is_kind(object, "ReplicaSet") && !is_kind(object, "Pod") && !is_kind(object, "Job"))
+		return err_set_status(err, -EINVAL, 422, "not a ReplicaSet, Pod or Job");
 	if (!json_is_object(kube_pod_spec(object)) || !*workload.name ||
 	    !uid_parse(kube_member_string(object, "metadata.uid"), &workload.uid))
 		return err_set_status(err, -EINVAL, 422, "an object without name, uid or spec");

@@ -444,6 +444,18 @@ static void sight(struct charge *charge, struct mono since, const struct presenc
 	};
 }
 
+/* Of a Job: what has ended is its result, and what it has too many of it stops itself. */
+static bool is_left_alone(const struct controller_view *view, const struct presence *presence)
+{
+	return view->open && (presence->slot >= view->replicas ||
+			      presence->phase == POD_SUCCEEDED || presence->phase == POD_FAILED);
+}
+
+static bool is_open(const struct controller_view *view, uint32_t slot)
+{
+	return !view->open || view->open[slot / 8] & 1U << slot % 8;
+}
+
 /* Find the pod that fills each slot; others in the same slot are sighted as surplus. */
 static void fill_slots(struct judgement *on)
 {
@@ -453,7 +465,7 @@ static void fill_slots(struct judgement *on)
 		const struct presence *presence = view->pods[i].presence;
 		const struct presence **place;
 
-		if (!counts(&view->pods[i]))
+		if (!counts(&view->pods[i]) || is_left_alone(view, presence))
 			continue;
 		if (presence->slot >= on->replicas) {
 			on->extra[on->extra_count++] = presence;
@@ -653,6 +665,8 @@ static size_t missing_slots(const struct judgement *on, uint32_t *ret_slots, boo
 		const struct presence *presence = on->filled[slot];
 		struct note *note = at[slot] ? &charge->notes[at[slot] - 1] : NULL;
 
+		if (!is_open(on->view, slot))
+			continue;
 		if (presence && judge_filled(on, presence, note))
 			continue;
 		if (need == 0 || (!presence && is_pending(note, on->now)))

@@ -59,7 +59,10 @@ struct controller_view {
 	struct object_ref object;
 	uint64_t generation;
 	uint32_t replicas;
-	bool single;       /* kind Pod: one slot, any phase fills it */
+	bool single; /* kind Pod: one slot, any phase fills it */
+	/* Kind Job: a bit per slot that is to be filled now; NULL: all are. With it, a pod that has
+	 * ended fills no slot and is left alone, as are pods in slots that are not to be filled. */
+	const uint8_t *open;
 	int64_t age_ms;    /* since the object was written, by fabric time */
 	uint64_t machines; /* of the fabric, as far as it is known */
 	const struct controller_pod *pods;

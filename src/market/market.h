@@ -239,7 +239,8 @@ _must_use_ int market_receive(struct market *market, struct mono now, const stru
 void market_peer_lost(struct market *market, struct mono now, const struct node_id *node);
 
 /* Host: the pod's containers run / it could not be started / nothing of it is left. Sends the
- * events to the owner and keeps the ledger. market_pod_ended() of an unknown pod is harmless. */
+ * events to the owner and keeps the ledger. A pod that has ended by itself is no resident any more,
+ * although its logs are here. market_pod_ended() of an unknown pod is harmless. */
 void market_pod_deployed(struct market *market, struct mono now, const struct uid *pod_uid);
 void market_pod_failed(struct market *market, struct mono now, const struct uid *pod_uid,
 		       const char *text);

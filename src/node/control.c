@@ -341,7 +341,7 @@ static void judge_orphans(const struct node *node, const struct sight *sight,
 }
 
 /* When fabric time will be @at. */
-static struct mono mono_of(const struct node *node, struct mono now, struct wall at)
+struct mono node_mono_of(const struct node *node, struct mono now, struct wall at)
 {
 	if (at.ms == INT64_MAX)
 		return MONO_NEVER;
@@ -359,7 +359,7 @@ static void reconcile(struct node *node, struct mono now, struct family *family)
 	judge_orphans(node, &sight, &verdict);
 	for (size_t i = 0; i < sight.object_count; i++)
 		judge_root(node, now, &sight, &sight.objects[i], &verdict);
-	due_at(node, family, mono_of(node, now, verdict.due));
+	due_at(node, family, node_mono_of(node, now, verdict.due));
 	sight_deinit(&sight);
 	carry_out(node, now, &verdict);
 	control_verdict_deinit(&verdict);

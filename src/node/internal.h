@@ -277,6 +277,8 @@ void node_workloads_deinit(struct node *node);
 bool node_machine_alive(const struct node *node, const struct node_id *id);
 
 /* control.c */
+/* When fabric time will be @at. */
+struct mono node_mono_of(const struct node *node, struct mono now, struct wall at);
 void node_families_changed(struct node *node, const struct record *record);
 void node_families_touch_all(struct node *node);
 bool node_families_run(struct node *node, struct mono now);
@@ -309,6 +311,13 @@ void node_capacity_deinit(struct node *node);
 /* disown.c */
 void node_disown(struct node *node, struct mono now);
 void node_disown_check(struct node *node, const struct record *record);
+
+/* job.c */
+struct control_job_plan;
+/* Which slots of a Job are to be filled; false: @job is none. */
+_must_use_ bool node_job_plan(const struct node *node, struct mono now,
+			      const struct object_ref *job, const struct controller_view *seen,
+			      struct control_job_plan *ret_plan);
 
 /* workload.c */
 struct workload *workload_read(const struct record *record);

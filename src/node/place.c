@@ -10,6 +10,8 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "control/job.h"
+#include "kube/job_progress.h"
 #include "market/tender.h"
 #include "market/terms.h"
 
@@ -81,6 +83,20 @@ void node_workload_forget(struct node *node, struct mono now, const struct uid *
 	workload_free(map_remove(&node->workloads, uid_bytes(uid)));
 }
 
+/* What is remembered of a Job decides which of its slots are to be filled. */
+static void touch_owner(struct node *node, const struct record *record)
+{
+	json_t *json;
+	struct uid owner;
+
+	if (strcmp(record->object.kind, KUBE_JOB_PROGRESS) != 0)
+		return;
+	json = json_loadb((const char *)record->value.ptr, record->value.len, 0, NULL);
+	if (control_owner(json, &owner))
+		workload_touch(node, &owner);
+	json_decref(json);
+}
+
 void node_workload_changed(struct node *node, const struct record *record, bool removed)
 {
 	const struct uid *uid = &record->object.uid;
@@ -102,6 +118,7 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 		node_workload_forget(node, node->last, uid);
 		return;
 	}
+	touch_owner(node, record);
 	workload = workload_read(record);
 	if (!workload)
 		return; /* a kind without pods */
@@ -173,6 +190,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 		.age_ms = node_fabric_time(node, now).ms - workload->written_ms,
 		.machines = overlay_size(node->overlay),
 	};
+	struct control_job_plan plan = {0};
 	struct controller_pod *shown;
 	struct presence *pods;
 
@@ -191,7 +209,14 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 			.machine_alive = node_machine_alive(node, &pods[i].node),
 		};
 	view.pods = shown;
+	if (node_job_plan(node, now, &workload->object, &view, &plan)) {
+		view.open = plan.open;
+		view.replicas = plan.slots;
+		if (plan.due.ms != INT64_MAX)
+			make_dirty(node, workload, node_mono_of(node, now, plan.due));
+	}
 	controller_show(node->controller, now, &view);
+	control_job_plan_deinit(&plan);
 	workload->shown_at = now;
 	workload->pods = view.pod_count;
 	free(shown);

@@ -243,17 +243,24 @@ void node_pods_shift(struct node *node, struct mono now, int64_t step_ms)
 	}
 }
 
+static bool is_over(const struct presence *presence)
+{
+	return presence->phase == POD_SUCCEEDED || presence->phase == POD_FAILED;
+}
+
 static void tell_market(struct node *node, struct mono now, struct local_pod *pod)
 {
 	const struct presence *presence = &pod->presence;
-	bool ended = presence->phase == POD_GONE;
+	/* What has ended by itself holds nothing any more, although its logs are still here. */
+	bool ended = presence->phase == POD_GONE || is_over(presence);
 
 	if (!pod->deployed && presence->started_ms) {
 		pod->deployed = true;
 		node_count(node, NODE_COUNT_PODS_STARTED);
 		market_pod_deployed(node->market, now, &presence->pod_uid);
 	}
-	if (!pod->deployed && !pod->stopping && (ended || presence->phase == POD_FAILED)) {
+	if (!pod->deployed && !pod->stopping &&
+	    (presence->phase == POD_GONE || presence->phase == POD_FAILED)) {
 		pod->deployed = true; /* said once */
 		node_count(node, NODE_COUNT_PODS_FAILED);
 		market_pod_failed(node->market, now, &presence->pod_uid,
@@ -294,7 +301,7 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	workload = workload_read(&record);
 	record_deinit(&record);
 	pod->deployed = presence->started_ms != 0;
-	if (workload) {
+	if (workload && !is_over(presence)) {
 		market_zones(node->market, &workload->needs, pod->presence.zones);
 		market_pod_recovered(node->market, &presence->pod_uid, &presence->object,
 				     &workload->needs);

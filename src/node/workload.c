@@ -46,7 +46,7 @@ static struct workload *workload_build(const struct record *record, const json_t
 	workload->needs = *needs;
 	workload->priority = read->priority;
 	copy_images(kube_pod_spec(json), workload);
-	if (workload->single)
+	if (workload->single || strcmp(read->kind, "Job") == 0)
 		workload->pod_name_base = mem_strdup(read->name);
 	else
 		workload->pod_name_base = mem_strdup(kube_name_pod_base(read->name).text);

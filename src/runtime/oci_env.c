@@ -174,13 +174,18 @@ int oci_env_build(const struct oci_inputs *inputs, json_t **ret_env, json_t **re
 		  struct err *err)
 {
 	json_t *env = json_object(), *own = json_object();
-	const char *hostname = inputs->pod->hostname ? inputs->pod->hostname : inputs->facts.name;
 	int r;
 
 	(void)json_object_set_new(env, "PATH", json_string(DEFAULT_PATH));
-	(void)json_object_set_new(env, "HOSTNAME", json_string(hostname));
+	(void)json_object_set_new(env, "HOSTNAME", json_string(inputs->facts.hostname));
 	add_image_env(inputs->image, env);
 	r = add_from(inputs, env, own, err);
+	if (inputs->facts.index) {
+		(void)json_object_set_new(env, "JOB_COMPLETION_INDEX",
+					  json_string(inputs->facts.index));
+		(void)json_object_set_new(own, "JOB_COMPLETION_INDEX",
+					  json_string(inputs->facts.index));
+	}
 	for (size_t i = 0; r == 0 && i < inputs->container->env_count; i++)
 		r = add_var(inputs, &inputs->container->env[i], env, own, err);
 	if (r < 0) {

@@ -202,6 +202,53 @@ static bool all_at_rest(const struct pod *pod)
 	return pod->jobs == 0;
 }
 
+struct sandbox_job {
+	struct pod *pod;
+	struct pod_net net;
+	int result;
+	struct err err;
+};
+
+static void close_work(void *arg)
+{
+	struct sandbox_job *job = arg;
+
+	job->result = sandbox_close(job->pod, &job->err);
+}
+
+static void close_done(void *arg)
+{
+	struct sandbox_job *job = arg;
+	struct pod *pod = job->pod;
+
+	if (job->result < 0)
+		log_event(LOG_LEVEL_ERROR, "pod-remains", "pod %s: something of it is left: %s",
+			  pod->uid_text, job->err.text);
+	free(job);
+	pod_job_done(pod);
+}
+
+/* What has ended is kept for its logs, and gives everything else back. */
+static void pod_close(struct pod *pod)
+{
+	struct sandbox_job *job = mem_new(struct sandbox_job);
+
+	pod->closed = true;
+	process_watch_free(pod->infra_watch);
+	pod->infra_watch = NULL;
+	job->pod = pod;
+	pod_job(pod, close_work, close_done, job);
+}
+
+/* By itself: nothing of it will run again. */
+static bool has_ended(const struct pod *pod)
+{
+	enum pod_phase phase = pod_phase(pod);
+
+	return pod->stage == STAGE_ACTIVE && (phase == POD_SUCCEEDED || phase == POD_FAILED) &&
+	       all_at_rest(pod);
+}
+
 void pod_advance(struct pod *pod)
 {
 	if (pod->stage == STAGE_SETUP || pod->stage == STAGE_TEARDOWN || pod->stage == STAGE_KEPT)
@@ -216,17 +263,12 @@ void pod_advance(struct pod *pod)
 		pod_teardown(pod, NULL, NULL);
 		return;
 	}
+	if (has_ended(pod) && !pod->closed)
+		pod_close(pod);
 	pod_save(pod);
 	pod_keep(pod);
 	pod_tell(pod, false);
 }
-
-struct sandbox_job {
-	struct pod *pod;
-	struct pod_net net;
-	int result;
-	struct err err;
-};
 
 static void teardown_work(void *arg)
 {

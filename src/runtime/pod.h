@@ -93,7 +93,9 @@ struct pod {
 	int64_t grace_s;
 	struct loop_timer *grace_timer;
 	bool grace_over;
-	char *host_ip;
+	bool closed; /* it has ended by itself: all that is left are its logs */
+	char *host_ip, *hostname;
+	char *index;                  /* text of its slot, of an indexed Job; else NULL */
 	json_t *labels, *annotations; /* what its containers are told of; objects */
 	/* pod_config.c */
 	bool config_stale;             /* its projected volumes are not as they should be */
@@ -209,6 +211,8 @@ char *container_log_path(const struct container *container, uint32_t run);
 int sandbox_make(struct pod *pod, struct pod_net *ret_net, struct err *err);
 int sandbox_restart_agent(struct pod *pod, struct err *err);
 int sandbox_remove(struct pod *pod, struct err *err);
+/* The same but for the directory, where the logs are: the pod has ended. */
+int sandbox_close(struct pod *pod, struct err *err);
 
 /* pod_config.c: configuration objects, on their way into containers */
 void pod_config_init(struct pod *pod);

@@ -6,12 +6,14 @@
  * the volumes of its pod have been written once and all that its environment names is here. From
  * then on volumes follow the objects, the environment of a running container does not.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "io/log.h"
-#include "kube/manifest.h"
+#include "kube/job.h"
+#include "kube/member.h"
 #include "kube/reference.h"
 #include "kube/workload.h"
 #include "runtime/config.h"
@@ -19,6 +21,10 @@
 #include "runtime/oci_env.h"
 #include "runtime/pod.h"
 #include "runtime/projected.h"
+
+enum {
+	HOSTNAME_MAX = 63, /* a label of DNS */
+};
 
 static bool is_config(const char *kind)
 {
@@ -77,6 +83,8 @@ struct pod_facts pod_facts_of(const struct pod *pod)
 		.spec = pod->spec,
 		.uid = pod->uid_text,
 		.name = pod->name,
+		.hostname = pod->hostname,
+		.index = pod->index,
 		.ip = pod_net_ip(&pod->net),
 		.host_ip = pod->host_ip,
 		.node_name = config->node_name,
@@ -87,10 +95,34 @@ struct pod_facts pod_facts_of(const struct pod *pod)
 	};
 }
 
+/* The pod knows its index by its environment, an annotation, a label and its host name. */
+static void number_pod(struct pod *pod)
+{
+	struct buf text = {0};
+
+	buf_append_format(&text, "%" PRIu32, pod->slot);
+	pod->index = buf_steal(&text);
+	if (!pod->labels)
+		pod->labels = json_object();
+	if (!pod->annotations)
+		pod->annotations = json_object();
+	kube_set_string(pod->labels, KUBE_JOB_INDEX, pod->index);
+	kube_set_string(pod->annotations, KUBE_JOB_INDEX, pod->index);
+	if (pod->spec->hostname)
+		return;
+	buf_append_format(&text, "%.*s-%s", HOSTNAME_MAX - (int)strlen(pod->index) - 1,
+			  pod->spec->name, pod->index);
+	free(pod->hostname);
+	pod->hostname = buf_steal(&text);
+}
+
 void pod_config_init(struct pod *pod)
 {
 	pod->labels = json_deep_copy(pod->spec->labels);
 	pod->annotations = json_deep_copy(pod->spec->annotations);
+	pod->hostname = mem_strdup(pod->spec->hostname ? pod->spec->hostname : pod->name);
+	if (pod->spec->indexed)
+		number_pod(pod);
 	pod->host_ip = mem_strdup(pod->pods->host_ip);
 	pod->config_missing = mem_strdup("");
 	for (size_t i = 0; i < pod->spec->volume_count; i++)
@@ -155,6 +187,8 @@ void pod_config_deinit(struct pod *pod)
 	json_decref(pod->config_written);
 	free(pod->config_missing);
 	free(pod->host_ip);
+	free(pod->hostname);
+	free(pod->index);
 }
 
 struct config_job {

@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/mem.h"
+#include "kube/job.h"
 #include "kube/manifest.h"
 #include "kube/needs.h"
 #include "kube/quantity.h"
@@ -514,6 +515,7 @@ static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err
 		return spec_malformed(err, "kind, metadata.name or metadata.namespace");
 	if (!spec->workload_uid || !uid_parse(spec->workload_uid, &uid))
 		return spec_malformed(err, "metadata.uid");
+	spec->indexed = kube_job_is_indexed(spec->root) && strcmp(spec->kind, "Job") == 0;
 	if (strcmp(spec->kind, "Pod") != 0) {
 		const json_t *template = json_object_get(pod, "template");
 

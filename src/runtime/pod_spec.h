@@ -175,6 +175,7 @@ struct pod_spec {
 	const char *app_label; /* app.kubernetes.io/name, or the workload's name */
 	const char *engine;    /* annotation or runtimeClassName; NULL: this machine's default */
 	const char *hostname;  /* NULL: the pod's name */
+	bool indexed;          /* a Job's whose pods know their slot */
 	const char *service_account;
 	json_t *labels, *annotations; /* of the pod; borrowed; may be NULL */
 	enum restart_policy restart;

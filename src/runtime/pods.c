@@ -91,6 +91,16 @@ static bool is_pod_name(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len;
 }
 
+/* What has ended takes no room. */
+static size_t count_running(const struct pods *pods)
+{
+	size_t count = 0;
+
+	list_for_each (it, &pods->pods)
+		count += !list_entry(it, struct pod, link)->closed;
+	return count;
+}
+
 int pods_start(struct pods *pods, const struct pod_start *start, struct err *err)
 {
 	const char *own = pods->config.engine->ops->name;
@@ -101,7 +111,7 @@ int pods_start(struct pods *pods, const struct pod_start *start, struct err *err
 		return err_set_status(err, -ESHUTDOWN, 503, "this machine takes no more pods");
 	if (pods_find(pods, &start->uid))
 		return err_set_status(err, -EEXIST, 409, "that pod is here already");
-	if (pods->count >= pods->config.pods_max)
+	if (count_running(pods) >= pods->config.pods_max)
 		return err_set_status(err, -EBUSY, 503, "this machine runs %zu pods already",
 				      pods->count);
 	if (!is_pod_name(start->name))
@@ -301,6 +311,11 @@ static void recover_pod(struct pods *pods, const char *dir)
 		(void)umount2(path_format("%s/shm", dir).text, MNT_DETACH);
 		(void)!infra_unpin(path_format("%s/ns", dir).text, &(struct err){0});
 		(void)!tree_remove(dir);
+		return;
+	}
+	if (pod->closed && pod->stage == STAGE_ACTIVE) {
+		/* Its logs are all there is; what may have been left of the rest goes now. */
+		pod->closed = false;
 		return;
 	}
 	has_agent = infra_find(pid_file.text) > 0;

@@ -43,7 +43,7 @@ static struct infra_options infra_options(const struct pod *pod, const struct pa
 		.workload = pod->spec->name,
 		.workload_kind = pod->spec->kind,
 		.pod = pod->name,
-		.hostname = pod->spec->hostname ? pod->spec->hostname : pod->name,
+		.hostname = pod->hostname,
 		.replicas = 1,
 	};
 }
@@ -82,7 +82,7 @@ static int make_network(const struct pod *pod, struct pod_net *ret_net, struct e
 
 static int write_etc(const struct pod *pod, const struct pod_net *net, struct err *err)
 {
-	const char *hostname = pod->spec->hostname ? pod->spec->hostname : pod->name;
+	const char *hostname = pod->hostname;
 	struct buf hosts = {0}, name = {0}, resolv = {0};
 	int r;
 
@@ -208,7 +208,7 @@ static void unmount(const char *path)
  * Everything is removed as far as possible; what could not be is named. Nothing of it depends on
  * how far the making came.
  */
-int sandbox_remove(struct pod *pod, struct err *err)
+int sandbox_close(struct pod *pod, struct err *err)
 {
 	struct path pins = path_format("%s/ns", pod->dir);
 	struct pod_net net = pod_net_plan(&pod->uid, 0);
@@ -233,7 +233,16 @@ int sandbox_remove(struct pod *pod, struct err *err)
 	one = infra_unpin(pins.text, err);
 	r = one < 0 ? one : r;
 	cgroup_remove_above(path_format("%s/any", pod->cgroup).text);
-	one = tree_remove(pod->dir);
+	one = tree_remove(path_format("%s/volumes", pod->dir).text);
+	if (one < 0)
+		r = err_set(err, one, "remove %s/volumes: %s", pod->dir, strerror(-one));
+	return r;
+}
+
+int sandbox_remove(struct pod *pod, struct err *err)
+{
+	int r = sandbox_close(pod, err), one = tree_remove(pod->dir);
+
 	if (one < 0)
 		r = err_set(err, one, "remove %s: %s", pod->dir, strerror(-one));
 	return r;

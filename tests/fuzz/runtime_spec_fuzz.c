@@ -33,6 +33,7 @@ static void build(const struct pod_spec *pod, const struct image_config *image)
 		.facts = {.spec = pod,
 			  .uid = "uid",
 			  .name = "web-0",
+			  .hostname = pod->hostname ? pod->hostname : "web-0",
 			  .ip = "fd00::1",
 			  .host_ip = "192.0.2.1",
 			  .node_name = "node-a",

@@ -55,6 +55,7 @@ static struct kit *kit_new(const char *container, uint32_t uid)
 		.facts = {.spec = kit->pod,
 			  .uid = "uid",
 			  .name = "web-0",
+			  .hostname = "web-0",
 			  .ip = "fd00::1",
 			  .host_ip = "192.0.2.1",
 			  .node_name = "node-a",

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs and CronJobs with kubectl, real daemons and real containers."""
+import json
+
+import pytest
+
+import manifests
+from fabric import eventually
+
+
+def job(name, script, restart="Never", **spec):
+    """A Job whose pods run a shell script."""
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+            "spec": {"template": {"spec": {
+                "restartPolicy": restart, **manifests.GRACE,
+                "containers": [manifests.container(command=["sh", "-c", script])]}}, **spec}}
+
+
+@pytest.fixture
+def space(fabric):
+    """A namespace of its own for each test; it ends with it."""
+    name = f"jobs-{space.count}"
+    space.count += 1
+    fabric.kubectl("create", "namespace", name)
+    yield name
+    fabric.kubectl("delete", "namespace", name, "--wait=false")
+
+
+space.count = 0
+
+
+def get(fabric, space, kind, name):
+    return json.loads(fabric.kubectl("-n", space, "get", kind, name, "-o", "json").stdout)
+
+
+def pods(fabric, space):
+    return fabric.api(f"/api/v1/namespaces/{space}/pods").json()["items"]
+
+
+def until_job(fabric, space, name, condition, timeout=30):
+    def holds():
+        seen = get(fabric, space, "job", name)
+        return seen if condition(seen.get("status", {})) else None
+    return eventually(f"{name} is as expected", holds, timeout)
+
+
+@pytest.mark.quick
+def test_a_job_runs_to_completion_and_its_log_stays(fabric, space):
+    fabric.kubectl("-n", space, "create", "job", "hello", f"--image={manifests.BUSYBOX}", "--",
+                   "echo", "hello from a job")
+    fabric.kubectl("-n", space, "wait", "--for=condition=complete", "job/hello", "--timeout=30s")
+    assert fabric.kubectl("-n", space, "logs", "job/hello").stdout == "hello from a job\n"
+    seen = get(fabric, space, "job", "hello")
+    assert seen["status"]["succeeded"] == 1
+    assert seen["status"]["startTime"] <= seen["status"]["completionTime"]
+    assert "1/1" in fabric.kubectl("-n", space, "get", "job", "hello").stdout
+    (pod,) = pods(fabric, space)
+    assert pod["status"]["phase"] == "Succeeded"
+    assert pod["metadata"]["labels"]["job-name"] == "hello"
+    assert pod["metadata"]["ownerReferences"][0]["kind"] == "Job"
+    fabric.kubectl("-n", space, "delete", "job", "hello")
+    eventually("its pod is gone with it", lambda: not pods(fabric, space))
+
+
+def test_indexes_run_side_by_side_and_each_succeeds_once(fabric, space, write):
+    fabric.kubectl("-n", space, "apply", "-f", write(job(
+        "five", "echo index $JOB_COMPLETION_INDEX on $(hostname)", completions=5, parallelism=2,
+        completionMode="Indexed")))
+    seen = until_job(fabric, space, "five", lambda status: status.get("succeeded") == 5)
+    assert seen["status"]["completedIndexes"] == "0-4"
+    logs = {fabric.kubectl("-n", space, "logs", pod["metadata"]["name"]).stdout for pod in pods(fabric, space)}
+    assert logs == {f"index {i} on five-{i}\n" for i in range(5)}
+
+
+def test_a_job_that_fails_too_often_has_failed(fabric, space, write):
+    fabric.kubectl("-n", space, "apply", "-f", write(job("bad", "exit 3", backoffLimit=1)))
+    seen = until_job(fabric, space, "bad", lambda status: status.get("conditions"), timeout=60)
+    (condition,) = seen["status"]["conditions"]
+    assert (condition["type"], condition["reason"]) == ("Failed", "BackoffLimitExceeded")
+    assert seen["status"]["failed"] == 2
+    assert {pod["status"]["phase"] for pod in pods(fabric, space)} == {"Failed"}
