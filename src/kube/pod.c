@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/pod.h"
 
+#include <inttypes.h>
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "kube/job.h"
 #include "kube/member.h"
 #include "kube/name.h"
 #include "kube/quantity.h"
@@ -21,6 +23,7 @@ struct pod {
 	const char *name;
 	const char *node_name;
 	const char *node_id; /* hex, "" while there is none */
+	uint32_t slot;
 	struct wall created;
 };
 
@@ -61,6 +64,21 @@ static void labels_set(json_t *metadata, const struct pod *pod)
 	kube_set_missing(labels, "app.kubernetes.io/name", json_string(origin.name));
 }
 
+/* A pod of an indexed Job is known by its slot. */
+static void index_set(json_t *metadata, const struct pod *pod)
+{
+	static const char *const maps[] = {"annotations", "labels"};
+	json_t *index;
+	if (strcmp(kube_member_string(pod->object, "kind"), "Job") != 0 ||
+	    !kube_job_is_indexed(pod->object) || !*pod->node_id)
+		return;
+	index = kube_text("%" PRIu32, pod->slot);
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++)
+		kube_set_string(kube_object_at(metadata, maps[i]), KUBE_JOB_INDEX,
+				json_string_value(index));
+	json_decref(index);
+}
+
 static json_t *metadata_new(const struct pod *pod)
 {
 	const json_t *from = kube_pod_metadata(pod->object);
@@ -83,6 +101,7 @@ static json_t *metadata_new(const struct pod *pod)
 	kube_set_string(metadata, "uid", uid_text(&pod->uid).text);
 	kube_set(metadata, "creationTimestamp", time_json(pod->created.ms));
 	owner_set(metadata, pod);
+	index_set(metadata, pod);
 	return metadata;
 }
 
@@ -364,6 +383,7 @@ json_t *kube_pod(const json_t *object, const struct presence *presence)
 		.object = object,
 		.is_bare = is_bare(object),
 		.uid = presence->pod_uid,
+		.slot = presence->slot,
 		.name = text_or_empty(presence->pod_name),
 		.node_name = text_or_empty(presence->node_name),
 		.node_id = node_id.text,
