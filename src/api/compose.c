@@ -133,6 +133,7 @@ static compose_fn *const composers[KUBE_RESOURCE_COUNT] = {
 	[KUBE_DEPLOYMENTS] = compose_deployments,
 	[KUBE_REPLICASETS] = compose_replica_sets,
 	[KUBE_JOBS] = compose_jobs,
+	[KUBE_CRONJOBS] = compose_cronjobs,
 	[KUBE_NODES] = compose_nodes,
 	[KUBE_LEASES] = compose_leases,
 	[KUBE_NAMESPACES] = compose_namespaces,

@@ -41,6 +41,7 @@ json_t *composer_parse(const struct api_object *object);
 void compose_pods(struct composer *composer);
 void compose_deployments(struct composer *composer);
 void compose_replica_sets(struct composer *composer);
+void compose_cronjobs(struct composer *composer);
 void compose_jobs(struct composer *composer);
 void compose_nodes(struct composer *composer);
 void compose_leases(struct composer *composer);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "identity/derive.h"
 #include "kube/admit.h"
+#include "kube/cronjob.h"
 #include "kube/job_progress.h"
 #include "kube/member.h"
 #include "kube/time.h"
@@ -18,6 +19,7 @@ static const struct {
 	control_reconcile_fn *reconcile;
 } roots[] = {
 	{"Deployment", control_deployment},
+	{"CronJob", control_cronjob},
 	{"Job", control_job},
 };
 
@@ -25,6 +27,7 @@ static const struct {
 static const char *const derived_kinds[] = {
 	"ReplicaSet",
 	KUBE_JOB_PROGRESS,
+	KUBE_CRONJOB_PROGRESS,
 };
 
 control_reconcile_fn *control_reconciler(const char *kind)

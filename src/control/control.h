@@ -71,6 +71,9 @@ struct control_view {
 	const struct control_object *root;
 	const struct control_object *derived; /* controlled by @root, in order of uid */
 	size_t derived_count;
+	/* All live objects of the root's home: also what is derived from what is derived. */
+	const struct control_object *family;
+	size_t family_count;
 	const struct control_pod *pods; /* of the root, and of what is and was derived from it */
 	size_t pod_count;
 	struct wall now; /* fabric time */
@@ -140,4 +143,5 @@ void control_verdict_deinit(struct control_verdict *verdict);
 /* ---- the reconcilers, one file each ---- */
 
 void control_deployment(const struct control_view *view, struct control_verdict *verdict);
+void control_cronjob(const struct control_view *view, struct control_verdict *verdict);
 void control_job(const struct control_view *view, struct control_verdict *verdict);

@@ -8,6 +8,7 @@
 
 #include "kube/check.h"
 #include "kube/config.h"
+#include "kube/cronjob.h"
 #include "kube/job.h"
 #include "kube/member.h"
 #include "kube/schema.h"
@@ -188,6 +189,8 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 	} else if (resource->id == KUBE_JOBS) {
 		kube_validate_job(check, object);
 		kube_validate_placement(check, object, "spec.template.spec");
+	} else if (resource->id == KUBE_CRONJOBS) {
+		kube_validate_cronjob(check, object);
 	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {
 		kube_validate_config(check, object);
 	} else if (resource->id == KUBE_PRIORITYCLASSES) {

@@ -7,6 +7,7 @@
 
 #include "kube/admit.h"
 #include "kube/config.h"
+#include "kube/cronjob.h"
 #include "kube/job.h"
 #include "kube/member.h"
 #include "kube/volume.h"
@@ -190,6 +191,8 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		default_deployment(object);
 	else if (resource->id == KUBE_JOBS)
 		kube_default_job(object);
+	else if (resource->id == KUBE_CRONJOBS)
+		kube_default_cronjob(object);
 	else if (resource->id == KUBE_SECRETS)
 		kube_default_secret(object);
 	else if (resource->id == KUBE_PRIORITYCLASSES)

@@ -314,6 +314,8 @@ static void judge_root(const struct node *node, struct mono now, const struct si
 	struct control_object *derived;
 	struct control_view view = {
 		.root = root,
+		.family = sight->objects,
+		.family_count = sight->object_count,
 		.pods = sight->pods,
 		.pod_count = sight->pod_count,
 		.now = node_fabric_time(node, now),

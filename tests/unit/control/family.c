@@ -66,6 +66,8 @@ struct control_view family_view(const struct family *family)
 		.root = &family->root,
 		.derived = family->derived,
 		.derived_count = family->derived_count,
+		.family = family->derived,
+		.family_count = family->derived_count,
 		.pods = family->pods,
 		.pod_count = family->pod_count,
 		.now = family->now,
