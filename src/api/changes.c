@@ -189,7 +189,9 @@ static bool shows_records(enum kube_resource_id id)
 static void refresh_stored(struct api *api, enum kube_resource_id id,
 			   const struct touched *workloads)
 {
-	if (workloads->all || id == KUBE_NAMESPACES) {
+	/* A Service selects pods of any workload. */
+	if (workloads->all || id == KUBE_NAMESPACES || id == KUBE_ENDPOINTS ||
+	    id == KUBE_ENDPOINTSLICES) {
 		refresh(api, id, NULL);
 		return;
 	}

@@ -78,7 +78,8 @@ static void add_cronjob(void *arg, const struct api_object *object)
 {
 	struct composer *composer = arg;
 	const struct api_backend *backend = composer->backend;
-	struct runs runs = {.composer = composer, .owner = &object->uid, .version = object->version};
+	struct runs runs = {
+		.composer = composer, .owner = &object->uid, .version = object->version};
 	struct stored progress;
 	json_t *json = composer_wants(composer, object) ? composer_parse(object) : NULL;
 

@@ -57,6 +57,6 @@ static void add_job(void *arg, const struct api_object *object)
 
 void compose_jobs(struct composer *composer)
 {
-	roster_load(&composer->roster, composer->backend, NULL);
+	roster_load(&composer->roster, composer->backend, composer->query.workload);
 	composer_objects(composer, "Job", add_job);
 }

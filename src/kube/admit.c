@@ -10,6 +10,7 @@
 #include "kube/config.h"
 #include "kube/cronjob.h"
 #include "kube/job.h"
+#include "kube/service.h"
 #include "kube/member.h"
 #include "kube/schema.h"
 #include "kube/status.h"
@@ -189,6 +190,8 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 	} else if (resource->id == KUBE_JOBS) {
 		kube_validate_job(check, object);
 		kube_validate_placement(check, object, "spec.template.spec");
+	} else if (resource->id == KUBE_SERVICES) {
+		kube_validate_service(check, object);
 	} else if (resource->id == KUBE_CRONJOBS) {
 		kube_validate_cronjob(check, object);
 	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {
@@ -244,6 +247,8 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 			      "field is immutable");
 	if (resource->id == KUBE_PODS && kube_spec_differs(old, new))
 		check_forbidden(&check, "spec", "a running pod cannot be changed");
+	if (resource->id == KUBE_SERVICES)
+		kube_validate_service_update(&check, old, new);
 	if (resource->id == KUBE_JOBS)
 		kube_validate_job_update(&check, old, new);
 	if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS)
@@ -278,6 +283,8 @@ void kube_stamp(json_t *object, const struct kube_stamp *stamp)
 		kube_set_int(metadata, "generation", stamp->generation);
 	if (strcmp(kube_member_string(object, "kind"), "Job") == 0)
 		kube_job_stamp(object);
+	if (strcmp(kube_member_string(object, "kind"), "Service") == 0)
+		kube_service_stamp(object);
 }
 
 /* Is every member of @one that a user asks for the same in @other? */

@@ -34,9 +34,9 @@ void kube_default_cronjob(json_t *cronjob)
 
 static bool is_utc(const char *zone)
 {
-	static const char *const names[] = {"", "UTC", "Etc/UTC", "Etc/GMT", "GMT", "Zulu",
-					    "Etc/Zulu", "Etc/UCT", "UCT", "Etc/Universal",
-					    "Universal"};
+	static const char *const names[] = {"",    "UTC",           "Etc/UTC",  "Etc/GMT",
+					    "GMT", "Zulu",          "Etc/Zulu", "Etc/UCT",
+					    "UCT", "Etc/Universal", "Universal"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(names[i], zone) == 0)
@@ -106,8 +106,7 @@ json_t *kube_cronjob_run(const json_t *cronjob, struct wall at)
 	kube_set_string(metadata, "name", name);
 	free(name);
 	kube_set_string(kube_object_at(metadata, "annotations"),
-			"batch.kubernetes.io/cronjob-scheduled-timestamp",
-			kube_time_text(at).text);
+			"batch.kubernetes.io/cronjob-scheduled-timestamp", kube_time_text(at).text);
 	kube_set(job, "metadata", metadata);
 	kube_set(job, "spec", json_deep_copy(json_object_get(template, "spec")));
 	return job;

@@ -32,7 +32,7 @@ _must_use_ json_t *kube_cronjob_run(const json_t *cronjob, struct wall at);
 /* "<name>-<minutes since 1970>"; the caller frees it. */
 _must_use_ char *kube_cronjob_run_name(const char *cronjob, struct wall at);
 
-/* @cronjob with its status. @progress: NULL: there is none yet. @active: references to its Jobs that
- * have not ended; borrowed. */
+/* @cronjob with its status. @progress: NULL: there is none yet. @active: references to its Jobs
+ * that have not ended; borrowed. */
 _must_use_ json_t *kube_cronjob(const json_t *cronjob, const json_t *progress,
 				const json_t *active);

@@ -9,6 +9,7 @@
 #include "kube/config.h"
 #include "kube/cronjob.h"
 #include "kube/job.h"
+#include "kube/service.h"
 #include "kube/member.h"
 #include "kube/volume.h"
 
@@ -191,6 +192,8 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		default_deployment(object);
 	else if (resource->id == KUBE_JOBS)
 		kube_default_job(object);
+	else if (resource->id == KUBE_SERVICES)
+		kube_default_service(object);
 	else if (resource->id == KUBE_CRONJOBS)
 		kube_default_cronjob(object);
 	else if (resource->id == KUBE_SECRETS)

@@ -22,7 +22,7 @@ static const char *const months[] = {"jan", "feb", "mar", "apr", "may", "jun", "
 static const char *const weekdays[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat", NULL};
 
 static const struct field fields[] = {
-	{"minute", 0, 59, NULL},      {"hour", 0, 23, NULL},         {"day of month", 1, 31, NULL},
+	{"minute", 0, 59, NULL},  {"hour", 0, 23, NULL},           {"day of month", 1, 31, NULL},
 	{"month", 1, 12, months}, {"day of week", 0, 7, weekdays},
 };
 
@@ -231,8 +231,7 @@ bool kube_schedule_next(const struct kube_schedule *schedule, struct wall after,
 			struct wall guess = {.ms = (wanted - ahead) * 1000};
 
 			guess.ms = (wanted - offset(ctx, guess)) * 1000;
-			if (guess.ms <= after.ms ||
-			    guess.ms / 1000 + offset(ctx, guess) != wanted)
+			if (guess.ms <= after.ms || guess.ms / 1000 + offset(ctx, guess) != wanted)
 				continue;
 			*ret_at = guess;
 			return true;

@@ -170,6 +170,7 @@ static void rewind_pod(struct pod *pod)
 	pod->net = (struct pod_net){0};
 	pod->started_ms = 0;
 	pod->grace_s = -1;
+	pod->closed = false;
 	pod->keep_mark = 0;
 	pod->stage = STAGE_KEPT;
 }

@@ -79,3 +79,36 @@ def test_a_job_that_fails_too_often_has_failed(fabric, space, write):
     assert (condition["type"], condition["reason"]) == ("Failed", "BackoffLimitExceeded")
     assert seen["status"]["failed"] == 2
     assert {pod["status"]["phase"] for pod in pods(fabric, space)} == {"Failed"}
+
+
+def test_a_suspended_job_waits_and_a_deleted_pod_is_no_failure(fabric, space, write):
+    fabric.kubectl("-n", space, "apply", "-f", write(job("later", "echo ran", suspend=True)))
+    until_job(fabric, space, "later", lambda status: status.get("conditions"))
+    assert pods(fabric, space) == []
+    fabric.kubectl("-n", space, "patch", "job", "later", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    fabric.kubectl("-n", space, "wait", "--for=condition=complete", "job/later", "--timeout=30s")
+    assert get(fabric, space, "job", "later")["status"].get("failed") is None
+
+
+def test_a_finished_job_goes_by_itself_after_its_time_to_live(fabric, space, write):
+    fabric.kubectl("-n", space, "apply", "-f", write(job("brief", "true", ttlSecondsAfterFinished=1)))
+    eventually("it was there and is gone, with its pod", lambda: fabric.api(
+        f"/apis/batch/v1/namespaces/{space}/jobs/brief").status == 404 and not pods(fabric, space))
+
+
+def test_a_cronjob_runs_by_its_schedule_and_by_hand(fabric, space, write):
+    fabric.kubectl("-n", space, "create", "cronjob", "tick", f"--image={manifests.BUSYBOX}",
+                   "--schedule=* * * * *", "--", "echo", "tick")
+    fabric.kubectl("-n", space, "create", "job", "by-hand", "--from=cronjob/tick")
+    fabric.kubectl("-n", space, "wait", "--for=condition=complete", "job/by-hand", "--timeout=30s")
+    assert fabric.kubectl("-n", space, "logs", "job/by-hand").stdout == "tick\n"
+
+    def ran():
+        seen = get(fabric, space, "cronjob", "tick")
+        return seen if seen["status"].get("lastSuccessfulTime") else None
+    seen = eventually("a minute has come and its run has succeeded", ran, timeout=80)
+    assert seen["status"]["lastScheduleTime"] <= seen["status"]["lastSuccessfulTime"]
+    jobs = fabric.api(f"/apis/batch/v1/namespaces/{space}/jobs").json()["items"]
+    own = [item for item in jobs if item["metadata"]["name"].startswith("tick-")]
+    assert own and own[0]["metadata"]["ownerReferences"][0]["name"] == "tick"
+    assert "* * * * *" in fabric.kubectl("-n", space, "get", "cronjob", "tick").stdout

@@ -179,7 +179,8 @@ static void test_old_runs_go_and_the_last_times_stay(void **state)
 		last = family->now;
 		family_run(family);
 		for (size_t k = 0; k < family_count(family, "Job"); k++) {
-			struct uid uid = uid_derive(&nth_job(family, k)->ref.uid, KUBE_JOB_PROGRESS);
+			struct uid uid =
+				uid_derive(&nth_job(family, k)->ref.uid, KUBE_JOB_PROGRESS);
 			bool known = false;
 
 			for (size_t m = 0; m < family->derived_count; m++)

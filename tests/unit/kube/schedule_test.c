@@ -99,7 +99,8 @@ static void test_leap_days_are_found_and_days_that_never_come_are_not(void **sta
 	(void)state;
 	expect("0 0 29 2 *", "2026-11-21T10:00:00Z", "2028-02-29T00:00:00Z");
 	assert_int_equal(kube_schedule_parse("0 0 31 2 *", &schedule, &err), 0);
-	assert_false(kube_schedule_next(&schedule, time_of("2026-11-21T10:00:00Z"), utc, NULL, &at));
+	assert_false(
+		kube_schedule_next(&schedule, time_of("2026-11-21T10:00:00Z"), utc, NULL, &at));
 }
 
 static void test_local_time_follows_the_zone(void **state)
@@ -117,9 +118,23 @@ static void test_local_time_follows_the_zone(void **state)
 static void test_what_is_no_schedule_is_refused(void **state)
 {
 	static const char *const texts[] = {
-		"",           "* * * *",    "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *",
-		"* * * 13 *", "* * * * 8",  "5-2 * * * *", "*/0 * * * *", "a * * * *",  "1,, * * * *",
-		"@never",     "1- * * * *", "-1 * * * *",  "* * * xyz *", "@reboot",
+		"",
+		"* * * *",
+		"* * * * * *",
+		"60 * * * *",
+		"* 24 * * *",
+		"* * 0 * *",
+		"* * * 13 *",
+		"* * * * 8",
+		"5-2 * * * *",
+		"*/0 * * * *",
+		"a * * * *",
+		"1,, * * * *",
+		"@never",
+		"1- * * * *",
+		"-1 * * * *",
+		"* * * xyz *",
+		"@reboot",
 	};
 
 	(void)state;
