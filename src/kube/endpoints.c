@@ -61,8 +61,8 @@ static json_t *ports_of(const json_t *service, const struct kube_backend *pod)
 		if (number == 0)
 			continue;
 		made = json_object();
-		if (*kube_member_string(port, "name"))
-			kube_set_string(made, "name", kube_member_string(port, "name"));
+		/* Also when it is empty: `kubectl describe` relies on it. */
+		kube_set_string(made, "name", kube_member_string(port, "name"));
 		kube_set_int(made, "port", number);
 		kube_set_string(made, "protocol", protocol);
 		kube_push(ports, made);
