@@ -22,6 +22,7 @@ static const struct {
 	{"fabric", &verb_fabric_show, "tell which fabric this machine belongs to"},
 	{"fabric", &verb_fabric_revoke, "shut a machine, a user or a certificate out"},
 	{"fabric", &verb_fabric_revocations, "list what has been revoked"},
+	{"policy", &verb_policy_check, "tell whether a policy file is sound"},
 	{NULL, &verb_kubeconfig, "print the administrator's kubeconfig"},
 	{NULL, &verb_image, "load, list and remove images on this machine"},
 	{NULL, &verb_status, "how the daemon on this machine is doing"},

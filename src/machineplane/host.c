@@ -240,6 +240,24 @@ static void on_signal(void *user, int signum)
 	host_end(host);
 }
 
+/* For pods that start from now on; those that run stay. */
+static void on_reload(void *user, int signum)
+{
+	struct host *host = user;
+	struct policy fresh;
+	struct err err = {0};
+
+	(void)signum;
+	if (policy_load(host->config->policy_file, &fresh, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "policy-refused", "%s; the one before stays", err.text);
+		return;
+	}
+	policy_deinit(&host->policy);
+	host->policy = fresh;
+	log_event(LOG_LEVEL_INFO, "policy-read", "%s",
+		  host->config->policy_file ? host->config->policy_file : "the default");
+}
+
 /* Everything that must be there before the loop; what has been made is freed by host_deinit(). */
 static int host_init(struct host *host, struct err *err)
 {
@@ -268,6 +286,8 @@ static int host_init(struct host *host, struct err *err)
 		r = loop_signal_new(host->loop, SIGTERM, on_signal, host, &host->signals[0]);
 	if (r == 0)
 		r = loop_signal_new(host->loop, SIGINT, on_signal, host, &host->signals[1]);
+	if (r == 0)
+		r = loop_signal_new(host->loop, SIGHUP, on_reload, host, &host->signals[2]);
 	return r;
 }
 

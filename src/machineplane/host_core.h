@@ -69,7 +69,7 @@ struct host {
 	struct list logs, execs;
 	uint32_t links; /* fabric processes there have been, to tell whose request it was */
 	struct host_control *control;
-	struct loop_signal *signals[2];
+	struct loop_signal *signals[3];
 	struct loop_hook *hook; /* ends the loop once all is at rest */
 	unsigned jobs;          /* of the control socket, under way */
 	bool draining, ending;

@@ -184,7 +184,8 @@ static int read_caps(const json_t *context, const struct policy *policy, struct 
 		r = read_strings(json_object_get(caps, "drop"), POD_CAPS_MAX, "capabilities",
 				 &ret->caps_drop, err);
 	for (size_t i = 0; r == 0 && i < ret->caps_add.count; i++)
-		if (!is_harmless_cap(ret->caps_add.items[i]) && !policy->privileged)
+		if (!is_harmless_cap(ret->caps_add.items[i]) &&
+		    !policy_allows_capability(policy, ret->caps_add.items[i]))
 			r = spec_forbidden(err, ret->caps_add.items[i]);
 	return r;
 }
@@ -228,13 +229,16 @@ static int read_security(const json_t *container, const json_t *pod, const struc
 	const json_t *pods = json_object_get(pod, "securityContext");
 	int r;
 
-	ret->run_as_non_root = json_is_true(inherited(own, pods, "runAsNonRoot"));
+	ret->run_as_non_root =
+		json_is_true(inherited(own, pods, "runAsNonRoot")) || !policy->run_as_root;
 	ret->privileged = spec_truth(own, "privileged");
 	ret->read_only_root = spec_truth(own, "readOnlyRootFilesystem");
 	ret->allow_escalation = !json_is_false(json_object_get(own, "allowPrivilegeEscalation"));
 	if (ret->privileged && !policy->privileged)
 		return spec_forbidden(err, "privileged");
 	r = read_id(inherited(own, pods, "runAsUser"), "runAsUser", &ret->run_as_user, err);
+	if (r == 0 && ret->run_as_user == 0 && !policy->run_as_root)
+		r = spec_forbidden(err, "runAsUser 0");
 	if (r == 0)
 		r = read_id(inherited(own, pods, "runAsGroup"), "runAsGroup", &ret->run_as_group,
 			    err);
@@ -322,10 +326,11 @@ static int read_pull(const json_t *container, const struct policy *policy,
 
 	if (r < 0)
 		return r;
-	if (!policy_allows_registry(policy, ref.domain))
+	if (!policy_allows_image(policy, ref.text))
 		return err_set_status(err, -EACCES, 403,
-				      "registry %.100s is forbidden by this machine's local policy",
-				      ref.domain);
+				      "image %.200s is forbidden by this machine's local policy: "
+				      "its registries",
+				      ref.text);
 	if (!policy_text)
 		ret->pull = ref.is_latest ? PULL_ALWAYS : PULL_IF_NOT_PRESENT;
 	else if (strcmp(policy_text, "Always") == 0)

@@ -5,14 +5,21 @@
  *
  *   {
  *     "privileged": false,           securityContext.privileged, dangerous capabilities, seccomp
+ *     "capabilities": ["SYS_PTRACE"] beyond the harmless ones, without all of privileged
+ *     "runAsRoot": true,             false: as if each container said runAsNonRoot
  *     "hostPath": ["/srv/data"],     directories, with what lies below them, that may be mounted
- *     "registries": ["docker.io"],   where images may be pulled from; absent: anywhere
+ *     "registries": ["docker.io/library"]  what images' names may begin with, by whole parts;
+ *                                    absent: anything
  *     "priorityMax": 2000001000      the highest priority of a pod; absent: what users may ask for,
  *                                    so that nothing here counts as critical for the system
  *   }
  *
- * Without a file all of it is denied but the registries and usual priorities. Unknown keys are
- * errors: a misspelt one must not look like a policy.
+ * "hostNetwork", "hostPID" and "hostIPC" may be false and "devices" empty, which they are: no pod has
+ * these here, whatever a policy says.
+ *
+ * Without a file all of it is denied but root inside the container, the registries and usual
+ * priorities. Unknown keys are errors: a misspelt one must not look like a policy. The file must
+ * belong to who reads it, and be writable by nobody else.
  */
 #pragma once
 
@@ -30,6 +37,9 @@ enum {
 
 struct policy {
 	bool privileged;
+	bool run_as_root;
+	char **capabilities;
+	size_t capability_count;
 	char **host_paths;
 	size_t host_path_count;
 	bool any_registry;
@@ -38,12 +48,15 @@ struct policy {
 	int32_t priority_max;
 };
 
-/* @path NULL: the strict default. */
+/* @path NULL: the strict default. A complaint about the file names the line. */
 _must_use_ int policy_load(const char *path, struct policy *ret_policy, struct err *err);
 void policy_deinit(struct policy *policy);
 
 /* Whether the file or directory @path, absolute and free of "..", may be mounted into a pod. */
 bool policy_allows_host_path(const struct policy *policy, const char *path);
 
-/* @domain as image_ref.h has it. */
-bool policy_allows_registry(const struct policy *policy, const char *domain);
+/* May a container be given the capability @name ("SYS_PTRACE"), which is none of the harmless ones? */
+bool policy_allows_capability(const struct policy *policy, const char *name);
+
+/* @image in its full form: image_ref.h. */
+bool policy_allows_image(const struct policy *policy, const char *image);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -242,6 +243,108 @@ static void test_a_priority_limit_that_is_no_number_is_an_error(void **state)
 	(void)unlink(path);
 }
 
+static void test_a_capability_is_allowed_without_all_privileges(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"capabilities\":[\"SYS_PTRACE\"]}");
+	assert_int_equal(policy_load(path, &policy, &err), 0);
+	assert_int_equal(parse(ONE(",\"securityContext\":{\"capabilities\":{\"add\":"
+				   "[\"SYS_PTRACE\"]}}"),
+			       &policy, &spec, &err),
+			 0);
+	(void)pod_spec_free(spec);
+	assert_int_equal(parse(ONE(",\"securityContext\":{\"capabilities\":{\"add\":"
+				   "[\"SYS_ADMIN\"]}}"),
+			       &policy, &spec, &err),
+			 -EACCES);
+	assert_non_null(strstr(err.text, "SYS_ADMIN is forbidden by this machine's local policy"));
+	policy_deinit(&policy);
+	(void)unlink(path);
+}
+
+static void test_root_may_be_denied_in_containers(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"runAsRoot\":false}");
+	assert_int_equal(policy_load(path, &policy, &err), 0);
+	assert_int_equal(parse(ONE(",\"securityContext\":{\"runAsUser\":0}"), &policy, &spec, &err),
+			 -EACCES);
+	assert_int_equal(parse(ONE(""), &policy, &spec, &err), 0);
+	assert_true(spec->containers[0].security.run_as_non_root);
+	(void)pod_spec_free(spec);
+	policy_deinit(&policy);
+	(void)unlink(path);
+}
+
+static void test_images_are_allowed_by_the_beginning_of_their_names(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"registries\":[\"docker.io/library/\",\"ghcr.io\"]}");
+	assert_int_equal(policy_load(path, &policy, &err), 0);
+	assert_true(policy_allows_image(&policy, "docker.io/library/nginx:1"));
+	assert_false(policy_allows_image(&policy, "docker.io/libraryx/nginx:1"));
+	assert_false(policy_allows_image(&policy, "docker.io/someone/nginx:1"));
+	assert_true(policy_allows_image(&policy, "ghcr.io/a/b@sha256:00"));
+	assert_false(policy_allows_image(&policy, "ghcr.io.evil.org/a:1"));
+	policy_deinit(&policy);
+	(void)unlink(path);
+}
+
+static void test_a_wrong_policy_is_named_with_its_line(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} rows[] = {
+		{"{\n \"privileged\": false,\n \"hostPaths\": []\n}", "line 3: unknown key"},
+		{"{\n \"privileged\": 1\n}", "line 2: privileged must be true or false"},
+		{"{\n \"hostNetwork\": true\n}", "line 2: hostNetwork cannot be allowed"},
+		{"{\n \"privileged\": false\n", "line 3"},
+		{"[]", "must be an object"},
+	};
+	struct policy policy;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char path[] = "/tmp/policy-test-XXXXXX";
+
+		write_policy(path, rows[i].text);
+		assert_int_equal(policy_load(path, &policy, &err), -EINVAL);
+		if (!strstr(err.text, rows[i].says))
+			fail_msg("\"%s\" does not say \"%s\"", err.text, rows[i].says);
+		(void)unlink(path);
+	}
+}
+
+static void test_a_policy_that_others_can_write_is_refused(void **state)
+{
+	char path[] = "/tmp/policy-test-XXXXXX";
+	struct policy policy;
+	struct err err = {0};
+
+	(void)state;
+	write_policy(path, "{\"privileged\":true,\"hostNetwork\":false,\"devices\":[]}");
+	assert_int_equal(policy_load(path, &policy, &err), 0);
+	policy_deinit(&policy);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(policy_load(path, &policy, &err), -EPERM);
+	(void)unlink(path);
+}
+
 static void test_a_misspelt_policy_is_an_error(void **state)
 {
 	char path[] = "/tmp/policy-test-XXXXXX";
@@ -269,6 +372,11 @@ int main(void)
 		cmocka_unit_test(test_the_local_policy_opens_what_it_names),
 		cmocka_unit_test(test_the_local_policy_bounds_priorities),
 		cmocka_unit_test(test_a_priority_limit_that_is_no_number_is_an_error),
+		cmocka_unit_test(test_a_capability_is_allowed_without_all_privileges),
+		cmocka_unit_test(test_root_may_be_denied_in_containers),
+		cmocka_unit_test(test_images_are_allowed_by_the_beginning_of_their_names),
+		cmocka_unit_test(test_a_wrong_policy_is_named_with_its_line),
+		cmocka_unit_test(test_a_policy_that_others_can_write_is_refused),
 		cmocka_unit_test(test_a_misspelt_policy_is_an_error),
 	};
 
