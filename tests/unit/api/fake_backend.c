@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fake_audit.h"
 #include "fake_backend.h"
 #include "fake_control.h"
 
@@ -809,32 +810,6 @@ static int fake_verify_user(void *self, const struct bytes *chain, size_t count,
 		return err_set(err, -EKEYREJECTED, "the client certificate is not valid here");
 	ret_user->group_count = *ret_user->groups[0] != 0;
 	return 0;
-}
-
-/* The file that FAKE_AUDIT names; it takes no more while one named so with ".full" is there. */
-static bool fake_audit_ready(void *self, struct err *err)
-{
-	const char *path = getenv("FAKE_AUDIT");
-	char full[512];
-
-	(void)self;
-	(void)snprintf(full, sizeof(full), "%s.full", path ? path : "");
-	if (!path || access(full, F_OK) != 0)
-		return true;
-	(void)err_set(err, -ENOSPC, "no space left on device");
-	return false;
-}
-
-static void fake_audit(void *self, struct bytes line)
-{
-	const char *path = getenv("FAKE_AUDIT");
-	FILE *file = path ? fopen(path, "ae") : NULL;
-
-	(void)self;
-	if (!file)
-		return;
-	(void)fprintf(file, "%.*s\n", (int)line.len, (const char *)line.ptr);
-	(void)fclose(file);
 }
 
 static void fake_members(void *self, api_member_fn *each, void *arg)
