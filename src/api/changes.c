@@ -15,6 +15,7 @@
 #include "api/gateway.h"
 #include "base/mem.h"
 #include "kube/member.h"
+#include "kube/statefulset.h"
 #include "kube/workload.h"
 
 enum {
@@ -161,6 +162,19 @@ static void note_gone(struct watch_log *log, const struct composed *composed,
 	}
 }
 
+/* Another pod under the name of the one before: an ordinal of a StatefulSet. Who waits for the old
+ * one to be deleted must see that it is. */
+static bool is_another(struct watch_log *log, const struct composed_item *item)
+{
+	const json_t *before;
+
+	if (!kube_is_ordinal(item->object))
+		return false;
+	before = watch_log_parse(log, watch_log_find(log, item->key));
+	return before && strcmp(kube_member_string(before, "metadata.uid"),
+				kube_member_string(item->object, "metadata.uid")) != 0;
+}
+
 /* Compose one resource again, all of it or one workload's part, and note what differs. */
 static void refresh(struct api *api, enum kube_resource_id id, const struct uid *workload)
 {
@@ -175,6 +189,8 @@ static void refresh(struct api *api, enum kube_resource_id id, const struct uid 
 	for (size_t i = 0; i < composed.count; i++) {
 		const struct composed_item *item = &composed.items[i];
 
+		if (is_another(log, item))
+			(void)watch_log_note(log, item->key, NULL, item->version);
 		(void)watch_log_note(log, item->key, text_of(item), item->version);
 	}
 	composed_deinit(&composed);

@@ -136,6 +136,7 @@ static compose_fn *const composers[KUBE_RESOURCE_COUNT] = {
 	[KUBE_ENDPOINTS] = compose_endpoints,
 	[KUBE_ENDPOINTSLICES] = compose_endpoints,
 	[KUBE_CRONJOBS] = compose_cronjobs,
+	[KUBE_STATEFULSETS] = compose_statefulsets,
 	[KUBE_NODES] = compose_nodes,
 	[KUBE_LEASES] = compose_leases,
 	[KUBE_NAMESPACES] = compose_namespaces,

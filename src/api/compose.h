@@ -49,8 +49,9 @@ struct pod_place {
 	struct uid pod;
 	struct uid workload;
 	struct node_id machine;
-	bool placed; /* a machine reports it */
-	bool bare;   /* it is an object of its own, not a Deployment's */
+	bool placed;  /* a machine reports it */
+	bool bare;    /* it is an object of its own, not a Deployment's */
+	bool ordinal; /* of a StatefulSet: @workload is the object of the ordinal, which stays */
 };
 
 /* False when there is no pod of that name. */

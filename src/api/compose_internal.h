@@ -44,6 +44,7 @@ void compose_replica_sets(struct composer *composer);
 void compose_cronjobs(struct composer *composer);
 void compose_endpoints(struct composer *composer);
 void compose_jobs(struct composer *composer);
+void compose_statefulsets(struct composer *composer);
 void compose_nodes(struct composer *composer);
 void compose_leases(struct composer *composer);
 void compose_namespaces(struct composer *composer);

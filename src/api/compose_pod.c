@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "api/compose_internal.h"
+#include "kube/member.h"
 #include "kube/pod.h"
+#include "kube/statefulset.h"
+#include "kube/time.h"
 #include "kube/workload.h"
 
 enum {
@@ -20,6 +23,14 @@ static void set_uid(json_t *object, const struct uid *uid)
 
 	if (metadata)
 		(void)json_object_set_new(metadata, "uid", json_string(text.text));
+}
+
+static void set_birth(json_t *object, const struct presence *presence)
+{
+	struct kube_time created = kube_time_text((struct wall){.ms = presence->created_ms});
+
+	set_uid(object, &presence->pod_uid);
+	kube_set_string(json_object_get(object, "metadata"), "creationTimestamp", created.text);
 }
 
 static void add_pod(struct composer *composer, const struct roster_pod *pod)
@@ -42,8 +53,11 @@ static void add_pod(struct composer *composer, const struct roster_pod *pod)
 	if (object->version > version)
 		version = object->version;
 	json = kube_pod(object->json, &presence);
-	/* A bare Pod is one object to its clients, however often it has been placed. */
-	if (strcmp(presence.object.kind, "Pod") == 0)
+	/* A bare Pod is one object to its clients, however often it has been placed; an ordinal of
+	 * a StatefulSet is another one each time. */
+	if (kube_is_ordinal(object->json))
+		set_birth(json, &presence);
+	else if (strcmp(presence.object.kind, "Pod") == 0)
 		set_uid(json, &presence.object.uid);
 	composer_add(composer, json, &presence.object.uid, version);
 }
@@ -213,6 +227,14 @@ static void match_presence(void *arg, const struct presence *presence, uint64_t 
 	};
 }
 
+static void match_ordinal(void *arg, const struct api_object *object)
+{
+	json_t *json = composer_parse(object);
+
+	*(bool *)arg = kube_is_ordinal(json);
+	json_decref(json);
+}
+
 static void match_object(void *arg, const struct api_object *object)
 {
 	struct pod_search *search = arg;
@@ -236,6 +258,11 @@ bool compose_find_pod(const struct api_backend *backend, const char *namespace, 
 	if (!search.found)
 		(void)backend->ops->object(backend->self, "Pod", namespace, name, match_object,
 					   &search);
+	if (search.found && search.place.bare)
+		(void)backend->ops->object_by_uid(backend->self, &search.place.workload,
+						  match_ordinal, &search.place.ordinal);
+	if (search.place.ordinal)
+		search.place.bare = false;
 	if (search.found)
 		*ret_place = search.place;
 	return search.found;

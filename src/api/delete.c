@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "api/compose.h"
+#include "api/release.h"
 #include "api/gateway.h"
 #include "base/mem.h"
 #include "kube/manifest.h"
@@ -31,6 +32,7 @@ struct target {
 	char *namespace, *name;
 	struct uid uid;
 	bool stop_only; /* a pod whose workload goes on */
+	bool release;   /* an ordinal that is taken from its machine */
 };
 
 struct removal {
@@ -145,7 +147,9 @@ static void start_target(struct removal *removal, const struct target *target)
 		.author = author,
 	};
 
-	if (target->stop_only)
+	if (target->release)
+		release_ordinal(backend, &target->uid, author, target_done, removal);
+	else if (target->stop_only)
 		backend->ops->pod_stop(backend->self, &target->uid, removal->options.grace_s,
 				       author, target_done, removal);
 	else
@@ -275,6 +279,14 @@ static bool add_pod(struct removal *removal, const char *namespace, const char *
 
 	if (!compose_find_pod(&removal->call->api->backend, namespace, name, &place))
 		return false;
+	/* By force: it may run elsewhere from now on, whether or not its machine answers. */
+	if (place.ordinal && removal->options.grace_s == 0) {
+		target = add_target(removal, "Pod", namespace, name);
+		target->uid = place.workload;
+		target->release = true;
+	}
+	if (place.ordinal && !place.placed)
+		return removal->target_count > 0;
 	target = add_target(removal, "Pod", namespace, name);
 	target->uid = place.bare ? place.workload : place.pod;
 	target->stop_only = !place.bare;

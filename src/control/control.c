@@ -21,13 +21,13 @@ static const struct {
 	{"Deployment", control_deployment},
 	{"CronJob", control_cronjob},
 	{"Job", control_job},
+	{"StatefulSet", control_statefulset},
 };
 
 /* Kinds that are derived only. */
 static const char *const derived_kinds[] = {
-	"ReplicaSet",
-	KUBE_JOB_PROGRESS,
-	KUBE_CRONJOB_PROGRESS,
+	"ReplicaSet", KUBE_JOB_PROGRESS, KUBE_CRONJOB_PROGRESS, "ControllerRevision",
+	"Pod", /* of a StatefulSet: one for each ordinal */
 };
 
 control_reconcile_fn *control_reconciler(const char *kind)

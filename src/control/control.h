@@ -145,3 +145,4 @@ void control_verdict_deinit(struct control_verdict *verdict);
 void control_deployment(const struct control_view *view, struct control_verdict *verdict);
 void control_cronjob(const struct control_view *view, struct control_verdict *verdict);
 void control_job(const struct control_view *view, struct control_verdict *verdict);
+void control_statefulset(const struct control_view *view, struct control_verdict *verdict);

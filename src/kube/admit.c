@@ -179,6 +179,9 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 	if (resource->id == KUBE_DEPLOYMENTS) {
 		kube_validate_deployment(check, object);
 		kube_validate_placement(check, object, "spec.template.spec");
+	} else if (resource->id == KUBE_STATEFULSETS) {
+		kube_validate_statefulset(check, object);
+		kube_validate_placement(check, object, "spec.template.spec");
 	} else if (resource->id == KUBE_REPLICASETS) {
 		kube_validate_replica_set(check, object);
 		kube_validate_placement(check, object, "spec.template.spec");
@@ -234,6 +237,19 @@ void kube_admission_deinit(struct kube_admission *admission)
 	*admission = (struct kube_admission){0};
 }
 
+/* What makes a StatefulSet this one: its pods and claims hang on it. */
+static void check_kept(struct check *check, const json_t *old, const json_t *new)
+{
+	static const char *const kept[] = {"spec.selector", "spec.serviceName",
+					   "spec.podManagementPolicy", "spec.volumeClaimTemplates"};
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		if (!json_equal(kube_member(old, kept[i]), kube_member(new, kept[i])) &&
+		    (kube_member(old, kept[i]) || kube_member(new, kept[i])))
+			check_forbidden(check, kept[i],
+					"a StatefulSet keeps this field: delete it and create it "
+					"again");
+}
+
 int kube_admit_update(const json_t *old, const json_t *new, const struct kube_resource *resource,
 		      struct kube_admission *ret)
 {
@@ -245,6 +261,8 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 	    !json_equal(kube_member(old, "spec.selector"), kube_member(new, "spec.selector")))
 		check_invalid(&check, "spec.selector", kube_member(new, "spec.selector"),
 			      "field is immutable");
+	if (resource->id == KUBE_STATEFULSETS)
+		check_kept(&check, old, new);
 	if (resource->id == KUBE_PODS && kube_spec_differs(old, new))
 		check_forbidden(&check, "spec", "a running pod cannot be changed");
 	if (resource->id == KUBE_SERVICES)

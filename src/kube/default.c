@@ -177,6 +177,25 @@ static void default_deployment(json_t *object)
 		(void)kube_object_at(metadata, "annotations");
 }
 
+static void default_statefulset(json_t *object)
+{
+	json_t *spec = kube_object_at(object, "spec");
+	if (!spec)
+		return;
+	default_replicas(spec);
+	default_string(spec, "podManagementPolicy", "OrderedReady");
+	default_int(spec, "revisionHistoryLimit", REVISION_HISTORY_DEFAULT);
+	json_t *strategy = kube_object_at(spec, "updateStrategy");
+	if (!strategy)
+		return;
+	default_string(strategy, "type", "RollingUpdate");
+	if (strcmp(kube_member_string(strategy, "type"), "RollingUpdate") != 0)
+		return;
+	json_t *rolling = kube_object_at(strategy, "rollingUpdate");
+	if (rolling)
+		default_int(rolling, "partition", 0);
+}
+
 static void default_replica_set(json_t *object)
 {
 	json_t *spec = kube_object_at(object, "spec");
@@ -202,4 +221,6 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		default_string(object, "preemptionPolicy", "PreemptLowerPriority");
 	else if (resource->id == KUBE_REPLICASETS)
 		default_replica_set(object);
+	else if (resource->id == KUBE_STATEFULSETS)
+		default_statefulset(object);
 }

@@ -177,6 +177,12 @@ static int node_selector_read(const json_t *spec, struct requirements *needs, st
 			label_push(&needs->labels, &needs->label_count, key,
 				   json_string_value(value));
 	}
+	/* An ordinal of a StatefulSet is bound to its machine by its name. */
+	const char *bound = kube_member_string(spec, "nodeName");
+	if (*bound && needs->label_count >= KUBE_NODE_SELECTOR_MAX)
+		return refuse(err, "nodeName: too many terms beside it");
+	if (*bound)
+		label_push(&needs->labels, &needs->label_count, "kubernetes.io/hostname", bound);
 	return 0;
 }
 

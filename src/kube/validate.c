@@ -236,3 +236,49 @@ void kube_validate_replica_set(struct check *check, const json_t *object)
 	validate_replicas(check, json_object_get(object, "spec"));
 	check_leave(check, mark);
 }
+
+static json_t *volumes_of(json_t *pod_spec)
+{
+	kube_set_missing(pod_spec, "volumes", json_array());
+	return json_object_get(pod_spec, "volumes");
+}
+
+/* The template as its pods have it: with a volume for each claim. */
+static json_t *with_claims(const json_t *spec)
+{
+	json_t *full = json_deep_copy(spec);
+	json_t *template = kube_member(full, "template.spec");
+	json_t *volumes = template ? volumes_of(template) : NULL;
+	const json_t *claims = json_object_get(spec, "volumeClaimTemplates");
+	for (size_t i = 0; volumes && i < json_array_size(claims); i++) {
+		const char *name = kube_member_string(json_array_get(claims, i), "metadata.name");
+		kube_push(volumes, json_pack("{s:s, s:{s:s}}", "name", name,
+					     "persistentVolumeClaim", "claimName", name));
+	}
+	return full;
+}
+
+void kube_validate_statefulset(struct check *check, const json_t *object)
+{
+	static const char *const policies[] = {"OrderedReady", "Parallel", NULL};
+	static const char *const strategies[] = {"RollingUpdate", "OnDelete", NULL};
+	static const char *const on_lost[] = {"wait", "replace", NULL};
+	json_t *spec = with_claims(json_object_get(object, "spec"));
+	const json_t *annotations = kube_member(object, "metadata.annotations");
+	const char *lost = json_string_value(json_object_get(annotations, "magik.io/on-lost"));
+	if (lost)
+		(void)check_one_of(check, "metadata.annotations[magik.io/on-lost]", lost, on_lost);
+	size_t mark = check_enter(check, "spec");
+	validate_replicas(check, spec);
+	(void)check_one_of(check, "podManagementPolicy",
+			   kube_member_string(spec, "podManagementPolicy"), policies);
+	(void)check_one_of(check, "updateStrategy.type",
+			   kube_member_string(spec, "updateStrategy.type"), strategies);
+	check_range(check, "updateStrategy.rollingUpdate.partition",
+		    kube_member(spec, "updateStrategy.rollingUpdate.partition"), 0, INT32_MAX);
+	check_range(check, "revisionHistoryLimit", json_object_get(spec, "revisionHistoryLimit"), 0,
+		    INT32_MAX);
+	check_range(check, "ordinals.start", kube_member(spec, "ordinals.start"), 0, INT32_MAX);
+	check_leave(check, mark);
+	json_decref(spec);
+}

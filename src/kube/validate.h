@@ -22,9 +22,10 @@ void kube_validate_metadata(struct check *check, const json_t *object,
 /* A PriorityClass: its value may not reach those of the system's own classes. */
 void kube_validate_priority_class(struct check *check, const json_t *object);
 
-/* spec of a Deployment, of a ReplicaSet. */
+/* spec of a Deployment, of a ReplicaSet, of a StatefulSet. */
 void kube_validate_deployment(struct check *check, const json_t *object);
 void kube_validate_replica_set(struct check *check, const json_t *object);
+void kube_validate_statefulset(struct check *check, const json_t *object);
 
 /* A PodSpec at the check's path
  * @always: restartPolicy must be Always, as in a Deployment. */

@@ -392,10 +392,11 @@ struct judgement {
 	uint32_t need; /* pods that are missing */
 };
 
-static bool counts(const struct controller_pod *pod)
+/* Where a slot is exclusive, it is taken until nothing is left of its pod. */
+static bool counts(const struct controller_view *view, const struct controller_pod *pod)
 {
 	return pod->machine_alive && pod->presence->phase != POD_GONE &&
-	       !pod->presence->terminating;
+	       (!pod->presence->terminating || view->exclusive);
 }
 
 static bool is_failed(const struct controller_view *view, const struct presence *presence)
@@ -415,6 +416,10 @@ static bool keeps_slot(const struct controller_view *view, const struct presence
 {
 	if (is_failed(view, a) != is_failed(view, b))
 		return is_failed(view, b);
+	if (a->terminating != b->terminating)
+		return b->terminating;
+	if (a->epoch != b->epoch)
+		return a->epoch > b->epoch;
 	if (a->ready != b->ready)
 		return a->ready;
 	if (start_rank(a) != start_rank(b))
@@ -465,7 +470,7 @@ static void fill_slots(struct judgement *on)
 		const struct presence *presence = view->pods[i].presence;
 		const struct presence **place;
 
-		if (!counts(&view->pods[i]) || is_left_alone(view, presence))
+		if (!counts(view, &view->pods[i]) || is_left_alone(view, presence))
 			continue;
 		if (presence->slot >= on->replicas) {
 			on->extra[on->extra_count++] = presence;

@@ -10,8 +10,9 @@
  * Slots: 0..replicas-1; a slot is filled by a pod that is not POD_GONE, not terminating, not failed
  * (kind Pod: any phase fills it), on a machine that is not lost. A slot is pending from its tender
  * until its presence appears or CONTROLLER_PENDING_MS passed. Surplus: two pods in one slot: kept
- * is the ready one, then the one started first, then the smaller pod uid; or more pods than
- * replicas, in whichever slots: those that are not ready go, then the youngest. So a pod of a slot
+ * is the one of the higher epoch, then the ready one, then the one started first, then the smaller
+ * pod uid; or more pods than replicas, in whichever slots: those that are not ready go, then the
+ * youngest. So a pod of a slot
  * >= replicas may stay, and missing ones get the first slots that are empty.
  *
  * What fits nowhere is tried again with exponential back-off from CONTROLLER_RETRY_MIN_MS to
@@ -59,7 +60,8 @@ struct controller_view {
 	struct object_ref object;
 	uint64_t generation;
 	uint32_t replicas;
-	bool single; /* kind Pod: one slot, any phase fills it */
+	bool single;    /* kind Pod: one slot, any phase fills it */
+	bool exclusive; /* a pod that is being stopped still fills its slot */
 	/* Kind Job: a bit per slot that is to be filled now; NULL: all are. With it, a pod that has
 	 * ended fills no slot and is left alone, as are pods in slots that are not to be filled. */
 	const uint8_t *open;

@@ -386,7 +386,8 @@ static bool may_act(struct node *node, struct mono now, struct family *family)
 {
 	struct node_id controller = node_controller(node, &family->relatives[0].uid);
 
-	if (!node_id_equal(&controller, &node->config.self.id)) {
+	/* After a power cut: all are touched when it is over. */
+	if (node_is_holding(node, now) || !node_id_equal(&controller, &node->config.self.id)) {
 		for (size_t i = 0; i < family->relative_count; i++)
 			relative_drop_json(&family->relatives[i]);
 		family->mine = false;

@@ -28,7 +28,9 @@ struct workload {
 	uint64_t hlc;
 	int64_t written_ms;
 	uint32_t replicas;
-	bool single; /* kind Pod */
+	bool single;    /* kind Pod */
+	bool exclusive; /* an ordinal of a StatefulSet */
+	uint64_t epoch; /* of it */
 	struct requirements needs;
 	struct kube_priority priority;
 	struct digest manifest_digest;

@@ -54,6 +54,7 @@ static void workload_touch_pod(struct node *node, const struct uid *uid)
 
 void node_workloads_touch_all(struct node *node)
 {
+	node_families_touch_all(node);
 	map_for_each (entry, &node->workloads)
 		make_dirty(node, entry->value, node->last);
 }
@@ -187,6 +188,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 		.generation = workload->generation,
 		.replicas = workload->replicas,
 		.single = workload->single,
+		.exclusive = workload->exclusive,
 		.age_ms = node_fabric_time(node, now).ms - workload->written_ms,
 		.machines = overlay_size(node->overlay),
 	};
@@ -369,6 +371,7 @@ static void open_tender(struct node *node, struct mono now, const struct control
 				      .manifest = bytes_buf(&item->record.value),
 				      .pod_name_base = workload->pod_name_base,
 				      .pod_name = workload->single ? workload->pod_name_base : NULL,
+				      .epoch = workload->epoch,
 				      .domains = domains,
 				      .domain_count = domain_count,
 				      .together = together,

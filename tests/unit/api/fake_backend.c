@@ -2,6 +2,7 @@
 #include "fake_audit.h"
 #include "fake_backend.h"
 #include "fake_control.h"
+#include "fake_internal.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -19,65 +20,6 @@
 #include "kube/name.h"
 #include "kube/workload.h"
 #include "wire/presence.h"
-
-enum {
-	MACHINES = 4, /* the last one is not ready */
-	KEEPERS = 3,
-	TICK_MS = 20,
-	ENDLESS_PIECE = 4096,
-};
-
-struct fake_object {
-	struct list link;
-	struct api_object object; /* strings owned */
-	char *json;
-};
-
-struct fake_pod {
-	struct list link;
-	struct presence presence;
-	uint64_t version;
-	uint64_t start_ms, stop_ms; /* loop time; 0: not planned */
-	bool replace;
-};
-
-struct fake_event {
-	struct list link;
-	struct api_event event;
-};
-
-struct fake_write {
-	struct list link;
-	api_done_fn *done;
-	void *arg;
-	struct api_result result;
-};
-
-struct api_stream {
-	struct list link;
-	struct fake_backend *fake;
-	const struct api_stream_sink *sink;
-	void *arg;
-	struct api_log_options options;
-	char container[64];
-	bool begun, paused, endless;
-	int line;
-};
-
-struct fake_backend {
-	uv_loop_t *loop;
-	uv_timer_t tick;
-	const struct fake_pki *pki;
-	struct api *api;
-	struct node_facts machines[MACHINES];
-	struct label labels[MACHINES];
-	struct list objects, graves, pods, events, writes, logs;
-	uint64_t version, serial;
-	uint64_t controlled; /* the version that controllers saw last */
-	struct wall due;     /* when they want to see it again */
-	unsigned stored, next_machine;
-	bool hold;
-};
 
 static struct wall wall_now(void)
 {
@@ -629,7 +571,7 @@ static void carry_out(struct fake_backend *fake, const struct control_step *step
 		struct fake_pod *pod = list_entry(it, struct fake_pod, link);
 
 		if (step->type == CONTROL_STOP && uid_equal(&pod->presence.pod_uid, &step->pod_uid))
-			stop_pod(fake, pod, false);
+			stop_pod(fake, pod, true);
 	}
 }
 

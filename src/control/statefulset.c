@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * StatefulSets: one stored Pod for each ordinal, which the market places like any other, and a
+ * ControllerRevision for each pod template.
+ *
+ * The Pod of an ordinal stays as long as the ordinal is wanted; its pods come and go. An update
+ * writes the new template into it and stops the pod that runs. That an ordinal runs at most once:
+ *  - nobody tenders it while anything is known of its old pod (market/controller.h: exclusive);
+ *  - as soon as a machine reports it, its Pod is bound to that machine (spec.nodeName), so that
+ *    while the machine is lost nobody else bids. `magik.io/on-lost: replace` leaves it unbound;
+ *  - giving it up by hand (`kubectl delete pod --force`) takes the binding away and raises its
+ *    epoch (magik.io/epoch): of two pods the one of the higher epoch stays.
+ */
+#include "control/control.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "kube/member.h"
+#include "kube/statefulset.h"
+#include "kube/workload.h"
+
+struct ordinals {
+	const struct control_view *view;
+	struct control_verdict *verdict;
+	int64_t first, count, min_ready_s, partition;
+	bool parallel, on_delete, replace;
+	struct kube_name update;  /* names of revisions */
+	struct kube_name current; /* what ordinals below the partition have */
+};
+
+static int64_t ordinal_of(const struct control_object *pod)
+{
+	return kube_ordinal(pod->ref.name);
+}
+
+static const struct control_object *find(const struct control_view *view, const char *kind,
+					 const char *name)
+{
+	for (size_t i = 0; i < view->derived_count; i++)
+		if (strcmp(view->derived[i].ref.kind, kind) == 0 &&
+		    strcmp(view->derived[i].ref.name, name) == 0)
+			return &view->derived[i];
+	return NULL;
+}
+
+static struct kube_name pod_name(const struct ordinals *on, int64_t ordinal)
+{
+	return kube_name_ordinal(on->view->root->ref.name, ordinal);
+}
+
+/* The pod of an ordinal that its machine reports, the best if there are several; NULL for none. */
+static const struct presence *reported(const struct control_view *view, const struct uid *object)
+{
+	const struct presence *best = NULL;
+
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct presence *presence = view->pods[i].presence;
+
+		if (uid_equal(&presence->object.uid, object) && (!best || best->terminating))
+			best = presence;
+	}
+	return best;
+}
+
+static bool has_ended(const struct presence *presence)
+{
+	return presence->phase == POD_FAILED || presence->phase == POD_SUCCEEDED;
+}
+
+/* Ready for long enough; else it is asked again when it will be. */
+static bool is_available(const struct ordinals *on, const struct presence *presence)
+{
+	int64_t at_ms;
+
+	if (!presence || presence->terminating || !presence->ready)
+		return false;
+	at_ms = kube_ready_since(presence) + on->min_ready_s * MS_PER_S;
+	if (on->min_ready_s == 0 || at_ms <= on->view->now.ms)
+		return true;
+	control_call_at(on->verdict, (struct wall){.ms = at_ms});
+	return false;
+}
+
+/* ---- revisions ---- */
+
+static int64_t highest_revision(const struct control_view *view)
+{
+	int64_t highest = 0;
+
+	for (size_t i = 0; i < view->derived_count; i++) {
+		int64_t revision = kube_member_int(view->derived[i].json, "revision", 0);
+
+		if (strcmp(view->derived[i].ref.kind, "ControllerRevision") == 0 &&
+		    revision > highest)
+			highest = revision;
+	}
+	return highest;
+}
+
+static void annotate(json_t *object, const char *key, json_t *value)
+{
+	json_t *annotations = kube_object_at(kube_object_at(object, "metadata"), "annotations");
+
+	if (annotations)
+		kube_set(annotations, key, value);
+	else
+		json_decref(value);
+}
+
+/* As Kubernetes has it: a strategic merge patch that brings the template back. */
+static json_t *revision_data(const json_t *root)
+{
+	json_t *template = json_deep_copy(kube_member(root, "spec.template"));
+
+	kube_set_string(template, "$patch", "replace");
+	return json_pack("{s:{s:o}}", "spec", "template", template);
+}
+
+static void create_revision(const struct ordinals *on, const struct kube_name *name)
+{
+	const struct control_view *view = on->view;
+	json_t *what = kube_text("ControllerRevision/%s", name->text);
+	json_t *revision = control_object_new(view, "apps/v1", "ControllerRevision", name->text,
+					      json_string_value(what));
+	const json_t *labels = kube_member(view->root->json, "spec.template.metadata.labels");
+
+	kube_set(json_object_get(revision, "metadata"), "labels",
+		 json_is_object(labels) ? json_deep_copy(labels) : json_object());
+	kube_set(revision, "data", revision_data(view->root->json));
+	kube_set_int(revision, "revision", highest_revision(view) + 1);
+	annotate(revision, KUBE_OBSERVED, kube_text("%" PRIu64, view->root->generation));
+	control_create(on->verdict, revision);
+	json_decref(what);
+}
+
+/* The revision of the present template: made, or the highest again, and marked as acted upon. */
+static void keep_revision(const struct ordinals *on)
+{
+	const struct control_object *revision =
+		find(on->view, "ControllerRevision", on->update.text);
+	int64_t highest = highest_revision(on->view);
+	json_t *json;
+
+	if (!revision) {
+		create_revision(on, &on->update);
+		return;
+	}
+	json = json_deep_copy(revision->json);
+	if (kube_member_int(json, "revision", 0) < highest)
+		kube_set_int(json, "revision", highest + 1);
+	annotate(json, KUBE_OBSERVED, kube_text("%" PRIu64, on->view->root->generation));
+	control_update(on->verdict, revision, json);
+}
+
+static bool is_used(const struct control_view *view, const char *revision)
+{
+	for (size_t i = 0; i < view->derived_count; i++)
+		if (strcmp(view->derived[i].ref.kind, "Pod") == 0 &&
+		    strcmp(kube_revision_label(view->derived[i].json), revision) == 0)
+			return true;
+	return false;
+}
+
+/* Old revisions that no ordinal has, beyond the limit, the lowest first. */
+static void forget_revisions(const struct ordinals *on)
+{
+	int64_t limit = kube_member_int(on->view->root->json, "spec.revisionHistoryLimit", 10);
+	const struct control_object *lowest = NULL;
+	int64_t old = 0;
+
+	for (size_t i = 0; i < on->view->derived_count; i++) {
+		const struct control_object *one = &on->view->derived[i];
+
+		if (strcmp(one->ref.kind, "ControllerRevision") != 0 ||
+		    strcmp(one->ref.name, on->update.text) == 0 || is_used(on->view, one->ref.name))
+			continue;
+		old++;
+		if (!lowest || kube_member_int(one->json, "revision", 0) <
+				       kube_member_int(lowest->json, "revision", 0))
+			lowest = one;
+	}
+	if (lowest && old > limit)
+		control_dispose(on->verdict, lowest);
+}
+
+/* ---- the Pods ---- */
+
+static const json_t *template_of(const struct ordinals *on, const char *revision)
+{
+	const struct control_object *stored = find(on->view, "ControllerRevision", revision);
+	const json_t *template = stored ? kube_member(stored->json, "data.spec.template") : NULL;
+
+	return template ? template : kube_member(on->view->root->json, "spec.template");
+}
+
+static void set_identity(const struct ordinals *on, json_t *pod, const char *revision,
+			 int64_t ordinal)
+{
+	json_t *metadata = json_object_get(pod, "metadata"), *spec = json_object_get(pod, "spec");
+	json_t *labels = kube_object_at(metadata, "labels");
+	struct kube_name name = pod_name(on, ordinal);
+	const char *service = kube_member_string(on->view->root->json, "spec.serviceName");
+
+	if (labels) {
+		kube_set_string(labels, KUBE_REVISION_LABEL, revision);
+		kube_set_string(labels, "statefulset.kubernetes.io/pod-name", name.text);
+		kube_set(labels, "apps.kubernetes.io/pod-index", kube_text("%" PRId64, ordinal));
+	}
+	kube_set_string(spec, "hostname", name.text);
+	if (*service)
+		kube_set_string(spec, "subdomain", service);
+}
+
+/* A volume for each claim of this ordinal, in place of one of that name. */
+static void set_volumes(const struct ordinals *on, json_t *spec, int64_t ordinal)
+{
+	const json_t *claims = kube_member(on->view->root->json, "spec.volumeClaimTemplates");
+	json_t *volumes = json_array(), *volume;
+	size_t index;
+
+	for (size_t i = 0; i < json_array_size(claims); i++) {
+		const char *claim = kube_member_string(json_array_get(claims, i), "metadata.name");
+		struct kube_name name = kube_name_claim(claim, on->view->root->ref.name, ordinal);
+
+		kube_push(volumes, json_pack("{s:s, s:{s:s}}", "name", claim,
+					     "persistentVolumeClaim", "claimName", name.text));
+	}
+	json_array_foreach (json_object_get(spec, "volumes"), index, volume) {
+		bool replaced = false;
+
+		for (size_t i = 0; i < json_array_size(claims); i++)
+			replaced |= strcmp(kube_member_string(volume, "name"),
+					   kube_member_string(json_array_get(claims, i),
+							      "metadata.name")) == 0;
+		if (!replaced)
+			kube_push(volumes, json_incref(volume));
+	}
+	if (json_array_size(volumes))
+		kube_set(spec, "volumes", volumes);
+	else
+		json_decref(volumes);
+}
+
+/* Write the template of @revision into @pod, which keeps what makes it this one. */
+static void set_template(const struct ordinals *on, json_t *pod, const char *revision,
+			 int64_t ordinal)
+{
+	const json_t *template = template_of(on, revision);
+	const json_t *labels = kube_member(template, "metadata.labels");
+	const json_t *annotations = kube_member(template, "metadata.annotations");
+	json_t *metadata = json_object_get(pod, "metadata"), *spec;
+	json_t *epoch =
+		json_incref(json_object_get(kube_member(pod, "metadata.annotations"), KUBE_EPOCH));
+	json_t *bound = json_incref(kube_member(pod, "spec.nodeName"));
+
+	spec = json_deep_copy(kube_member(template, "spec"));
+	kube_set(pod, "spec", spec ? spec : json_object());
+	kube_set(metadata, "labels",
+		 json_is_object(labels) ? json_deep_copy(labels) : json_object());
+	kube_set(metadata, "annotations",
+		 json_is_object(annotations) ? json_deep_copy(annotations) : json_object());
+	if (epoch)
+		annotate(pod, KUBE_EPOCH, epoch);
+	if (bound)
+		kube_set(json_object_get(pod, "spec"), "nodeName", bound);
+	set_volumes(on, json_object_get(pod, "spec"), ordinal);
+	set_identity(on, pod, revision, ordinal);
+}
+
+/* The claims of an ordinal. They outlive it, and so have no owner; one that is there stays. */
+static void create_claims(const struct ordinals *on, int64_t ordinal)
+{
+	const json_t *claims = kube_member(on->view->root->json, "spec.volumeClaimTemplates");
+	size_t index;
+	json_t *claim;
+
+	json_array_foreach (claims, index, claim) {
+		struct kube_name name = kube_name_claim(kube_member_string(claim, "metadata.name"),
+							on->view->root->ref.name, ordinal);
+		json_t *what = kube_text("PersistentVolumeClaim/%s", name.text);
+		json_t *made = control_object_new(on->view, "v1", "PersistentVolumeClaim",
+						  name.text, json_string_value(what));
+		json_t *metadata = json_object_get(made, "metadata");
+		const json_t *labels =
+			kube_member(on->view->root->json, "spec.selector.matchLabels");
+
+		(void)json_object_del(metadata, "ownerReferences"); /* it is there */
+		if (json_is_object(labels))
+			kube_set(metadata, "labels", json_deep_copy(labels));
+		kube_set(made, "spec", json_deep_copy(json_object_get(claim, "spec")));
+		control_create(on->verdict, made);
+		json_decref(what);
+	}
+}
+
+static void create_pod(const struct ordinals *on, int64_t ordinal)
+{
+	struct kube_name name = pod_name(on, ordinal);
+	json_t *what = kube_text("Pod/%" PRId64, ordinal);
+	json_t *pod = control_object_new(on->view, "v1", "Pod", name.text, json_string_value(what));
+	const char *revision =
+		ordinal - on->first < on->partition ? on->current.text : on->update.text;
+
+	create_claims(on, ordinal);
+	kube_set(pod, "spec", json_object());
+	set_template(on, pod, revision, ordinal);
+	control_create(on->verdict, pod);
+	json_decref(what);
+}
+
+static void bind_pod(const struct ordinals *on, const struct control_object *pod)
+{
+	const struct presence *presence = reported(on->view, &pod->ref.uid);
+	json_t *json;
+
+	if (strcmp(pod->ref.kind, "Pod") != 0 || !presence || presence->terminating ||
+	    *kube_member_string(pod->json, "spec.nodeName"))
+		return;
+	json = json_deep_copy(pod->json);
+	kube_set_string(json_object_get(json, "spec"), "nodeName", presence->node_name);
+	control_update(on->verdict, pod, json);
+}
+
+/* From its first report on, an ordinal runs where it runs. */
+static bool bind_pods(const struct ordinals *on)
+{
+	size_t before = on->verdict->count;
+
+	for (size_t i = 0; i < on->view->derived_count && !on->replace; i++)
+		bind_pod(on, &on->view->derived[i]);
+	return on->verdict->count > before;
+}
+
+static void update_pod(const struct ordinals *on, const struct control_object *pod,
+		       const struct presence *presence)
+{
+	json_t *json = json_deep_copy(pod->json);
+
+	set_template(on, json, on->update.text, ordinal_of(pod));
+	control_update(on->verdict, pod, json);
+	if (presence && !presence->terminating)
+		control_stop(on->verdict, presence, UINT32_MAX);
+}
+
+static bool is_updated(const struct ordinals *on, const struct control_object *pod)
+{
+	return strcmp(kube_revision_label(pod->json), on->update.text) == 0;
+}
+
+/* ---- what is done in which order ---- */
+
+/* Bring up the ordinals that are wanted, the lowest first. Returns whether all are available. */
+static bool bring_up(const struct ordinals *on)
+{
+	bool all = true;
+
+	for (int64_t i = on->first; i < on->first + on->count; i++) {
+		struct kube_name name = pod_name(on, i);
+		const struct control_object *pod = find(on->view, "Pod", name.text);
+		const struct presence *presence = pod ? reported(on->view, &pod->ref.uid) : NULL;
+
+		if (!pod)
+			create_pod(on, i);
+		else if (presence && has_ended(presence) && !presence->terminating)
+			control_stop(on->verdict, presence, UINT32_MAX);
+		if (is_available(on, presence))
+			continue;
+		all = false;
+		if (!on->parallel)
+			return false;
+	}
+	return all;
+}
+
+/* The highest ordinal that is not wanted, or of which something is left; -1 when there is none. */
+static const struct control_object *highest_unwanted(const struct ordinals *on)
+{
+	const struct control_object *highest = NULL;
+
+	for (size_t i = 0; i < on->view->derived_count; i++) {
+		const struct control_object *one = &on->view->derived[i];
+		int64_t ordinal;
+
+		if (strcmp(one->ref.kind, "Pod") != 0)
+			continue;
+		ordinal = ordinal_of(one);
+		if (ordinal >= on->first && ordinal < on->first + on->count)
+			continue;
+		if (!highest || ordinal > ordinal_of(highest))
+			highest = one;
+	}
+	return highest;
+}
+
+/* Pods of Pods that have been deleted. */
+static bool some_are_ending(const struct control_view *view)
+{
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct presence *presence = view->pods[i].presence;
+
+		if (strcmp(presence->object.kind, "Pod") == 0 &&
+		    !find(view, "Pod", presence->object.name))
+			return true;
+	}
+	return false;
+}
+
+/* Returns whether nothing was left to take down. */
+static bool take_down(const struct ordinals *on)
+{
+	const struct control_object *pod = highest_unwanted(on);
+
+	if (!on->parallel && some_are_ending(on->view))
+		return false;
+	if (!pod)
+		return true;
+	if (!on->parallel) {
+		control_dispose(on->verdict, pod);
+		return false;
+	}
+	for (size_t i = 0; i < on->view->derived_count; i++) {
+		const struct control_object *one = &on->view->derived[i];
+		int64_t ordinal = ordinal_of(one);
+
+		if (strcmp(one->ref.kind, "Pod") == 0 &&
+		    (ordinal < on->first || ordinal >= on->first + on->count))
+			control_dispose(on->verdict, one);
+	}
+	return false;
+}
+
+/* From the highest ordinal to the partition, one after the other. As long as not all are @up, those
+ * that are stay as they are, and the new template may mend the others. */
+static void roll(const struct ordinals *on, bool up)
+{
+	for (int64_t i = on->first + on->count; i-- > on->first + on->partition;) {
+		struct kube_name name = pod_name(on, i);
+		const struct control_object *pod = find(on->view, "Pod", name.text);
+		const struct presence *presence = pod ? reported(on->view, &pod->ref.uid) : NULL;
+
+		if (!pod)
+			return;
+		if (!is_updated(on, pod) && !up && is_available(on, presence))
+			continue;
+		if (!is_updated(on, pod)) {
+			update_pod(on, pod, presence);
+			return;
+		}
+		if (!is_available(on, presence))
+			return;
+	}
+}
+
+/* Only what is being stopped anyway takes the new template. */
+static void update_deleted(const struct ordinals *on)
+{
+	for (size_t i = 0; i < on->view->derived_count; i++) {
+		const struct control_object *pod = &on->view->derived[i];
+		const struct presence *presence = reported(on->view, &pod->ref.uid);
+
+		if (strcmp(pod->ref.kind, "Pod") == 0 && !is_updated(on, pod) && presence &&
+		    presence->terminating)
+			update_pod(on, pod, presence);
+	}
+}
+
+static struct ordinals read(const struct control_view *view, struct control_verdict *verdict)
+{
+	const json_t *root = view->root->json;
+	const char *on_lost = json_string_value(
+		json_object_get(kube_member(root, "metadata.annotations"), KUBE_ON_LOST));
+	struct ordinals on = {
+		.view = view,
+		.verdict = verdict,
+		.first = kube_member_int(root, "spec.ordinals.start", 0),
+		.count = kube_member_int(root, "spec.replicas", 1),
+		.min_ready_s = kube_member_int(root, "spec.minReadySeconds", 0),
+		.partition =
+			kube_member_int(root, "spec.updateStrategy.rollingUpdate.partition", 0),
+		.parallel = strcmp(kube_member_string(root, "spec.podManagementPolicy"),
+				   "Parallel") == 0,
+		.on_delete = strcmp(kube_member_string(root, "spec.updateStrategy.type"),
+				    "OnDelete") == 0,
+		.replace = on_lost && strcmp(on_lost, "replace") == 0,
+		.update = kube_revision_name(root),
+	};
+	/* Data are where they are. */
+	if (json_array_size(kube_member(root, "spec.volumeClaimTemplates")))
+		on.replace = false;
+	return on;
+}
+
+/* The revision of the lowest ordinal is the last to change. */
+static struct kube_name current_of(const struct ordinals *on)
+{
+	struct kube_name name = pod_name(on, on->first), current = on->update;
+	const struct control_object *pod = find(on->view, "Pod", name.text);
+	const char *label = pod ? kube_revision_label(pod->json) : "";
+
+	if (*label && strlen(label) < sizeof(current.text))
+		memcpy(current.text, label, strlen(label) + 1);
+	return current;
+}
+
+void control_statefulset(const struct control_view *view, struct control_verdict *verdict)
+{
+	struct ordinals on = read(view, verdict);
+	bool up;
+
+	if (!json_is_object(kube_pod_spec(view->root->json)))
+		return; /* not of our making: nothing could run */
+	on.current = current_of(&on);
+	keep_revision(&on);
+	if (!find(view, "ControllerRevision", on.update.text))
+		return; /* the pods come with the next call */
+	if (bind_pods(&on))
+		return;
+	up = bring_up(&on);
+	if ((up || on.parallel || on.count == 0) && !take_down(&on))
+		return;
+	if (on.on_delete)
+		update_deleted(&on);
+	else
+		roll(&on, up);
+	forget_revisions(&on);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/statefulset.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kube/member.h"
+#include "kube/workload.h"
+
+enum {
+	STATEFUL_NAME_MAX = KUBE_SUBDOMAIN_MAX - KUBE_HASH_LEN - 1,
+};
+
+struct kube_name kube_name_ordinal(const char *name, int64_t ordinal)
+{
+	struct kube_name made;
+	(void)snprintf(made.text, sizeof(made.text), "%.*s-%" PRId64, (int)STATEFUL_NAME_MAX, name,
+		       ordinal);
+	return made;
+}
+
+int64_t kube_ordinal(const char *pod_name)
+{
+	const char *dash = strrchr(pod_name, '-');
+	if (!dash || !dash[1] || strspn(dash + 1, "0123456789") != strlen(dash + 1))
+		return -1;
+	return strtoll(dash + 1, NULL, 10);
+}
+
+struct kube_name kube_name_claim(const char *claim, const char *name, int64_t ordinal)
+{
+	struct kube_name made;
+	(void)snprintf(made.text, sizeof(made.text), "%.63s-%.160s-%" PRId64, claim, name, ordinal);
+	return made;
+}
+
+struct kube_name kube_revision_name(const json_t *statefulset)
+{
+	const struct kube_hash hash = kube_template_hash(kube_member(statefulset, "spec.template"));
+	return kube_name_replica_set(kube_member_string(statefulset, "metadata.name"), &hash);
+}
+
+const char *kube_revision_label(const json_t *pod)
+{
+	const char *label = json_string_value(
+		json_object_get(kube_member(pod, "metadata.labels"), KUBE_REVISION_LABEL));
+	return label ? label : "";
+}
+
+bool kube_is_ordinal(const json_t *pod)
+{
+	const json_t *owner = kube_controller_of(pod);
+	return owner && strcmp(kube_member_string(pod, "kind"), "Pod") == 0 &&
+	       strcmp(kube_member_string(owner, "kind"), "StatefulSet") == 0;
+}
+
+uint64_t kube_epoch(const json_t *pod)
+{
+	const char *text = json_string_value(
+		json_object_get(kube_member(pod, "metadata.annotations"), KUBE_EPOCH));
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+void kube_release(json_t *pod)
+{
+	json_t *annotations = kube_object_at(kube_object_at(pod, "metadata"), "annotations");
+	(void)json_object_del(json_object_get(pod, "spec"), "nodeName"); /* it may not be there */
+	if (annotations)
+		kube_set(annotations, KUBE_EPOCH, kube_text("%" PRIu64, kube_epoch(pod) + 1));
+}
+
+/* ---- status ---- */
+
+struct counts {
+	int64_t pods, ready, available, updated, current;
+};
+
+static struct counts count(const struct kube_ordinal_source *ordinals, size_t ordinal_count,
+			   int64_t min_ready_s, const char *update, const char *current,
+			   struct wall now)
+{
+	struct counts counts = {0};
+	for (size_t i = 0; i < ordinal_count; i++) {
+		const struct kube_counts pods =
+			kube_pods_count(&ordinals[i].pods, min_ready_s, now);
+		const char *label = kube_revision_label(ordinals[i].json);
+		if (pods.pods == 0)
+			continue;
+		counts.pods++;
+		counts.ready += pods.ready > 0;
+		counts.available += pods.available > 0;
+		counts.updated += strcmp(label, update) == 0;
+		counts.current += strcmp(label, current) == 0;
+	}
+	return counts;
+}
+
+/* That of the lowest ordinal, which is updated last. */
+static const char *current_of(const struct kube_ordinal_source *ordinals, size_t ordinal_count,
+			      const char *update)
+{
+	const char *current = update;
+	int64_t lowest = INT64_MAX;
+	for (size_t i = 0; i < ordinal_count; i++) {
+		int64_t ordinal =
+			kube_ordinal(kube_member_string(ordinals[i].json, "metadata.name"));
+		if (ordinal < lowest && *kube_revision_label(ordinals[i].json)) {
+			lowest = ordinal;
+			current = kube_revision_label(ordinals[i].json);
+		}
+	}
+	return current;
+}
+
+json_t *kube_statefulset(const json_t *object, const json_t *revision,
+			 const struct kube_ordinal_source *ordinals, size_t ordinal_count,
+			 struct wall now)
+{
+	const struct kube_name update = kube_revision_name(object);
+	const char *current = current_of(ordinals, ordinal_count, update.text);
+	const struct counts counts =
+		count(ordinals, ordinal_count, kube_member_int(object, "spec.minReadySeconds", 0),
+		      update.text, current, now);
+	const char *observed = json_string_value(
+		json_object_get(kube_member(revision, "metadata.annotations"), KUBE_OBSERVED));
+	int64_t generation = kube_member_int(object, "metadata.generation", 0);
+	int64_t seen = observed ? strtoll(observed, NULL, 10) : generation - 1;
+	json_t *set = json_deep_copy(object);
+	json_t *status = json_object();
+	kube_set_int(status, "observedGeneration", seen < generation ? seen : generation);
+	kube_set_int(status, "replicas", counts.pods);
+	kube_set_int(status, "readyReplicas", counts.ready);
+	kube_set_int(status, "availableReplicas", counts.available);
+	kube_set_int(status, "currentReplicas", counts.current);
+	kube_set_int(status, "updatedReplicas", counts.updated);
+	kube_set_string(status, "currentRevision", current);
+	kube_set_string(status, "updateRevision", update.text);
+	kube_set_int(status, "collisionCount", 0);
+	kube_set(set, "status", status);
+	return set;
+}
