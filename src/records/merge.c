@@ -41,6 +41,13 @@ static bool object_is_complete(const struct record *record)
 	       bytes_str(record->object.kind).len > 0 && bytes_str(record->object.name).len > 0;
 }
 
+/* An object stays in its namespace: who is a steward of another one cannot take it over. */
+static bool object_stays(const struct record *record, const struct item *known)
+{
+	return !known || bytes_equal(bytes_str(known->shown.record.object.namespace),
+				     bytes_str(record->object.namespace));
+}
+
 /* A steward of one namespace ends nothing in another. */
 static bool tombstone_is_of(const struct records *records, const struct record *record)
 {
@@ -59,7 +66,8 @@ static bool writer_may(const struct records *records, const struct record_writer
 
 	switch (record->key.kind) {
 	case RECORD_OBJECT:
-		return writer->steward && no_sub && object_is_complete(record);
+		return writer->steward && no_sub && object_is_complete(record) &&
+		       object_stays(record, known);
 	case RECORD_TOMBSTONE:
 		return writer->steward && no_sub && tombstone_is_of(records, record);
 	case RECORD_PRESENCE:
