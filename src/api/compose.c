@@ -133,6 +133,7 @@ static compose_fn *const composers[KUBE_RESOURCE_COUNT] = {
 	[KUBE_DEPLOYMENTS] = compose_deployments,
 	[KUBE_REPLICASETS] = compose_replica_sets,
 	[KUBE_JOBS] = compose_jobs,
+	[KUBE_DAEMONSETS] = compose_daemonsets,
 	[KUBE_ENDPOINTS] = compose_endpoints,
 	[KUBE_ENDPOINTSLICES] = compose_endpoints,
 	[KUBE_CRONJOBS] = compose_cronjobs,

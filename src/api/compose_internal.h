@@ -43,6 +43,7 @@ void compose_deployments(struct composer *composer);
 void compose_replica_sets(struct composer *composer);
 void compose_cronjobs(struct composer *composer);
 void compose_endpoints(struct composer *composer);
+void compose_daemonsets(struct composer *composer);
 void compose_jobs(struct composer *composer);
 void compose_statefulsets(struct composer *composer);
 void compose_nodes(struct composer *composer);

@@ -18,16 +18,15 @@ static const struct {
 	const char *kind;
 	control_reconcile_fn *reconcile;
 } roots[] = {
-	{"Deployment", control_deployment},
-	{"CronJob", control_cronjob},
-	{"Job", control_job},
+	{"Deployment", control_deployment},   {"CronJob", control_cronjob},
+	{"DaemonSet", control_daemonset},     {"Job", control_job},
 	{"StatefulSet", control_statefulset},
 };
 
 /* Kinds that are derived only. */
 static const char *const derived_kinds[] = {
 	"ReplicaSet", KUBE_JOB_PROGRESS, KUBE_CRONJOB_PROGRESS, "ControllerRevision",
-	"Pod", /* of a StatefulSet: one for each ordinal */
+	"Pod", /* of a StatefulSet: one for each ordinal; of a DaemonSet: one for each machine */
 };
 
 control_reconcile_fn *control_reconciler(const char *kind)

@@ -67,6 +67,10 @@ struct control_pod {
 	bool machine_alive;              /* false: it is lost, or has left */
 };
 
+struct control_node {
+	const struct node_facts *facts;
+};
+
 struct control_view {
 	const struct control_object *root;
 	const struct control_object *derived; /* controlled by @root, in order of uid */
@@ -76,6 +80,8 @@ struct control_view {
 	size_t family_count;
 	const struct control_pod *pods; /* of the root, and of what is and was derived from it */
 	size_t pod_count;
+	const struct control_node *nodes; /* of a DaemonSet: the machines that are known */
+	size_t node_count;
 	struct wall now; /* fabric time */
 };
 
@@ -144,5 +150,6 @@ void control_verdict_deinit(struct control_verdict *verdict);
 
 void control_deployment(const struct control_view *view, struct control_verdict *verdict);
 void control_cronjob(const struct control_view *view, struct control_verdict *verdict);
+void control_daemonset(const struct control_view *view, struct control_verdict *verdict);
 void control_job(const struct control_view *view, struct control_verdict *verdict);
 void control_statefulset(const struct control_view *view, struct control_verdict *verdict);

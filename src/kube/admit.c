@@ -9,6 +9,7 @@
 #include "kube/check.h"
 #include "kube/config.h"
 #include "kube/cronjob.h"
+#include "kube/daemonset.h"
 #include "kube/job.h"
 #include "kube/service.h"
 #include "kube/member.h"
@@ -195,6 +196,9 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 		kube_validate_placement(check, object, "spec.template.spec");
 	} else if (resource->id == KUBE_SERVICES) {
 		kube_validate_service(check, object);
+	} else if (resource->id == KUBE_DAEMONSETS) {
+		kube_validate_daemonset(check, object);
+		kube_validate_placement(check, object, "spec.template.spec");
 	} else if (resource->id == KUBE_CRONJOBS) {
 		kube_validate_cronjob(check, object);
 	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {

@@ -8,6 +8,7 @@
 #include "kube/admit.h"
 #include "kube/config.h"
 #include "kube/cronjob.h"
+#include "kube/daemonset.h"
 #include "kube/job.h"
 #include "kube/service.h"
 #include "kube/member.h"
@@ -213,6 +214,8 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		kube_default_job(object);
 	else if (resource->id == KUBE_SERVICES)
 		kube_default_service(object);
+	else if (resource->id == KUBE_DAEMONSETS)
+		kube_default_daemonset(object);
 	else if (resource->id == KUBE_CRONJOBS)
 		kube_default_cronjob(object);
 	else if (resource->id == KUBE_SECRETS)

@@ -307,11 +307,31 @@ static size_t derived_of(const struct sight *sight, const struct control_object 
 	return count;
 }
 
+/* What the machines of the fabric say of themselves; the caller frees both arrays. */
+static struct node_facts *see_nodes(const struct node *node, struct control_view *view)
+{
+	size_t cap = records_count(node->records, RECORD_NODE), position = 0, count = 0;
+	struct node_facts *facts = mem_alloc(cap + 1, sizeof(*facts));
+	struct control_node *nodes = mem_alloc(cap + 1, sizeof(*nodes));
+	const struct record_item *item;
+
+	while (count < cap &&
+	       (item = records_next(node->records, RECORD_NODE, NULL, NULL, &position)))
+		if (node_facts_decode(bytes_buf(&item->record.value), &facts[count]) == 0) {
+			nodes[count].facts = &facts[count];
+			count++;
+		}
+	view->nodes = nodes;
+	view->node_count = count;
+	return facts;
+}
+
 static void judge_root(const struct node *node, struct mono now, const struct sight *sight,
 		       const struct control_object *root, struct control_verdict *verdict)
 {
 	control_reconcile_fn *reconcile = control_reconciler(root->ref.kind);
 	struct control_object *derived;
+	struct node_facts *nodes = NULL;
 	struct control_view view = {
 		.root = root,
 		.family = sight->objects,
@@ -323,11 +343,17 @@ static void judge_root(const struct node *node, struct mono now, const struct si
 
 	if (!reconcile)
 		return;
+	if (strcmp(root->ref.kind, "DaemonSet") == 0)
+		nodes = see_nodes(node, &view);
 	derived = mem_alloc(sight->object_count, sizeof(*derived));
 	view.derived = derived;
 	view.derived_count = derived_of(sight, root, derived);
 	reconcile(&view, verdict);
 	free(derived);
+	for (size_t i = 0; i < view.node_count; i++)
+		node_facts_deinit(&nodes[i]);
+	free(nodes);
+	free((struct control_node *)(uintptr_t)view.nodes);
 }
 
 /* What belongs to a deleted owner ends with it. */

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "family.h"
+
+#include "kube/daemonset.h"
+
+enum {
+	NODES = 3,
+};
+
+struct scene {
+	struct family *family;
+	struct node_facts facts[NODES];
+	struct control_node nodes[NODES];
+	struct label labels[NODES][2];
+};
+
+static struct scene scene;
+
+/* The family's reconciler, with machines to see. */
+static void reconcile(const struct control_view *view, struct control_verdict *verdict)
+{
+	struct control_view with = *view;
+
+	with.nodes = scene.nodes;
+	with.node_count = NODES;
+	control_daemonset(&with, verdict);
+}
+
+static void scene_new(const char *pod_spec)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	struct buf text = {0};
+
+	buf_append_format(&text,
+			  "{'apiVersion':'apps/v1','kind':'DaemonSet','metadata':{'name':'d'},"
+			  "'spec':{'updateStrategy':{'type':'RollingUpdate','rollingUpdate':{"
+			  "'maxUnavailable':1}},'template':{'metadata':{'labels':{'app':'d'}},"
+			  "'spec':{%s'containers':[{'name':'c','image':'i'}]}}}}",
+			  pod_spec);
+	scene.family = family_new(reconcile, buf_cstr(&text));
+	buf_deinit(&text);
+	for (size_t i = 0; i < NODES; i++) {
+		scene.labels[i][0] =
+			(struct label){.key = (char *)(uintptr_t) "kubernetes.io/hostname",
+				       .value = (char *)(uintptr_t)names[i]};
+		scene.labels[i][1] =
+			(struct label){.key = (char *)(uintptr_t) "disk",
+				       .value = (char *)(uintptr_t)(i ? "hdd" : "ssd")};
+		scene.facts[i] = (struct node_facts){.name = (char *)(uintptr_t)names[i],
+						     .worker = true,
+						     .schedulable = true,
+						     .labels = scene.labels[i],
+						     .label_count = 2};
+		scene.nodes[i] = (struct control_node){&scene.facts[i]};
+	}
+}
+
+/* Every Pod without a pod gets one that is ready; pods of Pods that are gone go. */
+static void run_pods(void)
+{
+	struct family *family = scene.family;
+
+	family->pod_count = 0;
+	for (size_t i = 0; i < family->derived_count; i++)
+		if (strcmp(family->derived[i].ref.kind, "Pod") == 0)
+			family_add_pod(family, &family->derived[i], 0, POD_RUNNING);
+}
+
+static size_t count_on(const char *node)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < scene.family->derived_count; i++)
+		count += strcmp(kube_daemon_node(scene.family->derived[i].json), node) == 0;
+	return count;
+}
+
+static void test_every_machine_that_fits_has_one(void **state)
+{
+	(void)state;
+	scene_new("");
+	family_run(scene.family);
+	assert_int_equal(family_count(scene.family, "Pod"), 3);
+	assert_int_equal(count_on("a"), 1);
+	assert_int_equal(count_on("c"), 1);
+	run_pods();
+	scene.family->now.ms += 60000;
+	family_run(scene.family);
+	assert_int_equal(family_count(scene.family, "Pod"), 3);
+	family_free(scene.family);
+}
+
+static void test_selectors_taints_and_cordons_keep_it_away(void **state)
+{
+	struct taint taint = {.key = (char *)(uintptr_t) "x",
+			      .value = (char *)(uintptr_t) "",
+			      .effect = TAINT_NO_SCHEDULE};
+
+	(void)state;
+	scene_new("'nodeSelector':{'disk':'hdd'},");
+	scene.facts[1].taints = &taint;
+	scene.facts[1].taint_count = 1;
+	family_run(scene.family);
+	assert_int_equal(family_count(scene.family, "Pod"), 1);
+	assert_int_equal(count_on("c"), 1);
+	family_free(scene.family);
+}
+
+static void test_a_failed_pod_is_replaced_under_another_uid(void **state)
+{
+	struct uid first;
+
+	(void)state;
+	scene_new("'nodeSelector':{'disk':'ssd'},");
+	family_run(scene.family);
+	first = scene.family->derived[0].ref.uid;
+	family_add_pod(scene.family, &scene.family->derived[0], 0, POD_FAILED);
+	scene.family->now.ms += 1000;
+	family_run(scene.family);
+	assert_int_equal(family_count(scene.family, "Pod"), 1);
+	assert_false(uid_equal(&first, &scene.family->derived[0].ref.uid));
+	family_free(scene.family);
+}
+
+static size_t count_current(void)
+{
+	struct kube_hash hash =
+		kube_template_hash(kube_member(scene.family->root.json, "spec.template"));
+	size_t count = 0;
+
+	for (size_t i = 0; i < scene.family->derived_count; i++) {
+		const json_t *labels =
+			kube_member(scene.family->derived[i].json, "metadata.labels");
+
+		count += strcmp(json_string_value(json_object_get(labels, KUBE_DAEMON_HASH)),
+				hash.text) == 0;
+	}
+	return count;
+}
+
+static void test_a_changed_template_rolls_one_by_one(void **state)
+{
+	(void)state;
+	scene_new("");
+	family_run(scene.family);
+	run_pods();
+	family_set(scene.family, "spec.template.spec", "hostname", json_string("new"));
+	for (size_t done = 1; done <= NODES; done++) {
+		scene.family->now.ms += 1000;
+		family_run(scene.family);
+		assert_int_equal(family_count(scene.family, "Pod"), 3);
+		assert_int_equal(count_current(), done);
+		family_run(scene.family);
+		assert_int_equal(count_current(), done); /* not before that one is available */
+		run_pods();
+	}
+	family_free(scene.family);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_machine_that_fits_has_one),
+		cmocka_unit_test(test_selectors_taints_and_cordons_keep_it_away),
+		cmocka_unit_test(test_a_failed_pod_is_replaced_under_another_uid),
+		cmocka_unit_test(test_a_changed_template_rolls_one_by_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
