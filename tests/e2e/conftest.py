@@ -85,12 +85,12 @@ def fabric(session_fabric):
 
 def clear(fabric):
     """Delete every Deployment and Pod, and wait until no machine runs any."""
-    for path in ("/apis/apps/v1/deployments", "/api/v1/pods"):
+    for path in ("/apis/apps/v1/deployments", "/apis/apps/v1/statefulsets", "/api/v1/pods"):
         for item in fabric.api(path).json()["items"]:
             meta = item["metadata"]
             if meta.get("ownerReferences"):
                 continue
-            plural = "deployments" if "apps" in path else "pods"
+            plural = path.rpartition("/")[2]
             group = "/apis/apps/v1" if "apps" in path else "/api/v1"
             fabric.api(f"{group}/namespaces/{meta['namespace']}/{plural}/{meta['name']}"
                        "?gracePeriodSeconds=0", method="DELETE")

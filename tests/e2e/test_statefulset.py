@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""StatefulSets: ordinals in order, and each at most once."""
+import time
+
+import manifests
+from fabric import eventually, is_ready
+
+
+def statefulset(name, replicas, word="one", **annotations):
+    made = manifests.deployment(name, replicas, command=[*manifests.SLEEP, word])
+    made["kind"] = "StatefulSet"
+    made["metadata"]["annotations"] = annotations
+    made["spec"]["serviceName"] = name
+    return made
+
+
+def by_name(fabric, name):
+    return {pod["metadata"]["name"]: pod for pod in fabric.pods(selector=f"app={name}")
+            if "deletionTimestamp" not in pod["metadata"]}
+
+
+def wait_ordinals(fabric, name, count, timeout=40):
+    def settled():
+        pods = by_name(fabric, name)
+        return sorted(pods) == [f"{name}-{i}" for i in range(count)] and \
+            all(is_ready(pod) for pod in pods.values()) and pods
+    return eventually(f"{name} has its {count} ordinals", settled, timeout)
+
+
+def test_ordinals_start_in_order_and_are_rolled(fabric):
+    fabric.apply(statefulset("db", 3))
+    pods = wait_ordinals(fabric, "db", 3)
+    started = [pods[f"db-{i}"]["metadata"]["creationTimestamp"] for i in range(3)]
+    assert started == sorted(started)
+    fabric.apply(statefulset("db", 3, "two"))
+    fabric.kubectl("rollout", "status", "statefulset/db", "--timeout=60s")
+    assert {pod["spec"]["containers"][0]["command"][-1]
+            for pod in by_name(fabric, "db").values()} == {"two"}
+    fabric.kubectl("scale", "statefulset/db", "--replicas=1")
+    wait_ordinals(fabric, "db", 1)
+
+
+def test_an_ordinal_of_a_lost_machine_waits_until_it_is_given_up(new_fabric):
+    three = new_fabric()
+    three.grow(3)
+    for machine in three.machines:
+        machine.load("busybox")
+    three.apply(statefulset("held", 3))
+    pods = wait_ordinals(three, "held", 3)
+    machine = three.machines[2]
+    name = next(name for name, pod in pods.items() if pod["spec"]["nodeName"] == machine.name)
+    machine.power_off()
+    three.wait_nodes([one.name for one in three.machines if one.alive()])
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline:  # longer than it takes to replace a Deployment's pod
+        pod = by_name(three, "held").get(name)
+        assert pod is None or not is_ready(pod) or pod["spec"]["nodeName"] == machine.name
+        time.sleep(0.5)
+    three.kubectl("delete", "pod", name, "--force", "--grace-period=0", "--wait=false")
+    eventually("it runs elsewhere", lambda: is_ready(by_name(three, "held")[name]) and
+               by_name(three, "held")[name]["spec"]["nodeName"] != machine.name, 30)
