@@ -105,9 +105,9 @@ void partners_sweep(struct records *records)
 	map_for_each (entry, &records->partners) {
 		struct partner *partner = entry->value;
 
+		tell_partner(records, partner, partner->lasting > 0);
 		if (partner->homes > 0)
 			continue;
-		tell_partner(records, partner, false);
 		(void)map_remove(&records->partners, bytes_of(partner->contact.id.byte, ID_LEN));
 		free(partner);
 	}
@@ -144,12 +144,23 @@ static uint64_t home_fold(const struct home *home)
 	return fold;
 }
 
+/* The home's first durable record has come, or the last one has gone. */
+static void home_guard(struct records *records, struct home *home, bool guarded)
+{
+	for (size_t i = 0; i < home->keeper_count; i++) {
+		home->keepers[i]->lasting += guarded;
+		home->keepers[i]->lasting -= !guarded;
+		tell_partner(records, home->keepers[i], home->keepers[i]->lasting > 0);
+	}
+}
+
 static void home_leave_keepers(struct home *home)
 {
 	uint64_t fold = home->mine ? home_fold(home) : 0;
 
 	for (size_t i = 0; i < home->keeper_count; i++) {
 		home->keepers[i]->homes--;
+		home->keepers[i]->lasting -= home->durable_count > 0;
 		home->keepers[i]->fold ^= fold;
 	}
 	home->keeper_count = 0;
@@ -165,6 +176,7 @@ static void home_adopt(struct records *records, struct home *home)
 			continue;
 		item->kept = true;
 		home->kept_count++;
+		home->durable_count += kind_is_durable(item->shown.record.key.kind);
 		if (records->config.keeper && kind_is_durable(item->shown.record.key.kind))
 			effect_queue(records, RECORDS_PERSIST, item);
 	}
@@ -225,9 +237,11 @@ static void home_set_keepers(struct records *records, struct home *home, const s
 		partner = partner_get(records, nearest[i]);
 		partner->homes++;
 		partner->fold ^= fold;
+		partner->lasting += home->durable_count > 0;
 		home->keepers[home->keeper_count++] = partner;
-		tell_partner(records, partner, true);
-		if (home->mine && home->count > 0 && !home_has_keeper(old, partner))
+		if (partner->lasting > 0)
+			tell_partner(records, partner, true);
+		if (home->mine && home->durable_count > 0 && !home_has_keeper(old, partner))
 			partner_grow(records, partner);
 	}
 }
@@ -243,6 +257,8 @@ static void home_place(struct records *records, struct home *home)
 	home->radius = home_nearest(records, home->position, nearest, &count);
 	for (size_t i = 0; i < count; i++)
 		mine |= is_self(records, &nearest[i]->contact.id);
+	if (!mine && home->kept_count == 0)
+		count = 0;
 	if (mine == was && keepers_are(home, records, nearest, count))
 		return;
 	old = *home;
@@ -277,6 +293,11 @@ enum home_claim home_claim(const struct records *records, const struct uid *uid)
 }
 
 /* ---- items ---- */
+
+static bool is_kept_durable(const struct item *item)
+{
+	return item->kept && kind_is_durable(item->shown.record.key.kind);
+}
 
 static struct home *home_get(struct records *records, const struct uid *uid)
 {
@@ -324,6 +345,10 @@ void home_insert(struct records *records, struct item *item)
 	list_append(&home->items, &item->in_home);
 	home->count++;
 	home->kept_count += item->kept;
+	if (item->kept && !home->mine && home->kept_count == 1)
+		home_place(records, home);
+	if (is_kept_durable(item) && home->durable_count++ == 0)
+		home_guard(records, home, true);
 	if (item->kept && !home->mine && home->offer_at.us == MONO_NEVER.us)
 		home_release(records, home);
 	home_fold_item(home, item);
@@ -341,25 +366,16 @@ void home_remove(struct records *records, struct item *item)
 	list_remove(&item->in_home);
 	home->count--;
 	home->kept_count -= item->kept;
+	if (is_kept_durable(item) && --home->durable_count == 0)
+		home_guard(records, home, false);
+	if (!home->mine && home->kept_count == 0)
+		home_leave_keepers(home);
 	item->home = NULL;
 	if (home->count > 0)
 		return;
 	home_leave_keepers(home);
 	(void)map_remove(&records->homes, home_key(&home->id));
 	free(home);
-}
-
-void home_keep(struct records *records, struct item *item)
-{
-	if (item->kept || !item->home)
-		return;
-	item->kept = true;
-	item->home->kept_count++;
-	home_fold_item(item->home, item);
-	if (!item->home->mine && item->home->offer_at.us == MONO_NEVER.us)
-		home_release(records, item->home);
-	if (records->config.keeper && kind_is_durable(item->shown.record.key.kind))
-		effect_queue(records, RECORDS_PERSIST, item);
 }
 
 /* ---- the stewards change ---- */
@@ -391,7 +407,7 @@ static void homes_switch(struct records *records, bool large)
 		struct partner *partner = entry->value;
 
 		tell_partner(records, partner, false);
-		partner->homes = 0;
+		partner->homes = partner->lasting = 0;
 		partner->fold = 0;
 	}
 	records->large = large;

@@ -22,6 +22,7 @@ struct partner {
 	uint64_t fold;       /* xor over what both of us keep: equal on both sides, or they sync */
 	struct mono sync_at; /* to be compared with, out of turn; MONO_NEVER: in turn */
 	bool settled;        /* both held the same since what we share last became more */
+	size_t lasting;      /* of these homes, those with durable records: its life matters */
 	bool known;          /* the caller has been told of it */
 	int64_t complete_since; /* of what we share, fabric ms: records_fetch(); 0: not known */
 };
@@ -30,8 +31,9 @@ struct home {
 	uint64_t id;       /* the bytes as a number, whatever the byte order: only compared */
 	uint64_t position; /* of SHA-256(home) */
 	struct list items; /* struct item.in_home */
-	size_t count, kept_count;
-	struct partner *keepers[RECORDS_KEEPERS]; /* the others, nearest first */
+	size_t count, kept_count, durable_count;   /* of the kept ones, those on disk */
+	struct partner *keepers[RECORDS_KEEPERS]; /* the others, nearest first; none while all that
+						   * is here are copies */
 	size_t keeper_count;
 	bool mine;              /* we are among its keepers */
 	uint64_t radius;        /* distance of the farthest keeper: who is nearer changes them */
@@ -60,9 +62,6 @@ struct home *home_find(const struct records *records, const struct uid *uid);
 /* The item comes under its home, or leaves it. */
 void home_insert(struct records *records, struct item *item);
 void home_remove(struct records *records, struct item *item);
-
-/* @item is kept from now on, not only a copy. */
-void home_keep(struct records *records, struct item *item);
 
 /* Is it kept by both of us? Where everything is kept everywhere: always. */
 bool home_is_shared(const struct records *records, const struct item *item,

@@ -199,6 +199,7 @@ bool put_must_ask(const struct records *records, const struct record *record,
 		  uint64_t expected_hlc);
 bool put_is_open(const struct records *records, const struct item *item);
 void put_renew(struct records *records); /* bring our own word to its keepers again */
+void put_refused(struct records *records, const struct record_ack *ack);
 void put_located(struct records *records, const struct uid *home);
 void put_acked(struct records *records, const struct node_id *from, const struct record_ack *ack);
 void put_saved(struct records *records, const struct record_key *key,
@@ -243,6 +244,7 @@ _must_use_ bool place_keepers(struct records *records, const struct uid *home,
 			      struct contact ret_keepers[RECORDS_KEEPERS], size_t *ret_count);
 /* One of them did not answer: the next one who asks has them looked up again. */
 void place_doubt(struct records *records, const struct uid *home);
+bool place_is_old(const struct records *records, const struct uid *home);
 void locate_init(struct records *records);
 void locate_deinit(struct records *records);
 

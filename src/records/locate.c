@@ -14,6 +14,7 @@
 enum {
 	PLACES_MAX = 1024,      /* 400 B each; beyond, the one not asked for longest is forgotten */
 	LOCATES_MAX = 1024,     /* records_locate() that wait; the oldest is told what there is */
+	PLACE_OLD_MS = 5000,    /* what was looked up later than that is not looked up again yet */
 	PLACE_FAILED_MS = 2000, /* a lookup that found nobody is tried again after this */
 };
 
@@ -23,7 +24,7 @@ struct place {
 	uint64_t id;
 	struct contact keepers[RECORDS_KEEPERS];
 	size_t keeper_count;
-	struct mono until;
+	struct mono since, until;
 	bool locating;
 };
 
@@ -136,6 +137,14 @@ void place_doubt(struct records *records, const struct uid *home)
 		place->until = records->now;
 }
 
+bool place_is_old(const struct records *records, const struct uid *home)
+{
+	const struct place *place = place_find(records, home);
+
+	return place && !place->locating &&
+	       mono_since_us(records->now, place->since) > PLACE_OLD_MS * (int64_t)US_PER_MS;
+}
+
 /* ---- those who ask ---- */
 
 static void locate_tell(struct records *records, const struct uid *home, uint64_t token)
@@ -189,6 +198,7 @@ void records_located(struct records *records, struct mono now, const struct uid 
 
 	records->now = now;
 	place->locating = false;
+	place->since = now;
 	place->keeper_count = 0;
 	for (size_t i = 0; i < count && place->keeper_count < RECORDS_KEEPERS; i++)
 		if (contacts[i].steward)

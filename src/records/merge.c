@@ -344,7 +344,9 @@ static void answer_deleted(struct records *records, const struct node_id *from,
 static void answer(struct records *records, const struct node_id *from, const struct record *record,
 		   int outcome)
 {
-	if (!records->config.keeper)
+	bool silent = records->large && !kind_is_durable(record->key.kind);
+
+	if (!records->config.keeper || (silent && (outcome == 0 || outcome == RECORDS_E_OLD)))
 		return;
 	if (outcome == RECORDS_E_OLD)
 		answer_old(records, from, record);

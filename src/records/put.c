@@ -82,8 +82,10 @@ static void put_check(struct records *records, struct put *put)
 
 static void put_send(struct records *records, struct put *put)
 {
+	bool silent = records->large && !kind_is_durable(put->key.kind);
+
 	for (size_t i = 0; i < put->keeper_count; i++) {
-		if (!put->acked[i])
+		if (!put->acked[i] || silent)
 			effect_send_item_to(records, &put->keepers[i], put->item);
 	}
 	put->resend_at = mono_add_ms(records->now, RECORDS_RESEND_MS);
@@ -121,6 +123,10 @@ static void put_set_keepers(struct records *records, struct put *put, const stru
 			put->self = true;
 	}
 	put->self_acked = put->self && !kind_is_durable(put->key.kind);
+	/* In a large fabric nobody says that it has what lives in memory: that would be as much
+	 * again, and it is repeated anyhow. */
+	for (size_t i = 0; i < put->keeper_count; i++)
+		put->acked[i] = records->large && !kind_is_durable(put->key.kind);
 }
 
 /* Every steward that lives, nearest first. */
@@ -273,6 +279,20 @@ bool put_is_open(const struct records *records, const struct item *item)
 		if (list_entry(link, struct put, link)->item == item)
 			return true;
 	return false;
+}
+
+/* Somebody does not keep what we say of ourselves: who does? */
+void put_refused(struct records *records, const struct record_ack *ack)
+{
+	struct item *item = table_find(records, &ack->key);
+	uint64_t token;
+
+	if (!records->large || ack->stored || !item || kind_is_durable(ack->key.kind) ||
+	    !node_id_equal(&item->shown.writer, &records->config.self) ||
+	    put_is_open(records, item) || !place_is_old(records, record_home(&item->shown.record)))
+		return;
+	place_doubt(records, record_home(&item->shown.record));
+	put_start(records, item, UINT64_MAX, &token);
 }
 
 /* What we say of ourselves is brought to its keepers again: all who had it may be gone. */

@@ -85,6 +85,7 @@ void records_receive_message(struct records *records, struct mono now, const str
 	if (message->type == MESSAGE_RECORD_ACK) {
 		put_acked(records, from, &message->record_ack);
 		handover_acked(records, from, &message->record_ack);
+		put_refused(records, &message->record_ack);
 	} else if (message->type == MESSAGE_SYNC_SUMMARY)
 		sync_summary_received(records, from, &message->sync_summary);
 	else if (message->type == MESSAGE_SYNC_KEYS)

@@ -115,7 +115,7 @@ enum records_effect_type {
 	RECORDS_LOCATE,     /* look up the machines nearest to @target, then records_located() with
 			     * @key.uid */
 	RECORDS_LOCATED,    /* a records_locate() has ended: @contacts keep it, nearest first */
-	RECORDS_NEAR,       /* something is kept together with @to from now on, or (@near false) no
+	RECORDS_NEAR,       /* durable records are kept with @to from now on, or (@near false) no
 			     * longer: its life matters */
 	RECORDS_FETCHED,    /* a fetch has ended: @stored of @keepers have answered */
 	RECORDS_NAME_CLASH, /* @item lost its name to an older object */

@@ -108,15 +108,28 @@ void sync_start(struct records *records, const struct node_id *with)
 		send_summary(records, with, false);
 }
 
+/* With whom something durable is kept: those are connected. What lives in memory is repeated by its
+ * writers, which costs less than to connect for comparing it. */
+static bool is_in_turn(const struct records *records, const struct partner *partner)
+{
+	return !records->large || partner->lasting > 0;
+}
+
 static void sync_random(struct records *records)
 {
-	size_t chosen = prng_below(&records->prng, records->partners.count);
+	size_t count = 0, chosen;
 
 	map_for_each (entry, &records->partners)
-		if (chosen-- == 0) {
-			sync_start(records, &((struct partner *)entry->value)->contact.id);
+		count += is_in_turn(records, entry->value);
+	chosen = prng_below(&records->prng, count);
+	map_for_each (entry, &records->partners) {
+		const struct partner *partner = entry->value;
+
+		if (is_in_turn(records, partner) && chosen-- == 0) {
+			sync_start(records, &partner->contact.id);
 			return;
 		}
+	}
 }
 
 /* Partners that are due out of turn, and one in turn. */
