@@ -31,7 +31,7 @@ struct home {
 	uint64_t id;       /* the bytes as a number, whatever the byte order: only compared */
 	uint64_t position; /* of SHA-256(home) */
 	struct list items; /* struct item.in_home */
-	size_t count, kept_count, durable_count;   /* of the kept ones, those on disk */
+	size_t count, kept_count, durable_count;  /* of the kept ones, those on disk */
 	struct partner *keepers[RECORDS_KEEPERS]; /* the others, nearest first; none while all that
 						   * is here are copies */
 	size_t keeper_count;

@@ -14,8 +14,8 @@
  *                                    so that nothing here counts as critical for the system
  *   }
  *
- * "hostNetwork", "hostPID" and "hostIPC" may be false and "devices" empty, which they are: no pod has
- * these here, whatever a policy says.
+ * "hostNetwork", "hostPID" and "hostIPC" may be false and "devices" empty, which they are: no pod
+ * has these here, whatever a policy says.
  *
  * Without a file all of it is denied but root inside the container, the registries and usual
  * priorities. Unknown keys are errors: a misspelt one must not look like a policy. The file must
@@ -55,7 +55,8 @@ void policy_deinit(struct policy *policy);
 /* Whether the file or directory @path, absolute and free of "..", may be mounted into a pod. */
 bool policy_allows_host_path(const struct policy *policy, const char *path);
 
-/* May a container be given the capability @name ("SYS_PTRACE"), which is none of the harmless ones? */
+/* May a container be given the capability @name ("SYS_PTRACE"), which is none of the harmless ones?
+ */
 bool policy_allows_capability(const struct policy *policy, const char *name);
 
 /* @image in its full form: image_ref.h. */

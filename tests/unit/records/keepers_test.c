@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One machine of a large fabric, and what it does with what it keeps, or does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "make.h"
+#include "overlay/kad.h"
+#include "records/internal.h"
+
+enum {
+	STEWARDS = 40,
+	S = 1000,
+};
+
+static struct mono at_ms(int64_t ms)
+{
+	return (struct mono){ms * US_PER_MS};
+}
+
+static struct record_steward steward_of(uint8_t n)
+{
+	struct node_id id = make_id(n);
+
+	return (struct record_steward){
+		.contact = {.id = id, .addr = {.port = n, .is_v4 = true}, .steward = true},
+		.position = kad_place(&id),
+	};
+}
+
+/* Machine 1 knows the stewards 1..@count but for @without. */
+static void know(struct records *records, int64_t ms, size_t count, uint8_t without)
+{
+	struct record_steward list[STEWARDS];
+	size_t known = 0;
+
+	for (uint8_t n = 1; n <= count; n++)
+		if (n != without)
+			list[known++] = steward_of(n);
+	records_set_near(records, at_ms(ms), list, known);
+}
+
+static struct records *in_large_fabric(void)
+{
+	struct records *records = make_records(1);
+
+	know(records, 0, STEWARDS, 0);
+	(void)drain(records, RECORDS_NEAR);
+	return records;
+}
+
+/* An object whose home machine 1 keeps, or is far from. */
+static struct record object_that_is(struct records *records, enum home_claim claim)
+{
+	for (uint8_t uid = 1;; uid++) {
+		struct record record = make_object(uid, "web", 10);
+
+		if (home_claim(records, &record.key.uid) == claim)
+			return record;
+		record_deinit(&record);
+	}
+}
+
+static void nearest_are_those_that_a_look_at_all_finds(void **state)
+{
+	struct record_steward list[STEWARDS];
+	const struct record_steward *nearest[RECORDS_KEEPERS];
+	struct stewards stewards = {0};
+
+	(void)state;
+	for (uint8_t n = 0; n < STEWARDS; n++)
+		list[n] = steward_of((uint8_t)(n + 1));
+	stewards_set(&stewards, list, STEWARDS);
+	for (uint8_t n = 0; n < 200; n++) {
+		struct uid uid = make_uid(n);
+		uint64_t target = home_position(&uid), last = 0;
+
+		assert_int_equal(stewards_nearest(&stewards, target, RECORDS_KEEPERS, nearest),
+				 RECORDS_KEEPERS);
+		for (size_t i = 0; i < RECORDS_KEEPERS; i++) {
+			uint64_t distance = nearest[i]->position ^ target;
+			size_t nearer = 0;
+
+			assert_true(i == 0 || distance > last);
+			for (size_t j = 0; j < STEWARDS; j++)
+				nearer += (list[j].position ^ target) < distance;
+			assert_int_equal(nearer, i);
+			last = distance;
+		}
+	}
+	stewards_deinit(&stewards);
+}
+
+static void a_keeper_takes_what_is_its_own_and_refuses_what_is_far(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record ours = object_that_is(records, HOME_MINE);
+	struct record far = object_that_is(records, HOME_FAR);
+
+	(void)state;
+	assert_int_equal(receive(records, &ours, 2), 0);
+	assert_int_equal(receive(records, &far, 2), RECORDS_E_FAR);
+	assert_non_null(records_get(records, &ours.key));
+	assert_null(records_get(records, &far.key));
+	assert_int_equal(drain(records, RECORDS_PERSIST), 1);
+	record_deinit(&ours);
+	record_deinit(&far);
+	records_free(records);
+}
+
+/* The messages of @type that are to be sent; @ret_to: to whom. */
+static size_t sent(struct records *records, enum message_type type, struct node_id *ret_to,
+		   size_t max)
+{
+	const struct records_effect *effect;
+	size_t count = 0;
+
+	while ((effect = records_next_effect(records)) != NULL) {
+		bool is_record = effect->is_envelope && type == MESSAGE_RECORD;
+
+		if (effect->type != RECORDS_SEND || (!is_record && effect->message.type != type))
+			continue;
+		if (count < max)
+			ret_to[count] = effect->to;
+		count++;
+	}
+	return count;
+}
+
+static void who_is_far_looks_the_keepers_up_and_writes_to_five(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record far = object_that_is(records, HOME_FAR);
+	struct contact found[8];
+	struct node_id to[8];
+	uint64_t token;
+
+	(void)state;
+	assert_int_equal(records_put(records, at_ms(1), make_fabric(0), &far, bytes_str("e"),
+				     UINT64_MAX, &token),
+			 0);
+	assert_int_equal(drain(records, RECORDS_LOCATE), 1);
+	for (uint8_t i = 0; i < ARRAY_LEN(found); i++)
+		found[i] = steward_of((uint8_t)(10 + i)).contact;
+	found[0].steward = false;
+	records_located(records, at_ms(50), &far.key.uid, found, ARRAY_LEN(found));
+	assert_int_equal(sent(records, MESSAGE_RECORD, to, ARRAY_LEN(to)), RECORDS_KEEPERS);
+	for (size_t i = 0; i < RECORDS_KEEPERS; i++)
+		assert_true(node_id_equal(&to[i], &found[i + 1].id));
+	record_deinit(&far);
+	records_free(records);
+}
+
+static void answer_offer(struct records *records, const struct record *record,
+			 const struct node_id *from, int64_t ms)
+{
+	struct sync_entry entry = {record->key, record->version};
+	struct message have = {.type = MESSAGE_SYNC_HAVE, .sync_offer = {&entry, 1}};
+
+	records_receive_message(records, at_ms(ms), from, &have);
+}
+
+static void what_is_no_longer_ours_is_dropped_when_all_keepers_have_it(void **state)
+{
+	struct records *records = make_records(1);
+	struct record record;
+	struct node_id to[8];
+
+	(void)state;
+	know(records, 0, 1, 0);
+	record = object_that_is(records, HOME_MINE);
+	know(records, 1, STEWARDS, 0);
+	record_deinit(&record);
+	record = object_that_is(records, HOME_FAR);
+	know(records, 2, 1, 0); /* alone again it is ours */
+	assert_int_equal(receive(records, &record, 2), 0);
+	records_persisted(records, at_ms(3), &record.key, &record.version, true);
+	know(records, 4, STEWARDS, 0);
+	(void)drain(records, RECORDS_SEND);
+	records_tick(records, at_ms(2 * S), make_fabric(0));
+	assert_int_equal(sent(records, MESSAGE_SYNC_OFFER, to, ARRAY_LEN(to)), RECORDS_KEEPERS);
+	for (size_t i = 0; i + 1 < RECORDS_KEEPERS; i++)
+		answer_offer(records, &record, &to[i], 2 * S + 10);
+	for (int64_t ms = 3 * S; ms < 2 * RECORDS_DROP_MS; ms += S)
+		records_tick(records, at_ms(ms), make_fabric(0));
+	assert_non_null(records_get(records, &record.key)); /* one of them has not said so */
+	(void)drain(records, RECORDS_SEND);
+	answer_offer(records, &record, &to[RECORDS_KEEPERS - 1], 2 * RECORDS_DROP_MS);
+	records_tick(records, at_ms(2 * RECORDS_DROP_MS + 120 * S), make_fabric(0));
+	assert_null(records_get(records, &record.key));
+	assert_int_equal(drain(records, RECORDS_FORGET), 1);
+	record_deinit(&record);
+	records_free(records);
+}
+
+static void name_nothing(struct records *records, uint64_t request, const struct node_id *from)
+{
+	struct message fetched = {.type = MESSAGE_FETCHED,
+				  .fetched = {.request = request, .complete_ms = 7}};
+
+	records_receive_message(records, at_ms(20), from, &fetched);
+}
+
+static void a_fetch_ends_when_three_keepers_have_answered(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record far = object_that_is(records, HOME_FAR);
+	struct contact found[RECORDS_KEEPERS];
+	struct node_id to[8];
+	uint64_t token;
+
+	(void)state;
+	assert_int_equal(records_fetch(records, at_ms(1), &far.key.uid, &token), 0);
+	for (uint8_t i = 0; i < ARRAY_LEN(found); i++)
+		found[i] = steward_of((uint8_t)(10 + i)).contact;
+	records_located(records, at_ms(10), &far.key.uid, found, ARRAY_LEN(found));
+	assert_int_equal(sent(records, MESSAGE_FETCH, to, ARRAY_LEN(to)), RECORDS_READS);
+	name_nothing(records, token, &to[0]);
+	name_nothing(records, token, &to[0]);
+	name_nothing(records, token, &found[4].id); /* was not asked */
+	name_nothing(records, token, &to[1]);
+	assert_int_equal(drain(records, RECORDS_FETCHED), 0);
+	name_nothing(records, token, &to[2]);
+	assert_int_equal(drain(records, RECORDS_FETCHED), 1);
+	record_deinit(&far);
+	records_free(records);
+}
+
+static void a_new_steward_next_to_us_is_compared_with_soon(void **state)
+{
+	struct records *records = make_records(1);
+	struct record ours;
+	struct node_id to[STEWARDS];
+	bool any = false;
+
+	(void)state;
+	know(records, 0, STEWARDS, 0);
+	ours = object_that_is(records, HOME_MINE);
+	assert_int_equal(receive(records, &ours, 2), 0);
+	records_tick(records, at_ms(1), make_fabric(0));
+	(void)drain(records, RECORDS_SEND);
+	for (uint8_t without = 2; without <= STEWARDS; without++) {
+		know(records, 10, STEWARDS, without);
+		know(records, 20, STEWARDS, 0);
+	}
+	records_tick(records, at_ms(3 * S), make_fabric(0));
+	any = sent(records, MESSAGE_SYNC_SUMMARY, to, ARRAY_LEN(to)) >= RECORDS_KEEPERS - 1;
+	assert_true(any);
+	record_deinit(&ours);
+	records_free(records);
+}
+
+static void on_a_condition_the_first_keeper_decides(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record far = object_that_is(records, HOME_FAR);
+	struct record_ack ack = {.key = far.key, .version = far.version, .conflict = true};
+	struct message answer = {.type = MESSAGE_RECORD_ACK, .record_ack = ack};
+	struct contact found[RECORDS_KEEPERS];
+	const struct records_effect *effect;
+	struct node_id to[8];
+	bool conflict = false;
+	uint64_t token;
+
+	(void)state;
+	assert_int_equal(records_put(records, at_ms(1), make_fabric(0), &far, bytes_str("e"),
+				     make_hlc(5), &token),
+			 0);
+	for (uint8_t i = 0; i < ARRAY_LEN(found); i++)
+		found[i] = steward_of((uint8_t)(10 + i)).contact;
+	records_located(records, at_ms(10), &far.key.uid, found, ARRAY_LEN(found));
+	assert_int_equal(sent(records, MESSAGE_RECORD_PUT, to, ARRAY_LEN(to)), 1);
+	assert_true(node_id_equal(&to[0], &found[0].id));
+	assert_null(records_get(records, &far.key));
+	records_receive_message(records, at_ms(20), &to[0], &answer);
+	while ((effect = records_next_effect(records)) != NULL)
+		conflict |= effect->type == RECORDS_PUT_DONE && effect->conflict &&
+			    effect->token == token;
+	assert_true(conflict);
+	assert_null(records_get(records, &far.key));
+	record_deinit(&far);
+	records_free(records);
+}
+
+static void a_keeper_refuses_a_write_on_another_version(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record first = object_that_is(records, HOME_MINE), second;
+	struct record_writer writer = {make_id(2), true};
+
+	(void)state;
+	assert_int_equal(receive(records, &first, 2), 0);
+	second = make_object(first.key.uid.byte[0], "web", 20);
+	second.key = first.key;
+	second.object.uid = first.object.uid;
+	assert_int_equal(records_receive_put(records, at_ms(1), make_fabric(30), &writer.id,
+					     &writer, &second, bytes_str("e"),
+					     first.version.hlc + 1),
+			 RECORDS_E_CONFLICT);
+	assert_int_equal(records_receive_put(records, at_ms(1), make_fabric(30), &writer.id,
+					     &writer, &second, bytes_str("e"), first.version.hlc),
+			 0);
+	record_deinit(&first);
+	record_deinit(&second);
+	records_free(records);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nearest_are_those_that_a_look_at_all_finds),
+		cmocka_unit_test(a_keeper_takes_what_is_its_own_and_refuses_what_is_far),
+		cmocka_unit_test(who_is_far_looks_the_keepers_up_and_writes_to_five),
+		cmocka_unit_test(what_is_no_longer_ours_is_dropped_when_all_keepers_have_it),
+		cmocka_unit_test(a_fetch_ends_when_three_keepers_have_answered),
+		cmocka_unit_test(a_new_steward_next_to_us_is_compared_with_soon),
+		cmocka_unit_test(on_a_condition_the_first_keeper_decides),
+		cmocka_unit_test(a_keeper_refuses_a_write_on_another_version),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
