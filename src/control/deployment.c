@@ -43,7 +43,8 @@ struct rollout_move {
 /* Annotations of the Deployment that its sets do not take over. */
 static const char *const own_annotations[] = {
 	KUBE_LAST_APPLIED,     KUBE_REVISION,     KUBE_REVISION_HISTORY,
-	KUBE_DESIRED_REPLICAS, KUBE_MAX_REPLICAS,
+	KUBE_DESIRED_REPLICAS, KUBE_MAX_REPLICAS, KUBE_OBSERVED,
+	KUBE_SCALED_AT,        KUBE_ROLLED_OUT,   KUBE_NOTED,
 };
 
 static json_t *annotations_of(json_t *object)
@@ -183,21 +184,25 @@ static int64_t available_in_all(const struct rollout_move *move)
 
 /* ---- a new set ---- */
 
-/* What a set's annotations say of its Deployment. */
+static bool is_own_annotation(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(own_annotations); i++)
+		if (strcmp(key, own_annotations[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A set takes over what its Deployment is annotated with: users write there what pods shall be
+ * like (magik.io/priority). */
 static void annotate_set(const struct rollout_move *move, json_t *set)
 {
 	const json_t *from = kube_member(move->view->root->json, "metadata.annotations");
 	json_t *to = annotations_of(set), *value;
 	const char *key;
 
-	json_object_foreach ((json_t *)(uintptr_t)from, key, value) {
-		bool own = strncmp(key, "magik.io/", 9) == 0;
-
-		for (size_t i = 0; i < ARRAY_LEN(own_annotations); i++)
-			own |= strcmp(key, own_annotations[i]) == 0;
-		if (!own && to)
+	json_object_foreach ((json_t *)(uintptr_t)from, key, value)
+		if (to && !is_own_annotation(key))
 			kube_set(to, key, json_incref(value));
-	}
 }
 
 static void annotate_scale(const struct rollout_move *move, json_t *set)
