@@ -19,6 +19,7 @@ enum {
 	SPREAD_MAX = 3,          /* the fullest machine, as a multiple of the average */
 	SPREAD_RECORDS_MIN = 50, /* fewer on average say nothing about the spread */
 	STRICT_BIT = 1,
+	LISTS = 3,
 	US_TO_MS = 1000,
 };
 
@@ -36,6 +37,7 @@ struct entry {
 /* A write or read under way. */
 struct call {
 	size_t entry;
+	bool list; /* of all */
 	bool dispose, strict;
 	uint64_t hlc;
 	bool deleted;
@@ -45,7 +47,9 @@ struct call {
 struct archive {
 	struct entry *entries;
 	size_t count, cap;
-	struct map puts, reads; /* machine, token -> struct call */
+	struct map puts, reads, looks; /* machine, token -> struct call */
+	uint64_t looks_begun, looks_missed, lists_begun, lists_wrong;
+	struct samples look_time, list_time;
 	uint64_t written, acked, partly, refused;
 	uint64_t reads_begun, reads_found, reads_missed, strict_missed;
 	struct samples put_time, read_time;
@@ -63,6 +67,7 @@ static struct archive *archive_of(struct world *world)
 	world->archive->entries = mem_alloc(world->archive->cap, sizeof(*world->archive->entries));
 	map_init(&world->archive->puts, 1);
 	map_init(&world->archive->reads, 2);
+	map_init(&world->archive->looks, 3);
 	return world->archive;
 }
 
@@ -74,6 +79,11 @@ void archive_free(struct archive *archive)
 		free(put->value);
 	map_for_each (read, &archive->reads)
 		free(read->value);
+	map_for_each (look, &archive->looks)
+		free(look->value);
+	map_deinit(&archive->looks);
+	samples_deinit(&archive->look_time);
+	samples_deinit(&archive->list_time);
 	map_deinit(&archive->puts);
 	map_deinit(&archive->reads);
 	samples_deinit(&archive->put_time);
@@ -316,6 +326,142 @@ void archive_fetched(struct world *world, const struct sim_machine *machine,
 	free(call);
 }
 
+/* ---- by name, and as a list ---- */
+
+static bool refresh(struct world *world, struct sim_machine *machine, const char *name,
+		    const struct call *call)
+{
+	struct node_scope scope = {"ConfigMap", "default", name};
+	uint64_t token = 0;
+	int r;
+
+	machine_call(machine,
+		     r = node_refresh(machine->node, machine_now(world, machine), &scope, &token));
+	if (r)
+		return false;
+	begun(world, machine, &archive_of(world)->looks, token, call);
+	machine_pump(world, machine);
+	return true;
+}
+
+static void look_up(struct world *world, uint64_t argument)
+{
+	struct archive *archive = archive_of(world);
+	size_t index = archive->count ? world_random(world, archive->count) : 0;
+	const struct entry *entry = &archive->entries[index];
+	struct sim_machine *machine = some_machine(world);
+	struct call call = {.entry = index, .hlc = entry->hlc, .begin_us = world->now_us};
+	char name[32];
+
+	(void)argument;
+	if (!machine || !archive->count || entry->pending || entry->dirty || !entry->hlc)
+		return;
+	call.deleted = entry->deleted;
+	(void)entry_ref(entry, name);
+	archive->looks_begun += refresh(world, machine, name, &call);
+}
+
+static void list_all(struct world *world, uint64_t argument)
+{
+	struct sim_machine *machine = some_machine(world);
+	struct call call = {.list = true, .begin_us = world->now_us};
+
+	(void)argument;
+	if (machine)
+		archive_of(world)->lists_begun += refresh(world, machine, NULL, &call);
+}
+
+void archive_look(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++)
+		world_action(world, at_ms + i * for_ms / count, look_up, 0);
+	for (int64_t i = 0; i < LISTS; i++)
+		world_action(world, at_ms + i * for_ms / LISTS, list_all, 0);
+}
+
+static bool look_is_right(const struct archive *archive, const struct sim_machine *machine,
+			  const struct call *call)
+{
+	char name[32];
+	struct object_ref ref = entry_ref(&archive->entries[call->entry], name);
+	const struct record_item *item =
+		records_find(node_records(machine->node), ref.namespace, ref.kind, name);
+
+	return call->deleted ? !item : item && item->record.version.hlc >= call->hlc;
+}
+
+/* All that were acknowledged, and none that was deleted. */
+static bool list_is_right(struct world *world, const struct sim_machine *machine)
+{
+	const struct archive *archive = world->archive;
+	size_t wrong = 0;
+
+	for (size_t i = 0; i < archive->count; i++) {
+		const struct entry *entry = &archive->entries[i];
+		struct call call = {.entry = i, .hlc = entry->hlc, .deleted = entry->deleted};
+
+		if (!entry->hlc || entry->dirty || entry->pending ||
+		    look_is_right(archive, machine, &call))
+			continue;
+		if (!wrong++)
+			world_tell(world, &entry->uid, "%s lists %s", machine->name,
+				   entry->deleted ? "what was deleted" : "not what is there");
+	}
+	return wrong == 0;
+}
+
+void archive_refreshed(struct world *world, const struct sim_machine *machine,
+		       const struct node_effect *effect)
+{
+	struct archive *archive = world->archive;
+	uint64_t space[2];
+	struct call *call =
+		archive ? map_remove(&archive->looks, call_key(machine, effect->token, space))
+			: NULL;
+
+	if (!call)
+		return;
+	if (call->list) {
+		archive->lists_wrong += !list_is_right(world, machine);
+		samples_add(&archive->list_time, world->now_us - call->begin_us);
+	} else {
+		if (!look_is_right(archive, machine, call)) {
+			archive->looks_missed++;
+			world_tell(world, &archive->entries[call->entry].uid,
+				   "%s looks it up in vain; the index is %s", machine->name,
+				   effect->complete ? "complete" : "not complete");
+		}
+		samples_add(&archive->look_time, world->now_us - call->begin_us);
+	}
+	free(call);
+}
+
+/* Shards are bounded, and their rows are spread over the machines. */
+static void check_index(struct world *world)
+{
+	struct archive *archive = world->archive;
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		struct shards_counts counts;
+
+		if (!world->machines[i].node)
+			continue;
+		counts = node_index_counts(world->machines[i].node);
+		if (counts.largest > SHARD_ROWS_MAX)
+			world_violate(world, NULL, "a shard of %s has %zu rows",
+				      world->machines[i].name, counts.largest);
+	}
+	if (archive->looks_missed || archive->lists_wrong)
+		world_violate(world, NULL,
+			      "%" PRIu64 " of %" PRIu64 " lookups by name missed, %" PRIu64
+			      " of %" PRIu64 " lists were wrong",
+			      archive->looks_missed, archive->looks_begun, archive->lists_wrong,
+			      archive->lists_begun);
+	if (!archive->looks_begun || archive->looks.count)
+		world_violate(world, NULL, "%zu of %" PRIu64 " lookups by name have not ended",
+			      archive->looks.count, archive->looks_begun);
+}
+
 /* ---- the end ---- */
 
 struct placed {
@@ -439,6 +585,7 @@ void archive_check(struct world *world)
 			check_entry(world, &archive->entries[i], list, count);
 	free(list);
 	check_spread(world);
+	check_index(world);
 	if (archive->strict_missed)
 		world_violate(world, NULL, "%" PRIu64 " reads of a quiet fabric missed",
 			      archive->strict_missed);
@@ -470,6 +617,15 @@ void archive_text(struct world *world, struct buf *out)
 			  archive->reads_begun, archive->reads_missed,
 			  (double)samples_percentile(&archive->read_time, 50) / US_TO_MS,
 			  (double)samples_percentile(&archive->read_time, 99) / US_TO_MS);
+	buf_append_format(out,
+			  "  %" PRIu64 " lookups by name, %" PRIu64
+			  " of them missed, within %.1f ms (p50), %.1f ms (p99); %" PRIu64
+			  " lists, %" PRIu64 " of them wrong, within %.1f ms (p50)\n",
+			  archive->looks_begun, archive->looks_missed,
+			  (double)samples_percentile(&archive->look_time, 50) / US_TO_MS,
+			  (double)samples_percentile(&archive->look_time, 99) / US_TO_MS,
+			  archive->lists_begun, archive->lists_wrong,
+			  (double)samples_percentile(&archive->list_time, 50) / US_TO_MS);
 	buf_append_format(out,
 			  "  each is held by %zu of its keepers at least, %" PRIu64
 			  " lack one; %.1f on a machine (mean), %.0f (most)\n",

@@ -25,6 +25,11 @@ void archive_change(struct world *world, int64_t at_ms, int64_t for_ms);
 /* @count of them are read. @strict: each must be found. */
 void archive_read(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count, bool strict);
 
+/* @count of them are looked up by name, and all are listed a few times: each must be right. */
+void archive_look(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count);
+void archive_refreshed(struct world *world, const struct sim_machine *machine,
+		       const struct node_effect *effect);
+
 /* A write or a read of @machine has ended. */
 void archive_put_done(struct world *world, const struct sim_machine *machine,
 		      const struct node_effect *effect);

@@ -417,6 +417,9 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_PUT_DONE:
 		archive_put_done(world, machine, effect);
 		break;
+	case NODE_REFRESHED:
+		archive_refreshed(world, machine, effect);
+		break;
 	case NODE_FETCHED:
 		archive_fetched(world, machine, effect);
 		break;
@@ -425,7 +428,6 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_LOST:
 	case NODE_STEPPED:
 	case NODE_LOCATED:
-	case NODE_REFRESHED:
 	case NODE_FOUND:
 		metrics_found(world, machine, effect);
 		break;

@@ -20,6 +20,7 @@ enum {
 	CALM_MS = 60 * 1000, /* those who were away last are back, and repaired */
 	DROPPED_MS = RECORDS_DROP_MS + 150 * 1000, /* the last of them, with the offers before it */
 	READ_MS = 20 * 1000,
+	LIST_MS = 10 * 1000, /* the last list and lookup have ended, or are given up */
 	END_MS = 5 * 1000,
 };
 
@@ -79,13 +80,14 @@ void large_records(struct world *world)
 	archive_change(world, at_ms, busy_ms);
 	at_ms += busy_ms + CALM_MS + DROPPED_MS;
 	archive_read(world, at_ms, READ_MS, world->params.lookups, true);
-	world_action(world, at_ms + READ_MS + END_MS, check, 0);
+	archive_look(world, at_ms, READ_MS, world->params.lookups);
+	world_action(world, at_ms + READ_MS + LIST_MS + END_MS, check, 0);
 	world->distinct = false;
 }
 
 int64_t large_records_ms(const struct world *world)
 {
-	return AWAY_MS + write_ms(world) + CALM_MS + DROPPED_MS + READ_MS + 2 * END_MS;
+	return AWAY_MS + write_ms(world) + CALM_MS + DROPPED_MS + READ_MS + LIST_MS + 2 * END_MS;
 }
 
 void large_records_end(struct world *world)

@@ -30,6 +30,7 @@ enum fault {
 	FAULT_ROLLOUT_SURGE,   /* a rollout starts more pods than its surge allows */
 	FAULT_ROLLOUT_UNAVAILABLE, /* it stops more than may be missing */
 	FAULT_TOMBSTONE,           /* keepers bring each other everything but tombstones */
+	FAULT_INDEX,               /* holders of the index neither compare nor hand on */
 	FAULT_COUNT,
 };
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "records/shard_internal.h"
 
@@ -381,6 +382,8 @@ static void compare(struct shards *shards, struct shard *shard)
 		if (!node_id_equal(&nearest[i].id, &shards->config.self))
 			nearest[others++] = nearest[i];
 	}
+	if (fault_is_planted(FAULT_INDEX))
+		return;
 	if (others == count)
 		move_away(shards, shard, nearest, others);
 	else if (others)
