@@ -24,6 +24,8 @@ enum {
 };
 
 static const double reads_found_min = 0.999;
+/* A list fetches hundreds of homes within seconds; what was not had by then is missing in it. */
+static const double list_wrong_max = 0.01;
 
 struct entry {
 	struct uid uid;
@@ -48,7 +50,7 @@ struct archive {
 	struct entry *entries;
 	size_t count, cap;
 	struct map puts, reads, looks; /* machine, token -> struct call */
-	uint64_t looks_begun, looks_missed, lists_begun, lists_wrong;
+	uint64_t looks_begun, looks_missed, lists_begun, listed, listed_wrong;
 	struct samples look_time, list_time;
 	uint64_t written, acked, partly, refused;
 	uint64_t reads_begun, reads_found, reads_missed, strict_missed;
@@ -391,9 +393,9 @@ static bool look_is_right(const struct archive *archive, const struct sim_machin
 }
 
 /* All that were acknowledged, and none that was deleted. */
-static bool list_is_right(struct world *world, const struct sim_machine *machine)
+static void check_list(struct world *world, const struct sim_machine *machine, bool complete)
 {
-	const struct archive *archive = world->archive;
+	struct archive *archive = world->archive;
 	size_t wrong = 0;
 
 	for (size_t i = 0; i < archive->count; i++) {
@@ -403,11 +405,14 @@ static bool list_is_right(struct world *world, const struct sim_machine *machine
 		if (!entry->hlc || entry->dirty || entry->pending ||
 		    look_is_right(archive, machine, &call))
 			continue;
-		if (!wrong++)
-			world_tell(world, &entry->uid, "%s lists %s", machine->name,
-				   entry->deleted ? "what was deleted" : "not what is there");
+		wrong++;
 	}
-	return wrong == 0;
+	if (wrong)
+		world_tell(world, NULL, "%s lists %zu of %zu records wrong, and calls it %s",
+			   machine->name, wrong, archive->count,
+			   complete ? "complete" : "incomplete");
+	archive->listed += archive->count;
+	archive->listed_wrong += wrong;
 }
 
 void archive_refreshed(struct world *world, const struct sim_machine *machine,
@@ -422,7 +427,7 @@ void archive_refreshed(struct world *world, const struct sim_machine *machine,
 	if (!call)
 		return;
 	if (call->list) {
-		archive->lists_wrong += !list_is_right(world, machine);
+		check_list(world, machine, effect->complete);
 		samples_add(&archive->list_time, world->now_us - call->begin_us);
 	} else {
 		if (!look_is_right(archive, machine, call)) {
@@ -451,12 +456,12 @@ static void check_index(struct world *world)
 			world_violate(world, NULL, "a shard of %s has %zu rows",
 				      world->machines[i].name, counts.largest);
 	}
-	if (archive->looks_missed || archive->lists_wrong)
-		world_violate(world, NULL,
-			      "%" PRIu64 " of %" PRIu64 " lookups by name missed, %" PRIu64
-			      " of %" PRIu64 " lists were wrong",
-			      archive->looks_missed, archive->looks_begun, archive->lists_wrong,
-			      archive->lists_begun);
+	if ((double)archive->looks_missed > (1 - reads_found_min) * (double)archive->looks_begun)
+		world_violate(world, NULL, "%" PRIu64 " of %" PRIu64 " lookups by name missed",
+			      archive->looks_missed, archive->looks_begun);
+	if ((double)archive->listed_wrong > list_wrong_max * (double)archive->listed)
+		world_violate(world, NULL, "%" PRIu64 " of %" PRIu64 " records in lists are wrong",
+			      archive->listed_wrong, archive->listed);
 	if (!archive->looks_begun || archive->looks.count)
 		world_violate(world, NULL, "%zu of %" PRIu64 " lookups by name have not ended",
 			      archive->looks.count, archive->looks_begun);
@@ -620,11 +625,12 @@ void archive_text(struct world *world, struct buf *out)
 	buf_append_format(out,
 			  "  %" PRIu64 " lookups by name, %" PRIu64
 			  " of them missed, within %.1f ms (p50), %.1f ms (p99); %" PRIu64
-			  " lists, %" PRIu64 " of them wrong, within %.1f ms (p50)\n",
+			  " lists, in which %" PRIu64 " of %" PRIu64
+			  " are wrong, within %.1f ms (p50)\n",
 			  archive->looks_begun, archive->looks_missed,
 			  (double)samples_percentile(&archive->look_time, 50) / US_TO_MS,
 			  (double)samples_percentile(&archive->look_time, 99) / US_TO_MS,
-			  archive->lists_begun, archive->lists_wrong,
+			  archive->lists_begun, archive->listed_wrong, archive->listed,
 			  (double)samples_percentile(&archive->list_time, 50) / US_TO_MS);
 	buf_append_format(out,
 			  "  each is held by %zu of its keepers at least, %" PRIu64

@@ -16,7 +16,8 @@
 
 enum {
 	REFRESHES_MAX = 256, /* at a time; more are answered with what is here */
-	FETCHES_MAX = 128,   /* of one refresh, at a time */
+	FETCHES_MAX = 8,     /* of one refresh, at a time: each may dial three machines */
+	TRIES_MAX = 3,       /* of one home; one that was not had then may be missing */
 	LOOKUPS_MAX = 16,    /* of one refresh */
 	REFRESH_MS = 10 * 1000,
 };
@@ -25,13 +26,21 @@ enum {
 static const char *const makers[] = {"ReplicaSet", "StatefulSet", "DaemonSet",
 				     "Job",        "Deployment",  "Pod"};
 
+/* A home that is to be fetched, or is being fetched. */
+struct fetching {
+	uint64_t token;
+	struct uid uid; /* of the object that it is fetched for */
+	unsigned tries;
+};
+
 struct node_refresh {
 	struct list link;
 	uint64_t token;
-	uint64_t lookups[LOOKUPS_MAX], fetches[FETCHES_MAX];
+	uint64_t lookups[LOOKUPS_MAX];
+	struct fetching fetches[FETCHES_MAX];
 	size_t lookup_count, fetch_count;
 	struct map homes; /* home -> struct uid: seen; those not yet fetched are in @waiting */
-	struct uid *waiting;
+	struct fetching *waiting;
 	size_t waiting_count, waiting_cap;
 	bool complete;
 	struct mono deadline;
@@ -68,6 +77,16 @@ static void refresh_end(struct node *node, struct node_refresh *refresh)
 	refresh_free(node, refresh);
 }
 
+static void fetch_later(struct node_refresh *refresh, const struct fetching *fetching)
+{
+	if (refresh->waiting_count == refresh->waiting_cap) {
+		refresh->waiting_cap = 2 * refresh->waiting_cap + 16;
+		refresh->waiting = mem_resize(refresh->waiting, refresh->waiting_cap,
+					      sizeof(*refresh->waiting));
+	}
+	refresh->waiting[refresh->waiting_count++] = *fetching;
+}
+
 static void want(const struct node *node, struct node_refresh *refresh, const struct uid *uid)
 {
 	struct bytes home = bytes_of(uid->byte, UID_HOME_LEN);
@@ -75,22 +94,18 @@ static void want(const struct node *node, struct node_refresh *refresh, const st
 	if (records_keeps(node->records, uid) || map_get(&refresh->homes, home))
 		return;
 	(void)map_put(&refresh->homes, home, mem_copy(uid->byte, UID_LEN));
-	if (refresh->waiting_count == refresh->waiting_cap) {
-		refresh->waiting_cap = 2 * refresh->waiting_cap + 16;
-		refresh->waiting = mem_resize(refresh->waiting, refresh->waiting_cap,
-					      sizeof(*refresh->waiting));
-	}
-	refresh->waiting[refresh->waiting_count++] = *uid;
+	fetch_later(refresh, &(struct fetching){.uid = *uid});
 }
 
 /* Fetch more, or end. */
 static void advance(struct node *node, struct mono now, struct node_refresh *refresh)
 {
 	while (refresh->waiting_count && refresh->fetch_count < FETCHES_MAX) {
-		const struct uid *uid = &refresh->waiting[--refresh->waiting_count];
+		struct fetching *fetching = &refresh->fetches[refresh->fetch_count];
 
-		if (records_fetch(node->records, now, uid,
-				  &refresh->fetches[refresh->fetch_count]) == 0)
+		*fetching = refresh->waiting[--refresh->waiting_count];
+		fetching->tries++;
+		if (records_fetch(node->records, now, &fetching->uid, &fetching->token) == 0)
 			refresh->fetch_count++;
 		else
 			refresh->complete = false;
@@ -220,16 +235,39 @@ void node_refresh_found(struct node *node, struct mono now, const struct shards_
 	}
 }
 
+/* Of what the index named we have the object, or its end. */
+static bool is_had(const struct node *node, const struct fetching *fetching)
+{
+	struct record_key key = {.kind = RECORD_OBJECT, .uid = fetching->uid};
+
+	return records_get(node->records, &key) ||
+	       records_is_deleted(node->records, &fetching->uid);
+}
+
+static void fetched(struct node *node, struct mono now, struct node_refresh *refresh, size_t at,
+		    bool answered)
+{
+	struct fetching fetching = refresh->fetches[at];
+
+	refresh->fetches[at] = refresh->fetches[--refresh->fetch_count];
+	if ((!answered || !is_had(node, &fetching)) && fetching.tries < TRIES_MAX)
+		fetch_later(refresh, &fetching);
+	else
+		refresh->complete = refresh->complete && answered;
+	advance(node, now, refresh);
+}
+
 bool node_refresh_fetched(struct node *node, struct mono now, const struct records_effect *effect)
 {
 	list_for_each (it, &node->refreshes) {
 		struct node_refresh *refresh = list_entry(it, struct node_refresh, link);
 
-		if (!take(refresh->fetches, &refresh->fetch_count, effect->token))
-			continue;
-		refresh->complete = refresh->complete && effect->stored > 0;
-		advance(node, now, refresh);
-		return true;
+		for (size_t i = 0; i < refresh->fetch_count; i++) {
+			if (refresh->fetches[i].token != effect->token)
+				continue;
+			fetched(node, now, refresh, i, effect->stored > 0);
+			return true;
+		}
 	}
 	return false;
 }
