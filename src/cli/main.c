@@ -23,6 +23,7 @@ static const struct {
 	{"fabric", &verb_fabric_revoke, "shut a machine, a user or a certificate out"},
 	{"fabric", &verb_fabric_revocations, "list what has been revoked"},
 	{"policy", &verb_policy_check, "tell whether a policy file is sound"},
+	{"fabric", &verb_fabric_root, "move the fabric's root keys off this machine"},
 	{NULL, &verb_kubeconfig, "print the administrator's kubeconfig"},
 	{NULL, &verb_image, "load, list and remove images on this machine"},
 	{NULL, &verb_status, "how the daemon on this machine is doing"},

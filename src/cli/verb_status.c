@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* magik status: what the daemon on this machine says of itself. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/control.h"
@@ -46,7 +48,17 @@ static void print_connections(const json_t *overlay)
 			     json_integer_value(json_object_get(overlay, "pool")));
 }
 
-static void print_status(const json_t *status)
+/* The daemon tells how it was when it started; the keys may have been taken away since. */
+static bool roots_are_here(const json_t *status, const char *state_dir)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/" CREDENTIALS_ROOT_DIR "/%s", state_dir,
+		       root_keys_names[0]);
+	return json_is_true(json_object_get(status, "root_here")) && access(path, F_OK) == 0;
+}
+
+static void print_status(const json_t *status, const char *state_dir)
 {
 	print_text(status, "machine", "node");
 	print_text(status, "identity", "identity");
@@ -62,9 +74,10 @@ static void print_status(const json_t *status)
 	else
 		print_text(status, "runtime", "runtime");
 	print_machines(status);
-	if (json_is_true(json_object_get(status, "root_here")))
+	if (roots_are_here(status, state_dir))
 		(void)printf(
-			"\nThe fabric's root keys are on this machine: keep a copy elsewhere.\n");
+			"\nThe fabric's root keys are on this machine: move them to a safe place "
+			"with magik fabric root export.\n");
 }
 
 static void print_json(json_t *status)
@@ -99,7 +112,7 @@ static int run(int argc, char **argv)
 	if (output[0])
 		print_json(status);
 	else
-		print_status(status);
+		print_status(status, state_dir);
 	json_decref(status);
 	return CLI_OK;
 }

@@ -359,6 +359,30 @@ static void test_a_kubeconfig_file_is_its_owners(void **state)
 	assert_int_equal(info.st_mode & 0777, 0600);
 }
 
+static void test_root_keys_leave_the_machine(void **state)
+{
+	char path[256], key[256];
+	struct buf bundle = {0};
+
+	path_of("roots.pem", path);
+	assert_int_equal(RUN(&verb_fabric_root, "export", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "the roots are not on this machine"));
+	path_of("root", key);
+	assert_int_equal(mkdir(key, 0700), 0);
+	write_file("root/machine.key", bytes_str("one\n"), 0600);
+	write_file("root/workload.key", bytes_str("two\n"), 0600);
+	write_file("root/api.key", bytes_str("three\n"), 0600);
+	assert_int_equal(RUN(&verb_fabric_root, "export", path), CLI_OK);
+	assert_int_equal(file_read(path, 1024, &bundle), 0);
+	assert_string_equal(buf_cstr(&bundle),
+			    "# machine.key\none\n# workload.key\ntwo\n# api.key\nthree\n");
+	buf_deinit(&bundle);
+	path_of("root/machine.key", key);
+	assert_int_equal(access(key, F_OK), -1);
+	assert_int_equal(RUN(&verb_fabric_root, "export", path), CLI_FAILED);
+	assert_int_equal(RUN(&verb_fabric_root, "import", path), CLI_USAGE);
+}
+
 static void test_what_is_revoked_is_told_from_its_form(void **state)
 {
 	static const char id[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -480,6 +504,7 @@ int main(void)
 		TEST(test_the_kubeconfig_is_printed_with_another_server),
 		TEST(test_a_role_stands_in_the_certificate_with_its_namespaces),
 		TEST(test_a_kubeconfig_file_is_its_owners),
+		TEST(test_root_keys_leave_the_machine),
 		TEST(test_what_is_revoked_is_told_from_its_form),
 		TEST(test_revocations_are_listed),
 		TEST(test_a_user_is_certified_with_groups),
