@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/map.h"
+#include "kube/fields_node.h"
 #include "kube/member.h"
 
 enum shape_kind {
@@ -165,94 +167,22 @@ static char *element_step(const struct shape *list, const json_t *element)
 	return buf_steal(&step);
 }
 
-/* Index of the element to which @step leads; -1: none. */
-static ssize_t element_find(const struct shape *list, const json_t *array, const char *step)
+/*
+ * The elements of a list by their steps; of several with one step the first. The values are the
+ * elements, borrowed. A list has at most KUBE_FIELDS_LIST_MAX of them, so that a constant seed does
+ * no harm.
+ */
+static void elements_index(const struct shape *list, const json_t *array, struct map *ret_index)
 {
+	map_init(ret_index, 1);
 	for (size_t i = 0; i < json_array_size(array); i++) {
-		char *own = element_step(list, json_array_get(array, i));
-		bool same = own && strcmp(own, step) == 0;
+		json_t *element = json_array_get(array, i);
+		char *step = element_step(list, element);
 
-		free(own);
-		if (same)
-			return (ssize_t)i;
+		if (step && !map_get(ret_index, bytes_str(step)))
+			(void)map_put(ret_index, bytes_str(step), element);
+		free(step);
 	}
-	return -1;
-}
-
-/* Set arithmetic: a node has itself ("." or nothing below) and children. */
-
-static bool has_self(const json_t *node)
-{
-	return node && (json_object_size(node) == 0 || json_object_get(node, "."));
-}
-
-/* Takes @children over. NULL when nothing is left. */
-static json_t *node_new(bool self, json_t *children)
-{
-	if (self && json_object_size(children))
-		kube_set(children, ".", json_object());
-	if (self || json_object_size(children))
-		return children;
-	json_decref(children);
-	return NULL;
-}
-
-static void child_set(json_t *node, const char *step, json_t *child)
-{
-	if (child)
-		kube_set(node, step, child);
-}
-
-json_t *kube_fields_union(const json_t *a, const json_t *b)
-{
-	json_t *children, *child;
-	const char *step;
-
-	if (!a || !b)
-		return json_deep_copy(a ? a : b);
-	children = json_object();
-	json_object_foreach ((json_t *)(uintptr_t)a, step, child) {
-		if (strcmp(step, ".") != 0)
-			child_set(children, step,
-				  kube_fields_union(child, json_object_get(b, step)));
-	}
-	json_object_foreach ((json_t *)(uintptr_t)b, step, child) {
-		if (strcmp(step, ".") != 0 && !json_object_get(a, step))
-			child_set(children, step, json_deep_copy(child));
-	}
-	return node_new(has_self(a) || has_self(b), children);
-}
-
-json_t *kube_fields_minus(const json_t *a, const json_t *b)
-{
-	json_t *children, *child;
-	const char *step;
-
-	if (!a || !b)
-		return a ? json_deep_copy(a) : NULL;
-	children = json_object();
-	json_object_foreach ((json_t *)(uintptr_t)a, step, child) {
-		if (strcmp(step, ".") != 0)
-			child_set(children, step,
-				  kube_fields_minus(child, json_object_get(b, step)));
-	}
-	return node_new(has_self(a) && !has_self(b), children);
-}
-
-json_t *kube_fields_both(const json_t *a, const json_t *b)
-{
-	json_t *children, *child;
-	const char *step;
-
-	if (!a || !b)
-		return NULL;
-	children = json_object();
-	json_object_foreach ((json_t *)(uintptr_t)a, step, child) {
-		if (strcmp(step, ".") != 0)
-			child_set(children, step,
-				  kube_fields_both(child, json_object_get(b, step)));
-	}
-	return node_new(has_self(a) && has_self(b), children);
 }
 
 /* What an object sets. */
@@ -269,7 +199,7 @@ static void add_members(json_t *node, const json_t *object, const struct shape *
 		struct buf step = {0};
 
 		buf_append_format(&step, "f:%s", key);
-		child_set(node, buf_cstr(&step), fields_of(value, &inner));
+		fields_child_set(node, buf_cstr(&step), fields_of(value, &inner));
 		buf_deinit(&step);
 	}
 }
@@ -282,7 +212,7 @@ static json_t *fields_of_element(const struct shape *list, const json_t *element
 	if (list->kind == SHAPE_SET)
 		return node;
 	add_members(node, element, &shape);
-	return node_new(true, node);
+	return fields_node_new(true, node);
 }
 
 static json_t *fields_of(const json_t *value, const struct shape *shape)
@@ -294,13 +224,13 @@ static json_t *fields_of(const json_t *value, const struct shape *shape)
 		add_members(node, value, shape);
 	} else if (shape->kind == SHAPE_MAP) {
 		add_members(node, value, shape);
-		return node_new(true, node);
+		return fields_node_new(true, node);
 	} else if (shape->kind != SHAPE_LEAF) {
 		json_array_foreach (value, index, element) {
 			char *step = element_step(shape, element);
 
 			if (step)
-				child_set(node, step, fields_of_element(shape, element));
+				fields_child_set(node, step, fields_of_element(shape, element));
 			free(step);
 		}
 	}
@@ -324,7 +254,7 @@ static json_t *owned(json_t *node)
 	buf_deinit(&step);
 	if (metadata && json_object_size(metadata) == 0)
 		(void)json_object_del(node, "f:metadata");
-	return node_new(false, node);
+	return fields_node_new(false, node);
 }
 
 json_t *kube_fields_of(const json_t *object, const struct kube_message *message)
@@ -351,33 +281,50 @@ static void add_changed_members(json_t *node, const json_t *old, const json_t *n
 		struct buf step = {0};
 
 		buf_append_format(&step, "f:%s", key);
-		child_set(node, buf_cstr(&step),
-			  fields_changed(json_object_get(old, key), value, &inner));
+		fields_child_set(node, buf_cstr(&step),
+				 fields_changed(json_object_get(old, key), value, &inner));
 		buf_deinit(&step);
 	}
 }
 
 /* An element of a keyed list that was there before, or is new. */
-static json_t *element_changed(const struct shape *list, const json_t *old, const json_t *element,
-			       const char *step)
+static json_t *element_changed(const struct shape *list, const json_t *old, const json_t *element)
 {
 	struct shape shape = element_shape(list);
-	ssize_t at = element_find(list, old, step);
 	json_t *node;
 
-	if (at < 0)
+	if (!old)
 		return fields_of_element(list, element);
 	if (list->kind == SHAPE_SET)
 		return NULL;
 	node = json_object();
-	add_changed_members(node, json_array_get(old, (size_t)at), element, &shape);
-	return node_new(false, node);
+	add_changed_members(node, old, element, &shape);
+	return fields_node_new(false, node);
+}
+
+static json_t *elements_changed(const json_t *old, const json_t *new, const struct shape *shape)
+{
+	json_t *node = json_object(), *element;
+	struct map before;
+	size_t index;
+
+	elements_index(shape, old, &before);
+	json_array_foreach (new, index, element) {
+		char *step = element_step(shape, element);
+
+		if (step)
+			fields_child_set(
+				node, step,
+				element_changed(shape, map_get(&before, bytes_str(step)), element));
+		free(step);
+	}
+	map_deinit(&before);
+	return fields_node_new(false, node);
 }
 
 static json_t *fields_changed(const json_t *old, const json_t *new, const struct shape *shape)
 {
-	json_t *node, *element;
-	size_t index;
+	json_t *node;
 
 	if (!old || json_typeof(old) != json_typeof(new))
 		return fields_of(new, shape);
@@ -385,19 +332,11 @@ static json_t *fields_changed(const json_t *old, const json_t *new, const struct
 		return NULL;
 	if (shape->kind == SHAPE_LEAF)
 		return json_object();
+	if (shape->kind == SHAPE_KEYED || shape->kind == SHAPE_SET)
+		return elements_changed(old, new, shape);
 	node = json_object();
-	if (shape->kind == SHAPE_STRUCT || shape->kind == SHAPE_MAP) {
-		add_changed_members(node, old, new, shape);
-		return node_new(false, node);
-	}
-	json_array_foreach (new, index, element) {
-		char *step = element_step(shape, element);
-
-		if (step)
-			child_set(node, step, element_changed(shape, old, element, step));
-		free(step);
-	}
-	return node_new(false, node);
+	add_changed_members(node, old, new, shape);
+	return fields_node_new(false, node);
 }
 
 json_t *kube_fields_changed(const json_t *old, const json_t *new,
@@ -414,26 +353,42 @@ json_t *kube_fields_changed(const json_t *old, const json_t *new,
 
 static void merge_members(json_t *object, const json_t *from, const struct shape *shape);
 
+/* What @list has beside the elements that were taken out of its index. */
+static void append_rest(json_t *merged, const json_t *list, const struct shape *shape,
+			const struct map *left)
+{
+	json_t *element;
+	size_t index;
+
+	json_array_foreach (list, index, element) {
+		char *step = element_step(shape, element);
+
+		if (!step || map_get(left, bytes_str(step)))
+			kube_push(merged, json_incref(element));
+		free(step);
+	}
+}
+
 /* The elements of @from in their order, then those that only @list has. */
 static json_t *merge_lists(json_t *list, const json_t *from, const struct shape *shape)
 {
 	json_t *merged = json_array(), *element;
 	struct shape inner = shape->kind == SHAPE_KEYED ? element_shape(shape) : (struct shape){0};
+	struct map left;
 	size_t index;
 
+	elements_index(shape, list, &left);
 	json_array_foreach (from, index, element) {
 		char *step = element_step(shape, element);
-		ssize_t at = step ? element_find(shape, list, step) : -1;
-		json_t *old = at >= 0 ? json_incref(json_array_get(list, (size_t)at)) : NULL;
+		json_t *old = step ? map_remove(&left, bytes_str(step)) : NULL;
 
-		if (at >= 0)
-			(void)json_array_remove(list, (size_t)at); /* it is there */
 		if (json_is_object(old) && json_is_object(element))
 			merge_members(old, element, &inner);
-		kube_push(merged, old ? old : json_deep_copy(element));
+		kube_push(merged, old ? json_incref(old) : json_deep_copy(element));
 		free(step);
 	}
-	(void)json_array_extend(merged, list); /* both are arrays */
+	append_rest(merged, list, shape, &left);
+	map_deinit(&left);
 	return merged;
 }
 
@@ -491,21 +446,21 @@ static void remove_members(json_t *object, const json_t *set, const struct shape
 static void remove_elements(json_t *list, const json_t *set, const struct shape *shape)
 {
 	struct shape inner = shape->kind == SHAPE_KEYED ? element_shape(shape) : (struct shape){0};
-	const char *step;
-	json_t *below;
 
-	json_object_foreach ((json_t *)(uintptr_t)set, step, below) {
-		ssize_t at = element_find(shape, list, step);
-		json_t *element = at >= 0 ? json_array_get(list, (size_t)at) : NULL;
+	for (size_t i = json_array_size(list); i-- > 0;) {
+		json_t *element = json_array_get(list, i);
+		char *step = element_step(shape, element);
+		json_t *below = step ? json_object_get(set, step) : NULL;
 
-		if (!element)
+		free(step);
+		if (!below)
 			continue;
 		/* An element goes with itself, whatever is left of it: its keys alone mean
 		 * nothing. */
-		if (!has_self(below))
+		if (!fields_has_self(below))
 			(void)!remove_from(element, below, &inner);
 		else
-			(void)json_array_remove(list, (size_t)at); /* it is there */
+			(void)json_array_remove(list, i); /* it is there */
 	}
 }
 
@@ -514,7 +469,7 @@ static bool remove_from(json_t *value, const json_t *set, const struct shape *sh
 {
 	switch (shape->kind) {
 	case SHAPE_LEAF:
-		return has_self(set);
+		return fields_has_self(set);
 	case SHAPE_STRUCT:
 	case SHAPE_MAP:
 		remove_members(value, set, shape);
@@ -541,27 +496,37 @@ struct key_check {
 	int result;
 };
 
-static enum kube_visit_answer check_keys(void *arg, const struct kube_visit *visit)
+static void check_elements(struct key_check *check, const struct shape *list, const json_t *array,
+			   const char *path)
 {
-	struct key_check *check = arg;
-	struct shape shape = {0};
+	struct map first;
 	json_t *element;
 	size_t index;
+
+	elements_index(list, array, &first);
+	json_array_foreach (array, index, element) {
+		char *step = element_step(list, element);
+		bool twice = step && map_get(&first, bytes_str(step)) != element;
+
+		if ((!step || twice) && !check->result)
+			check->result = err_set_status(
+				check->err, -EINVAL, 400, "%.200s[%zu]: %s \"%s\"", path, index,
+				twice ? "another element has the same" : "there is no",
+				list->field->merge_key);
+		free(step);
+	}
+	map_deinit(&first);
+}
+
+static enum kube_visit_answer check_keys(void *arg, const struct kube_visit *visit)
+{
+	struct shape shape;
 
 	if (!visit->field)
 		return KUBE_VISIT_SKIP;
 	shape = member_shape(visit->message, visit->field->name, visit->value);
-	json_array_foreach (shape.kind == SHAPE_KEYED ? visit->value : NULL, index, element) {
-		char *step = element_step(&shape, element);
-		bool twice = step && element_find(&shape, visit->value, step) != (ssize_t)index;
-
-		if ((!step || twice) && !check->result)
-			check->result = err_set_status(
-				check->err, -EINVAL, 400, "%.200s[%zu]: %s \"%s\"", visit->path,
-				index, twice ? "another element has the same" : "there is no",
-				shape.field->merge_key);
-		free(step);
-	}
+	if (shape.kind == SHAPE_KEYED)
+		check_elements(arg, &shape, visit->value, visit->path);
 	return KUBE_VISIT_DESCEND;
 }
 
@@ -571,55 +536,4 @@ int kube_fields_check(const json_t *object, const struct kube_message *message, 
 
 	kube_schema_walk((json_t *)(uintptr_t)object, message, check_keys, &check);
 	return check.result;
-}
-
-/* Paths. */
-
-/* "k:{"name":"nginx"}" as [name="nginx"]. */
-static void append_keys(struct buf *path, const char *text)
-{
-	json_t *keys = json_loads(text, 0, NULL), *value;
-	const char *key;
-	size_t count = 0;
-
-	buf_append_str(path, "[");
-	json_object_foreach (keys, key, value) {
-		char *one = json_dumps(value, JSON_ENCODE_ANY);
-
-		buf_append_format(path, "%s%s=%s", count++ ? "," : "", key, one ? one : "");
-		free(one);
-	}
-	buf_append_str(path, "]");
-	json_decref(keys);
-}
-
-static void walk_paths(const json_t *node, struct buf *path, kube_field_path_fn *each, void *arg)
-{
-	size_t len = path->len;
-	const char *step;
-	json_t *below;
-
-	if (has_self(node))
-		each(arg, buf_cstr(path));
-	json_object_foreach ((json_t *)(uintptr_t)node, step, below) {
-		if (strncmp(step, "f:", 2) == 0)
-			buf_append_format(path, ".%s", step + 2);
-		else if (strncmp(step, "k:", 2) == 0)
-			append_keys(path, step + 2);
-		else if (strncmp(step, "v:", 2) == 0)
-			buf_append_format(path, "[=%s]", step + 2);
-		else
-			continue;
-		walk_paths(below, path, each, arg);
-		path->len = len;
-	}
-}
-
-void kube_fields_paths(const json_t *set, kube_field_path_fn *each, void *arg)
-{
-	struct buf path = {0};
-
-	if (set)
-		walk_paths(set, &path, each, arg);
-	buf_deinit(&path);
 }

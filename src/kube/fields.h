@@ -23,7 +23,7 @@
 #include "kube/schema.h"
 
 enum {
-	KUBE_FIELDS_LIST_MAX = 1024, /* a longer keyed list is a leaf: merging looks at all pairs */
+	KUBE_FIELDS_LIST_MAX = 1024, /* a longer keyed list is a leaf: nobody shares one */
 };
 
 /* All that @object sets, without its type and what only the server writes. A new reference or NULL.
