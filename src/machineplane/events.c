@@ -12,6 +12,9 @@
 
 #include "base/mem.h"
 #include "io/clock.h"
+#include "kube/job_progress.h"
+#include "kube/member.h"
+#include "kube/workload.h"
 
 enum {
 	EVENTS_MAX = 1024, /* about 400 KiB; Kubernetes forgets after an hour */
@@ -142,6 +145,89 @@ static void container_events(struct events *events, const struct presence *pod,
 	buf_deinit(&text);
 }
 
+/* What an event is about; borrowed. */
+struct subject {
+	const char *namespace, *kind, *name;
+	struct uid uid;
+};
+
+static const char created[] = "SuccessfulCreate", completed[] = "Completed",
+		  backoff_limit[] = "BackoffLimitExceeded", deadline[] = "DeadlineExceeded";
+
+/* A word of a controller, which this machine may hear again and again. */
+static void say_once(struct events *events, const struct subject *subject, const char *type,
+		     const char *reason, const char *message)
+{
+	struct wall now = node_fabric_time(events->fabric->node, clock_mono());
+	struct entry *entry;
+
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		if (same(&events->ring[i], &subject->uid, reason, message))
+			return;
+	entry = &events->ring[events->next];
+	events->next = (events->next + 1) % EVENTS_MAX;
+	entry_clear(entry);
+	*entry = (struct entry){
+		.namespace = mem_strdup(subject->namespace),
+		.kind = mem_strdup(subject->kind),
+		.name = mem_strdup(subject->name),
+		.message = mem_strdup(message),
+		.host = mem_strdup(""),
+		.type = type,
+		.reason = reason,
+		.uid = subject->uid,
+		.first = now,
+		.last = now,
+		.count = 1,
+		.serial = ++events->serial,
+	};
+}
+
+static void say_created(struct events *events, const struct subject *owner, const char *what,
+			const char *name)
+{
+	struct buf text = {0};
+
+	buf_append_format(&text, "Created %s %s", what, name);
+	say_once(events, owner, "Normal", created, buf_cstr(&text));
+	buf_deinit(&text);
+}
+
+static void say_ended(struct events *events, const struct subject *job, const json_t *progress)
+{
+	const char *reason = kube_member_string(progress, "spec.reason");
+
+	if (kube_member(progress, "spec.completionTime"))
+		say_once(events, job, "Normal", completed, "Job completed");
+	else if (strcmp(reason, backoff_limit) == 0 || strcmp(reason, deadline) == 0)
+		say_once(events, job, "Warning",
+			 strcmp(reason, deadline) == 0 ? deadline : backoff_limit,
+			 kube_member_string(progress, "spec.message"));
+}
+
+/* Runs of CronJobs, and the ends of Jobs: from what their controllers have written. */
+static void object_events(struct events *events, const struct record *record)
+{
+	bool is_progress = strcmp(record->object.kind, KUBE_JOB_PROGRESS) == 0;
+	const json_t *owner;
+	struct subject subject = {.namespace = record->object.namespace};
+	json_t *json;
+
+	if (!is_progress && strcmp(record->object.kind, "Job") != 0)
+		return;
+	json = json_loadb((const char *)record->value.ptr, record->value.len, 0, NULL);
+	owner = kube_controller_of(json);
+	subject.kind = kube_member_string(owner, "kind");
+	subject.name = kube_member_string(owner, "name");
+	if (owner && uid_parse(kube_member_string(owner, "uid"), &subject.uid)) {
+		if (is_progress)
+			say_ended(events, &subject, json);
+		else
+			say_created(events, &subject, "job", record->object.name);
+	}
+	json_decref(json);
+}
+
 void events_update_lost(struct events *events, const struct record *record, const char *message)
 {
 	struct wall now = node_fabric_time(events->fabric->node, clock_mono());
@@ -174,12 +260,19 @@ void events_record(struct events *events, const struct record *record, bool remo
 	struct presence pod;
 	struct buf text = {0};
 
+	if (record->key.kind == RECORD_OBJECT && !removed)
+		object_events(events, record);
 	if (record->key.kind != RECORD_PRESENCE || removed ||
 	    presence_decode(bytes_buf(&record->value), &pod) != 0)
 		return;
 	buf_append_format(&text, "Successfully assigned %s/%s to %s", pod.object.namespace,
 			  pod.pod_name, pod.node_name);
 	add_once(events, &pod, scheduled, buf_cstr(&text));
+	if (strcmp(pod.object.kind, "Job") == 0)
+		say_created(events,
+			    &(struct subject){pod.object.namespace, pod.object.kind,
+					      pod.object.name, pod.object.uid},
+			    "pod:", pod.pod_name);
 	if (pod.terminating)
 		add_once(events, &pod, killing, "Stopping its containers");
 	else

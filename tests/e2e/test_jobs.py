@@ -53,6 +53,8 @@ def test_a_job_runs_to_completion_and_its_log_stays(fabric, space):
     seen = get(fabric, space, "job", "hello")
     assert seen["status"]["succeeded"] == 1
     assert seen["status"]["startTime"] <= seen["status"]["completionTime"]
+    described = fabric.kubectl("-n", space, "describe", "job", "hello").stdout
+    assert "SuccessfulCreate" in described and "Job completed" in described
     assert "1/1" in fabric.kubectl("-n", space, "get", "job", "hello").stdout
     (pod,) = pods(fabric, space)
     assert pod["status"]["phase"] == "Succeeded"
@@ -78,6 +80,8 @@ def test_a_job_that_fails_too_often_has_failed(fabric, space, write):
     (condition,) = seen["status"]["conditions"]
     assert (condition["type"], condition["reason"]) == ("Failed", "BackoffLimitExceeded")
     assert seen["status"]["failed"] == 2
+    described = fabric.kubectl("-n", space, "describe", "job", "bad").stdout
+    assert "BackoffLimitExceeded" in described and "Created pod: bad-" in described
     assert {pod["status"]["phase"] for pod in pods(fabric, space)} == {"Failed"}
 
 
