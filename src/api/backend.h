@@ -129,6 +129,7 @@ enum api_stream_kind {
 	API_STREAM_EXEC,   /* frames both ways (wire/frame.h): a process of its own */
 	API_STREAM_ATTACH, /* as EXEC, of the container's first process */
 	API_STREAM_PORT,   /* bytes both ways: a connection to a port of the pod */
+	API_STREAM_USAGE,  /* JSON to the client, as in runtime/usage.h: of a machine, no pod */
 	_API_STREAM_KIND_COUNT,
 };
 
@@ -137,13 +138,14 @@ struct api_stream_request {
 	enum api_stream_kind kind;
 	struct uid pod;
 	struct node_id machine;     /* where it runs */
-	const char *container;      /* never empty, but for PORT */
+	const char *container;      /* never empty, but for PORT and USAGE */
 	const char *user;           /* for the audit log of that machine */
 	struct api_log_options log; /* of LOG */
 	const char *const *command; /* of EXEC */
 	size_t command_count;
 	bool in, out, err, is_tty; /* of EXEC and ATTACH: the streams that the client has */
 	uint16_t port;             /* of PORT */
+	const char *namespace;     /* of USAGE: of which containers; "": all; NULL: of none */
 };
 
 /*

@@ -137,6 +137,8 @@ static void sink_end(void *arg, const struct err *err)
 	spdy_data(pair->data, (struct bytes){0}, true, &forward->spdy_out);
 	(void)flush(forward);
 	pair_free(pair);
+	if (!is_full(forward))
+		receive_more(forward);
 }
 
 static void pair_connect(struct pair *pair)

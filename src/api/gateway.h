@@ -148,6 +148,10 @@ bool audit_begin(struct call *call);
 bool review_is(const struct kube_resource *resource);
 void verb_review(struct call *call);
 
+/* usage.c: whether @resource is measured when it is read; get and list of it. */
+bool usage_is(const struct kube_resource *resource);
+void verb_usage(struct call *call);
+
 /* pod_target.c: the pod of a call, and the container that it names or that is the only one. */
 struct pod_target {
 	json_t *object; /* the composed pod */

@@ -173,8 +173,12 @@ static void dispatch_subresource(struct call *call)
 
 static void carry_out(struct call *call)
 {
+	bool reads = strcmp(call->verb, "get") == 0 || strcmp(call->verb, "list") == 0;
+
 	if (call->subresource)
 		dispatch_subresource(call);
+	else if (reads && usage_is(call->resource))
+		verb_usage(call);
 	else
 		dispatch_verb(call, call->resource->verbs);
 }

@@ -16,8 +16,10 @@
 #include "io/entropy.h"
 #include "io/log.h"
 #include "machineplane/host_core.h"
+
 #include "runtime/files.h"
 #include "runtime/seccomp_profile.h"
+#include "runtime/usage.h"
 
 enum {
 	/* Of state and run directory, so that every path made from them is bounded. */
@@ -311,6 +313,7 @@ static void host_deinit(struct host *host)
 		loop_signal_free(host->signals[i]);
 	loop_hook_free(host->hook);
 	host_control_free(host->control);
+	usage_free(host->usage);
 	host->pods = pods_free(host->pods);
 	/* Let what is being closed and killed come to its end. */
 	if (host->loop) {
@@ -351,6 +354,7 @@ static int serve(const struct host_config *config, bool fresh_run, struct err *e
 	host->config = config;
 	list_init(&host->logs);
 	list_init(&host->execs);
+	list_init(&host->usages);
 	map_init(&host->stopped, entropy_u64());
 	r = host_init(host, err);
 	if (r == 0) {

@@ -9,6 +9,7 @@
  *   host_objects.c  objects that pods name, on their way from it
  *   host_logs.c     logs on their way to it
  *   host_exec.c     processes and ports of containers, for its clients
+ *   host_usage.c    what containers and the machine use
  *   host_control.c  R/host.sock, for the magik command
  */
 #pragma once
@@ -66,7 +67,8 @@ struct host {
 	bool node_known;
 	struct node_id node;
 	struct map stopped; /* pod uids that were told to stop, in this process's life */
-	struct list logs, execs;
+	struct list logs, execs, usages;
+	struct usage *usage;
 	uint32_t links; /* fabric processes there have been, to tell whose request it was */
 	struct host_control *control;
 	struct loop_signal *signals[3];
@@ -103,6 +105,10 @@ void host_stream_reply(struct host *host, uint64_t request_id, const struct err 
 void host_exec_open(struct host *host, const Magik__Ipc__ExecOpen *request);
 void host_exec_close_all(struct host *host);
 void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request);
+
+/* host_usage.c */
+void host_usage_open(struct host *host, const Magik__Ipc__UsageOpen *request);
+void host_usage_close_all(struct host *host);
 
 /* host_control.c */
 _must_use_ int host_control_new(struct host *host, struct host_control **ret_control,

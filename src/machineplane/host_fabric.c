@@ -474,6 +474,9 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_PORT_OPEN:
 		host_port_open(host, body);
 		break;
+	case IPC_USAGE_OPEN:
+		host_usage_open(host, body);
+		break;
 	case IPC_HELLO:
 	case IPC_ISSUE_REPLY:
 	case IPC_POD_STATUS:
@@ -492,6 +495,7 @@ static void close_link(struct host *host)
 	host->link = NULL;
 	host_logs_close_all(host);
 	host_exec_close_all(host);
+	host_usage_close_all(host);
 	host->links++;
 }
 

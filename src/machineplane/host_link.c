@@ -424,6 +424,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_LOGS_OPEN:
 	case IPC_EXEC_OPEN:
 	case IPC_PORT_OPEN:
+	case IPC_USAGE_OPEN:
 		break;
 	}
 }
@@ -656,6 +657,18 @@ static int ask_port(struct host_state *host, uint64_t number,
 	return ipc_link_send(host->link, IPC_PORT_OPEN, &ask.base, -1);
 }
 
+static int ask_usage(struct host_state *host, uint64_t number,
+		     const struct api_stream_request *request)
+{
+	Magik__Ipc__UsageOpen ask;
+
+	magik__ipc__usage_open__init(&ask);
+	ask.request_id = number;
+	ask.namespace_ = text(request->namespace);
+	ask.containers = request->namespace != NULL;
+	return ipc_link_send(host->link, IPC_USAGE_OPEN, &ask.base, -1);
+}
+
 int host_ask_stream(struct host_state *host, uint64_t number,
 		    const struct api_stream_request *request)
 {
@@ -669,6 +682,8 @@ int host_ask_stream(struct host_state *host, uint64_t number,
 		return ask_exec(host, number, request);
 	case API_STREAM_PORT:
 		return ask_port(host, number, request);
+	case API_STREAM_USAGE:
+		return ask_usage(host, number, request);
 	case _API_STREAM_KIND_COUNT:
 	default:
 		return err_origin(-EINVAL);

@@ -11,10 +11,8 @@
 #include "runtime/exec.h"
 
 static const char *const verbs[_API_STREAM_KIND_COUNT] = {
-	[API_STREAM_LOG] = "logs",
-	[API_STREAM_EXEC] = "exec",
-	[API_STREAM_ATTACH] = "attach",
-	[API_STREAM_PORT] = "port",
+	[API_STREAM_LOG] = "logs",  [API_STREAM_EXEC] = "exec",   [API_STREAM_ATTACH] = "attach",
+	[API_STREAM_PORT] = "port", [API_STREAM_USAGE] = "usage",
 };
 
 static void append_line(json_t *json, struct buf *out)
@@ -60,6 +58,10 @@ void stream_question_write(const struct api_stream_request *request, struct buf 
 		set_log(json, &request->log);
 	else if (request->kind == API_STREAM_PORT)
 		(void)json_object_set_new(json, "port", json_integer(request->port));
+	else if (request->kind == API_STREAM_USAGE)
+		(void)json_object_set_new(json, "namespace",
+					  request->namespace ? json_string(request->namespace)
+							     : json_null());
 	else
 		set_process(json, request);
 	append_line(json, out);
@@ -146,6 +148,11 @@ static bool read_question(struct stream_question *question)
 		return read_log(question->json, &request->log);
 	if (request->kind == API_STREAM_PORT)
 		return read_port(question->json, request);
+	if (request->kind == API_STREAM_USAGE) {
+		request->namespace =
+			json_string_value(json_object_get(question->json, "namespace"));
+		return true;
+	}
 	return read_process(question);
 }
 

@@ -299,10 +299,10 @@ static int ask_host(struct api_stream *stream, const struct api_stream_request *
 
 /* ---- the gateway, of a pod on another machine */
 
-/* Logs are only read: their asker says no more. */
+/* These are only read: their asker says no more. */
 static bool is_one_way(enum api_stream_kind kind)
 {
-	return kind == API_STREAM_LOG;
+	return kind == API_STREAM_LOG || kind == API_STREAM_USAGE;
 }
 
 static int ask_on(struct api_stream *stream, struct quic_conn *conn)
@@ -476,6 +476,15 @@ static bool asker_is_steward(struct fabric *fabric, struct quic_stream *stream,
 	       grant_stewards(&leaf.grant, bytes_str(namespace));
 }
 
+/* Of which namespace the asker must be a steward; the caller frees it. NULL: there is no such pod.
+ * What the machine itself uses is told to every steward. */
+static char *stewarded(struct fabric *fabric, const struct api_stream_request *request)
+{
+	if (request->kind != API_STREAM_USAGE)
+		return pod_namespace(fabric, &request->pod);
+	return mem_strdup(request->namespace ? request->namespace : "default");
+}
+
 static void serve(struct api_stream *stream, struct bytes line)
 {
 	struct fabric *fabric = stream->streams->fabric;
@@ -489,7 +498,7 @@ static void serve(struct api_stream *stream, struct bytes line)
 	stream->kind = question.request.kind;
 	/* The asker of a log never has more to say, and means no end by that. */
 	stream->finishing = stream->peer_ended && !is_one_way(stream->kind);
-	namespace = pod_namespace(fabric, &question.request.pod);
+	namespace = stewarded(fabric, &question.request);
 	if (!namespace)
 		finish(stream, 404, "the pod is not on this machine");
 	else if (!asker_is_steward(fabric, stream->peer, namespace))

@@ -173,6 +173,40 @@ uint64_t cgroup_oom_kills(const char *group)
 	return kills;
 }
 
+/* The number after @key in a file of a group; @key "" for a file that is a number. */
+static uint64_t read_number(const char *path, const char *key)
+{
+	struct buf text = {0};
+	uint64_t number = 0;
+
+	if (file_read(path, PROC_FILE_MAX, &text) == 0) {
+		const char *at = strstr(buf_cstr(&text), key);
+
+		if (at)
+			number = strtoull(at + strlen(key), NULL, 10);
+	}
+	buf_deinit(&text);
+	return number;
+}
+
+void cgroup_usage(const char *group, struct cgroup_usage *ret_usage)
+{
+	bool v2 = cgroup_layout() == CGROUP_V2;
+	struct path cpu = path_format(
+		v2 ? CGROUP_ROOT "%s/cpu.stat" : CGROUP_ROOT "/cpuacct%s/cpuacct.usage", group);
+	struct path memory = path_format(v2 ? CGROUP_ROOT "%s/memory.current"
+					    : CGROUP_ROOT "/memory%s/memory.usage_in_bytes",
+					 group);
+	struct path stat = path_format(
+		v2 ? CGROUP_ROOT "%s/memory.stat" : CGROUP_ROOT "/memory%s/memory.stat", group);
+	uint64_t used = read_number(memory.text, "");
+	uint64_t idle = read_number(stat.text, v2 ? "inactive_file " : "total_inactive_file ");
+
+	ret_usage->cpu_ns =
+		v2 ? read_number(cpu.text, "usage_usec ") * 1000 : read_number(cpu.text, "");
+	ret_usage->memory_bytes = used > idle ? used - idle : 0;
+}
+
 /* v1 has no atomic kill: signal what is listed, until a reading finds nothing new. */
 static void kill_listed(const char *hierarchy, const char *group)
 {

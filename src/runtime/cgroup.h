@@ -37,6 +37,14 @@ uint64_t cgroup_oom_kills(const char *group);
 /* SIGKILL everything in the group, as far as the kernel can do that at once. */
 void cgroup_kill(const char *group);
 
+struct cgroup_usage {
+	uint64_t cpu_ns;       /* since the group was made */
+	uint64_t memory_bytes; /* without what the kernel could drop at once: the working set */
+};
+
+/* Zeros where there is no such group. */
+void cgroup_usage(const char *group, struct cgroup_usage *ret_usage);
+
 /* Append the numbers of its processes, a line each; nothing if there is no such group. */
 void cgroup_processes(const char *group, struct buf *out);
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 
 enum {
 	NAME_MAX_LEN = 32,
+	RESIZE_AGAIN_MS = 10,
 	KILL_AGAIN_MS = 500, /* until its process is known, or while more of it appears */
 };
 
@@ -43,13 +45,14 @@ struct exec {
 	/* Of the job. */
 	struct session_ends ends;
 	int control; /* of attach: of the terminal's size */
+	struct frame_size size;
 	pid_t runner;
 	int result;
 	struct err why;
 	/* While it runs. */
 	struct session *session;
 	struct process_watch *watch;
-	struct loop_timer *timer;
+	struct loop_timer *timer; /* until it is killed, or the terminal's size can be told */
 	bool left, has_ended;
 };
 
@@ -227,16 +230,33 @@ static void on_drained(void *user)
 		session_end(exec->session, 0, "");
 }
 
+/* Of several lines that conmon 2.1 finds at once it carries out the first one only, as often as
+ * there are lines: each has to be read before the next is written. */
+static void on_resize_time(void *user)
+{
+	struct exec *exec = user;
+	int unread = 0, len;
+	char line[32];
+
+	if (ioctl(exec->control, FIONREAD, &unread) == 0 && unread > 0) {
+		loop_timer_set(exec->timer, mono_add_ms(clock_mono(), RESIZE_AGAIN_MS));
+		return;
+	}
+	len = snprintf(line, sizeof(line), "1 %u %u\n", exec->size.rows, exec->size.columns);
+	(void)!write(exec->control, line, (size_t)len);
+}
+
+/* Only the last one counts. */
 static void on_resize(void *user, struct frame_size size)
 {
 	struct exec *exec = user;
-	char line[32];
-	int len;
 
 	if (exec->control < 0)
 		return;
-	len = snprintf(line, sizeof(line), "1 %u %u\n", size.rows, size.columns);
-	(void)!write(exec->control, line, (size_t)len);
+	exec->size = size;
+	if (!exec->timer)
+		exec->timer = loop_timer_new(exec->pods->config.loop, on_resize_time, exec);
+	on_resize_time(exec);
 }
 
 /* ---- running */

@@ -177,12 +177,22 @@ def echo(session_fabric):
     session_fabric.kubectl("delete", "pod", "echo", "--grace-period=0", "--force")
 
 
+@pytest.fixture(scope="module")
+def web(session_fabric):
+    """A pod on m2 with a server that takes many connections at once."""
+    session_fabric.apply(manifests.pod("web", spec={"nodeSelector": {"disk": "ssd"}},
+                                       image="magik.local/nginx:demo", memory="64Mi"))
+    session_fabric.wait_pods(1, "app=web")
+    yield session_fabric
+    session_fabric.kubectl("delete", "pod", "web", "--grace-period=0", "--force")
+
+
 class Forward:
     """kubectl port-forward of a port, ready when entered."""
 
-    def __init__(self, fabric, port, **options):
+    def __init__(self, fabric, port, pod="echo", **options):
         self.fabric = fabric
-        self.command = fabric.kubectl_command("port-forward", "pod/echo", f":{port}", **options)
+        self.command = fabric.kubectl_command("port-forward", f"pod/{pod}", f":{port}", **options)
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -195,16 +205,17 @@ class Forward:
 
     def __exit__(self, *_):
         self.process.kill()
-        self.process.communicate()
+        print(self.process.communicate()[1])  # pytest shows it when the test has failed
 
-    def round_trip(self, data):
-        """What comes back for data, all of which is sent before the end is told."""
+    def round_trip(self, data, tell_end=True):
+        """What comes back for data, to the end; unless tell_end, the server ends first."""
         with inside(self.fabric.network.path):
             connection = socket.create_connection(("127.0.0.1", self.port), 30)
         with connection:
             def send():
                 connection.sendall(data)
-                connection.shutdown(socket.SHUT_WR)
+                if tell_end:
+                    connection.shutdown(socket.SHUT_WR)
             sender = threading.Thread(target=send)
             sender.start()
             back = b""
@@ -220,20 +231,20 @@ def test_a_forwarded_port_carries_5_mb_both_ways(echo, gateway, binary):
         assert forward.round_trip(data) == data
 
 
-def test_a_forwarded_port_has_many_connections_at_once(echo, gateway, binary):
+def test_a_forwarded_port_has_many_connections_at_once(web, gateway, binary):
+    request = b"GET / HTTP/1.0\r\nHost: web\r\n\r\n"
     results = [None] * 20
 
-    with Forward(echo, 7, machine=gateway, binary=binary) as forward:
+    with Forward(web, 80, pod="web", machine=gateway, binary=binary) as forward:
         def one(i):
-            data = os.urandom(100_000)
-            results[i] = forward.round_trip(data) == data
+            results[i] = forward.round_trip(request, False).split(b"\r\n")[0]
         threads = [threading.Thread(target=one, args=(i,)) for i in range(len(results))]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert all(results), results
-        assert forward.round_trip(b"still there") == b"still there"
+        assert results == [b"HTTP/1.1 200 OK"] * len(results)
+        assert forward.round_trip(request, False).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_port_where_nobody_listens_is_told(echo, gateway, binary):
@@ -241,3 +252,205 @@ def test_a_port_where_nobody_listens_is_told(echo, gateway, binary):
         assert forward.round_trip(b"anyone?") == b""
         told = eventually("kubectl tells why", lambda: forward.process.stderr.readline())
         assert "connect to port 1 of the pod: Connection refused" in told
+
+
+def test_a_client_attaches_to_what_runs(session_fabric, gateway, binary):
+    """Its input and output, and its end; the container lives on when the client leaves before."""
+    name = f"reader-{gateway.name}-{os.path.basename(binary)}".replace(".", "-")
+    made = manifests.pod(name, spec={"nodeSelector": {"disk": "ssd"}, "restartPolicy": "Never"},
+                         command=["sh", "-c", "while read line; do echo got $line; done; exit 4"])
+    made["spec"]["containers"][0]["stdin"] = True
+    session_fabric.apply(made)
+    session_fabric.wait_pods(1, f"app={name}")
+    for text in ("one", "two"):
+        client = subprocess.Popen(session_fabric.kubectl_command("attach", "-i", name, machine=gateway,
+                                                                 binary=binary),
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            client.stdin.write(text + "\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == f"got {text}\n"
+        finally:
+            client.kill()
+            client.communicate()
+    log = session_fabric.kubectl("logs", name).stdout
+    assert log == "got one\ngot two\n"
+    session_fabric.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+
+
+def test_run_with_input_and_removal_says_how_it_ended(session_fabric, gateway, binary):
+    name = f"run-{gateway.name}-{os.path.basename(binary)}".replace(".", "-")
+    overrides = '{"spec":{"nodeSelector":{"disk":"ssd"},"terminationGracePeriodSeconds":1}}'
+    done = session_fabric.kubectl(
+        "run", name, "-i", "--rm", "--restart=Never", f"--image={manifests.BUSYBOX}",
+        f"--overrides={overrides}", "--quiet", "--command", "--", "sh", "-c",
+        "read line; echo heard $line; exit 3", machine=gateway, binary=binary, check=False,
+        input="hello\n")
+    assert "heard hello" in done.stdout, done
+    assert done.returncode == 3
+    assert session_fabric.kubectl("get", "pod", name, check=False).returncode == 1
+
+
+def test_run_at_a_terminal(session_fabric, gateway, binary):
+    name = f"tty-{gateway.name}-{os.path.basename(binary)}".replace(".", "-")
+    overrides = '{"spec":{"nodeSelector":{"disk":"ssd"},"terminationGracePeriodSeconds":1}}'
+    terminal = Terminal(session_fabric.kubectl_command(
+        "run", name, "-it", "--rm", "--restart=Never", f"--image={manifests.BUSYBOX}",
+        f"--overrides={overrides}", "--command", "--", "sh", machine=gateway, binary=binary))
+    terminal.expect("# |press(ing)? enter", 60)
+    terminal.type("\r")
+    terminal.expect("# ")
+    terminal.type("stty size\r")
+    terminal.expect("24 80")
+    terminal.type("exit 6\r")
+    assert terminal.wait(40) == 6
+
+
+def busy(fabric, words):
+    """The processes on m2 whose command line holds these words."""
+    host = next(m for m in fabric.machines if m.name == "m2").host
+    return [args for args in host.processes().values() if words in args]
+
+
+def test_a_client_that_is_gone_ends_its_process(box, gateway, binary):
+    seconds = f"10{'12'[gateway.name == 'm2']}{os.path.basename(binary)[-2:]}"
+    client = subprocess.Popen(box.kubectl_command("exec", "-i", "box", "--", "sh", "-c",
+                                                  f"sleep {seconds}; true",
+                                                  machine=gateway, binary=binary),
+                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        eventually("it sleeps", lambda: f"sleep {seconds}" in busy(box, f"sleep {seconds}"))
+    finally:
+        client.kill()
+        client.communicate()
+    eventually("nobody sleeps any more", lambda: not busy(box, f"sleep {seconds}"))
+
+
+def memory(fabric):
+    """Resident KiB of all daemons on m1 and m2."""
+    total = 0
+    for machine in fabric.machines[:2]:
+        for line in machine.host.run("ps", "-e", "-o", "rss=,args=").stdout.splitlines():
+            size, args = line.split(None, 1)
+            total += int(size) if "machineplane" in args else 0
+    return total
+
+
+def test_a_slow_reader_is_waited_for(box, gateway, binary):
+    """Neither the process nor the daemons run ahead of a client that reads slowly."""
+    command = box.kubectl_command("exec", "box", "--", "sh", "-c", "yes | head -c 100000000; echo over >&2",
+                                  machine=gateway, binary=binary)
+    before = memory(box)
+    client = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        client.stdout.read(1000)
+        highest = 0
+        for _ in range(10):
+            time.sleep(0.2)  # what fills up must have the time to
+            highest = max(highest, memory(box))
+        assert busy(box, "yes"), "it has run to its end"
+        assert highest - before < 8 * 1024, (before, highest)
+    finally:
+        client.kill()
+        client.communicate()
+    eventually("nobody says yes any more", lambda: not busy(box, "yes"))
+
+
+def test_input_waits_for_a_process_that_does_not_read(box, gateway, binary):
+    client = subprocess.Popen(box.kubectl_command("exec", "-i", "box", "--", "sleep", "3333",
+                                                  machine=gateway, binary=binary),
+                              stdin=subprocess.PIPE)
+    before = memory(box)
+    os.set_blocking(client.stdin.fileno(), False)
+    written = 0
+    try:
+        for _ in range(30):
+            try:
+                while True:
+                    written += os.write(client.stdin.fileno(), b"x" * 65536)
+            except BlockingIOError:
+                time.sleep(0.1)  # what fills up must have the time to
+        assert written < 16 << 20
+        assert memory(box) - before < 8 * 1024
+    finally:
+        client.kill()
+        client.communicate()
+    eventually("nobody sleeps any more", lambda: not busy(box, "sleep 3333"), 40)
+
+
+def test_top_tells_what_machines_and_pods_use(box, gateway, binary):
+    """One that computes takes more than one that sleeps; a machine at least as much as its pods."""
+    made = manifests.pod("busy", command=["sh", "-c", "while :; do :; done"], limits={"cpu": "300m"},
+                         spec={"nodeSelector": {"disk": "ssd"}})
+    made["spec"]["containers"].append(manifests.container(name="idle"))
+    box.apply(made)
+    try:
+        box.wait_pods(1, "app=busy")
+
+        def columns(*args):
+            text = box.kubectl("top", *args, "--no-headers", machine=gateway, binary=binary).stdout
+            return [line.split() for line in text.splitlines()]
+        pods = {row[0]: int(row[1].rstrip("m")) for row in columns("pod")}
+        assert set(pods) >= {"box", "busy"}
+        # How much it gets is for the tests beside this one to say.
+        assert pods["box"] < pods["busy"] < 450, pods
+        containers = {row[1]: row for row in columns("pod", "busy", "--containers")}
+        assert set(containers) == {"main", "idle"}
+        assert int(containers["main"][2].rstrip("m")) > int(containers["idle"][2].rstrip("m"))
+        assert int(containers["idle"][3].removesuffix("Mi")) < 64
+        assert [row[0] for row in columns("pod", "-l", "app=busy")] == ["busy"]
+        nodes = {row[0]: row for row in columns("node")}
+        assert set(nodes) == {"m1", "m2", "m3", "m4"}
+        assert int(nodes["m2"][1].rstrip("m")) >= pods["busy"] / 2
+        assert int(nodes["m2"][3].removesuffix("Mi")) > 100
+    finally:
+        box.kubectl("delete", "pod", "busy", "--grace-period=0", "--force")
+
+
+def test_a_watcher_of_logs_sees_them_in_all_their_forms(session_fabric, gateway, binary):
+    name = f"teller-{gateway.name}-{os.path.basename(binary)}".replace(".", "-")
+    made = manifests.pod(name, command=["sh", "-c", "for i in 1 2 3; do echo one $i; done; sleep 1000"],
+                         spec={"nodeSelector": {"disk": "ssd"}})
+    made["spec"]["containers"].append(manifests.container(
+        name="other", command=["sh", "-c", "echo other; sleep 1000"]))
+    session_fabric.apply(made)
+    session_fabric.wait_pods(1, f"app={name}")
+
+    def logs(*args, **options):
+        return session_fabric.kubectl("logs", *args, machine=gateway, binary=binary, **options).stdout
+    eventually("both have spoken", lambda: "one 3" in logs(name, "-c", "main")
+               and "other" in logs(name, "-c", "other"))
+    assert logs(name, "-c", "main", "--tail=2") == "one 2\none 3\n"
+    assert logs(name, "-c", "main", "--since=1h") == "one 1\none 2\none 3\n"
+    assert logs(name, "-c", "main", "--limit-bytes=3") == "one"
+    assert re.fullmatch(r"(\d{4}-\d\d-\d\dT[\d:.]+Z one \d\n){3}",
+                        logs(name, "-c", "main", "--timestamps"))
+    assert sorted(logs(name, "--all-containers").splitlines()) == ["one 1", "one 2", "one 3", "other"]
+    told = logs("-l", f"app={name}", "--all-containers", "--prefix").splitlines()
+    assert sorted(told) == sorted([f"[pod/{name}/main] one {i}" for i in (1, 2, 3)]
+                                  + [f"[pod/{name}/other] other"])
+    follower = subprocess.Popen(session_fabric.kubectl_command(
+        "logs", "-f", "-l", f"app={name}", "--all-containers", "--prefix", machine=gateway,
+        binary=binary), stdout=subprocess.PIPE, text=True)
+    try:
+        seen = sorted(follower.stdout.readline() for _ in range(4))
+        assert seen[-1] == f"[pod/{name}/other] other\n"
+        session_fabric.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+        assert follower.wait(20) == 0
+    finally:
+        follower.kill()
+        follower.communicate()
+
+
+def test_the_log_of_the_run_before_is_kept(session_fabric, gateway, binary):
+    name = f"again-{gateway.name}-{os.path.basename(binary)}".replace(".", "-")
+    session_fabric.apply(manifests.pod(name, spec={"nodeSelector": {"disk": "ssd"}}, command=[
+        "sh", "-c", "echo $(cat /proc/sys/kernel/random/uuid); sleep 0.5; exit 1"]))
+
+    def restarted():
+        pod = session_fabric.api(f"/api/v1/namespaces/default/pods/{name}").json()
+        return pod["status"]["containerStatuses"][0]["restartCount"] >= 1
+    eventually("it runs again", restarted)
+    first = session_fabric.kubectl("logs", name, "--previous", machine=gateway, binary=binary).stdout
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", first)
+    session_fabric.kubectl("delete", "pod", name, "--grace-period=0", "--force")
