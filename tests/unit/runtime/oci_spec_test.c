@@ -13,7 +13,8 @@
 #include "base/mem.h"
 #include "runtime/oci_env.h"
 
-static const struct policy open_policy = {.any_registry = true, .privileged = true};
+static const struct policy open_policy = {
+	.any_registry = true, .privileged = true, .run_as_root = true};
 
 static const char image_json[] =
 	"{\"config\":{\"Entrypoint\":[\"/entry\"],\"Cmd\":[\"serve\"],\"User\":\"web\","
