@@ -127,6 +127,7 @@ static const struct policy anything = {
 	.host_paths = (char *[]){(char *)(uintptr_t) "/"},
 	.host_path_count = 1,
 	.any_registry = true,
+	.run_as_root = true,
 	.priority_max = INT32_MAX,
 };
 
