@@ -220,6 +220,9 @@ struct api_backend_ops {
 	void (*dispose)(void *self, const struct api_dispose *dispose, api_done_fn *done,
 			void *arg);
 	/* Stop one pod of a workload that goes on (its controller places another). */
+	/* Move one pod elsewhere: it is stopped when another one is ready in its place. */
+	void (*pod_evict)(void *self, const struct uid *pod, const char *author, api_done_fn *done,
+			  void *arg);
 	void (*pod_stop)(void *self, const struct uid *pod, int64_t grace_s, const char *author,
 			 api_done_fn *done, void *arg);
 

@@ -58,5 +58,8 @@ struct pod_place {
 bool compose_find_pod(const struct api_backend *backend, const char *namespace, const char *name,
 		      struct pod_place *ret_place);
 
+/* A Node as its machine describes itself, without what people set; NULL: no such machine. */
+_must_use_ json_t *compose_node_own(const struct api_backend *backend, const char *name);
+
 /* The namespaces that always exist. */
 bool compose_namespace_is_built_in(const char *name);

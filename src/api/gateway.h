@@ -84,6 +84,7 @@ void verb_update(struct call *call);
 void verb_patch(struct call *call);
 void verb_delete(struct call *call);
 void verb_delete_collection(struct call *call);
+void verb_evict(struct call *call);
 void verb_log(struct call *call);
 void verb_exec(struct call *call); /* attach as well */
 void verb_forward(struct call *call);

@@ -165,6 +165,8 @@ static void dispatch_subresource(struct call *call)
 		verb_log(call);
 	else if (is_connect(call) && strcmp(sub->name, "portforward") == 0)
 		verb_forward(call);
+	else if (strcmp(sub->name, "eviction") == 0 && strcmp(call->verb, "create") == 0)
+		verb_evict(call);
 	else if (is_connect(call))
 		verb_exec(call);
 	else

@@ -11,6 +11,7 @@
 #include "kube/convert.h"
 #include "kube/managed.h"
 #include "kube/member.h"
+#include "kube/node_settings.h"
 #include "kube/patch.h"
 #include "kube/time.h"
 
@@ -41,6 +42,23 @@ static void load_implicit(struct call *call, struct current *current)
 		current_deinit(current);
 }
 
+/* A Node is what its machine says and what people have set; only that is stored. */
+static void load_node(struct call *call, struct current *current)
+{
+	json_t *seen = compose_one(&call->api->backend, KUBE_NODES, NULL, call->name);
+	bool stored = current->json != NULL;
+
+	json_decref(current->json);
+	current->json = seen;
+	if (!seen)
+		return;
+	(void)json_object_del(seen, "status");
+	if (stored)
+		return;
+	current->implicit = uid_parse(kube_member_string(seen, "metadata.uid"), &current->uid);
+	current->generation = 1;
+}
+
 void current_load(struct call *call, struct current *ret_current)
 {
 	const struct api_backend *backend = &call->api->backend;
@@ -49,7 +67,9 @@ void current_load(struct call *call, struct current *ret_current)
 	(void)backend->ops->object(backend->self, call->resource->kind,
 				   call->namespace ? call->namespace : "", call->name, note_current,
 				   ret_current);
-	if (ret_current->json)
+	if (call->resource->id == KUBE_NODES)
+		load_node(call, ret_current);
+	else if (ret_current->json)
 		kube_convert(ret_current->json, call->resource);
 	else if (call->resource->id == KUBE_NAMESPACES)
 		load_implicit(call, ret_current);
@@ -145,6 +165,17 @@ static void stamp(const struct current *current, json_t *object, uint64_t genera
 	kube_stamp(object, &stamp);
 }
 
+/* Takes @object over. */
+static json_t *node_settings(const struct call *call, json_t *object)
+{
+	json_t *own = compose_node_own(&call->api->backend, call->name);
+	json_t *settings = kube_node_settings(object, own);
+
+	json_decref(own);
+	json_decref(object);
+	return settings;
+}
+
 /* Takes @object and @call over. */
 static void store_update(struct call *call, const struct current *current, json_t *object)
 {
@@ -170,6 +201,8 @@ static void store_update(struct call *call, const struct current *current, json_
 				    compose_one(&call->api->backend, call->resource->id,
 						call->namespace, call->name));
 	} else {
+		request.object =
+			call->resource->id == KUBE_NODES ? node_settings(call, object) : object;
 		store_object(call, &request, call->name);
 	}
 }

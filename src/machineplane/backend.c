@@ -597,6 +597,20 @@ static void backend_pod_stop(void *self, const struct uid *pod, int64_t grace_s,
 	object_ref_deinit(&object);
 }
 
+static void backend_pod_evict(void *self, const struct uid *pod, const char *author,
+			      api_done_fn *done, void *arg)
+{
+	struct backend *backend = self;
+	const struct record_item *item = find_pod(node_records(node_of(self)), pod);
+	struct api_result result = {0};
+
+	if (item)
+		audit("evicts a pod of", &item->record.object, author);
+	if (node_evict(backend->fabric->node, clock_mono(), pod) != 0)
+		(void)err_set_status(&result.err, -ENOENT, 404, "the pod is gone");
+	done(arg, &result);
+}
+
 static struct api_stream *backend_stream_open(void *self, const struct api_stream_request *request,
 					      const struct api_stream_sink *sink, void *arg)
 {
@@ -683,6 +697,7 @@ static const struct api_backend_ops ops = {
 	.counters = backend_counters,
 	.put = backend_put,
 	.dispose = backend_dispose,
+	.pod_evict = backend_pod_evict,
 	.pod_stop = backend_pod_stop,
 	.stream_open = backend_stream_open,
 	.stream_write = backend_stream_write,

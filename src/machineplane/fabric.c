@@ -73,6 +73,12 @@ static void changed(struct fabric *fabric, const struct node_effect *effect)
 		pod_objects_changed(fabric->pod_objects, effect->record);
 	}
 	backend_changed(fabric->backend, effect);
+	if (effect->record->key.kind == RECORD_OBJECT &&
+	    strcmp(effect->record->object.kind, "Node") == 0) {
+		backend_members_changed(fabric->backend);
+		if (strcmp(effect->record->object.name, fabric->settings.options.node_name) == 0)
+			host_settings_changed(fabric->host);
+	}
 }
 
 static void refused(struct fabric *fabric, const struct node_effect *effect)

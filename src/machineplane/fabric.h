@@ -202,6 +202,8 @@ struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err
 void host_state_free(struct host_state *host);
 void host_member(struct host_state *host);
 void host_start(struct host_state *host, const struct award *award, struct bytes envelope);
+/* What people set for this machine's Node is another now. */
+void host_settings_changed(struct host_state *host);
 bool host_has_rebooted(const struct host_state *host);   /* since its daemon ran last */
 const char *host_runtime(const struct host_state *host); /* "crun://1.8.1" */
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,

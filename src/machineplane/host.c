@@ -25,6 +25,7 @@ enum {
 	/* Of state and run directory, so that every path made from them is bounded. */
 	DIR_LEN_MAX = 200,
 	FABRIC_END_MS = 5000,
+	DRAIN_MOVE_MS = 30 * 1000, /* so long pods that have replicas wait for another one */
 	LOCK_TRIES = 200, /* two seconds in all */
 	LOCK_WAIT_US = 10 * 1000,
 };
@@ -211,6 +212,12 @@ static void host_end(struct host *host)
 	loop_timer_set(host->fabric_timer, mono_add_ms(clock_mono(), FABRIC_END_MS));
 }
 
+/* What has no other place by now goes without one. */
+static void on_drain_overdue(void *user)
+{
+	pods_stop_all(((struct host *)user)->pods);
+}
+
 void host_drain(struct host *host)
 {
 	if (host->draining)
@@ -218,7 +225,12 @@ void host_drain(struct host *host)
 	log_event(LOG_LEVEL_INFO, "drain", "stopping all pods");
 	host->draining = true;
 	host_fabric_drain(host);
-	pods_stop_all(host->pods);
+	if (!host->link || !host->fabric_ready) {
+		pods_stop_all(host->pods);
+		return;
+	}
+	host->drain_timer = loop_timer_new(host->loop, on_drain_overdue, host);
+	loop_timer_set(host->drain_timer, mono_add_ms(clock_mono(), DRAIN_MOVE_MS));
 }
 
 static void on_turn(void *user)
@@ -308,6 +320,7 @@ static void host_deinit(struct host *host)
 	host_logs_close_all(host);
 	image_puller_close(host->puller);
 	loop_timer_free(host->fabric_timer);
+	loop_timer_free(host->drain_timer);
 	process_watch_free(host->fabric_watch);
 	for (size_t i = 0; i < ARRAY_LEN(host->signals); i++)
 		loop_signal_free(host->signals[i]);

@@ -74,6 +74,7 @@ struct host {
 	struct loop_signal *signals[3];
 	struct loop_hook *hook; /* ends the loop once all is at rest */
 	unsigned jobs;          /* of the control socket, under way */
+	struct loop_timer *drain_timer; /* then nothing waits any more */
 	bool draining, ending;
 	bool rebooted; /* since the daemon ran last */
 };

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "identity/envelope.h"
 #include "io/clock.h"
+#include "kube/node_offer.h"
 
 struct host_state {
 	struct fabric *fabric;
@@ -298,11 +299,23 @@ static void facts_fill(const struct host_state *host, struct node_facts *facts)
 	set_offers(&fabric->settings.options, facts);
 }
 
+/* What this machine says of itself, and what people have set for it. */
+static void offer_from(const struct host_state *host, const struct node_facts *facts,
+		       struct node_offer *ret_offer)
+{
+	const struct record_item *item = records_find(node_records(host->fabric->node), "", "Node",
+						      host->fabric->settings.options.node_name);
+
+	node_offer_init(facts, item ? bytes_buf(&item->record.value) : (struct bytes){0},
+			ret_offer);
+}
+
 /* What this machine is and offers, told to the node at start and when it changes. */
 static void machine_tell(struct host_state *host)
 {
 	struct node_facts facts;
 	struct market_machine machine;
+	struct node_offer offer;
 	const char **engines = mem_alloc(host->hello->n_engines, sizeof(*engines));
 	size_t engine_count = 0;
 
@@ -310,27 +323,35 @@ static void machine_tell(struct host_state *host)
 		if (host->hello->engines[i]->available)
 			engines[engine_count++] = host->hello->engines[i]->name;
 	facts_fill(host, &facts);
+	offer_from(host, &facts, &offer);
 	machine = (struct market_machine){
 		.cpu_milli = facts.cpu_milli_free_max,
 		.memory_bytes = facts.memory_bytes_free_max,
 		.pods_max = facts.pods_max,
-		.schedulable = facts.schedulable && engine_count > 0,
-		.labels = facts.labels,
-		.label_count = facts.label_count,
+		.schedulable = facts.schedulable && !offer.unschedulable && engine_count > 0,
+		.labels = offer.labels,
+		.label_count = offer.label_count,
 		.engines = engines,
 		.engine_count = engine_count,
 		.architecture = facts.architecture,
 		.reliability = 1000,
-		.taints = facts.taints,
-		.taint_count = facts.taint_count,
+		.taints = offer.taints,
+		.taint_count = offer.taint_count,
 		.resources = facts.resources,
 		.resource_count = facts.resource_count,
 		.priority_limited = true,
 		.priority_max = host->hello->priority_max,
 	};
 	node_set_machine(host->fabric->node, clock_mono(), &facts, &machine);
+	node_offer_deinit(&offer);
 	node_facts_deinit(&facts);
 	free(engines);
+}
+
+void host_settings_changed(struct host_state *host)
+{
+	if (host && host->hello && host->fabric->node)
+		machine_tell(host);
 }
 
 void host_member(struct host_state *host)
@@ -412,8 +433,10 @@ static void on_message(void *owner, struct ipc_message *message)
 		break;
 	case IPC_DRAIN:
 		host->draining = true;
-		if (fabric->node)
-			machine_tell(host);
+		if (!fabric->node)
+			break;
+		machine_tell(host);
+		node_leave_pods(fabric->node, clock_mono());
 		break;
 	case IPC_READY:
 	case IPC_ISSUE_REQUEST:

@@ -461,6 +461,27 @@ static bool is_open(const struct controller_view *view, uint32_t slot)
 	return !view->open || view->open[slot / 8] & 1U << slot % 8;
 }
 
+/* A pod that leaves fills no slot, and goes when another one is ready there, or enough of them are
+ * in whichever slots. */
+static void sight_left(const struct judgement *on)
+{
+	const struct controller_view *view = on->view;
+	uint32_t ready = 0;
+
+	for (size_t i = 0; i < view->pod_count; i++)
+		ready += counts(view, &view->pods[i]) && !view->pods[i].presence->leaving &&
+			 view->pods[i].presence->ready;
+	for (size_t i = 0; i < view->pod_count; i++) {
+		const struct presence *presence = view->pods[i].presence;
+		const struct presence *other =
+			presence->slot < on->replicas ? on->filled[presence->slot] : NULL;
+
+		if (presence->leaving && counts(view, &view->pods[i]) &&
+		    (ready >= on->replicas || (other && other->ready)))
+			sight(on->charge, on->now, presence, false);
+	}
+}
+
 /* Find the pod that fills each slot; others in the same slot are sighted as surplus. */
 static void fill_slots(struct judgement *on)
 {
@@ -470,7 +491,8 @@ static void fill_slots(struct judgement *on)
 		const struct presence *presence = view->pods[i].presence;
 		const struct presence **place;
 
-		if (!counts(view, &view->pods[i]) || is_left_alone(view, presence))
+		if (!counts(view, &view->pods[i]) || is_left_alone(view, presence) ||
+		    presence->leaving)
 			continue;
 		if (presence->slot >= on->replicas) {
 			on->extra[on->extra_count++] = presence;
@@ -829,6 +851,7 @@ void controller_show(struct controller *controller, struct mono now,
 	charge->replicas = on.replicas;
 	fill_slots(&on);
 	weigh(&on);
+	sight_left(&on);
 	stop_surplus(&on);
 	count = missing_slots(&on, slots, &waits);
 	may_open = count > 0 && mono_reached(now, charge->settle_until) &&

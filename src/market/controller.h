@@ -13,7 +13,8 @@
  * is the one of the higher epoch, then the ready one, then the one started first, then the smaller
  * pod uid; or more pods than replicas, in whichever slots: those that are not ready go, then the
  * youngest. So a pod of a slot
- * >= replicas may stay, and missing ones get the first slots that are empty.
+ * >= replicas may stay, and missing ones get the first slots that are empty. A pod that is leaving
+ * fills no slot, and is surplus once another one is ready in its slot, or enough are in others.
  *
  * What fits nowhere is tried again with exponential back-off from CONTROLLER_RETRY_MIN_MS to
  * CONTROLLER_RETRY_MAX_MS, or at once after controller_wake(). The replicas of a workload are

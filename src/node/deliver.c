@@ -370,6 +370,10 @@ bool node_deliver_disposal(struct node *node, struct mono now, const struct node
 		count_market(node, &opened->issuer, MARKET_E_ROLE);
 		return false;
 	}
+	if (disposal->evict) {
+		node_pod_leave(node, now, &disposal->pod_uid, disposal->object.namespace);
+		return true;
+	}
 	if (whole)
 		forget_disposed(node, now, &disposal->object);
 	node_pods_stop_matching(node, whole ? &disposal->object.uid : &disposal->pod_uid,

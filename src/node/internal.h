@@ -392,6 +392,9 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 		   const char *text);
 void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,
 			     uint32_t grace_s);
+/* It is to stop when another one is ready in its slot; a bare pod has no other: it stops now. */
+void node_pod_leave(struct node *node, struct mono now, const struct uid *pod_uid,
+		    const char *namespace);
 bool node_is_deleted(const struct node *node, const struct uid *uid, const char *namespace);
 bool node_facts_addr(const struct node *node, const struct node_id *machine, struct addr *ret_addr);
 void node_facts_publish(struct node *node, struct mono now);

@@ -256,6 +256,13 @@ _must_use_ int node_locate(struct node *node, struct mono now, const struct uid 
 _must_use_ int node_dispose(struct node *node, struct mono now, const struct object_ref *object,
 			    const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token);
 
+/* Move a pod elsewhere: it stops as soon as another one is ready in its slot. A pod that has no
+ * other (bare, an ordinal, not ready itself) stops at once. NODE_E_NOT_FOUND: no such pod. */
+_must_use_ int node_evict(struct node *node, struct mono now, const struct uid *pod_uid);
+
+/* The same for all pods of this machine, before it goes. */
+void node_leave_pods(struct node *node, struct mono now);
+
 /* Host. */
 void node_set_machine(struct node *node, struct mono now, const struct node_facts *facts,
 		      const struct market_machine *machine);

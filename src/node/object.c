@@ -138,6 +138,41 @@ static void broadcast_disposal(struct node *node, struct mono now, const struct 
 	message_deinit(&message);
 }
 
+static const struct record_item *find_presence(const struct node *node, const struct uid *pod_uid)
+{
+	const struct record_item *item;
+	size_t position = 0;
+
+	while ((item = records_next(node->records, RECORD_PRESENCE, NULL, NULL, &position)))
+		if (uid_equal(&item->record.key.sub, pod_uid) && !item->record.gone)
+			return item;
+	return NULL;
+}
+
+/* Only its machine is told: whoever controls its workload sees what it says of itself then. */
+int node_evict(struct node *node, struct mono now, const struct uid *pod_uid)
+{
+	const struct record_item *item = find_presence(node, pod_uid);
+	struct message message = {.type = MESSAGE_DISPOSAL};
+	struct node_destination to = {0};
+
+	if (!item)
+		return NODE_E_NOT_FOUND;
+	if (!may_write(node, now, item->record.object.namespace))
+		return NODE_E_ROLE;
+	to.id = item->writer;
+	if (!overlay_find_addr(node->overlay, &to.id, &to.addr))
+		(void)!node_facts_addr(node, &to.id, &to.addr);
+	object_ref_copy(&item->record.object, &message.disposal.object);
+	message.disposal.pod_uid = *pod_uid;
+	message.disposal.grace_s = NODE_GRACE_OF_MANIFEST;
+	message.disposal.evict = true;
+	node_send_signed(node, now, &to, &message);
+	message_deinit(&message);
+	node_pump(node, now);
+	return 0;
+}
+
 int node_object_dispose(struct node *node, struct mono now, const struct object_ref *object,
 			const struct uid *pod_uid, uint32_t grace_s, uint64_t *ret_token)
 {

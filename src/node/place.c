@@ -287,8 +287,8 @@ static void tender_fill(struct tender *tender, const struct workload *workload,
 
 static bool is_counted(const struct node *node, const struct presence *pod)
 {
-	return !pod->terminating && pod->phase != POD_GONE && pod->phase != POD_FAILED &&
-	       node_machine_alive(node, &pod->node);
+	return !pod->terminating && !pod->leaving && pod->phase != POD_GONE &&
+	       pod->phase != POD_FAILED && node_machine_alive(node, &pod->node);
 }
 
 /*

@@ -145,6 +145,42 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 	node_count(node, NODE_COUNT_PODS_STOPPED);
 }
 
+/* Ordinals of a StatefulSet are never there twice, the work of a Job is done once, and a bare pod or
+ * one of a DaemonSet has no other. */
+static bool may_be_doubled(const struct presence *presence)
+{
+	return strcmp(presence->object.kind, "ReplicaSet") == 0 ||
+	       strcmp(presence->object.kind, "Deployment") == 0;
+}
+
+void node_pod_leave(struct node *node, struct mono now, const struct uid *pod_uid,
+		    const char *namespace)
+{
+	struct local_pod *pod = map_get(&node->pods, uid_bytes(pod_uid));
+
+	if (!pod || pod->stopping || strcmp(pod->presence.object.namespace, namespace) != 0)
+		return;
+	if (!may_be_doubled(&pod->presence) || !pod->presence.ready) {
+		node_pod_stop(node, pod_uid, NODE_GRACE_OF_MANIFEST, "evicted");
+		return;
+	}
+	pod->presence.leaving = true;
+	presence_publish(node, now, pod);
+}
+
+void node_leave_pods(struct node *node, struct mono now)
+{
+	map_for_each (entry, &node->pods) {
+		const struct presence *presence = &((struct local_pod *)entry->value)->presence;
+
+		if (overlay_size(node->overlay) > 1)
+			node_pod_leave(node, now, &presence->pod_uid, presence->object.namespace);
+		else
+			node_pod_stop(node, &presence->pod_uid, NODE_GRACE_OF_MANIFEST, "drained");
+	}
+	node_pump(node, now);
+}
+
 /* @uid is a workload's or a pod's. A steward of @namespace ends nothing outside of it. */
 void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,
 			     uint32_t grace_s)
@@ -210,6 +246,7 @@ static void merge_status(struct local_pod *pod, const struct presence *status)
 	memcpy(copy.zones, old.zones, sizeof(copy.zones));
 	copy.terminating = status->terminating || pod->stopping;
 	copy.ready = status->ready && !copy.terminating;
+	copy.leaving = old.leaving;
 	replace_text(&copy.pod_name, old.pod_name);
 	replace_text(&copy.node_name, old.node_name);
 	object_ref_deinit(&copy.object);

@@ -42,7 +42,6 @@ static bool runs_in_slot(const struct node *node, const struct presence *presenc
 
 static bool is_replaced(const struct node *node, const struct vouch_pod *asked)
 {
-	const struct workload *workload = map_get(&node->workloads, uid_bytes(&asked->object_uid));
 	const struct record_item *item;
 	struct presence presence;
 	size_t position = 0;
@@ -50,8 +49,6 @@ static bool is_replaced(const struct node *node, const struct vouch_pod *asked)
 
 	if (uid_is_none(&asked->pod_uid))
 		return false;
-	if (workload && !workload->single && asked->slot >= workload->replicas)
-		return true;
 	while (!found && (item = records_next(node->records, RECORD_PRESENCE, NULL,
 					      &asked->object_uid, &position))) {
 		if (presence_decode(bytes_buf(&item->record.value), &presence) != 0)

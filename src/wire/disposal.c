@@ -7,6 +7,7 @@ void disposal_pack(struct packer *packer, const struct disposal *from, Magik__Di
 	object_ref_pack(packer, &from->object, to->object);
 	to->pod_uid = pack_uid(&from->pod_uid);
 	to->grace_s = from->grace_s;
+	to->evict = from->evict;
 }
 
 void disposal_unpack(struct unpacker *unpacker, const Magik__Disposal *from, struct disposal *to)
@@ -14,6 +15,7 @@ void disposal_unpack(struct unpacker *unpacker, const Magik__Disposal *from, str
 	object_ref_unpack(unpacker, from->object, &to->object);
 	to->pod_uid = unpack_uid_or_none(unpacker, from->pod_uid);
 	to->grace_s = from->grace_s;
+	to->evict = from->evict;
 }
 
 void disposal_deinit(struct disposal *disposal)

@@ -360,6 +360,7 @@ struct disposal {
 	struct object_ref object;
 	struct uid pod_uid; /* none: the whole workload */
 	uint32_t grace_s;   /* UINT32_MAX: as the manifest says */
+	bool evict; /* of a pod: it stops when another one is ready in its slot, not before */
 };
 
 enum record_kind {

@@ -91,6 +91,7 @@ static void presence_pack(struct packer *packer, const struct presence *from, Ma
 	to->phase = (uint32_t)from->phase;
 	to->ready = from->ready;
 	to->terminating = from->terminating;
+	to->leaving = from->leaving;
 	to->reason = pack_prose(packer, from->reason);
 	to->message = pack_prose(packer, from->message);
 	to->pod_ip = pack_name(from->pod_ip, CODEC_WORD_MAX);
@@ -140,6 +141,7 @@ static void presence_unpack(struct unpacker *unpacker, const Magik__Presence *fr
 	to->phase = (enum pod_phase)unpack_u32(unpacker, from->phase, POD_GONE);
 	to->ready = from->ready;
 	to->terminating = from->terminating;
+	to->leaving = from->leaving;
 	to->reason = unpack_prose(unpacker, from->reason);
 	to->message = unpack_prose(unpacker, from->message);
 	to->pod_ip = unpack_name(unpacker, from->pod_ip, CODEC_WORD_MAX);

@@ -57,6 +57,7 @@ struct presence {
 	enum pod_phase phase;
 	bool ready;
 	bool terminating; /* told to stop, not gone yet */
+	bool leaving;     /* it stops as soon as another one is ready in its slot */
 	char *reason;
 	char *message;
 	char *pod_ip; /* "" until known */

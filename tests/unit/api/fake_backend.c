@@ -618,6 +618,13 @@ static void fake_pod_stop(void *self, const struct uid *uid, int64_t grace_s, co
 	(void)add_write(fake, done, arg);
 }
 
+/* There is nowhere else to go: it stops. */
+static void fake_pod_evict(void *self, const struct uid *uid, const char *author,
+			   api_done_fn *done, void *arg)
+{
+	fake_pod_stop(self, uid, -1, author, done, arg);
+}
+
 /* Logs. */
 
 static void log_free(struct api_stream *log)
@@ -866,6 +873,7 @@ static const struct api_backend_ops fake_ops = {
 	.counters = fake_counters,
 	.put = fake_put,
 	.dispose = fake_dispose,
+	.pod_evict = fake_pod_evict,
 	.pod_stop = fake_pod_stop,
 	.stream_open = fake_stream_open,
 	.stream_write = fake_stream_write,

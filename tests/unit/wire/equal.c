@@ -176,6 +176,7 @@ static void assert_disposal_equal(const struct disposal *a, const struct disposa
 	assert_object_equal(&a->object, &b->object);
 	SAME_ID(pod_uid);
 	SAME_NUMBER(grace_s);
+	SAME_NUMBER(evict);
 }
 
 static void assert_record_equal(const struct record *a, const struct record *b)
@@ -681,6 +682,7 @@ void assert_presence_equal(const struct presence *a, const struct presence *b)
 	SAME_NUMBER(phase);
 	SAME_NUMBER(ready);
 	SAME_NUMBER(terminating);
+	SAME_NUMBER(leaving);
 	SAME_TEXT(reason);
 	SAME_TEXT(message);
 	SAME_TEXT(pod_ip);

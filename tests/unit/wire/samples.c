@@ -264,7 +264,7 @@ static void market_fill(struct message *message)
 				       mem_strdup("no image"), true};
 		break;
 	case MESSAGE_DISPOSAL:
-		message->disposal = (struct disposal){sample_object(), sample_uid(10), 30};
+		message->disposal = (struct disposal){sample_object(), sample_uid(10), 30, true};
 		break;
 	case MESSAGE_REVOCATION:
 		message->revocation = (struct revocation){.kind = REVOCATION_USER,
@@ -550,6 +550,7 @@ struct presence sample_presence(void)
 		.phase = POD_GONE,
 		.ready = true,
 		.terminating = true,
+		.leaving = true,
 		.reason = mem_strdup("Evicted"),
 		.message = mem_strdup("line\nline"),
 		.pod_ip = mem_strdup("fd00::7"),
