@@ -461,13 +461,11 @@ static bool is_open(const struct controller_view *view, uint32_t slot)
 	return !view->open || view->open[slot / 8] & 1U << slot % 8;
 }
 
-/* A pod that leaves fills no slot, and goes when another one is ready there, or enough of them are
- * in whichever slots. */
+/* A pod that leaves goes when another one is ready in its slot, or enough are in any. */
 static void sight_left(const struct judgement *on)
 {
 	const struct controller_view *view = on->view;
 	uint32_t ready = 0;
-
 	for (size_t i = 0; i < view->pod_count; i++)
 		ready += counts(view, &view->pods[i]) && !view->pods[i].presence->leaving &&
 			 view->pods[i].presence->ready;
