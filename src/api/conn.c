@@ -286,7 +286,8 @@ static void conn_flushed(struct conn *conn)
 
 static void conn_pump(struct conn *conn)
 {
-	if (conn->writing || conn->state == CONN_CLOSED)
+	/* A doomed connection may still hold what could not be sent; nothing more will be. */
+	if (conn->writing || conn->doomed || conn->state == CONN_CLOSED)
 		return;
 	for (;;) {
 		if (!conn_fill_wire(conn)) {

@@ -48,6 +48,7 @@ struct api_stream {
 	int events;
 	struct buf to_fd; /* arrived, not yet taken */
 	bool fd_deaf;     /* takes nothing more */
+	bool fd_reset;    /* its other end has broken off */
 	/* The other machine's end. */
 	struct quic_stream *peer;
 	bool serves; /* the other machine has asked */
@@ -124,7 +125,9 @@ void streams_free(struct streams *streams)
 static void flush_peer(struct api_stream *stream)
 {
 	buf_consume(&stream->to_peer, quic_stream_write(stream->peer, bytes_buf(&stream->to_peer)));
-	if (stream->finishing && !stream->has_finished && stream->to_peer.len == 0) {
+	/* Who serves passes the asker's end on to the pod, and has an end of its own. */
+	if (stream->finishing && !stream->serves && !stream->has_finished &&
+	    stream->to_peer.len == 0) {
 		stream->has_finished = true;
 		quic_stream_finish(stream->peer);
 	}
@@ -185,6 +188,9 @@ static void flush_fd(struct api_stream *stream)
 			continue;
 		if (put < 0 && errno != EAGAIN)
 			stream->fd_deaf = true; /* what it still has to say is read first */
+		/* The socket tells this once, here or to who reads. */
+		if (put < 0 && errno == ECONNRESET)
+			stream->fd_reset = true;
 		if (put < 0)
 			break;
 		len += (size_t)put;
@@ -214,6 +220,11 @@ static bool pass(struct api_stream *stream, struct bytes bytes)
 	return stream->to_peer.len == 0;
 }
 
+static void finish_fd(struct api_stream *stream, int error)
+{
+	finish(stream, error ? 502 : 200, error ? strerror(error) : NULL);
+}
+
 static void fd_read(struct api_stream *stream)
 {
 	for (int i = 0; i < STREAMS_ROUNDS; i++) {
@@ -223,7 +234,9 @@ static void fd_read(struct api_stream *stream)
 		if (len < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (len <= 0) {
-			finish(stream, len == 0 ? 200 : 502, len == 0 ? NULL : strerror(errno));
+			finish_fd(stream, len == 0 && !stream->fd_reset ? 0
+					  : len == 0                    ? ECONNRESET
+									: errno);
 			return;
 		}
 		if (!pass(stream, bytes_of(chunk, (size_t)len)))

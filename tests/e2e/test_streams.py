@@ -165,7 +165,8 @@ def test_files_are_copied_both_ways(box, gateway, binary, tmp_path):
     assert (back / "empty").exists()
 
 
-ECHO = ["sh", "-c", "exec nc -ll -p 7 -e cat"]
+# As many connections may wait to be accepted as there are l's.
+ECHO = ["sh", "-c", f"exec nc -{'l' * 64} -p 7 -e cat"]
 
 
 @pytest.fixture(scope="module")
