@@ -20,7 +20,8 @@ static void count_machine(void *arg, const struct api_member *member)
 	struct machines *machines = arg;
 
 	if (member->facts && (!machines->node || strcmp(machines->node, member->facts->name) == 0))
-		machines->fitting += kube_daemon_fits(machines->set, member->facts);
+		machines->fitting += member->facts->schedulable &&
+				     kube_daemon_fits(machines->set, member->facts);
 }
 
 static size_t count_machines(const struct composer *composer, const json_t *set, const char *node)

@@ -164,7 +164,8 @@ static void judge_node(struct sight *sight, const struct control_node *node, int
 static void count(struct sight *sight)
 {
 	for (size_t i = 0; i < sight->view->node_count; i++)
-		sight->wanted += kube_daemon_fits(sight->set, sight->view->nodes[i].facts);
+		sight->wanted += sight->view->nodes[i].facts->schedulable &&
+				 kube_daemon_fits(sight->set, sight->view->nodes[i].facts);
 	for (size_t i = 0; i < sight->view->derived_count; i++)
 		sight->available += strcmp(sight->view->derived[i].ref.kind, "Pod") == 0 &&
 				    is_available(sight, &sight->view->derived[i]);

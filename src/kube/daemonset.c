@@ -88,7 +88,7 @@ bool kube_daemon_fits(const json_t *set, const struct node_facts *facts)
 	struct requirements needs;
 	bool fits;
 
-	if (!facts->worker || !facts->schedulable || kube_needs_read(set, &needs, NULL) != 0)
+	if (!facts->worker || kube_needs_read(set, &needs, NULL) != 0)
 		return false;
 	fits = has_labels(&needs, labels) && terms_any_holds(&needs.selector, labels) &&
 	       terms_tolerate_all(&needs, facts->taints, facts->taint_count);

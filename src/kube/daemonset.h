@@ -17,7 +17,7 @@ void kube_default_daemonset(json_t *set);
 void kube_validate_daemonset(struct check *check, const json_t *set);
 
 /* Do node selector, required affinity and tolerations of the template let it run there? Machines
- * that take no work are none of its. */
+ * that are no workers are none of its; cordoned ones keep what they have. */
 bool kube_daemon_fits(const json_t *set, const struct node_facts *facts);
 
 /* The Pod for the machine @node: metadata without name, and spec. The caller owns it. */

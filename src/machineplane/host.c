@@ -26,7 +26,7 @@ enum {
 	DIR_LEN_MAX = 200,
 	FABRIC_END_MS = 5000,
 	DRAIN_MOVE_MS = 30 * 1000, /* so long pods that have replicas wait for another one */
-	LOCK_TRIES = 200, /* two seconds in all */
+	LOCK_TRIES = 200,          /* two seconds in all */
 	LOCK_WAIT_US = 10 * 1000,
 };
 

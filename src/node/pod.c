@@ -145,8 +145,8 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 	node_count(node, NODE_COUNT_PODS_STOPPED);
 }
 
-/* Ordinals of a StatefulSet are never there twice, the work of a Job is done once, and a bare pod or
- * one of a DaemonSet has no other. */
+/* Ordinals of a StatefulSet are never there twice, the work of a Job is done once, and a bare pod
+ * or one of a DaemonSet has no other. */
 static bool may_be_doubled(const struct presence *presence)
 {
 	return strcmp(presence->object.kind, "ReplicaSet") == 0 ||

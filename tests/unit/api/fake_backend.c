@@ -619,8 +619,8 @@ static void fake_pod_stop(void *self, const struct uid *uid, int64_t grace_s, co
 }
 
 /* There is nowhere else to go: it stops. */
-static void fake_pod_evict(void *self, const struct uid *uid, const char *author,
-			   api_done_fn *done, void *arg)
+static void fake_pod_evict(void *self, const struct uid *uid, const char *author, api_done_fn *done,
+			   void *arg)
 {
 	fake_pod_stop(self, uid, -1, author, done, arg);
 }

@@ -90,7 +90,7 @@ static void test_every_machine_that_fits_has_one(void **state)
 	family_free(scene.family);
 }
 
-static void test_selectors_taints_and_cordons_keep_it_away(void **state)
+static void test_selectors_and_taints_keep_it_away(void **state)
 {
 	struct taint taint = {.key = (char *)(uintptr_t) "x",
 			      .value = (char *)(uintptr_t) "",
@@ -103,6 +103,23 @@ static void test_selectors_taints_and_cordons_keep_it_away(void **state)
 	family_run(scene.family);
 	assert_int_equal(family_count(scene.family, "Pod"), 1);
 	assert_int_equal(count_on("c"), 1);
+	family_free(scene.family);
+}
+
+static void test_a_cordoned_machine_keeps_its_own_and_gets_no_new_one(void **state)
+{
+	(void)state;
+	scene_new("");
+	scene.facts[0].schedulable = false;
+	family_run(scene.family);
+	assert_int_equal(count_on("a"), 0);
+	assert_int_equal(count_on("b"), 1);
+	run_pods();
+	scene.facts[1].schedulable = false;
+	scene.family->now.ms += 60000;
+	family_run(scene.family);
+	assert_int_equal(count_on("b"), 1);
+	assert_int_equal(family_count(scene.family, "Pod"), 2);
 	family_free(scene.family);
 }
 
@@ -161,7 +178,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_machine_that_fits_has_one),
-		cmocka_unit_test(test_selectors_taints_and_cordons_keep_it_away),
+		cmocka_unit_test(test_selectors_and_taints_keep_it_away),
+		cmocka_unit_test(test_a_cordoned_machine_keeps_its_own_and_gets_no_new_one),
 		cmocka_unit_test(test_a_failed_pod_is_replaced_under_another_uid),
 		cmocka_unit_test(test_a_changed_template_rolls_one_by_one),
 	};
