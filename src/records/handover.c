@@ -111,10 +111,11 @@ static bool home_drop(struct records *records, struct home *home)
 
 		if (!item->kept || !is_safe(home, item))
 			continue;
-		left--;
 		merge_drop(records, item);
+		if (--left == 0)
+			return true; /* the home may have gone with it */
 	}
-	return left == 0;
+	return false;
 }
 
 void handover_tick(struct records *records)

@@ -113,6 +113,7 @@ static void test_it_buries_no_object_there(void **state)
 	(void)state;
 	fill_record(&message, RECORD_TOMBSTONE, foreign, "");
 	expect_refused(&message);
+	buf_deinit(&message.record.value);
 }
 
 static void test_it_disposes_of_nothing_there(void **state)

@@ -254,6 +254,7 @@ static void nobody_makes_a_shard_grow_beyond_its_limit(void **state)
 		PIECE = 500,
 	};
 	static struct index_row rows[PIECE];
+	static char name[] = "x";
 	struct message message = {
 		.type = MESSAGE_INDEX_ROWS,
 		.index_rows = {.shard = {(char[]){"ConfigMap"}, (char[]){"default"},
@@ -267,7 +268,7 @@ static void nobody_makes_a_shard_grow_beyond_its_limit(void **state)
 	(void)state;
 	/* A shard takes only what it covers: at full depth that is next to nothing. */
 	for (size_t i = 0; i < PIECE; i++)
-		rows[i] = (struct index_row){.name = (char[]){"x"}, .uid = swarm_uid(number++)};
+		rows[i] = (struct index_row){.name = name, .uid = swarm_uid(number++)};
 	shards_receive(swarm->machines[0].shards, swarm->now, &swarm->machines[1].contact, true,
 		       &message);
 	assert_int_equal(shards_counts(swarm->machines[0].shards).rows, 0);
