@@ -200,5 +200,6 @@ bool base64_decode(struct bytes text, struct buf *out)
 
 void secret_wipe(void *secret, size_t len)
 {
-	explicit_bzero(secret, len);
+	if (len > 0)
+		explicit_bzero(secret, len);
 }

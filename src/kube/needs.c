@@ -315,6 +315,55 @@ static void fill_words(struct requirements *needs)
 		needs->architecture = mem_strdup("");
 }
 
+/* ---- ordinals ---- */
+
+static bool is_ordinal(const json_t *object)
+{
+	const json_t *owner;
+	size_t i;
+
+	json_array_foreach (kube_member(object, "metadata.ownerReferences"), i, owner)
+		if (json_is_true(json_object_get(owner, "controller")) &&
+		    strcmp(kube_member_string(owner, "kind"), "StatefulSet") == 0)
+			return true;
+	return false;
+}
+
+/* What all ordinals of a set are labelled with. */
+static json_t *labels_of_siblings(const json_t *object)
+{
+	static const char *const own[] = {
+		"apps.kubernetes.io/pod-index",
+		"controller-revision-hash",
+		"statefulset.kubernetes.io/pod-name",
+	};
+	json_t *labels = json_copy((json_t *)(uintptr_t)kube_member(object, "metadata.labels"));
+
+	for (size_t i = 0; labels && i < ARRAY_LEN(own); i++)
+		(void)json_object_del(labels, own[i]);
+	return labels;
+}
+
+/* The ordinals of a set are workloads of their own: that they are replicas of one thing, and so
+ * better apart, the machines learn from this. */
+static int siblings_read(const json_t *object, struct requirements *needs, struct err *err)
+{
+	json_t *labels = is_ordinal(object) ? labels_of_siblings(object) : NULL, *affinity;
+	int r;
+
+	if (json_object_size(labels) == 0) {
+		json_decref(labels);
+		return 0;
+	}
+	affinity = json_pack("{s:{s:[{s:i, s:{s:s, s:{s:o}}}]}}", "podAntiAffinity",
+			     "preferredDuringSchedulingIgnoredDuringExecution", "weight",
+			     MESSAGE_WEIGHT_MAX, "podAffinityTerm", "topologyKey",
+			     "kubernetes.io/hostname", "labelSelector", "matchLabels", labels);
+	r = kube_affinity_read(affinity, needs, err);
+	json_decref(affinity);
+	return r;
+}
+
 int kube_needs_read(const json_t *object, struct requirements *ret_needs, struct err *err)
 {
 	const json_t *spec = kube_pod_spec(object);
@@ -333,6 +382,8 @@ int kube_needs_read(const json_t *object, struct requirements *ret_needs, struct
 		r = lists_read(spec, &needs, err);
 	if (r == 0)
 		r = kube_affinity_read(json_object_get(spec, "affinity"), &needs, err);
+	if (r == 0)
+		r = siblings_read(object, &needs, err);
 	if (r == 0 && !requirements_within_limits(&needs))
 		r = refuse(err, "affinity: too many expressions or values");
 	if (r) {

@@ -80,8 +80,11 @@ def test_a_job_that_fails_too_often_has_failed(fabric, space, write):
     (condition,) = seen["status"]["conditions"]
     assert (condition["type"], condition["reason"]) == ("Failed", "BackoffLimitExceeded")
     assert seen["status"]["failed"] == 2
-    described = fabric.kubectl("-n", space, "describe", "job", "bad").stdout
-    assert "BackoffLimitExceeded" in described and "Created pod: bad-" in described
+
+    def is_told():
+        told = fabric.kubectl("-n", space, "describe", "job", "bad").stdout
+        return "BackoffLimitExceeded" in told and "Created pod: bad-" in told
+    eventually("the events tell", is_told)
     assert {pod["status"]["phase"] for pod in pods(fabric, space)} == {"Failed"}
 
 

@@ -235,8 +235,7 @@ static void test_the_oldest_of_many_updaters_become_one(void **state)
 static void test_managed_fields_of_clients_are_checked(void **state)
 {
 	static const char *const bad[] = {"7", "[7]", "[{'manager':'a'}]",
-					  "[{'manager':'a','operation':'Apply','fieldsType':"
-					  "'FieldsV1','fieldsV1':[]}]"};
+					  "[{'manager':'a','operation':'Apply','fieldsV1':[]}]"};
 	struct err err;
 	(void)state;
 	assert_int_equal(kube_managed_check(NULL, &err), 0);
