@@ -28,13 +28,13 @@ void records_free(struct records *records)
 {
 	if (!records)
 		return;
-	records_effects_deinit(records);
 	puts_deinit(records);
 	fetches_deinit(records);
 	locate_deinit(records);
 	acks_deinit(records);
 	table_deinit(records);
 	homes_deinit(records);
+	records_effects_deinit(records); /* what goes may have something to say */
 	writers_deinit(records);
 	free(records);
 }
