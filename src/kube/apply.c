@@ -29,25 +29,6 @@ struct application {
 	const char *rival; /* whose conflicts are being told */
 };
 
-static void drop_nulls(json_t *value)
-{
-	const char *key;
-	json_t *member;
-	void *next;
-	size_t index;
-
-	json_object_foreach_safe(value, next, key, member)
-	{
-		if (json_is_null(member))
-			(void)json_object_del(value, key); /* it is there */
-		else
-			drop_nulls(member);
-	}
-	json_array_foreach (value, index, member) {
-		drop_nulls(member);
-	}
-}
-
 /* What the manager applied before, does not any more, and nobody else has set. NULL: nothing. */
 static json_t *given_up(const struct application *application)
 {
@@ -201,7 +182,7 @@ int kube_apply(const json_t *live, const json_t *config, const struct kube_resou
 	int r;
 
 	*ret_applied = (struct kube_applied){0};
-	drop_nulls(applied);
+	kube_drop_nulls(applied);
 	r = kube_fields_check(applied, application.message, err);
 	if (r == 0) {
 		application.config_set = kube_fields_of(applied, application.message);
