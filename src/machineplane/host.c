@@ -18,6 +18,7 @@
 #include "machineplane/host_core.h"
 
 #include "runtime/files.h"
+#include "runtime/orphans.h"
 #include "runtime/seccomp_profile.h"
 #include "runtime/usage.h"
 
@@ -302,6 +303,8 @@ static int host_init(struct host *host, struct err *err)
 		r = loop_signal_new(host->loop, SIGINT, on_signal, host, &host->signals[1]);
 	if (r == 0)
 		r = loop_signal_new(host->loop, SIGHUP, on_reload, host, &host->signals[2]);
+	if (r == 0)
+		r = orphans_new(host->loop, &host->orphans);
 	return r;
 }
 
@@ -324,6 +327,7 @@ static void host_deinit(struct host *host)
 	process_watch_free(host->fabric_watch);
 	for (size_t i = 0; i < ARRAY_LEN(host->signals); i++)
 		loop_signal_free(host->signals[i]);
+	orphans_free(host->orphans);
 	loop_hook_free(host->hook);
 	host_control_free(host->control);
 	usage_free(host->usage);
@@ -405,10 +409,10 @@ int host_run(const struct host_config *config, struct err *err)
 	lock = take_lock(config, err);
 	if (lock < 0)
 		return lock;
-	/* conmon and agents detach themselves; so they end as our children, and leave no zombies.
-	 */
 	/* A process in a container that stops reading is an error of that write, no more. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* conmon and agents detach themselves; so they end as our children, and leave no zombies.
+	 */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (!wants_null(config)) {
 		/* Jobs mostly wait for other processes: more of them than cores. */

@@ -72,6 +72,7 @@ struct host {
 	uint32_t links; /* fabric processes there have been, to tell whose request it was */
 	struct host_control *control;
 	struct loop_signal *signals[3];
+	struct orphans *orphans;
 	struct loop_hook *hook;         /* ends the loop once all is at rest */
 	unsigned jobs;                  /* of the control socket, under way */
 	struct loop_timer *drain_timer; /* then nothing waits any more */

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "runtime/child.h"
+#include "runtime/orphans.h"
 
 struct process_watch {
 	struct loop_watch *watch;
@@ -26,6 +27,7 @@ static void on_readable(void *user, int events)
 	loop_watch_free(watch->watch);
 	watch->watch = NULL;
 	(void)waitpid(watch->pid, &watch->status, WNOHANG);
+	orphans_reap();
 	watch->ended(watch->user);
 }
 

@@ -74,6 +74,15 @@ def test_a_command_that_is_not_there_is_told(box, gateway, binary):
     assert "executable file `nosuch` not found" in done.stderr
 
 
+def test_a_pod_ends_after_a_command_that_was_not_there(session_fabric):
+    """What was left of the attempt must not keep the container's processes from ending."""
+    session_fabric.apply(manifests.pod("vain"))
+    session_fabric.wait_pods(1, "app=vain")
+    session_fabric.kubectl("exec", "vain", "--", "nosuch", check=False)
+    session_fabric.kubectl("delete", "pod", "vain", "--grace-period=0", "--force")
+    assert session_fabric.kubectl("get", "pod", "vain", check=False).returncode == 1
+
+
 def test_input_of_5_mb_arrives_whole(box, gateway, binary):
     data = os.urandom(5 << 20)
     done = subprocess.run(box.kubectl_command("exec", "-i", "box", "--", "sha256sum",

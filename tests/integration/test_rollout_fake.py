@@ -72,8 +72,10 @@ def test_a_restart_makes_new_pods(kubectl):
     before = set(kubectl.ok("get", "pods", "-l", "app=again", "-o", "name").split())
     kubectl.ok("rollout", "restart", "deployment/again")
     kubectl.ok("rollout", "status", "deployment/again", "--timeout=20s")
+    # The last of the old ones may still be ending.
+    wait_until(lambda: not before & set(
+        kubectl.ok("get", "pods", "-l", "app=again", "-o", "name").split()))
     wait_until(lambda: running(kubectl, "again", 2))
-    assert not before & set(kubectl.ok("get", "pods", "-l", "app=again", "-o", "name").split())
 
 
 def test_a_paused_rollout_waits_to_be_resumed(kubectl):
