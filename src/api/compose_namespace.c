@@ -6,6 +6,7 @@
 #include "api/compose_internal.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "kube/deletion.h"
 #include "kube/deployment.h"
 
 static const char *const built_in_namespaces[] = {
@@ -46,7 +47,8 @@ static void add_stored_namespace(void *arg, const struct api_object *object)
 {
 	struct composer *composer = arg;
 	json_t *json = composer_parse(object);
-	json_t *status = json_pack("{s:s}", "phase", "Active");
+	json_t *status =
+		json_pack("{s:s}", "phase", kube_is_dying(json) ? "Terminating" : "Active");
 
 	if (json) {
 		(void)json_object_set(json, "status", status);

@@ -3,15 +3,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/compose.h"
+#include "api/compose_internal.h"
 #include "api/gateway.h"
 #include "base/mem.h"
 #include "kube/admit.h"
+#include "kube/deletion.h"
+#include "kube/member.h"
 #include "kube/name.h"
+#include "kube/workload.h"
 
 static const char *metadata_text(const json_t *object, const char *field)
 {
 	return json_string_value(json_object_get(json_object_get(object, "metadata"), field));
+}
+
+/* What a deletion with `orphan` has left behind. */
+struct left_behind {
+	struct kube_selector selector;
+	struct uid *uid; /* of the new owner */
+	bool found;
+};
+
+static void note_left_behind(void *arg, const struct api_object *object)
+{
+	struct left_behind *left = arg;
+	json_t *json = left->found ? NULL : composer_parse(object);
+
+	if (json && !kube_controller_of(json) && !kube_is_dying(json) &&
+	    kube_label_selector_matches(&left->selector, json)) {
+		memcpy(left->uid->byte, object->uid.byte, UID_HOME_LEN);
+		left->found = true;
+	}
+	json_decref(json);
+}
+
+/* It can be taken over only by an owner that lies with it (control_adopt()): so the owner is given
+ * the home of the first that it selects. */
+static void take_home(struct call *call, const json_t *object, struct uid *uid)
+{
+	const struct api_backend *backend = &call->api->backend;
+	enum kube_resource_id id = call->resource->id;
+	struct left_behind left = {.uid = uid};
+
+	if ((id != KUBE_DEPLOYMENTS && id != KUBE_STATEFULSETS) ||
+	    kube_label_selector_from_json(kube_member(object, "spec.selector"), &left.selector,
+					  NULL))
+		return;
+	backend->ops->objects(backend->self, id == KUBE_DEPLOYMENTS ? "ReplicaSet" : "Pod",
+			      call->namespace, note_left_behind, &left);
+	kube_selector_deinit(&left.selector);
 }
 
 /* Give the object what only the server writes. */
@@ -23,6 +63,7 @@ static struct uid stamp(struct call *call, json_t *object)
 
 	backend->ops->random(backend->self, random, sizeof(random));
 	stamp.uid = uid_from_random(random);
+	take_home(call, object, &stamp.uid);
 	stamp.created = backend->ops->now(backend->self);
 	stamp.resource_version = backend->ops->version(backend->self);
 	kube_stamp(object, &stamp);
@@ -76,13 +117,36 @@ static bool set_managed(struct call *call, json_t *object, const json_t *managed
 	return true;
 }
 
+/* Nothing new comes into a namespace that is being deleted. NULL, or the Status to answer with. */
+static json_t *check_namespace(const struct call *call, const char *name)
+{
+	char qualified[KUBE_QUALIFIED_SIZE];
+	json_t *namespace, *refused = NULL;
+
+	if (!call->namespace)
+		return NULL;
+	namespace = compose_one(&call->api->backend, KUBE_NAMESPACES, NULL, call->namespace);
+	kube_resource_qualified(call->resource, qualified, sizeof(qualified));
+	if (kube_is_dying(namespace))
+		refused = kube_status(KUBE_REASON_FORBIDDEN,
+				      "%s \"%s\" is forbidden: unable to create new content in "
+				      "namespace %s because it is being terminated",
+				      qualified, name, call->namespace);
+	json_decref(namespace);
+	return refused;
+}
+
 /* Takes @object and @call over. */
 static void create_admitted(struct call *call, json_t *object, bool dry_run)
 {
 	struct store_request request = {.object = object, .generation = 1, .create = true};
 	char *name = name_of(call, object);
+	json_t *refused = check_namespace(call, name);
 
-	if (name_is_taken(call, name)) {
+	if (refused) {
+		call_respond_status(call, refused);
+		json_decref(object);
+	} else if (name_is_taken(call, name)) {
 		call_respond_status(call, kube_status_of_object(KUBE_REASON_ALREADY_EXISTS,
 								call->resource, name));
 		json_decref(object);

@@ -6,7 +6,11 @@
  * A Deployment is gone once its tombstone is stored; its pods show Terminating until their machines
  * have ended them. A Deployment's pod is only stopped (the controller places another), a bare Pod
  * is disposed of.
+ *
+ * What is to go after or without its dependents, and a Namespace, is not deleted here: it is only
+ * written that its deletion has begun, and its controller goes on from there (kube/deletion.h).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +18,10 @@
 #include "api/release.h"
 #include "api/gateway.h"
 #include "base/mem.h"
+#include "kube/admit.h"
+#include "kube/deletion.h"
 #include "kube/manifest.h"
+#include "kube/member.h"
 #include "kube/time.h"
 
 enum {
@@ -24,7 +31,8 @@ enum {
 struct options {
 	int64_t grace_s; /* < 0: as the manifest says */
 	bool dry_run;
-	char *uid, *version; /* preconditions; NULL: none */
+	const char *finalizer; /* what is to be done first: of kube/deletion.h; NULL: nothing */
+	char *uid, *version;   /* preconditions; NULL: none */
 };
 
 struct target {
@@ -33,6 +41,7 @@ struct target {
 	struct uid uid;
 	bool stop_only; /* a pod whose workload goes on */
 	bool release;   /* an ordinal that is taken from its machine */
+	bool condemn;   /* its deletion only begins */
 };
 
 struct removal {
@@ -99,6 +108,21 @@ static void respond_pod(struct removal *removal)
 	call_respond_json(call, 200, pod);
 }
 
+/* Its controller may have been faster. */
+static void respond_dying(struct removal *removal)
+{
+	struct call *call = removal->call;
+	json_t *object =
+		compose_one(&call->api->backend, call->resource->id, call->namespace, call->name);
+	struct id_text uid = uid_text(&removal->answer_uid);
+
+	if (object)
+		call_respond_json(call, 200, object);
+	else
+		call_respond_status(call,
+				    kube_status_deleted(call->resource, call->name, uid.text));
+}
+
 static void removal_answer(struct removal *removal)
 {
 	struct call *call = removal->call;
@@ -112,6 +136,8 @@ static void removal_answer(struct removal *removal)
 					    "v1", "metadata", "status", "Success"));
 	else if (call->resource->id == KUBE_PODS && !removal->options.dry_run)
 		respond_pod(removal);
+	else if (removal->target_count && removal->targets[0].condemn && !removal->options.dry_run)
+		respond_dying(removal);
 	else
 		call_respond_status(
 			call,
@@ -134,6 +160,72 @@ static void target_done(void *arg, const struct api_result *result)
 	call_unhold(api);
 }
 
+/* What is to be written about an object whose deletion begins. */
+struct condemned {
+	json_t *json; /* NULL: there is none */
+	struct api_put put;
+};
+
+static void note_condemned(void *arg, const struct api_object *object)
+{
+	struct condemned *condemned = arg;
+
+	condemned->json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	condemned->put.uid = object->uid;
+	condemned->put.generation = object->generation + 1;
+	condemned->put.expected_version = object->version;
+	if (condemned->json)
+		kube_set_version(condemned->json, object->version);
+}
+
+/* A namespace that merely is in use becomes an object in order to end. */
+static void make_namespace(const struct api_backend *backend, const char *name,
+			   struct condemned *condemned)
+{
+	uint8_t random[UID_LEN];
+
+	condemned->json = compose_one(backend, KUBE_NAMESPACES, NULL, name);
+	if (!condemned->json)
+		return;
+	backend->ops->random(backend->self, random, sizeof(random));
+	condemned->put.uid = uid_from_random(random);
+	condemned->put.create = true;
+	condemned->put.generation = 1;
+	(void)json_object_del(condemned->json, "status");
+	kube_set_string(json_object_get(condemned->json, "metadata"), "uid",
+			uid_text(&condemned->put.uid).text);
+}
+
+static void begin_deletion(struct removal *removal, const struct target *target)
+{
+	const struct api_backend *backend = &removal->call->api->backend;
+	struct condemned condemned = {.put.kind = target->kind,
+				      .put.namespace = target->namespace,
+				      .put.name = target->name,
+				      .put.author = removal->call->exchange->user.name};
+	struct api_result gone = {.err = {.code = -ENOENT, .status = 404}};
+	char *text;
+
+	if (!backend->ops->object(backend->self, target->kind, target->namespace, target->name,
+				  note_condemned, &condemned) &&
+	    strcmp(target->kind, "Namespace") == 0)
+		make_namespace(backend, target->name, &condemned);
+	if (!condemned.json) {
+		target_done(removal, &gone);
+		return;
+	}
+	kube_condemn(condemned.json, removal->options.finalizer, backend->ops->now(backend->self));
+	kube_set_int(json_object_get(condemned.json, "metadata"), "generation",
+		     (int64_t)condemned.put.generation);
+	text = json_dumps(condemned.json, JSON_COMPACT);
+	if (!text)
+		abort(); /* only memory can be short */
+	condemned.put.json = bytes_str(text);
+	backend->ops->put(backend->self, &condemned.put, target_done, removal);
+	free(text);
+	json_decref(condemned.json);
+}
+
 static void start_target(struct removal *removal, const struct target *target)
 {
 	const struct api_backend *backend = &removal->call->api->backend;
@@ -147,7 +239,9 @@ static void start_target(struct removal *removal, const struct target *target)
 		.author = author,
 	};
 
-	if (target->release)
+	if (target->condemn)
+		begin_deletion(removal, target);
+	else if (target->release)
 		release_ordinal(backend, &target->uid, author, target_done, removal);
 	else if (target->stop_only)
 		backend->ops->pod_stop(backend->self, &target->uid, removal->options.grace_s,
@@ -197,19 +291,26 @@ static bool parse_grace(const char *text, int64_t *ret_grace_s)
 	return true;
 }
 
-static bool check_policy(struct call *call, const char *policy)
+static bool check_policy(struct call *call, const char *policy, struct options *options)
 {
-	if (!policy || !*policy || strcmp(policy, "Background") == 0)
+	if (!policy || !*policy)
 		return true;
-	if (strcmp(policy, "Foreground") == 0) {
-		exchange_warning(call->exchange, "propagationPolicy Foreground is treated as "
-						 "Background: pods end after their owner");
+	options->finalizer = NULL;
+	if (strcmp(policy, "Foreground") == 0)
+		options->finalizer = KUBE_FINALIZER_FOREGROUND;
+	else if (strcmp(policy, "Orphan") == 0)
+		options->finalizer = KUBE_FINALIZER_ORPHAN;
+	else if (strcmp(policy, "Background") != 0)
+		return refuse(call, "propagationPolicy must be Background, Foreground or Orphan");
+	return true;
+}
+
+/* As the oldest clients say it. */
+static bool check_orphans(struct call *call, const json_t *orphans, struct options *options)
+{
+	if (!json_is_boolean(orphans))
 		return true;
-	}
-	return refuse(call, strcmp(policy, "Orphan") == 0
-				    ? "propagationPolicy Orphan is not supported: pods never "
-				      "outlive their owner"
-				    : "propagationPolicy must be Background or Foreground");
+	return check_policy(call, json_is_true(orphans) ? "Orphan" : "Background", options);
 }
 
 static bool read_query(struct call *call, struct options *options)
@@ -221,7 +322,7 @@ static bool read_query(struct call *call, struct options *options)
 	options->dry_run = dry_run && strcmp(dry_run, "All") == 0;
 	if (grace && !parse_grace(grace, &options->grace_s))
 		return refuse(call, "gracePeriodSeconds must be a number of seconds");
-	return check_policy(call, url_param(&call->url, "propagationPolicy"));
+	return check_policy(call, url_param(&call->url, "propagationPolicy"), options);
 }
 
 /* The members of a DeleteOptions body. */
@@ -242,7 +343,9 @@ static bool read_body(struct call *call, const json_t *body, struct options *opt
 		options->dry_run = true;
 	options->uid = text_member(preconditions, "uid");
 	options->version = text_member(preconditions, "resourceVersion");
-	return check_policy(call, json_string_value(json_object_get(body, "propagationPolicy")));
+	return check_orphans(call, json_object_get(body, "orphanDependents"), options) &&
+	       check_policy(call, json_string_value(json_object_get(body, "propagationPolicy")),
+			    options);
 }
 
 /* False when it was answered with a failure. */
@@ -303,6 +406,18 @@ static struct uid uid_of(const char *text)
 	return uid;
 }
 
+/* A Namespace always goes last; a Node is its machine, which has no dependents. */
+static struct target *add_stored(struct removal *removal, const char *kind, const json_t *object)
+{
+	struct target *target =
+		add_target(removal, kind, kube_member_string(object, "metadata.namespace"),
+			   kube_member_string(object, "metadata.name"));
+
+	target->condemn = strcmp(kind, "Namespace") == 0 ||
+			  (removal->options.finalizer && strcmp(kind, "Node") != 0);
+	return target;
+}
+
 /* One composed object of the call's resource. */
 static void add_object(struct removal *removal, const char *kind, const json_t *object)
 {
@@ -314,7 +429,7 @@ static void add_object(struct removal *removal, const char *kind, const json_t *
 	if (strcmp(kind, "Pod") == 0)
 		(void)add_pod(removal, namespace, name);
 	else if (uid)
-		add_target(removal, kind, namespace ? namespace : "", name)->uid = uid_of(uid);
+		add_stored(removal, kind, object)->uid = uid_of(uid);
 }
 
 /* All objects of @id that the filter selects. */
@@ -355,34 +470,39 @@ static json_t *check_preconditions(const struct call *call, const struct options
 	return NULL;
 }
 
-/* A namespace goes with everything in it. False when it was answered with a failure. */
-static bool add_namespace(struct removal *removal, const json_t *object)
+/* False when it may not be deleted, or is being deleted: then it was answered. */
+static bool check_namespace(struct call *call, const json_t *object)
 {
-	static const struct kube_selector all;
-	struct call *call = removal->call;
+	json_t *refused = NULL;
 
-	if (compose_namespace_is_built_in(call->name)) {
-		struct buf sentence = {0};
+	if (compose_namespace_is_built_in(call->name))
+		refused = kube_status(KUBE_REASON_FORBIDDEN,
+				      "namespaces \"%s\" is forbidden: this namespace may not be "
+				      "deleted",
+				      call->name);
+	else if (kube_is_dying(object))
+		refused = kube_status(
+			KUBE_REASON_CONFLICT,
+			"Operation cannot be fulfilled on namespaces \"%s\": The system is "
+			"ensuring "
+			"all content is removed from this namespace.  Upon completion, this "
+			"namespace will automatically be purged by the system.",
+			call->name);
+	if (refused)
+		call_respond_status(call, refused);
+	return !refused;
+}
 
-		buf_append_format(&sentence,
-				  "namespaces \"%s\" is forbidden: this namespace may not be "
-				  "deleted",
-				  call->name);
-		call_fail(call, KUBE_REASON_FORBIDDEN, buf_cstr(&sentence));
-		buf_deinit(&sentence);
-		return false;
-	}
-	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
-		const struct kube_resource *resource = kube_resource((enum kube_resource_id)i);
+/* Pods of these are no objects of their own: they live and end with it. */
+static bool check_orphan(struct call *call, const struct options *options)
+{
+	enum kube_resource_id id = call->resource->id;
 
-		/* Pods go last: those of a workload that is gone by then are only told to stop. */
-		if (resource->namespaced && (resource->verbs & KUBE_VERB_DELETE) &&
-		    resource->id != KUBE_PODS)
-			add_collection(removal, resource->id, call->name, &all, &all);
-	}
-	add_collection(removal, KUBE_PODS, call->name, &all, &all);
-	add_object(removal, "Namespace", object);
-	return true;
+	if (!options->finalizer || strcmp(options->finalizer, KUBE_FINALIZER_ORPHAN) != 0 ||
+	    (id != KUBE_REPLICASETS && id != KUBE_JOBS))
+		return true;
+	return refuse(call, "propagationPolicy Orphan is not supported for this kind: its pods "
+			    "never outlive it");
 }
 
 /* Takes the removal over. */
@@ -399,12 +519,11 @@ static void delete_object(struct removal *removal, const json_t *object)
 		return;
 	}
 	removal->answer_uid = uid_of(uid);
-	if (call->resource->id != KUBE_NAMESPACES) {
-		add_object(removal, call->resource->kind, object);
-	} else if (!add_namespace(removal, object)) {
+	if (call->resource->id == KUBE_NAMESPACES && !check_namespace(call, object)) {
 		removal_free(removal);
 		return;
 	}
+	add_object(removal, call->resource->kind, object);
 	if (call->resource->id == KUBE_PODS && removal->target_count == 0) {
 		call_fail(
 			call, KUBE_REASON_CONFLICT,
@@ -422,7 +541,7 @@ void verb_delete(struct call *call)
 	json_t *object;
 
 	removal->call = call;
-	if (!read_options(call, &removal->options)) {
+	if (!read_options(call, &removal->options) || !check_orphan(call, &removal->options)) {
 		removal_free(removal);
 		return;
 	}
@@ -444,7 +563,7 @@ void verb_delete_collection(struct call *call)
 
 	removal->call = call;
 	removal->collection = true;
-	if (!read_options(call, &removal->options)) {
+	if (!read_options(call, &removal->options) || !check_orphan(call, &removal->options)) {
 		removal_free(removal);
 	} else if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &labels,
 					     &err) ||

@@ -9,6 +9,7 @@
 #include "api/compose.h"
 #include "kube/admit.h"
 #include "kube/convert.h"
+#include "kube/deletion.h"
 #include "kube/managed.h"
 #include "kube/member.h"
 #include "kube/node_settings.h"
@@ -191,6 +192,7 @@ static void store_update(struct call *call, const struct current *current, json_
 	if (kube_spec_differs(current->json, object))
 		request.generation++;
 	stamp(current, object, request.generation);
+	kube_keep_dying(current->json, object);
 	if (!call_dry_run(call, &dry_run)) {
 		json_decref(object);
 	} else if (dry_run) {

@@ -8,8 +8,10 @@
 #include "identity/derive.h"
 #include "kube/admit.h"
 #include "kube/cronjob.h"
+#include "kube/deletion.h"
 #include "kube/job_progress.h"
 #include "kube/member.h"
+#include "kube/selector.h"
 #include "kube/time.h"
 #include "kube/workload.h"
 
@@ -65,23 +67,83 @@ static json_t *owner_reference(const struct control_object *root)
 	return owner;
 }
 
-json_t *control_object_new(const struct control_view *view, const char *api_version,
-			   const char *kind, const char *name, const char *what)
+static json_t *object_new(const struct control_view *view, const char *api_version,
+			  const char *kind, const char *name, const struct uid *uid)
 {
-	struct uid uid = uid_derive(&view->root->ref.uid, what);
 	json_t *object = json_object(), *metadata = json_object(), *owners = json_array();
 
 	kube_set_string(object, "apiVersion", api_version);
 	kube_set_string(object, "kind", kind);
 	kube_set_string(metadata, "name", name);
 	kube_set_string(metadata, "namespace", view->root->ref.namespace);
-	kube_set_string(metadata, "uid", uid_text(&uid).text);
+	kube_set_string(metadata, "uid", uid_text(uid).text);
 	kube_set_string(metadata, "creationTimestamp", kube_time_text(view->now).text);
 	kube_set_int(metadata, "generation", 1);
 	kube_push(owners, owner_reference(view->root));
 	kube_set(metadata, "ownerReferences", owners);
 	kube_set(object, "metadata", metadata);
 	return object;
+}
+
+json_t *control_object_new(const struct control_view *view, const char *api_version,
+			   const char *kind, const char *name, const char *what)
+{
+	struct uid uid = uid_derive(&view->root->ref.uid, what);
+
+	return object_new(view, api_version, kind, name, &uid);
+}
+
+json_t *control_object_again(const struct control_view *view, const char *api_version,
+			     const char *kind, const char *name, const char *what)
+{
+	struct uid uid = uid_derive(&view->root->ref.uid, what);
+
+	for (int i = 0;
+	     i < CONTROL_AGAIN_MAX && view->is_deleted && view->is_deleted(view->deleted_arg, &uid);
+	     i++)
+		uid = uid_derive(&uid, what);
+	return object_new(view, api_version, kind, name, &uid);
+}
+
+/* Does the label selector of @root match @object? An empty one matches nothing here. */
+static bool selects(const json_t *root, const json_t *object)
+{
+	const json_t *json = kube_member(root, "spec.selector");
+	struct kube_selector selector = {0};
+	bool matches;
+
+	if (json_object_size(json) == 0 || kube_label_selector_from_json(json, &selector, NULL))
+		return false;
+	matches = kube_label_selector_matches(&selector, object);
+	kube_selector_deinit(&selector);
+	return matches;
+}
+
+static json_t *adopted(const struct control_object *root, const struct control_object *object)
+{
+	json_t *json = json_deep_copy(object->json), *metadata = json_object_get(json, "metadata");
+
+	if (!json_is_array(json_object_get(metadata, "ownerReferences")))
+		kube_set(metadata, "ownerReferences", json_array());
+	kube_push(json_object_get(metadata, "ownerReferences"), owner_reference(root));
+	return json;
+}
+
+bool control_adopt(const struct control_view *view, const char *kind,
+		   struct control_verdict *verdict)
+{
+	size_t before = verdict->count;
+
+	for (size_t i = 0; i < view->family_count; i++) {
+		const struct control_object *object = &view->family[i];
+
+		if (strcmp(object->ref.kind, kind) == 0 &&
+		    strcmp(object->ref.namespace, view->root->ref.namespace) == 0 &&
+		    !kube_controller_of(object->json) && !kube_is_dying(object->json) &&
+		    selects(view->root->json, object->json))
+			control_update(verdict, object, adopted(view->root, object));
+	}
+	return verdict->count > before;
 }
 
 /* ---- verdicts ---- */

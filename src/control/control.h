@@ -47,6 +47,9 @@ enum {
 	 */
 	CONTROL_SETTLE_MS = 3000,
 	CONTROL_STEPS_MAX = 256, /* of one verdict: what is left is done by the next call */
+	/* How often one thing is made anew: tombstones are forgotten after days, and whoever
+	 * deletes one thing so often meanwhile may wait for that. */
+	CONTROL_AGAIN_MAX = 4096,
 };
 
 #define CONTROL_NEVER ((struct wall){.ms = INT64_MAX})
@@ -82,6 +85,9 @@ struct control_view {
 	size_t pod_count;
 	const struct control_node *nodes; /* of a DaemonSet: the machines that are known */
 	size_t node_count;
+	/* Has the object of this uid been deleted, as far as is known here? NULL: none has. */
+	bool (*is_deleted)(const void *arg, const struct uid *uid);
+	const void *deleted_arg;
 	struct wall now; /* fabric time */
 };
 
@@ -129,7 +135,15 @@ _must_use_ bool control_owner(const json_t *object, struct uid *ret_uid);
 _must_use_ json_t *control_object_new(const struct control_view *view, const char *api_version,
 				      const char *kind, const char *name, const char *what);
 
-/* Write a new object of control_object_new(); @json is taken over. */
+/*
+ * The same of what may be wanted again after it was deleted, such as an ordinal: a deleted uid is
+ * never given again, so the object gets the one that follows from it, and so on. Controllers that
+ * know of the same deletions still make the same object.
+ */
+_must_use_ json_t *control_object_again(const struct control_view *view, const char *api_version,
+					const char *kind, const char *name, const char *what);
+
+/* Write a new object of one of these two; @json is taken over. */
 void control_create(struct control_verdict *verdict, json_t *json);
 
 /* Write a changed copy of @object; @json is taken over. Its generation rises if spec has changed;
@@ -146,7 +160,21 @@ void control_call_at(struct control_verdict *verdict, struct wall at);
 
 void control_verdict_deinit(struct control_verdict *verdict);
 
+/*
+ * Give @root the objects of @kind in its home that its selector matches and that nobody controls:
+ * what an earlier one of its name has left behind (deletion with `orphan`), since what is created
+ * under such a name gets their home. Returns whether there were any: the next call sees them as
+ * derived.
+ */
+bool control_adopt(const struct control_view *view, const char *kind,
+		   struct control_verdict *verdict);
+
 /* ---- the reconcilers, one file each ---- */
+
+/* Of any object that is being deleted (kube/deletion.h), in place of its own reconciler. @family:
+ * its dependents, or all that lies in the Namespace; @pods: of it and of them, also of those that
+ * are gone by now. */
+void control_deletion(const struct control_view *view, struct control_verdict *verdict);
 
 void control_deployment(const struct control_view *view, struct control_verdict *verdict);
 void control_cronjob(const struct control_view *view, struct control_verdict *verdict);

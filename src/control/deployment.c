@@ -272,7 +272,8 @@ static void create_set(struct rollout_move *move)
 	struct kube_name name = kube_name_replica_set(view->root->ref.name, &rollout->hash);
 	json_t *what = kube_text("ReplicaSet/%s", rollout->hash.text), *set, *labels, *spec;
 
-	set = control_object_new(view, "apps/v1", "ReplicaSet", name.text, json_string_value(what));
+	set = control_object_again(view, "apps/v1", "ReplicaSet", name.text,
+				   json_string_value(what));
 	labels = kube_member(view->root->json, "spec.template.metadata.labels");
 	kube_set(json_object_get(set, "metadata"), "labels",
 		 json_is_object(labels) ? json_deep_copy(labels) : json_object());
@@ -653,6 +654,8 @@ void control_deployment(const struct control_view *view, struct control_verdict 
 
 	if (!json_is_object(kube_pod_spec(view->root->json)))
 		return; /* not of our making: nothing could run */
+	if (control_adopt(view, "ReplicaSet", verdict))
+		return;
 	move_init(&move, view, verdict);
 	if (move.new_plan)
 		keep_new_set(&move);

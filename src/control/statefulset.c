@@ -123,8 +123,8 @@ static void create_revision(const struct ordinals *on, const struct kube_name *n
 {
 	const struct control_view *view = on->view;
 	json_t *what = kube_text("ControllerRevision/%s", name->text);
-	json_t *revision = control_object_new(view, "apps/v1", "ControllerRevision", name->text,
-					      json_string_value(what));
+	json_t *revision = control_object_again(view, "apps/v1", "ControllerRevision", name->text,
+						json_string_value(what));
 	const json_t *labels = kube_member(view->root->json, "spec.template.metadata.labels");
 
 	kube_set(json_object_get(revision, "metadata"), "labels",
@@ -281,8 +281,8 @@ static void create_claims(const struct ordinals *on, int64_t ordinal)
 		struct kube_name name = kube_name_claim(kube_member_string(claim, "metadata.name"),
 							on->view->root->ref.name, ordinal);
 		json_t *what = kube_text("PersistentVolumeClaim/%s", name.text);
-		json_t *made = control_object_new(on->view, "v1", "PersistentVolumeClaim",
-						  name.text, json_string_value(what));
+		json_t *made = control_object_again(on->view, "v1", "PersistentVolumeClaim",
+						    name.text, json_string_value(what));
 		json_t *metadata = json_object_get(made, "metadata");
 		const json_t *labels =
 			kube_member(on->view->root->json, "spec.selector.matchLabels");
@@ -300,7 +300,8 @@ static void create_pod(const struct ordinals *on, int64_t ordinal)
 {
 	struct kube_name name = pod_name(on, ordinal);
 	json_t *what = kube_text("Pod/%" PRId64, ordinal);
-	json_t *pod = control_object_new(on->view, "v1", "Pod", name.text, json_string_value(what));
+	json_t *pod =
+		control_object_again(on->view, "v1", "Pod", name.text, json_string_value(what));
 	const char *revision =
 		ordinal - on->first < on->partition ? on->current.text : on->update.text;
 
@@ -512,6 +513,9 @@ void control_statefulset(const struct control_view *view, struct control_verdict
 
 	if (!json_is_object(kube_pod_spec(view->root->json)))
 		return; /* not of our making: nothing could run */
+	if (control_adopt(view, "Pod", verdict) ||
+	    control_adopt(view, "ControllerRevision", verdict))
+		return;
 	on.current = current_of(&on);
 	keep_revision(&on);
 	if (!find(view, "ControllerRevision", on.update.text))

@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "control/control.h"
+#include "kube/deletion.h"
 
 /* An object of a family, also a deleted one as long as pods of it are known. */
 struct relative {
@@ -279,18 +280,21 @@ static void put(struct node *node, struct mono now, const struct control_step *s
 	free(text);
 }
 
+void node_control_step(struct node *node, struct mono now, const struct control_step *step)
+{
+	uint64_t token;
+
+	if (step->type == CONTROL_PUT)
+		put(node, now, step);
+	else
+		(void)!node_object_dispose(node, now, &step->ref, &step->pod_uid, step->grace_s,
+					   &token);
+}
+
 static void carry_out(struct node *node, struct mono now, const struct control_verdict *verdict)
 {
-	for (size_t i = 0; i < verdict->count; i++) {
-		const struct control_step *step = &verdict->steps[i];
-		uint64_t token;
-
-		if (step->type == CONTROL_PUT)
-			put(node, now, step);
-		else
-			(void)!node_object_dispose(node, now, &step->ref, &step->pod_uid,
-						   step->grace_s, &token);
-	}
+	for (size_t i = 0; i < verdict->count; i++)
+		node_control_step(node, now, &verdict->steps[i]);
 }
 
 /* The derived objects of @root, in @ret_derived. */
@@ -326,6 +330,11 @@ static struct node_facts *see_nodes(const struct node *node, struct control_view
 	return facts;
 }
 
+static bool is_deleted(const void *node, const struct uid *uid)
+{
+	return records_is_deleted(((const struct node *)node)->records, uid);
+}
+
 static void judge_root(const struct node *node, struct mono now, const struct sight *sight,
 		       const struct control_object *root, struct control_verdict *verdict)
 {
@@ -338,10 +347,12 @@ static void judge_root(const struct node *node, struct mono now, const struct si
 		.family_count = sight->object_count,
 		.pods = sight->pods,
 		.pod_count = sight->pod_count,
+		.is_deleted = is_deleted,
+		.deleted_arg = node,
 		.now = node_fabric_time(node, now),
 	};
 
-	if (!reconcile)
+	if (!reconcile || kube_is_dying(root->json)) /* that is collect.c's */
 		return;
 	if (strcmp(root->ref.kind, "DaemonSet") == 0)
 		nodes = see_nodes(node, &view);

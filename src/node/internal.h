@@ -30,6 +30,7 @@ struct workload {
 	uint32_t replicas;
 	bool single;    /* kind Pod */
 	bool exclusive; /* an ordinal of a StatefulSet */
+	bool dying;     /* it is being deleted: nothing of it is started any more */
 	uint64_t epoch; /* of it */
 	struct requirements needs;
 	struct kube_priority priority;
@@ -174,7 +175,12 @@ struct node {
 	int64_t complete_since_ms, heard_since_ms;
 	bool workloads_dirty;
 	struct mono shows_due; /* dirty workloads that wait */
-	struct map families;   /* home of a uid -> struct family (control.c) */
+	struct map dying;      /* uid -> struct dying: what is being deleted (collect.c) */
+	struct map dependents; /* uid -> struct uid_list: who names it as its owner */
+	struct map ended;      /* name of a deleted Namespace -> clock of its tombstone */
+	bool ended_dirty;      /* something may lie in one of them */
+	struct mono collect_due, collect_sweep;
+	struct map families; /* home of a uid -> struct family (control.c) */
 	struct list families_dirty;
 	struct mono families_due; /* when one of them wants to be looked at, or sooner */
 	struct mono last;
@@ -286,6 +292,18 @@ void node_families_touch_all(struct node *node);
 bool node_families_run(struct node *node, struct mono now);
 void node_families_tick(struct node *node, struct mono now);
 void node_families_deinit(struct node *node);
+struct control_step;
+void node_control_step(struct node *node, struct mono now, const struct control_step *step);
+
+/* collect.c */
+void node_collect_init(struct node *node, struct mono now);
+void node_collect_deinit(struct node *node);
+void node_collect_changed(struct node *node, const struct record *record,
+			  enum records_change change);
+/* Whether the refresh @token was one of its own. */
+bool node_collect_refreshed(struct node *node, uint64_t token, bool complete);
+void node_collect_tick(struct node *node, struct mono now);
+struct mono node_collect_deadline(const struct node *node);
 
 /* vouch.c */
 /* Is the object deleted that lived at @confirmed_ms, if the steward of @vouch does not know it? */
@@ -366,6 +384,9 @@ void node_index_tick(struct node *node, struct mono now);
 struct mono node_index_deadline(const struct node *node);
 
 /* refresh.c */
+/* As node_refresh(), but what follows is left to the pump that is running. */
+void node_refresh_begin(struct node *node, struct mono now, const struct node_scope *scope,
+			uint64_t *ret_token);
 void node_refresh_found(struct node *node, struct mono now, const struct shards_effect *effect);
 bool node_refresh_fetched(struct node *node, struct mono now, const struct records_effect *effect);
 void node_refresh_tick(struct node *node, struct mono now);

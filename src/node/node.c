@@ -88,6 +88,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->families, config->seed);
 	list_init(&node->families_dirty);
 	node->families_due = MONO_NEVER;
+	node_collect_init(node, now);
 	map_init(&node->pods, config->seed);
 	map_init(&node->stewards, config->seed);
 	map_init(&node->rooms, config->seed);
@@ -146,6 +147,7 @@ void node_free(struct node *node)
 	}
 	node_workloads_deinit(node);
 	node_families_deinit(node);
+	node_collect_deinit(node);
 	node_pods_deinit(node);
 	map_for_each (entry, &node->stewards)
 		free(entry->value);
@@ -575,6 +577,7 @@ void node_tick(struct node *node, struct mono now)
 	market_tick(node->market, now);
 	node_workloads_due(node, now);
 	node_families_tick(node, now);
+	node_collect_tick(node, now);
 	node_stay_tick(node, now);
 	node_vouch_tick(node, now);
 	node_parked_expire(node, now);
@@ -619,6 +622,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_index_deadline(node));
 	deadline = mono_min(deadline, node_refresh_deadline(node));
 	deadline = mono_min(deadline, node->families_due);
+	deadline = mono_min(deadline, node_collect_deadline(node));
 	return mono_min(deadline, node->facts_due);
 }
 

@@ -266,6 +266,7 @@ static void record_changed(struct node *node, const struct record *record,
 			node_workload_changed(node, record, true);
 		node_families_changed(node, record);
 	}
+	node_collect_changed(node, record, change);
 	queued = node_queue(node, NODE_CHANGED);
 	record_copy(record, &queued->record);
 	queued->effect.key = record->key;

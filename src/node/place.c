@@ -123,6 +123,11 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 	workload = workload_read(record);
 	if (!workload)
 		return; /* a kind without pods */
+	if (workload->dying) {
+		workload_free(workload);
+		node_workload_forget(node, node->last, uid);
+		return;
+	}
 	workload_free(map_put(&node->workloads, uid_bytes(uid), workload));
 	workload_touch(node, uid);
 }

@@ -65,8 +65,11 @@ void node_refreshes_deinit(struct node *node)
 
 static void refreshed(struct node *node, uint64_t token, bool complete)
 {
-	struct queued_effect *queued = node_queue(node, NODE_REFRESHED);
+	struct queued_effect *queued;
 
+	if (node_collect_refreshed(node, token, complete))
+		return;
+	queued = node_queue(node, NODE_REFRESHED);
 	queued->effect.token = token;
 	queued->effect.complete = complete;
 }
@@ -182,15 +185,15 @@ static void look_up_pods(struct node *node, struct mono now, struct node_refresh
 	}
 }
 
-int node_refresh(struct node *node, struct mono now, const struct node_scope *scope,
-		 uint64_t *ret_token)
+void node_refresh_begin(struct node *node, struct mono now, const struct node_scope *scope,
+			uint64_t *ret_token)
 {
 	struct node_refresh *refresh;
 
 	*ret_token = ++node->refresh_token;
 	if (!node_index_is_used(node) || node->refresh_count >= REFRESHES_MAX) {
 		refreshed(node, *ret_token, !node_index_is_used(node));
-		return 0;
+		return;
 	}
 	refresh = mem_new(struct node_refresh);
 	refresh->token = *ret_token;
@@ -204,6 +207,12 @@ int node_refresh(struct node *node, struct mono now, const struct node_scope *sc
 	else
 		look_up(node, now, refresh, scope->kind, scope, scope->name);
 	advance(node, now, refresh);
+}
+
+int node_refresh(struct node *node, struct mono now, const struct node_scope *scope,
+		 uint64_t *ret_token)
+{
+	node_refresh_begin(node, now, scope, ret_token);
 	node_pump(node, now);
 	return 0;
 }

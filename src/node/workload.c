@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "identity/sha256.h"
+#include "kube/deletion.h"
 #include "kube/statefulset.h"
 #include "kube/workload.h"
 #include "wire/text.h"
@@ -44,6 +45,7 @@ static struct workload *workload_build(const struct record *record, const json_t
 	workload->replicas = read->replicas;
 	workload->single = strcmp(read->kind, "Pod") == 0;
 	workload->exclusive = kube_is_ordinal(json);
+	workload->dying = kube_is_dying(json);
 	workload->epoch = kube_epoch(json);
 	workload->manifest_digest = sha256(bytes_buf(&record->value));
 	workload->needs = *needs;

@@ -17,6 +17,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "kube/deletion.h"
 #include "kube/name.h"
 #include "kube/workload.h"
 #include "wire/presence.h"
@@ -388,9 +389,20 @@ static void stop_pod(struct fake_backend *fake, struct fake_pod *pod, bool repla
 {
 	pod->presence.terminating = true;
 	pod->start_ms = 0;
-	pod->stop_ms = uv_now(fake->loop) + FAKE_STOP_MS;
+	/* Pods of what is called "stays" end only by force. */
+	if (strncmp(pod->presence.pod_name, "stays", strlen("stays")) != 0)
+		pod->stop_ms = uv_now(fake->loop) + FAKE_STOP_MS;
 	pod->replace = replace;
 	touched(fake, pod);
+}
+
+static bool is_dying(const struct fake_object *object)
+{
+	json_t *json = json_loads(object->json, 0, NULL);
+	bool dying = kube_is_dying(json);
+
+	json_decref(json);
+	return dying;
 }
 
 static void end_pod(struct fake_backend *fake, struct fake_pod *pod)
@@ -404,7 +416,7 @@ static void end_pod(struct fake_backend *fake, struct fake_pod *pod)
 	next_version(fake);
 	if (fake->api)
 		api_workload_changed(fake->api, &workload);
-	if (object && replace)
+	if (object && replace && !is_dying(object))
 		add_pods(fake, object, slot);
 }
 
@@ -488,6 +500,10 @@ static void store(struct fake_backend *fake, const struct api_put *put, struct a
 	}
 	if (object) {
 		replace_object(fake, object, put, result);
+		return;
+	}
+	if (find_by_uid(&fake->graves, &put->uid)) {
+		(void)err_set_status(&result->err, -ENOENT, 404, "it has been deleted");
 		return;
 	}
 	object = mem_new(struct fake_object);
@@ -575,9 +591,9 @@ static void carry_out(struct fake_backend *fake, const struct control_step *step
 	}
 }
 
-static bool is_buried(void *arg, const struct uid *uid)
+static bool is_buried(const void *arg, const struct uid *uid)
 {
-	struct fake_backend *fake = arg;
+	struct fake_backend *fake = (struct fake_backend *)(uintptr_t)arg;
 
 	return find_by_uid(&fake->graves, uid) != NULL;
 }
@@ -585,7 +601,7 @@ static bool is_buried(void *arg, const struct uid *uid)
 static void run_controllers(struct fake_backend *fake)
 {
 	struct control_verdict verdict = {.due = CONTROL_NEVER};
-	struct fake_family family = {.now = wall_now()};
+	struct fake_family family = {.now = wall_now(), .is_buried = is_buried, .buried_arg = fake};
 
 	if (fake->controlled == fake->version && family.now.ms < fake->due.ms)
 		return;
@@ -594,7 +610,7 @@ static void run_controllers(struct fake_backend *fake)
 		fake_family_add_object(&family, &list_entry(it, struct fake_object, link)->object);
 	list_for_each (it, &fake->pods)
 		fake_family_add_pod(&family, &list_entry(it, struct fake_pod, link)->presence);
-	fake_family_judge(&family, is_buried, fake, &verdict);
+	fake_family_judge(&family, &verdict);
 	fake->due = verdict.due;
 	for (size_t i = 0; i < verdict.count; i++)
 		carry_out(fake, &verdict.steps[i]);
@@ -607,13 +623,15 @@ static void fake_pod_stop(void *self, const struct uid *uid, int64_t grace_s, co
 {
 	struct fake_backend *fake = self;
 
-	(void)grace_s;
 	(void)author;
 	list_for_each (it, &fake->pods) {
 		struct fake_pod *pod = list_entry(it, struct fake_pod, link);
 
-		if (uid_equal(&pod->presence.pod_uid, uid))
-			stop_pod(fake, pod, true);
+		if (!uid_equal(&pod->presence.pod_uid, uid))
+			continue;
+		stop_pod(fake, pod, true);
+		if (grace_s == 0)
+			pod->stop_ms = uv_now(fake->loop) + 1;
 	}
 	(void)add_write(fake, done, arg);
 }

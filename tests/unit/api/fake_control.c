@@ -2,8 +2,11 @@
 #include "fake_control.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "kube/deletion.h"
+#include "kube/member.h"
 
 void fake_family_add_object(struct fake_family *family, const struct api_object *object)
 {
@@ -37,6 +40,32 @@ void fake_family_deinit(struct fake_family *family)
 	free(family->pods);
 }
 
+/* What hangs on an object that is being deleted, as node/collect.c shows it. */
+static void judge_dying(const struct fake_family *family, const struct control_object *root,
+			struct control_verdict *verdict)
+{
+	bool is_namespace = strcmp(root->ref.kind, "Namespace") == 0;
+	struct control_object *objects = mem_alloc(family->object_count, sizeof(*objects));
+	struct control_pod *pods = mem_alloc(family->pod_count, sizeof(*pods));
+	struct control_view view = {
+		.root = root, .family = objects, .pods = pods, .now = family->now};
+
+	for (size_t i = 0; i < family->object_count; i++)
+		if (is_namespace ? strcmp(family->objects[i].ref.namespace, root->ref.name) == 0
+				 : kube_depends_on(family->objects[i].json, &root->ref.uid))
+			objects[view.family_count++] = family->objects[i];
+	for (size_t i = 0; i < family->pod_count; i++) {
+		const struct object_ref *of = &family->pods[i].presence->object;
+
+		if (is_namespace ? strcmp(of->namespace, root->ref.name) == 0
+				 : memcmp(of->uid.byte, root->ref.uid.byte, UID_HOME_LEN) == 0)
+			pods[view.pod_count++] = family->pods[i];
+	}
+	control_deletion(&view, verdict);
+	free(objects);
+	free(pods);
+}
+
 static void reconcile(const struct fake_family *family, const struct control_object *root,
 		      struct control_verdict *verdict)
 {
@@ -44,6 +73,10 @@ static void reconcile(const struct fake_family *family, const struct control_obj
 	struct control_object *derived = mem_alloc(family->object_count, sizeof(*derived));
 	struct control_view view = {
 		.root = root,
+		.family = family->objects,
+		.family_count = family->object_count,
+		.is_deleted = family->is_buried,
+		.deleted_arg = family->buried_arg,
 		.derived = derived,
 		.pods = family->pods,
 		.pod_count = family->pod_count,
@@ -55,21 +88,33 @@ static void reconcile(const struct fake_family *family, const struct control_obj
 		if (control_owner(family->objects[i].json, &owner) &&
 		    uid_equal(&owner, &root->ref.uid))
 			derived[view.derived_count++] = family->objects[i];
-	if (reconciler)
+	if (kube_is_dying(root->json))
+		judge_dying(family, root, verdict);
+	else if (reconciler)
 		reconciler(&view, verdict);
 	free(derived);
 }
 
-void fake_family_judge(const struct fake_family *family,
-		       bool (*is_buried)(void *arg, const struct uid *uid), void *arg,
-		       struct control_verdict *verdict)
+/* Owned, and by deleted objects only. */
+static bool is_left_behind(const struct fake_family *family, const json_t *json)
 {
-	struct uid owner;
+	const json_t *owners = kube_member(json, "metadata.ownerReferences"), *owner;
+	struct uid uid;
+	size_t i;
 
+	json_array_foreach (owners, i, owner)
+		if (!uid_parse(kube_member_string(owner, "uid"), &uid) ||
+		    !family->is_buried(family->buried_arg, &uid))
+			return false;
+	return json_array_size(owners) > 0;
+}
+
+void fake_family_judge(const struct fake_family *family, struct control_verdict *verdict)
+{
 	for (size_t i = 0; i < family->object_count; i++) {
 		const struct control_object *object = &family->objects[i];
 
-		if (control_owner(object->json, &owner) && is_buried(arg, &owner))
+		if (is_left_behind(family, object->json))
 			control_dispose(verdict, object);
 		else
 			reconcile(family, object, verdict);

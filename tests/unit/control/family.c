@@ -60,16 +60,40 @@ void family_free(struct family *family)
 	free(family);
 }
 
-struct control_view family_view(const struct family *family)
+static bool is_deleted(const void *arg, const struct uid *uid)
 {
+	const struct family *family = arg;
+
+	for (size_t i = 0; i < family->deleted_count; i++)
+		if (uid_equal(&family->deleted[i], uid))
+			return true;
+	return false;
+}
+
+struct control_view family_view(struct family *family)
+{
+	size_t count = 0;
+
+	/* Those first that the root controls. */
+	for (size_t i = 0; i < family->derived_count; i++) {
+		struct control_object one = family->derived[i];
+		struct uid owner;
+
+		if (!control_owner(one.json, &owner) || !uid_equal(&owner, &family->root.ref.uid))
+			continue;
+		family->derived[i] = family->derived[count];
+		family->derived[count++] = one;
+	}
 	return (struct control_view){
 		.root = &family->root,
 		.derived = family->derived,
-		.derived_count = family->derived_count,
+		.derived_count = count,
 		.family = family->derived,
 		.family_count = family->derived_count,
 		.pods = family->pods,
 		.pod_count = family->pod_count,
+		.is_deleted = is_deleted,
+		.deleted_arg = family,
 		.now = family->now,
 	};
 }
@@ -87,6 +111,9 @@ static void put(struct family *family, const struct control_step *step)
 	struct control_object *object = find_uid(family, &step->ref.uid);
 
 	assert_int_equal(step->expected_hlc, object ? object->hlc : 0);
+	if (is_deleted(family, &step->ref.uid))
+		fail_msg("%s \"%s\" gets the uid of a deleted object", step->ref.kind,
+			 step->ref.name);
 	if (!object) {
 		assert_true(family->derived_count < FAMILY_OBJECTS_MAX);
 		object = &family->derived[family->derived_count++];
@@ -114,6 +141,8 @@ static void dispose(struct family *family, const struct uid *uid)
 {
 	struct control_object *object = find_uid(family, uid);
 
+	assert_true(family->deleted_count < FAMILY_OBJECTS_MAX);
+	family->deleted[family->deleted_count++] = *uid;
 	if (uid_equal(uid, &family->root.ref.uid)) {
 		family->root_disposed = true;
 		return;
@@ -148,6 +177,13 @@ void family_run(struct family *family)
 			return;
 	}
 	fail_msg("it does not come to rest");
+}
+
+void family_delete(struct family *family, const struct control_object *object)
+{
+	struct uid uid = object->ref.uid; /* goes with the object */
+
+	dispose(family, &uid);
 }
 
 struct presence *family_add_pod(struct family *family, const struct control_object *of,

@@ -37,6 +37,8 @@ struct family {
 	struct wall due; /* of the last call */
 	uint64_t hlc;
 	bool root_disposed;
+	struct uid deleted[FAMILY_OBJECTS_MAX]; /* of them nothing is taken any more */
+	size_t deleted_count;
 };
 
 /* @json with single quotes for double ones; the uid is made up. */
@@ -46,10 +48,13 @@ void family_free(struct family *family);
 /* Reconcile until nothing more is to be done; fails when that takes too often. */
 void family_run(struct family *family);
 
+/* As when a user deletes something derived. */
+void family_delete(struct family *family, const struct control_object *object);
+
 /* A pod of the object @of (NULL: the root), in @slot. */
 struct presence *family_add_pod(struct family *family, const struct control_object *of,
 				uint32_t slot, enum pod_phase phase);
-struct control_view family_view(const struct family *family);
+struct control_view family_view(struct family *family);
 
 /* The only derived object of @kind; NULL: there is none. */
 const struct control_object *family_find(const struct family *family, const char *kind);

@@ -20,7 +20,7 @@ static struct family *job_new(const char *spec)
 }
 
 /* Which slots are to be filled, as text: "0,1". */
-static void expect_open(const struct family *family, const char *expected)
+static void expect_open(struct family *family, const char *expected)
 {
 	struct control_view view = family_view(family);
 	struct control_job_plan plan;
