@@ -64,6 +64,8 @@ static const struct bug bugs[] = {
 	 SIM_BUG_RESUME_OFF, NO_FAULT, "--scenario power", "does not run slot"},
 	{"standing-off", "stewards are not asked what became of a pod's object",
 	 SIM_BUG_STANDING_OFF, NO_FAULT, "--scenario away", "started again"},
+	{"absence-off", "a steward that was away for long shares all that it has", SIM_BUG_NONE,
+	 FAULT_ABSENCE, "--scenario away --machines 2 --set duration_s=650000", "started again"},
 	{"reboot-hold-off", "the first machine that is back replaces the pods of all others",
 	 SIM_BUG_NONE, FAULT_REBOOT, "--scenario power", "placed anew after the power cut"},
 	{"loss-off", "pods of lost machines count as there", SIM_BUG_NONE, FAULT_LOSS,

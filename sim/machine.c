@@ -144,11 +144,23 @@ static void offer_machine(struct world *world, struct sim_machine *machine)
 		     node_set_machine(machine->node, machine_now(world, machine), &facts, &offer));
 }
 
+/* A store has the certificate of each record's writer beside it. */
+static void restore_leaf(struct sim_machine *machine, struct bytes envelope)
+{
+	struct node_trust trust = trust_of(machine);
+	struct leaf leaf = {.cert_count = 1};
+
+	buf_append(&leaf.certs[0], envelope.ptr, ID_LEN);
+	(void)trust.ops->leaf_add(trust.self, (struct wall){0}, &leaf);
+	buf_deinit(&leaf.certs[0]);
+}
+
 static void restore_disk(struct world *world, struct sim_machine *machine)
 {
 	map_for_each (entry, &machine->disk) {
 		int r;
 
+		restore_leaf(machine, bytes_buf(entry->value));
 		machine_call(machine, r = node_restore(machine->node, machine_now(world, machine),
 						       bytes_buf(entry->value)));
 

@@ -31,6 +31,7 @@ enum fault {
 	FAULT_ROLLOUT_UNAVAILABLE, /* it stops more than may be missing */
 	FAULT_TOMBSTONE,           /* keepers bring each other everything but tombstones */
 	FAULT_INDEX,               /* holders of the index neither compare nor hand on */
+	FAULT_ABSENCE,             /* a steward that was away for long shares all that it has */
 	FAULT_COUNT,
 };
 

@@ -16,7 +16,8 @@
 /* In a large fabric a steward keeps a part of the records only. */
 bool node_is_complete(const struct node *node)
 {
-	return node->complete && !overlay_is_large(node->overlay);
+	return node->complete && records_doubts(node->records) == 0 &&
+	       !overlay_is_large(node->overlay);
 }
 
 void node_complete_init(struct node *node, struct mono now)
@@ -50,7 +51,7 @@ static bool vouches_still(const struct node *node, int64_t now_ms)
  */
 static bool is_among_others(const struct node *node)
 {
-	return node->stewards.count > 0 || !node->knows_peers;
+	return node_is_among_stewards(node) || !node->knows_peers;
 }
 
 void node_complete_tick(struct node *node, struct mono now)
@@ -60,7 +61,7 @@ void node_complete_tick(struct node *node, struct mono now)
 	if (!mono_reached(now, node->complete_due))
 		return;
 	node->complete_due = MONO_NEVER;
-	if (!is_among_others(node)) {
+	if (!is_among_others(node) || records_doubts(node->records) > 0) {
 		node->complete_due = mono_add_ms(now, NODE_COMPLETE_MS);
 		return;
 	}

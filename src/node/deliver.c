@@ -455,6 +455,8 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 		deliver_record(node, now, from, opened, &message.record, envelope, UINT64_MAX);
 	else if (message.type == MESSAGE_REVOCATION)
 		node_revocation_arrived(node, now, from, opened, &message.revocation, envelope);
+	else if (message.type == MESSAGE_VOUCH)
+		node_vouched(node, now, opened, &message.vouch);
 	else if (message.type == MESSAGE_DISPOSAL)
 		outcome = node_deliver_disposal(node, now, opened, &message.disposal)
 				  ? 0
@@ -528,10 +530,12 @@ static void hear_time(struct node *node, struct mono now, const struct node_id *
 	if (said <= 0)
 		return;
 	step = fabric_time_hear(&node->time, now, from, (struct wall){said}, settled);
+	node_doubt_met(node, now);
 	if (!step)
 		return;
 	node_queue(node, NODE_STEPPED)->effect.step_ms = step;
 	node_pods_shift(node, now, step);
+	node_doubt_check(node, now);
 }
 
 static void deliver_plain(struct node *node, struct mono now, const struct node_id *from,
@@ -556,9 +560,7 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 	} else if (message.type == MESSAGE_LEAF) {
 		leaf_arrived(node, now, from, &message.leaf);
 	} else if (message.type == MESSAGE_VOUCH_WANT) {
-		node_vouch_wanted(node, from, &message.vouch_want);
-	} else if (message.type == MESSAGE_VOUCH) {
-		node_vouched(node, now, from, &message.vouch);
+		node_vouch_wanted(node, now, from, &message.vouch_want);
 	} else if (message.type == MESSAGE_REVOKED) {
 		node_revoked_arrived(node, from, &message.revoked);
 	} else if (message.type == MESSAGE_REFERRAL) {

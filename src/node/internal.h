@@ -173,6 +173,11 @@ struct node {
 	bool knows_peers;              /* other machines, whether they live or not */
 	bool complete, heard_complete; /* we; another one of whom we know */
 	int64_t complete_since_ms, heard_since_ms;
+	/* doubt.c: fabric time at which this steward ran last, until that does not matter any more:
+	 * 0 */
+	int64_t absent_since_ms;
+	struct mono doubt_due, doubt_end;
+	struct map doubt_fetches; /* token of the records -> uid of a doubted object */
 	bool workloads_dirty;
 	struct mono shows_due; /* dirty workloads that wait */
 	struct map dying;      /* uid -> struct dying: what is being deleted (collect.c) */
@@ -308,11 +313,13 @@ struct mono node_collect_deadline(const struct node *node);
 /* vouch.c */
 /* Is the object deleted that lived at @confirmed_ms, if the steward of @vouch does not know it? */
 bool absence_means_deleted(int64_t confirmed_ms, const struct vouch *vouch, int64_t now_ms);
-void node_vouch_wanted(struct node *node, const struct node_id *from,
+void node_vouch_wanted(struct node *node, struct mono now, const struct node_id *from,
 		       const struct vouch_want *want);
-void node_vouched(struct node *node, struct mono now, const struct node_id *from,
+void node_vouched(struct node *node, struct mono now, const struct node_signed *opened,
 		  const struct vouch *vouch);
-void node_vouch_joined(struct node *node, const struct node_id *id);
+void node_vouch_want(struct node *node, const struct node_id *to, struct vouch_pod *pods,
+		     size_t count);
+void node_vouch_joined(struct node *node, struct mono now, const struct node_id *id);
 bool node_is_holding(const struct node *node, struct mono now);
 void node_vouch_tick(struct node *node, struct mono now);
 struct mono node_vouch_deadline(const struct node *node);
@@ -322,6 +329,21 @@ void node_complete_init(struct node *node, struct mono now);
 bool node_is_complete(const struct node *node);
 void node_complete_heard(struct node *node, const struct node_id *from, const struct vouch *vouch);
 void node_complete_tick(struct node *node, struct mono now);
+
+/* doubt.c */
+void node_doubt_init(struct node *node, struct mono now);
+void node_doubt_deinit(struct node *node);
+void node_doubt_check(struct node *node, struct mono now);
+/* A steward may be there; @to is asked about what is in doubt. */
+void node_doubt_met(struct node *node, struct mono now);
+void node_doubt_ask(struct node *node, struct mono now, const struct node_id *to);
+bool node_is_among_stewards(const struct node *node);
+/* False: it is not in doubt. */
+bool node_doubt_judge(struct node *node, struct mono now, const struct vouch *vouch,
+		      const struct verdict *verdict);
+bool node_doubt_fetched(struct node *node, struct mono now, const struct records_effect *fetched);
+void node_doubt_tick(struct node *node, struct mono now);
+struct mono node_doubt_deadline(const struct node *node);
 
 /* capacity.c */
 void node_capacity_changed(struct node *node, struct mono now, const struct record *record);

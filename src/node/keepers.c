@@ -77,6 +77,7 @@ static void update_near(struct node *node, struct mono now)
 void node_stewards_update(struct node *node, struct mono now)
 {
 	node->near_due = MONO_NEVER;
+	node_doubt_met(node, now);
 	if (node->config.records_stay || !overlay_is_large(node->overlay)) {
 		update_all(node, now);
 		node->near = false;

@@ -107,6 +107,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	list_init(&node->locatings);
 	list_init(&node->refreshes);
 	node_index_init(node, now);
+	node_doubt_init(node, now);
 	map_init(&node->partners, config->seed);
 	map_init(&node->watches, config->seed);
 	node_stewards_update(node, now);
@@ -156,6 +157,7 @@ void node_free(struct node *node)
 	node_stay_deinit(node);
 	node_keepers_deinit(node);
 	node_refreshes_deinit(node);
+	node_doubt_deinit(node);
 	node_index_deinit(node);
 	node_rates_deinit(&node->hand_ons);
 	node_rates_deinit(&node->referred);
@@ -371,7 +373,7 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 		node_stewards_update(node, now);
 		if (!node->config.records_stay)
 			records_peer_up(node->records, now, &joined);
-		node_vouch_joined(node, &joined);
+		node_vouch_joined(node, now, &joined);
 		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
 			controller_wake(node->controller, now);
 		node_watched_joined(node, now, &joined);
@@ -579,6 +581,7 @@ void node_tick(struct node *node, struct mono now)
 	node_families_tick(node, now);
 	node_collect_tick(node, now);
 	node_stay_tick(node, now);
+	node_doubt_tick(node, now);
 	node_vouch_tick(node, now);
 	node_parked_expire(node, now);
 	node_index_tick(node, now);
@@ -617,6 +620,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node->disown_due);
 	deadline = mono_min(deadline, node->stay_due);
 	deadline = mono_min(deadline, node_vouch_deadline(node));
+	deadline = mono_min(deadline, node_doubt_deadline(node));
 	deadline = mono_min(deadline, node->shows_due);
 	deadline = mono_min(deadline, node->near_due);
 	deadline = mono_min(deadline, node_index_deadline(node));

@@ -43,9 +43,11 @@ enum {
 	NODE_COMPLETE_MS = 60 * 1000,  /* among others, a steward has what they have: twelve
 					* rounds of anti-entropy */
 	NODE_ABSENCE_MARGIN_MS =
-		24 * 3600 * 1000, /* a day before tombstones go nobody relies on
-				   * them any more: clocks differ, deletions travel */
-	NODE_FACTS_MS = 1000,     /* changed usage figures of our facts are published this often */
+		24 * 3600 * 1000,       /* a day before tombstones go nobody relies on
+					 * them any more: clocks differ, deletions travel */
+	NODE_DOUBT_MS = 10 * 60 * 1000, /* among stewards that were all away, as after a power cut
+					 * of days: those who were not may come later */
+	NODE_FACTS_MS = 1000, /* changed usage figures of our facts are published this often */
 };
 
 /* A grace in seconds that means what the pod's manifest says. */

@@ -308,6 +308,20 @@ static void rivals_met(struct node *node, const struct record *winner, const str
 	queued->text = text;
 }
 
+static void fetched(struct node *node, struct mono now, const struct records_effect *effect)
+{
+	struct queued_effect *queued;
+
+	if (node_refresh_fetched(node, now, effect) || node_doubt_fetched(node, now, effect))
+		return;
+	queued = node_queue(node, NODE_FETCHED);
+	queued->effect.token = effect->token;
+	queued->effect.key = effect->key;
+	queued->effect.stored = effect->stored;
+	queued->effect.keepers = effect->keepers;
+	queued->effect.complete_since = effect->complete_since;
+}
+
 static void records_effect_apply(struct node *node, struct mono now,
 				 const struct records_effect *effect)
 {
@@ -363,14 +377,7 @@ static void records_effect_apply(struct node *node, struct mono now,
 			     effect->near);
 		return;
 	case RECORDS_FETCHED:
-		if (node_refresh_fetched(node, now, effect))
-			return;
-		queued = node_queue(node, NODE_FETCHED);
-		queued->effect.token = effect->token;
-		queued->effect.key = effect->key;
-		queued->effect.stored = effect->stored;
-		queued->effect.keepers = effect->keepers;
-		queued->effect.complete_since = effect->complete_since;
+		fetched(node, now, effect);
 		return;
 	case RECORDS_RIVALS:
 		rivals_met(node, &effect->item->record, &effect->rival->record);

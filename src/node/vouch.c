@@ -24,10 +24,17 @@
 #include "base/fault.h"
 #include "base/mem.h"
 
+/* So long that the tombstone of what was deleted since may be gone. */
+static bool is_long_ago(int64_t confirmed_ms, int64_t now_ms)
+{
+	return confirmed_ms > 0 &&
+	       now_ms - confirmed_ms > RECORDS_TOMBSTONE_MS - NODE_ABSENCE_MARGIN_MS;
+}
+
 bool absence_means_deleted(int64_t confirmed_ms, const struct vouch *vouch, int64_t now_ms)
 {
-	return vouch->complete && confirmed_ms > 0 && vouch->complete_since_ms <= confirmed_ms &&
-	       now_ms - confirmed_ms > RECORDS_TOMBSTONE_MS - NODE_ABSENCE_MARGIN_MS;
+	return vouch->complete && vouch->complete_since_ms <= confirmed_ms &&
+	       is_long_ago(confirmed_ms, now_ms);
 }
 
 /* ---- answering */
@@ -66,16 +73,16 @@ static enum standing standing_of(const struct node *node, const struct vouch_pod
 	if (records_is_deleted(node->records, &asked->object_uid) ||
 	    (!uid_is_none(&asked->pod_uid) && records_is_deleted(node->records, &asked->pod_uid)))
 		return STANDING_DELETED;
-	if (!records_get(node->records, &key))
+	if (!records_get(node->records, &key) || records_doubted(node->records, &asked->object_uid))
 		return STANDING_UNKNOWN;
 	return is_replaced(node, asked) ? STANDING_REPLACED : STANDING_WANTED;
 }
 
-void node_vouch_wanted(struct node *node, const struct node_id *from, const struct vouch_want *want)
+void node_vouch_wanted(struct node *node, struct mono now, const struct node_id *from,
+		       const struct vouch_want *want)
 {
 	struct message answer = {.type = MESSAGE_VOUCH};
 	struct vouch *vouch = &answer.vouch;
-	struct buf encoded = {0};
 
 	if (!node->config.steward)
 		return;
@@ -89,17 +96,14 @@ void node_vouch_wanted(struct node *node, const struct node_id *from, const stru
 			.pod_uid = want->pods[i].pod_uid,
 			.standing = standing_of(node, &want->pods[i]),
 		};
-	message_encode(&answer, &encoded);
-	node_send_packet(node, &(struct node_destination){*from}, MESSAGE_VOUCH,
-			 bytes_buf(&encoded));
-	buf_deinit(&encoded);
+	node_send_signed(node, now, &(struct node_destination){*from}, &answer);
 	message_deinit(&answer);
 }
 
 /* ---- asking */
 
-static void send_want(struct node *node, const struct node_id *to, struct vouch_pod *pods,
-		      size_t count)
+void node_vouch_want(struct node *node, const struct node_id *to, struct vouch_pod *pods,
+		     size_t count)
 {
 	struct message want = {.type = MESSAGE_VOUCH_WANT, .vouch_want = {pods, count}};
 	struct buf encoded = {0};
@@ -129,12 +133,12 @@ static void ask(struct node *node, const struct node_id *to)
 		};
 		if (count < MESSAGE_VOUCH_MAX)
 			continue;
-		send_want(node, to, pods, count);
+		node_vouch_want(node, to, pods, count);
 		sent = true;
 		count = 0;
 	}
 	if (count > 0 || !sent)
-		send_want(node, to, pods, count);
+		node_vouch_want(node, to, pods, count);
 	free(pods);
 }
 
@@ -154,10 +158,12 @@ static bool random_steward(struct node *node, struct node_id *ret_id)
 	return true;
 }
 
-void node_vouch_joined(struct node *node, const struct node_id *id)
+void node_vouch_joined(struct node *node, struct mono now, const struct node_id *id)
 {
-	if (map_get(&node->stewards, bytes_of(id->byte, ID_LEN)))
-		ask(node, id);
+	if (!map_get(&node->stewards, bytes_of(id->byte, ID_LEN)))
+		return;
+	ask(node, id);
+	node_doubt_ask(node, now, id);
 }
 
 /* ---- what follows from the answers */
@@ -208,25 +214,30 @@ static void unknown(struct node *node, struct mono now, const struct node_id *fr
 		    const struct vouch *vouch, struct local_pod *pod)
 {
 	struct bytes copy = own_copy(node, pod);
+	int64_t now_ms = node_fabric_time(node, now).ms;
 
-	if (absence_means_deleted(pod->confirmed_ms, vouch, node_fabric_time(node, now).ms)) {
+	if (absence_means_deleted(pod->confirmed_ms, vouch, now_ms)) {
 		end_kept(node, pod, "deleted while this machine was away");
 		return;
 	}
+	/* It may have been away as we were: somebody else knows more, or NODE_DOUBT_MS ends. */
+	if (!vouch->complete && is_long_ago(pod->confirmed_ms, now_ms))
+		return;
 	if (copy.len > 0)
 		node_send_packet(node, &(struct node_destination){*from}, MESSAGE_RECORD, copy);
 }
 
-static void judge(struct node *node, struct mono now, const struct node_id *from,
+static void judge(struct node *node, struct mono now, const struct node_signed *opened,
 		  const struct vouch *vouch, const struct verdict *verdict)
 {
 	struct local_pod *pod = map_get(&node->pods, uid_bytes(&verdict->pod_uid));
 
-	if (!pod || pod->stopping || !uid_equal(&pod->presence.object.uid, &verdict->object_uid))
+	if (!pod || pod->stopping || !uid_equal(&pod->presence.object.uid, &verdict->object_uid) ||
+	    !node_signer_is_steward(node, opened, pod->presence.object.namespace))
 		return;
 	switch (verdict->standing) {
 	case STANDING_UNKNOWN:
-		unknown(node, now, from, vouch, pod);
+		unknown(node, now, &opened->issuer, vouch, pod);
 		return;
 	case STANDING_WANTED:
 		confirm(node, now, pod);
@@ -262,14 +273,32 @@ static void release(struct node *node, struct mono now)
 	node_workloads_touch_all(node);
 }
 
-void node_vouched(struct node *node, struct mono now, const struct node_id *from,
+/* About an object of which no pod was asked after. */
+static bool judge_doubted(struct node *node, struct mono now, const struct node_signed *opened,
+			  const struct vouch *vouch, const struct verdict *verdict)
+{
+	const struct record_item *item = records_doubted(node->records, &verdict->object_uid);
+
+	return item && uid_is_none(&verdict->pod_uid) &&
+	       node_signer_is_steward(node, opened, item->record.object.namespace) &&
+	       node_doubt_judge(node, now, vouch, verdict);
+}
+
+/* It counts for the namespaces of which its signer is a steward; how complete it is, only if that
+ * is all of them. */
+void node_vouched(struct node *node, struct mono now, const struct node_signed *opened,
 		  const struct vouch *vouch)
 {
-	if (!map_get(&node->stewards, bytes_of(from->byte, ID_LEN)) &&
-	    !node_id_equal(from, &node->config.self.id))
-		return;
+	const struct node_id *from = &opened->issuer;
+	size_t doubts = records_doubts(node->records);
+
 	for (size_t i = 0; i < vouch->count; i++)
-		judge(node, now, from, vouch, &vouch->verdicts[i]);
+		if (!judge_doubted(node, now, opened, vouch, &vouch->verdicts[i]))
+			judge(node, now, opened, vouch, &vouch->verdicts[i]);
+	if (records_doubts(node->records) < doubts)
+		node_doubt_ask(node, now, from);
+	if (!node_signer_is_steward(node, opened, ""))
+		return;
 	node_complete_heard(node, from, vouch);
 	if (vouch->complete)
 		release(node, now);
@@ -282,6 +311,9 @@ static void republish(struct node *node, struct mono now, const struct local_pod
 {
 	struct record_key key = {.kind = RECORD_OBJECT, .uid = pod->presence.object.uid};
 
+	/* A machine that keeps nothing for others could not keep it to itself: doubt.c. */
+	if (!node->config.steward && is_long_ago(pod->confirmed_ms, node_fabric_time(node, now).ms))
+		return;
 	if (!records_get(node->records, &key) && pod->object.len > 0)
 		(void)!node_restore(node, now, bytes_buf(&pod->object));
 }
@@ -305,6 +337,17 @@ static void resume_unasked(struct node *node, struct mono now)
 	free(uids);
 }
 
+/* What was noted; or when our own records were last complete, for they had it. */
+static int64_t confirmed_at(const struct node *node, const struct presence *presence,
+			    const struct node_note *note)
+{
+	int64_t seen_ms = node->config.complete.seen_ms;
+
+	return records_doubted(node->records, &presence->object.uid) && seen_ms > note->confirmed_ms
+		       ? seen_ms
+		       : note->confirmed_ms;
+}
+
 void node_pod_kept(struct node *node, struct mono now, const struct presence *presence,
 		   struct bytes manifest, const struct node_note *note)
 {
@@ -315,7 +358,7 @@ void node_pod_kept(struct node *node, struct mono now, const struct presence *pr
 	if (!pod || pod->stopping)
 		return;
 	pod->kept = true;
-	pod->confirmed_ms = note->confirmed_ms;
+	pod->confirmed_ms = confirmed_at(node, presence, note);
 	buf_append_bytes(&pod->object, note->object);
 	node->kept_due = mono_min(node->kept_due, mono_add_ms(now, NODE_ALONE_MS));
 }
@@ -347,8 +390,10 @@ void node_vouch_tick(struct node *node, struct mono now)
 	if (!mono_reached(now, node->vouch_due))
 		return;
 	node->vouch_due = mono_add_ms(now, prng_jitter(&node->prng, NODE_VOUCH_MS));
-	if (random_steward(node, &steward))
-		ask(node, &steward);
+	if (!random_steward(node, &steward))
+		return;
+	ask(node, &steward);
+	node_doubt_ask(node, now, &steward);
 }
 
 struct mono node_vouch_deadline(const struct node *node)

@@ -136,7 +136,8 @@ static void purge(struct records *records, const struct fetch_state *fetch)
 		struct item *item = list_entry(link, struct item, in_home);
 
 		link = link->next;
-		if (item->kept || is_own_word(records, item) || put_is_open(records, item) ||
+		if (item->kept || item->doubted || is_own_word(records, item) ||
+		    put_is_open(records, item) ||
 		    map_get(&fetch->named, bytes_of(item->key, RECORD_KEY_LEN)))
 			continue;
 		merge_remove(records, item); /* with the last one the home goes */
@@ -153,7 +154,8 @@ static void drop_copies(struct records *records, struct home *home)
 		struct item *item = list_entry(link, struct item, in_home);
 
 		link = link->next;
-		if (!item->kept && !is_own_word(records, item) && !put_is_open(records, item))
+		if (!item->kept && !item->doubted && !is_own_word(records, item) &&
+		    !put_is_open(records, item))
 			merge_drop(records, item); /* with the last one the home goes */
 	}
 }

@@ -172,7 +172,7 @@ static void home_adopt(struct records *records, struct home *home)
 	list_for_each (link, &home->items) {
 		struct item *item = list_entry(link, struct item, in_home);
 
-		if (item->kept)
+		if (item->kept || item->doubted)
 			continue;
 		item->kept = true;
 		home->kept_count++;
@@ -338,7 +338,7 @@ void home_insert(struct records *records, struct item *item)
 	}
 	home = home_get(records, record_home(&item->shown.record));
 	item->home = home;
-	item->kept = item->kept || home->mine;
+	item->kept = !item->doubted && (item->kept || home->mine);
 	item->heard = records->now;
 	if (!item->kept)
 		home->copy_until = mono_add_ms(records->now, RECORDS_COPY_MS);
@@ -352,7 +352,7 @@ void home_insert(struct records *records, struct item *item)
 	if (item->kept && !home->mine && home->offer_at.us == MONO_NEVER.us)
 		home_release(records, home);
 	home_fold_item(home, item);
-	records->fold ^= item->fold;
+	records->fold ^= item->doubted ? 0 : item->fold;
 }
 
 void home_remove(struct records *records, struct item *item)
@@ -362,7 +362,7 @@ void home_remove(struct records *records, struct item *item)
 	if (!home)
 		return;
 	home_fold_item(home, item);
-	records->fold ^= item->fold;
+	records->fold ^= item->doubted ? 0 : item->fold;
 	list_remove(&item->in_home);
 	home->count--;
 	home->kept_count -= item->kept;

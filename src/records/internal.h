@@ -48,6 +48,7 @@ struct item {
 	struct writer *written; /* memory kinds only */
 	struct item *same_name; /* OBJECT: the next younger one of the same name */
 	bool unsaved;           /* the disk could not store it; it is tried again */
+	bool doubted;           /* it may have been deleted: doubt.c; set while not in the table */
 };
 
 /* A machine that writes records which live in memory, and whether it is there. */
@@ -125,6 +126,10 @@ struct records {
 	struct map kinds;                  /* Kubernetes kind -> struct index by namespace, name */
 	struct map names;                  /* namespace, kind, name -> the oldest such object */
 	struct map buried;                 /* uid -> deleted object with presences */
+	struct map doubts;                 /* uid -> object that is hidden: doubt.c */
+	size_t doubted_count;              /* those that are shown */
+	bool doubts_hidden;
+	int64_t doubt_until_ms; /* fabric ms; 0: nothing is doubted */
 	struct bucket *buckets; /* SYNC_BUCKETS; none where nothing is copied to others */
 	size_t gone_count, clash_count, unsaved_count;
 	size_t bytes; /* of all items in the table */
@@ -190,6 +195,14 @@ void merge_drop(struct records *records, struct item *item);
 /* A write that its first keeper has agreed to. Takes the reference. */
 void merge_agreed(struct records *records, struct item *item);
 void merge_sweep(struct records *records);
+
+/* doubt.c */
+bool doubt_is_due(const struct records *records, const struct item *item);
+void doubt_hide(struct records *records, struct item *item); /* takes the reference */
+/* Nothing happens to what is not in doubt. */
+void doubt_lives(struct records *records, const struct uid *uid);
+void doubt_ends(struct records *records, const struct uid *uid);
+void doubts_deinit(struct records *records);
 
 /* put.c */
 /* @item is in the table, unless it waits for the first keeper's word: put_must_ask(). */

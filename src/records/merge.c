@@ -170,8 +170,10 @@ static void end_object(struct records *records, const struct item *tombstone)
 	struct item *object =
 		table_find(records, &(struct record_key){.kind = RECORD_OBJECT, .uid = *uid});
 
-	if (!object)
+	if (!object) {
+		doubt_ends(records, uid);
 		return;
+	}
 	item_ref(object);
 	table_remove(records, object);
 	effect_changed(records, object, RECORDS_REMOVED);
@@ -375,15 +377,26 @@ static void item_heard(struct records *records, const struct record_key *key)
 		item->heard = records->now;
 }
 
+/* Somebody has it, in whatever version: it lives. */
+static void end_doubt(struct records *records, const struct record_writer *writer,
+		      const struct record *record)
+{
+	if (records_doubts(records) > 0 && record->key.kind == RECORD_OBJECT &&
+	    writer_may(records, writer, record, NULL))
+		doubt_lives(records, &record->key.uid);
+}
+
 /* Is it for us? Keepers, and those who nearly are, keep it; who has asked for it reads it. */
 static int receive(struct records *records, const struct record_writer *writer,
 		   const struct record *record, struct bytes envelope)
 {
 	const struct uid *home = record_home(record);
 	enum home_claim claim = home_claim(records, home);
-	int outcome = judge(records, writer, record, envelope);
 	struct item *item;
+	int outcome;
 
+	end_doubt(records, writer, record);
+	outcome = judge(records, writer, record, envelope);
 	if (outcome)
 		return outcome;
 	if (claim == HOME_FAR && !fetch_is_open(records, home))
@@ -460,12 +473,16 @@ int records_restore(struct records *records, const struct record *record, struct
 		    const struct record_writer *writer)
 {
 	const struct item *known = table_find(records, &record->key);
+	const struct record_item *doubted = records_doubted(records, &record->key.uid);
 	struct record_writer then = {writer->id, true}; /* its role was judged at the time */
 	struct item *item;
 
 	if (!kind_is_durable(record->key.kind) || !writer_may(records, &then, record, known))
 		return RECORDS_E_WRITER;
 	if (known && record_version_compare(&record->version, &known->shown.record.version) <= 0)
+		return RECORDS_E_OLD;
+	if (record->key.kind == RECORD_OBJECT && doubted &&
+	    record_version_compare(&record->version, &doubted->record.version) <= 0)
 		return RECORDS_E_OLD;
 	if (is_covered(records, record)) {
 		/* The process ended between writing the tombstone and removing the object. */
@@ -477,7 +494,11 @@ int records_restore(struct records *records, const struct record *record, struct
 	item = make_item(records, record, envelope, &writer->id);
 	item->shown.durable = true;
 	item->shown.accepted = (struct wall){.ms = record->written_ms};
-	merge_insert(records, item);
+	item->doubted = doubt_is_due(records, item);
+	if (item->doubted && records->doubts_hidden)
+		doubt_hide(records, item);
+	else
+		merge_insert(records, item);
 	return 0;
 }
 

@@ -33,6 +33,7 @@ void records_free(struct records *records)
 	locate_deinit(records);
 	acks_deinit(records);
 	table_deinit(records);
+	doubts_deinit(records);
 	homes_deinit(records);
 	records_effects_deinit(records); /* what goes may have something to say */
 	writers_deinit(records);

@@ -253,6 +253,21 @@ void records_receive_message(struct records *records, struct mono now, const str
 _must_use_ int records_restore(struct records *records, const struct record *record,
 			       struct bytes envelope, const struct record_writer *writer);
 
+/*
+ * A keeper that was away for longer than tombstones are kept does not know which of the objects on
+ * its disk have been deleted meanwhile. All on its disk that were made until @until (fabric time;
+ * 0: none), and those that will be restored, are *doubted* until another keeper turns out to have
+ * them, or records_vouch() says what became of them: others do not get to know of them, and reads
+ * find them, unless they were restored while doubts were to be hidden.
+ */
+void records_doubt(struct records *records, struct mono now, struct wall until);
+void records_doubts_hide(struct records *records);                  /* those restored from now on */
+void records_doubts_show(struct records *records, struct mono now); /* all, from now on */
+void records_vouch(struct records *records, struct mono now, const struct uid *uid, bool lives);
+size_t records_doubts(const struct records *records);
+const struct record_item *records_doubted(const struct records *records, const struct uid *uid);
+size_t records_list_doubts(const struct records *records, struct uid *ret_uids, size_t max);
+
 /* The disk has (or could not store) what RECORDS_PERSIST asked for. */
 void records_persisted(struct records *records, struct mono now, const struct record_key *key,
 		       const struct record_version *version, bool stored);

@@ -313,8 +313,11 @@ static void compare_named(struct records *records, const struct node_id *from,
 	want.keys = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*want.keys));
 	for (size_t i = 0; i < keys->entry_count; i++) {
 		const struct sync_entry *entry = &keys->entries[i];
-		struct item *known = table_find(records, &entry->key);
+		struct item *known;
 
+		if (entry->key.kind == RECORD_OBJECT && partner_find(records, from))
+			doubt_lives(records, &entry->key.uid);
+		known = table_find(records, &entry->key);
 		if (known)
 			(void)map_put(seen, bytes_of(known->key, RECORD_KEY_LEN), known);
 		if (is_wanted(records, entry, known))
@@ -373,7 +376,7 @@ void sync_want_received(struct records *records, const struct node_id *from,
 	for (size_t i = 0; i < want->key_count; i++) {
 		struct item *known = table_find(records, &want->keys[i]);
 
-		if (known && !allowed_send(records, &allowance, from, known))
+		if (known && !known->doubted && !allowed_send(records, &allowance, from, known))
 			return;
 	}
 }

@@ -22,6 +22,7 @@ void table_init(struct records *records)
 	map_init(&records->names, seed + 2);
 	map_init(&records->buried, seed + 3);
 	map_init(&records->writers, seed + 4);
+	map_init(&records->doubts, seed + 5);
 	for (size_t i = 0; i < RECORD_KINDS; i++)
 		index_init(&records->by_key[i], item_compare);
 	if (records->config.alone)
@@ -54,7 +55,7 @@ static void bucket_insert(struct records *records, struct item *item)
 {
 	struct bucket *bucket;
 
-	if (!records->buckets)
+	if (!records->buckets || item->doubted)
 		return;
 	bucket = &records->buckets[item->bucket];
 	list_append(&bucket->items, &item->in_bucket);
@@ -66,7 +67,7 @@ static void bucket_remove(struct records *records, struct item *item)
 {
 	struct bucket *bucket;
 
-	if (!records->buckets)
+	if (!records->buckets || item->doubted)
 		return;
 	bucket = &records->buckets[item->bucket];
 	list_remove(&item->in_bucket);
@@ -99,6 +100,7 @@ void table_insert(struct records *records, struct item *item)
 	records->bytes += item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count++;
+	records->doubted_count += item->doubted;
 	if (written)
 		writer_add(written, item);
 	if (kind == RECORD_OBJECT)
@@ -117,6 +119,7 @@ void table_remove(struct records *records, struct item *item)
 	records->bytes -= item_bytes(item);
 	if (!item_is_live(item))
 		records->gone_count--;
+	records->doubted_count -= item->doubted;
 	if (item->unsaved)
 		records->unsaved_count--;
 	item->unsaved = false;

@@ -36,7 +36,7 @@
 	X(INDEX_ASK, index_ask, index_ask, Magik__IndexAsk, false)                     \
 	X(INDEX_ANSWER, index_answer, index_answer, Magik__IndexAnswer, false)         \
 	X(VOUCH_WANT, vouch_want, vouch_want, Magik__VouchWant, false)                 \
-	X(VOUCH, vouch, vouch, Magik__Vouch, false)                                    \
+	X(VOUCH, vouch, vouch, Magik__Vouch, true)                                     \
 	X(HELLO, hello, hello, Magik__Hello, false)                                    \
 	X(MEMBERS, members, members, Magik__Members, false)                            \
 	X(PING, ping, ping, Magik__Ping, false)                                        \
