@@ -79,6 +79,7 @@ static int run_host(const struct options *options, const struct state *state, st
 		.node_name = options->node_name,
 		.runtime = options->runtime,
 		.null_delay_ms = options->null_delay_ms,
+		.pods_max = options->pods_max,
 		.workplane = options->workplane,
 		.policy_file = options->policy_file,
 		.reserved_cpu_milli = (uint64_t)options->reserve_cpu_milli,

@@ -155,6 +155,16 @@ static int set_null_delay(struct options *options, const char *value, struct err
 	return set_number(&options->null_delay_ms, value, 0, OPTIONS_NULL_DELAY_MAX_MS, err);
 }
 
+static int set_pods_max(struct options *options, const char *value, struct err *err)
+{
+	int64_t pods = 0;
+	int result = set_number(&pods, value, 1, OPTIONS_PODS_MAX, err);
+
+	if (result == 0)
+		options->pods_max = (uint32_t)pods;
+	return result;
+}
+
 static int set_pool(struct options *options, const char *value, struct err *err)
 {
 	int64_t pool = 0;
@@ -342,6 +352,7 @@ static const struct option_row rows[] = {
 	 "something countable that pods may ask for; repeatable"},
 	{"overcommit", false, set_overcommit, "RATIO",
 	 "promise this many times the CPU that is there (default 1)"},
+	{"max-pods", false, set_pods_max, "N", "run at most so many pods (default 110)"},
 	{"reserve", false, set_reserve, "cpu=Q,memory=Q", "keep this much away from pods"},
 	{"no-schedule", true, set_no_schedule, NULL, "run no pods here"},
 	{"pool", false, set_pool, "N",

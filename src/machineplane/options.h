@@ -26,6 +26,7 @@ enum {
 	OPTIONS_POOL_MAX = OVERLAY_MEMBERS_MAX,
 	OPTIONS_RESOURCE_MAX = 1000000,          /* of one extended resource: a slip otherwise */
 	OPTIONS_OVERCOMMIT_MAX = 16,             /* beyond this every pod would crawl */
+	OPTIONS_PODS_MAX = 20000,                /* RECORDS_PER_WRITER_MAX: each is a record */
 	OPTIONS_NULL_DELAY_MS = 5,               /* what a container takes to start, roughly */
 	OPTIONS_NULL_DELAY_MAX_MS = 3600 * 1000, /* more than any test waits */
 };
@@ -43,6 +44,7 @@ struct options {
 	char *join;    /* token text, NULL: none */
 	char *runtime; /* NULL: the best that works; "null" only when asked for */
 	int64_t null_delay_ms;
+	uint32_t pods_max; /* 0: host.h's HOST_PODS_MAX */
 	size_t pool;       /* connections kept to others */
 	bool records_stay; /* node_config.records_stay */
 	struct label labels[MESSAGE_LABELS_MAX];

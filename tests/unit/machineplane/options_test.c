@@ -57,6 +57,7 @@ static void without_options_a_machine_has_defaults(void **state)
 	assert_null(options.runtime);
 	assert_int_equal(options.pool, OVERLAY_POOL_DEFAULT);
 	assert_int_equal(options.null_delay_ms, OPTIONS_NULL_DELAY_MS);
+	assert_int_equal(options.pods_max, 0);
 	assert_false(options.rest_insecure || options.no_schedule || options.drain);
 }
 
@@ -108,8 +109,10 @@ static void a_machine_can_be_tainted_and_have_things(void **state)
 {
 	assert_int_equal(READ("--taint", "dedicated=db:NoSchedule", "--taint",
 			      "example.org/old:PreferNoSchedule", "--taint", "a=:NoExecute",
-			      "--resource", "vendor.example/gpu=2", "--overcommit", "1.5"),
+			      "--resource", "vendor.example/gpu=2", "--overcommit", "1.5",
+			      "--max-pods", "250"),
 			 0);
+	assert_int_equal(options.pods_max, 250);
 	assert_int_equal(options.taint_count, 3);
 	assert_string_equal(options.taints[0].key, "dedicated");
 	assert_string_equal(options.taints[0].value, "db");
@@ -168,6 +171,8 @@ static void a_bad_value_is_refused_with_a_sentence(void **state)
 	refused("--resource", "vendor/gpu", "vendor/thing");
 	refused("--resource", "vendor/gpu=many", "number");
 	refused("--resource", "vendor/gpu=-1", "number");
+	refused("--max-pods", "0", "from 1");
+	refused("--max-pods", "20001", "20000");
 	refused("--overcommit", "0.5", "ratio");
 	refused("--overcommit", "17", "ratio");
 	refused("--overcommit", "much", "ratio");
