@@ -19,14 +19,28 @@ ROW = re.compile(
 STANCES = {"LIVE": "carried out", "INERT": "stored without effect", "DERIVED": "read only"}
 
 
-def table():
+def rows():
     text = re.sub(r"\s*\n\s+", " ", SOURCE.read_text(encoding="utf-8"))
     text = text.replace(" RESOURCE(", "\nRESOURCE(").replace(" SUBRESOURCE(", "\nSUBRESOURCE(")
+    return ROW.finditer(text)
+
+
+def is_answered(row):
+    """A question that is never stored."""
+    return row["stance"] == "LIVE" and "KUBE_VERB_CREATE" in row["verbs"]
+
+
+def carried_out():
+    """The kinds whose fields have an effect."""
+    return {row["kind"] for row in rows() if row["stance"] == "LIVE" and not is_answered(row)}
+
+
+def table():
     lines = ["| kind | version | short | what becomes of it |", "|---|---|---|---|"]
-    for row in ROW.finditer(text):
+    for row in rows():
         version = f"{row['group']}/{row['version']}".lstrip("/")
         stance = STANCES[row["stance"]]
-        if row["stance"] == "LIVE" and "KUBE_VERB_CREATE" in row["verbs"]:
+        if is_answered(row):
             stance = "answered, never stored"
         reason = row["reason"].replace('" "', "")
         lines.append(f"| {row['kind']} | `{version}` | {row['shorts'].replace(',', ', ')} | "
