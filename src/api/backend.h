@@ -202,6 +202,8 @@ struct api_backend_ops {
 		       api_object_fn *each, void *arg);
 	/* The same by uid; a workload's object, whatever its kind. */
 	bool (*object_by_uid)(void *self, const struct uid *uid, api_object_fn *each, void *arg);
+	/* That object and all that was derived from it, which has the same home. */
+	void (*family)(void *self, const struct uid *uid, api_object_fn *each, void *arg);
 	/* The workload of the pod that a machine reports under this name. */
 	bool (*pod_workload)(void *self, const char *namespace, const char *name,
 			     struct uid *ret_workload);

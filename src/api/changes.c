@@ -92,25 +92,81 @@ static bool any_log(const struct api *api)
 	return false;
 }
 
-static struct watch_text *text_of(const struct composed_item *item)
+static int append_json(const char *buffer, size_t size, void *data)
 {
-	char *json = json_dumps(item->object, JSON_COMPACT);
-	struct watch_text *text;
+	buf_append(data, buffer, size);
+	return 0;
+}
 
-	if (!json)
+static void append_value(struct buf *out, const json_t *value)
+{
+	if (json_dump_callback(value, append_json, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
 		abort(); /* only memory can be short: composed objects are valid */
-	text = watch_text_new(json, strlen(json), &item->workload, item->version);
-	free(json);
+}
+
+static void append_key(struct buf *out, const char *key)
+{
+	json_t *name = json_string(key);
+
+	buf_append_str(out, out->len ? "," : "{");
+	append_value(out, name);
+	buf_append_str(out, ":");
+	json_decref(name);
+}
+
+/* The object as text, and what rows of Tables are made of, for lists: to parse ten thousand texts
+ * again for each would take most of the time of a list. */
+static struct watch_text *text_of(enum kube_resource_id id, const struct composed_item *item)
+{
+	struct buf json = {0};
+	struct watch_text *text;
+	size_t metadata_at = 0, metadata_len = 0;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (item->object, key, value) {
+		bool is_metadata = strcmp(key, "metadata") == 0;
+
+		append_key(&json, key);
+		metadata_at = is_metadata ? json.len : metadata_at;
+		append_value(&json, value);
+		metadata_len = is_metadata ? json.len - metadata_at : metadata_len;
+	}
+	buf_append_str(&json, "}");
+	text = watch_text_new(buf_cstr(&json), json.len, &item->workload, item->version);
+	text->metadata_at = metadata_at;
+	text->metadata_len = metadata_len;
+	kube_cells(kube_resource(id), item->object, &text->cells);
+	buf_deinit(&json);
 	return text;
 }
 
-static bool has_key(const struct composed *composed, const char *key)
+/* What one resource, or one workload's part of it, looks like now. */
+struct shown {
+	struct watch_log *log;
+	enum kube_resource_id id;
+	struct shown_item {
+		char *key;
+		struct watch_text *text;
+		bool another; /* under the name of one that is in the view */
+	} * items;
+	size_t count, cap;
+};
+
+static int by_key(const void *a, const void *b)
 {
-	size_t low = 0, high = composed->count;
+	const struct shown_item *left = a, *right = b;
+
+	return strcmp(left->key, right->key);
+}
+
+static bool has_key(const struct shown *shown, const char *key)
+{
+	size_t low = 0, high = shown->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(composed->items[middle].key, key);
+		int order = strcmp(shown->items[middle].key, key);
 
 		if (order == 0)
 			return true;
@@ -122,34 +178,30 @@ static bool has_key(const struct composed *composed, const char *key)
 	return false;
 }
 
-static void note_if_gone(struct watch_log *log, const struct composed *composed, const char *shown,
-			 uint64_t version)
+static void note_if_gone(const struct shown *shown, const char *before, uint64_t version)
 {
 	char *key;
 
-	if (has_key(composed, shown))
+	if (has_key(shown, before))
 		return;
-	key = mem_strdup(shown); /* the entry's own goes with it */
-	(void)watch_log_note(log, key, NULL, version);
+	key = mem_strdup(before); /* the entry's own goes with it */
+	(void)watch_log_note(shown->log, key, NULL, version);
 	free(key);
 }
 
-/* Note the disappearance of everything in the view that is not in @composed any more. */
-static void note_gone(struct watch_log *log, const struct composed *composed,
-		      const struct uid *workload, uint64_t version)
+/* Note the disappearance of everything in the view that is not in @shown any more. */
+static void note_gone(const struct shown *shown, const struct uid *workload, uint64_t version)
 {
 	const struct watch_workload *of;
 	size_t left = 0;
 
 	if (!workload) {
-		map_for_each (entry, &log->view) {
-			const struct watch_entry *shown = entry->value;
-
-			note_if_gone(log, composed, shown->key, version);
-		}
+		map_for_each (entry, &shown->log->view)
+			note_if_gone(shown, ((const struct watch_entry *)entry->value)->key,
+				     version);
 		return;
 	}
-	of = watch_log_workload(log, workload);
+	of = watch_log_workload(shown->log, workload);
 	if (!of)
 		return;
 	list_for_each (it, &of->entries)
@@ -157,8 +209,7 @@ static void note_gone(struct watch_log *log, const struct composed *composed,
 	/* With its last entry the list itself goes: counted, not compared with its head. */
 	for (struct list *it = of->entries.next, *next; left > 0; left--, it = next) {
 		next = it->next;
-		note_if_gone(log, composed, list_entry(it, struct watch_entry, in_workload)->key,
-			     version);
+		note_if_gone(shown, list_entry(it, struct watch_entry, in_workload)->key, version);
 	}
 }
 
@@ -175,25 +226,43 @@ static bool is_another(struct watch_log *log, const struct composed_item *item)
 				kube_member_string(item->object, "metadata.uid")) != 0;
 }
 
+static void show(void *arg, const struct composed_item *item)
+{
+	struct shown *shown = arg;
+
+	if (shown->count == shown->cap) {
+		shown->cap = shown->cap ? 2 * shown->cap : 16;
+		shown->items = mem_resize(shown->items, shown->cap, sizeof(*shown->items));
+	}
+	shown->items[shown->count++] = (struct shown_item){
+		.key = mem_strdup(item->key),
+		.text = text_of(shown->id, item),
+		.another = is_another(shown->log, item),
+	};
+}
+
 /* Compose one resource again, all of it or one workload's part, and note what differs. */
 static void refresh(struct api *api, enum kube_resource_id id, const struct uid *workload)
 {
-	struct watch_log *log = api->logs[id];
+	struct shown shown = {.log = api->logs[id], .id = id};
 	struct compose_query query = {.workload = workload};
-	struct composed composed;
 
-	if (!log)
+	if (!shown.log)
 		return;
-	compose(&api->backend, id, &query, &composed);
-	note_gone(log, &composed, workload, api->backend.ops->version(api->backend.self));
-	for (size_t i = 0; i < composed.count; i++) {
-		const struct composed_item *item = &composed.items[i];
+	compose_each(&api->backend, id, &query, show, &shown);
+	if (shown.count)
+		qsort(shown.items, shown.count, sizeof(*shown.items), by_key);
+	note_gone(&shown, workload, api->backend.ops->version(api->backend.self));
+	for (size_t i = 0; i < shown.count; i++) {
+		struct shown_item *item = &shown.items[i];
+		uint64_t version = item->text->version;
 
-		if (is_another(log, item))
-			(void)watch_log_note(log, item->key, NULL, item->version);
-		(void)watch_log_note(log, item->key, text_of(item), item->version);
+		if (item->another)
+			(void)watch_log_note(shown.log, item->key, NULL, version);
+		(void)watch_log_note(shown.log, item->key, item->text, version);
+		free(item->key);
 	}
-	composed_deinit(&composed);
+	free(shown.items);
 }
 
 /* Nodes and events are no records; everything else may show what was stored. */
@@ -384,24 +453,24 @@ static void housekeep(uv_timer_t *timer)
 		(void)uv_timer_stop(timer);
 }
 
-static void seed(struct api *api, enum kube_resource_id id)
+static void seed(void *arg, const struct composed_item *item)
 {
-	struct compose_query query = {0};
-	struct composed composed;
+	const struct shown *shown = arg;
 
-	compose(&api->backend, id, &query, &composed);
-	for (size_t i = 0; i < composed.count; i++)
-		watch_log_seed(api->logs[id], composed.items[i].key, text_of(&composed.items[i]));
-	composed_deinit(&composed);
+	watch_log_seed(shown->log, item->key, text_of(shown->id, item));
 }
 
 struct watch_log *changes_log(struct api *api, enum kube_resource_id id)
 {
+	struct compose_query everything = {0};
+	struct shown shown = {.id = id};
+
 	changes_collect(api);
 	changes_schedule(api); /* what was just collected must reach the watches */
 	if (!api->logs[id]) {
 		api->logs[id] = watch_log_new(api->backend.ops->version(api->backend.self));
-		seed(api, id);
+		shown.log = api->logs[id];
+		compose_each(&api->backend, id, &everything, seed, &shown);
 		if (id == KUBE_PODS) { /* who was asked for before anybody looked, too */
 			api->changes->young.all = true;
 			look_again_later(api);

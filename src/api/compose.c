@@ -21,30 +21,22 @@ static const char *metadata_text(const json_t *object, const char *field)
 void composer_add(struct composer *composer, json_t *object, const struct uid *workload,
 		  uint64_t version)
 {
-	struct composed *out = composer->out;
-	struct composed_item *item;
+	struct composed_item item = {.object = object, .version = version};
 	struct buf key = {0};
 
-	if (composer->query.name &&
-	    strcmp(metadata_text(object, "name"), composer->query.name) != 0) {
-		json_decref(object);
-		return;
+	if (!composer->query.name ||
+	    strcmp(metadata_text(object, "name"), composer->query.name) == 0) {
+		kube_set_version(object, version);
+		buf_append_format(&key, "%s/%s", metadata_text(object, "namespace"),
+				  metadata_text(object, "name"));
+		item.key = buf_cstr(&key);
+		if (workload)
+			item.workload = *workload;
+		composer->count++;
+		composer->each(composer->arg, &item);
 	}
-	if (out->count == out->cap) {
-		out->cap = out->cap ? 2 * out->cap : 16;
-		out->items = mem_resize(out->items, out->cap, sizeof(*out->items));
-	}
-	kube_set_version(object, version);
-	buf_append_format(&key, "%s/%s", metadata_text(object, "namespace"),
-			  metadata_text(object, "name"));
-	item = &out->items[out->count++];
-	*item = (struct composed_item){
-		.key = buf_steal(&key),
-		.object = object,
-		.version = version,
-	};
-	if (workload)
-		item->workload = *workload;
+	buf_deinit(&key);
+	json_decref(object);
 }
 
 bool composer_wants_namespace(const struct composer *composer, const char *namespace)
@@ -94,16 +86,6 @@ static void note_uid(void *arg, const struct api_object *object)
 	*(struct uid *)arg = object->uid;
 }
 
-bool composer_named(const struct composer *composer, const char *kind, struct uid *ret_uid)
-{
-	const struct compose_query *query = &composer->query;
-	const struct api_backend *backend = composer->backend;
-
-	return query->name && query->namespace && !query->workload &&
-	       backend->ops->object(backend->self, kind, query->namespace, query->name, note_uid,
-				    ret_uid);
-}
-
 json_t *composer_parse(const struct api_object *object)
 {
 	return json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
@@ -126,23 +108,76 @@ static void compose_stored(struct composer *composer)
 	composer_objects(composer, kube_resource(composer->id)->kind, add_stored);
 }
 
-typedef void compose_fn(struct composer *composer);
-
-static compose_fn *const composers[KUBE_RESOURCE_COUNT] = {
-	[KUBE_PODS] = compose_pods,
-	[KUBE_DEPLOYMENTS] = compose_deployments,
-	[KUBE_REPLICASETS] = compose_replica_sets,
-	[KUBE_JOBS] = compose_jobs,
-	[KUBE_DAEMONSETS] = compose_daemonsets,
-	[KUBE_ENDPOINTS] = compose_endpoints,
-	[KUBE_ENDPOINTSLICES] = compose_endpoints,
-	[KUBE_CRONJOBS] = compose_cronjobs,
-	[KUBE_STATEFULSETS] = compose_statefulsets,
-	[KUBE_NODES] = compose_nodes,
-	[KUBE_LEASES] = compose_leases,
-	[KUBE_NAMESPACES] = compose_namespaces,
-	[KUBE_EVENTS] = compose_events,
+/* Objects of a resource are either @stored under their own kind and name, and shown with what
+ * follows from others, or follow from others altogether. */
+static const struct composition {
+	void (*compose)(struct composer *composer);
+	bool stored;
+} compositions[KUBE_RESOURCE_COUNT] = {
+	[KUBE_PODS] = {compose_pods, false},
+	[KUBE_DEPLOYMENTS] = {compose_deployments, true},
+	[KUBE_REPLICASETS] = {compose_replica_sets, true},
+	[KUBE_JOBS] = {compose_jobs, true},
+	[KUBE_DAEMONSETS] = {compose_daemonsets, true},
+	[KUBE_ENDPOINTS] = {compose_endpoints, false},
+	[KUBE_ENDPOINTSLICES] = {compose_endpoints, false},
+	[KUBE_CRONJOBS] = {compose_cronjobs, true},
+	[KUBE_STATEFULSETS] = {compose_statefulsets, true},
+	[KUBE_NODES] = {compose_nodes, false},
+	[KUBE_LEASES] = {compose_leases, false},
+	[KUBE_NAMESPACES] = {compose_namespaces, false},
+	[KUBE_EVENTS] = {compose_events, false},
 };
+
+/* One that is asked for by its name is found by its uid, without looking at all others. False:
+ * there is none of that name. */
+static bool narrow(struct composer *composer, struct uid *uid)
+{
+	const struct kube_resource *resource = kube_resource(composer->id);
+	const struct api_backend *backend = composer->backend;
+	struct compose_query *query = &composer->query;
+
+	if (!compositions[composer->id].stored || query->workload || !query->name ||
+	    !query->namespace)
+		return true;
+	query->workload = uid;
+	return backend->ops->object(backend->self, resource->kind, query->namespace, query->name,
+				    note_uid, uid);
+}
+
+void compose_each(const struct api_backend *backend, enum kube_resource_id id,
+		  const struct compose_query *query, composed_fn *each, void *arg)
+{
+	struct composer composer = {
+		.backend = backend,
+		.query = *query,
+		.each = each,
+		.arg = arg,
+		.id = id,
+	};
+	struct uid uid;
+
+	if (!narrow(&composer, &uid))
+		return;
+	if (compositions[id].compose)
+		compositions[id].compose(&composer);
+	else
+		compose_stored(&composer);
+	roster_deinit(&composer.roster);
+}
+
+static void keep(void *arg, const struct composed_item *item)
+{
+	struct composed *out = arg;
+
+	if (out->count == out->cap) {
+		out->cap = out->cap ? 2 * out->cap : 16;
+		out->items = mem_resize(out->items, out->cap, sizeof(*out->items));
+	}
+	out->items[out->count] = *item;
+	out->items[out->count].key = mem_strdup(item->key);
+	out->items[out->count++].object = json_incref(item->object);
+}
 
 static int by_key(const void *a, const void *b)
 {
@@ -154,19 +189,8 @@ static int by_key(const void *a, const void *b)
 void compose(const struct api_backend *backend, enum kube_resource_id id,
 	     const struct compose_query *query, struct composed *ret_composed)
 {
-	struct composer composer = {
-		.backend = backend,
-		.query = *query,
-		.out = ret_composed,
-		.id = id,
-	};
-
 	*ret_composed = (struct composed){0};
-	if (composers[id])
-		composers[id](&composer);
-	else
-		compose_stored(&composer);
-	roster_deinit(&composer.roster);
+	compose_each(backend, id, query, keep, ret_composed);
 	if (ret_composed->count)
 		qsort(ret_composed->items, ret_composed->count, sizeof(*ret_composed->items),
 		      by_key);
@@ -175,7 +199,7 @@ void compose(const struct api_backend *backend, enum kube_resource_id id,
 void composed_deinit(struct composed *composed)
 {
 	for (size_t i = 0; i < composed->count; i++) {
-		free(composed->items[i].key);
+		free((char *)(uintptr_t)composed->items[i].key);
 		json_decref(composed->items[i].object);
 	}
 	free(composed->items);

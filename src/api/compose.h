@@ -17,8 +17,8 @@
 #include "kube/resource.h"
 
 struct composed_item {
-	char *key;           /* "namespace/name"; "/name" without a namespace */
-	json_t *object;      /* owned; may be taken out (set to NULL) */
+	const char *key; /* "namespace/name"; "/name" without a namespace */
+	json_t *object;
 	struct uid workload; /* the Deployment or bare Pod it belongs to; none otherwise */
 	uint64_t version;
 };
@@ -36,6 +36,13 @@ struct compose_query {
 	const struct uid *workload;
 };
 
+/* Hand over each object as soon as it is made, in no order: ten thousand are large when they are
+ * all there at once. The item is borrowed. */
+typedef void composed_fn(void *arg, const struct composed_item *item);
+void compose_each(const struct api_backend *backend, enum kube_resource_id id,
+		  const struct compose_query *query, composed_fn *each, void *arg);
+
+/* The same, kept. */
 void compose(const struct api_backend *backend, enum kube_resource_id id,
 	     const struct compose_query *query, struct composed *ret_composed);
 void composed_deinit(struct composed *composed);

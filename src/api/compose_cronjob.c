@@ -50,7 +50,7 @@ static bool has_ended(const struct stored *progress)
 static void note_run(void *arg, const struct api_object *object)
 {
 	struct runs *runs = arg;
-	json_t *json = composer_parse(object);
+	json_t *json = strcmp(object->kind, "Job") == 0 ? composer_parse(object) : NULL;
 	const json_t *owner = kube_controller_of(json);
 	struct stored progress;
 	struct uid uid;
@@ -86,7 +86,7 @@ static void add_cronjob(void *arg, const struct api_object *object)
 	if (!json)
 		return;
 	runs.active = json_array();
-	backend->ops->objects(backend->self, "Job", object->namespace, note_run, &runs);
+	backend->ops->family(backend->self, &object->uid, note_run, &runs);
 	progress = derived_of(composer, KUBE_CRONJOB_PROGRESS, object->namespace, &object->uid);
 	if (progress.version > runs.version)
 		runs.version = progress.version;

@@ -29,7 +29,7 @@ static void note_set(void *arg, const struct api_object *object)
 	struct stored_set set = {.uid = object->uid, .version = object->version};
 	const json_t *owner;
 
-	if (list->home && memcmp(list->home->byte, object->uid.byte, UID_HOME_LEN) != 0)
+	if (strcmp(object->kind, "ReplicaSet") != 0)
 		return;
 	set.json = composer_parse(object);
 	if (!set.json)
@@ -43,6 +43,14 @@ static void note_set(void *arg, const struct api_object *object)
 	list->sets[list->count++] = set;
 }
 
+static int by_owner(const void *a, const void *b)
+{
+	const struct stored_set *left = a, *right = b;
+	int order = uid_compare(&left->owner, &right->owner);
+
+	return order ? order : uid_compare(&left->uid, &right->uid);
+}
+
 /* The ReplicaSets of the Deployment that is looked for, which have its home, or all; with the
  * presences of their pods. */
 static void sets_load(struct composer *composer, struct set_list *ret_list)
@@ -50,13 +58,34 @@ static void sets_load(struct composer *composer, struct set_list *ret_list)
 	const struct api_backend *backend = composer->backend;
 
 	*ret_list = (struct set_list){.composer = composer, .home = composer->query.workload};
-	backend->ops->objects(backend->self, "ReplicaSet", composer->query.namespace, note_set,
-			      ret_list);
-	if (!ret_list->home)
+	if (ret_list->home) {
+		backend->ops->family(backend->self, ret_list->home, note_set, ret_list);
+	} else {
+		backend->ops->objects(backend->self, "ReplicaSet", composer->query.namespace,
+				      note_set, ret_list);
 		roster_add(&composer->roster, backend, NULL);
+	}
 	for (size_t i = 0; ret_list->home && i < ret_list->count; i++)
 		roster_add(&composer->roster, backend, &ret_list->sets[i].uid);
 	roster_settle(&composer->roster, backend);
+	if (ret_list->count)
+		qsort(ret_list->sets, ret_list->count, sizeof(*ret_list->sets), by_owner);
+}
+
+/* Where the sets of @owner begin, which lie side by side. */
+static size_t first_of_owner(const struct set_list *list, const struct uid *owner)
+{
+	size_t low = 0, high = list->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (uid_compare(&list->sets[middle].owner, owner) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static void sets_free(struct set_list *list)
@@ -100,10 +129,6 @@ static void add_set(void *arg, const struct api_object *object)
 
 void compose_replica_sets(struct composer *composer)
 {
-	struct uid uid;
-
-	if (composer_named(composer, "ReplicaSet", &uid))
-		composer->query.workload = &uid;
 	roster_load(&composer->roster, composer->backend, composer->query.workload);
 	composer_objects(composer, "ReplicaSet", add_set);
 }
@@ -111,16 +136,17 @@ void compose_replica_sets(struct composer *composer)
 /* A Deployment with its sets, which are found by their owner. */
 static void add_deployment(struct set_list *list, json_t *json, const struct api_object *object)
 {
-	struct kube_set_source *sources = mem_alloc(list->count, sizeof(*sources));
+	struct kube_set_source *sources;
 	uint64_t version = object->version;
 	struct kube_rollout rollout;
-	size_t count = 0;
+	size_t first = first_of_owner(list, &object->uid), behind = first, count = 0;
 
-	for (size_t i = 0; i < list->count; i++) {
+	while (behind < list->count && uid_equal(&list->sets[behind].owner, &object->uid))
+		behind++;
+	sources = mem_alloc(behind - first, sizeof(*sources));
+	for (size_t i = first; i < behind; i++) {
 		const struct stored_set *set = &list->sets[i];
 
-		if (!uid_equal(&set->owner, &object->uid))
-			continue;
 		if (set->version > version)
 			version = set->version;
 		sources[count++] = (struct kube_set_source){
@@ -152,10 +178,7 @@ void compose_deployments(struct composer *composer)
 {
 	const struct api_backend *backend = composer->backend;
 	struct set_list list;
-	struct uid uid;
 
-	if (composer_named(composer, "Deployment", &uid))
-		composer->query.workload = &uid;
 	sets_load(composer, &list);
 	if (composer->query.workload)
 		(void)backend->ops->object_by_uid(backend->self, composer->query.workload,

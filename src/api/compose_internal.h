@@ -15,7 +15,9 @@ struct composer {
 	const struct api_backend *backend;
 	struct compose_query query;
 	struct roster roster; /* loaded by who needs it */
-	struct composed *out;
+	composed_fn *each;
+	void *arg;
+	size_t count; /* handed over */
 	enum kube_resource_id id;
 };
 
@@ -30,10 +32,6 @@ bool composer_wants(const struct composer *composer, const struct api_object *ob
 
 /* What of @kind the query asks for, by name where it has one; @each is called with the composer. */
 void composer_objects(struct composer *composer, const char *kind, api_object_fn *each);
-
-/* The uid of the one object of @kind that the query names; false when it names none, or there is
- * none. Then the presences of its pods can be loaded without all others. */
-bool composer_named(const struct composer *composer, const char *kind, struct uid *ret_uid);
 
 /* A stored object as JSON, NULL when it is none; the caller's. */
 json_t *composer_parse(const struct api_object *object);

@@ -5,6 +5,7 @@
 
 #include "api/compose_internal.h"
 #include "kube/member.h"
+#include "kube/name.h"
 #include "kube/pod.h"
 #include "kube/statefulset.h"
 #include "kube/time.h"
@@ -175,23 +176,70 @@ static void each_root(struct composer *composer, const char *kind, api_object_fn
 		backend->ops->objects(backend->self, kind, query->namespace, each, composer);
 }
 
+/* Whose slot has the name of a pod that no machine reports. */
+struct maker {
+	const char *pod; /* its name */
+	struct uid uid;
+	size_t count; /* names that were cut may be the same */
+};
+
+static void match_pending(void *arg, const struct api_object *object)
+{
+	struct maker *maker = arg;
+
+	maker->uid = object->uid;
+	maker->count++;
+}
+
+/* A pod's name is that of its set, a dash and some characters. */
+static void match_maker(void *arg, const struct api_object *object)
+{
+	struct maker *maker = arg;
+	const struct kube_name base = kube_name_pod_base(object->name);
+	const char *dash = strrchr(maker->pod, '-');
+	size_t len = strlen(base.text);
+
+	if (dash && (size_t)(dash - maker->pod) == len && strncmp(base.text, maker->pod, len) == 0)
+		match_pending(maker, object);
+}
+
+/* Who makes the pod that is looked for, if no machine reports it. */
+static struct maker find_maker(const struct composer *composer)
+{
+	const struct api_backend *backend = composer->backend;
+	const struct compose_query *query = &composer->query;
+	struct maker maker = {.pod = query->name};
+
+	if (!backend->ops->object(backend->self, "Pod", query->namespace, query->name,
+				  match_pending, &maker))
+		backend->ops->objects(backend->self, "ReplicaSet", query->namespace, match_maker,
+				      &maker);
+	return maker;
+}
+
 void compose_pods(struct composer *composer)
 {
 	const struct api_backend *backend = composer->backend;
 	struct compose_query *query = &composer->query;
+	bool by_name = query->name && query->namespace && !query->workload;
+	struct maker maker = {.count = 0};
 	struct uid workload;
-	bool reported = false;
+	bool reported = by_name && backend->ops->pod_workload(backend->self, query->namespace,
+							      query->name, &workload);
 
-	/* One that runs is found by its name, without looking at all the others. */
-	if (query->name && query->namespace && !query->workload)
-		reported = backend->ops->pod_workload(backend->self, query->namespace, query->name,
-						      &workload);
-	if (reported)
+	/* One is found by its name, without looking at all the others. */
+	if (by_name && !reported) {
+		maker = find_maker(composer);
+		workload = maker.uid;
+		if (!maker.count)
+			return;
+	}
+	if (reported || maker.count == 1)
 		query->workload = &workload;
 	roster_load(&composer->roster, backend, query->workload);
 	for (size_t i = 0; i < composer->roster.count; i++)
 		add_pod(composer, &composer->roster.pods[i]);
-	if (reported && composer->out->count)
+	if (reported && composer->count)
 		return;
 	each_root(composer, "Pod", add_pending);
 	each_root(composer, "ReplicaSet", add_vacancies);

@@ -29,7 +29,7 @@ static void note_part(void *arg, const struct api_object *object)
 	struct part part = {.uid = object->uid, .version = object->version};
 	const json_t *owner;
 
-	if (list->home && memcmp(list->home->byte, object->uid.byte, UID_HOME_LEN) != 0)
+	if (strcmp(object->kind, "Pod") != 0 && strcmp(object->kind, "ControllerRevision") != 0)
 		return;
 	part.json = composer_parse(object);
 	owner = kube_controller_of(part.json);
@@ -50,10 +50,14 @@ static void parts_load(struct composer *composer, struct part_list *ret_list)
 	const char *namespace = composer->query.namespace;
 
 	*ret_list = (struct part_list){.composer = composer, .home = composer->query.workload};
-	backend->ops->objects(backend->self, "ControllerRevision", namespace, note_part, ret_list);
-	backend->ops->objects(backend->self, "Pod", namespace, note_part, ret_list);
-	if (!ret_list->home)
+	if (ret_list->home) {
+		backend->ops->family(backend->self, ret_list->home, note_part, ret_list);
+	} else {
+		backend->ops->objects(backend->self, "ControllerRevision", namespace, note_part,
+				      ret_list);
+		backend->ops->objects(backend->self, "Pod", namespace, note_part, ret_list);
 		roster_add(&composer->roster, backend, NULL);
+	}
 	for (size_t i = 0; ret_list->home && i < ret_list->count; i++)
 		roster_add(&composer->roster, backend, &ret_list->parts[i].uid);
 	roster_settle(&composer->roster, backend);
@@ -113,10 +117,7 @@ void compose_statefulsets(struct composer *composer)
 {
 	const struct api_backend *backend = composer->backend;
 	struct part_list list;
-	struct uid uid;
 
-	if (composer_named(composer, "StatefulSet", &uid))
-		composer->query.workload = &uid;
 	parts_load(composer, &list);
 	if (composer->query.workload)
 		(void)backend->ops->object_by_uid(backend->self, composer->query.workload,

@@ -567,8 +567,8 @@ void verb_delete_collection(struct call *call)
 		removal_free(removal);
 	} else if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &labels,
 					     &err) ||
-		   kube_field_selector_parse(url_param(&call->url, "fieldSelector"), &fields,
-					     &err)) {
+		   kube_field_selector_parse(url_param(&call->url, "fieldSelector"), call->resource,
+					     &fields, &err)) {
 		call_fail_err(call, &err);
 		removal_free(removal);
 	} else {

@@ -78,8 +78,8 @@ static bool parse_selectors(struct list_answer *answer, struct call *call)
 
 	if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &answer->labels,
 				      &err) == 0 &&
-	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), &answer->fields,
-				      &err) == 0)
+	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), call->resource,
+				      &answer->fields, &err) == 0)
 		return true;
 	call_fail_err(call, &err);
 	return false;
@@ -302,10 +302,15 @@ static void append_row(const struct list_answer *answer, const struct watch_text
 		       struct buf *out)
 {
 	struct kube_table_view view = answer->view;
-	json_t *object = json_loadb(text->json, text->len, 0, NULL);
-	json_t *table;
+	json_t *object, *table;
 	char *row;
 
+	if (view.include != KUBE_INCLUDE_OBJECT) {
+		kube_row(bytes_buf(&text->cells),
+			 bytes_of(text->json + text->metadata_at, text->metadata_len), &view, out);
+		return;
+	}
+	object = json_loadb(text->json, text->len, 0, NULL);
 	view.without_columns = true;
 	table = kube_table(kube_resource(answer->id), object, &view);
 	row = json_dumps(json_array_get(json_object_get(table, "rows"), 0), JSON_COMPACT);

@@ -409,8 +409,8 @@ static bool parse_selectors(struct watch *watch, struct call *call)
 
 	if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &watch->labels,
 				      &err) == 0 &&
-	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), &watch->fields,
-				      &err) == 0)
+	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), call->resource,
+				      &watch->fields, &err) == 0)
 		return true;
 	call_fail_err(call, &err);
 	return false;

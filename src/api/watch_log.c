@@ -34,6 +34,7 @@ void watch_text_unref(struct watch_text *text)
 	if (--text->refs > 0)
 		return;
 	json_decref(text->parsed);
+	buf_deinit(&text->cells);
 	free(text->key);
 	free(text);
 }
@@ -69,7 +70,8 @@ struct watch_log *watch_log_new(uint64_t version)
 static size_t change_bytes(const struct watch_change *change)
 {
 	/* The text after is the next change's text before, or the view's: counted once. */
-	return sizeof(*change) + (change->before ? change->before->len : 0);
+	return sizeof(*change) +
+	       (change->before ? change->before->len + change->before->cells.len : 0);
 }
 
 static void forget_oldest(struct watch_log *log)

@@ -40,6 +40,8 @@ struct watch_text {
 	uint64_t version;    /* its resourceVersion */
 	char *key;           /* "namespace/name"; set by the log */
 	json_t *parsed;      /* or NULL: see watch_log_parse() */
+	struct buf cells;    /* of its row in a Table (kube_cells()); empty: nobody made them */
+	size_t metadata_at, metadata_len; /* of the text; with cells */
 	size_t len;
 	char json[];
 };

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "kube/field_label.h"
 #include "kube/member.h"
 #include "kube/name.h"
 
@@ -164,9 +165,31 @@ int kube_label_selector_parse(const char *text, struct kube_selector *ret_select
 	return selector_parse(text, label_term_parse, ret_selector, err);
 }
 
-int kube_field_selector_parse(const char *text, struct kube_selector *ret_selector, struct err *err)
+/* The term's label becomes the path of the member that it stands for. */
+static int field_term_resolve(struct kube_term *term, const struct kube_resource *resource,
+			      struct err *err)
 {
-	return selector_parse(text, field_term_parse, ret_selector, err);
+	const char *path = kube_field_label(resource, term->key);
+	if (!path)
+		return err_set_status(err, -EINVAL, 400, "field label not supported: %.200s",
+				      term->key);
+	free(term->key);
+	term->key = mem_strdup(path);
+	return 0;
+}
+
+int kube_field_selector_parse(const char *text, const struct kube_resource *resource,
+			      struct kube_selector *ret_selector, struct err *err)
+{
+	struct kube_selector selector = {0};
+	int r = selector_parse(text, field_term_parse, &selector, err);
+	for (size_t i = 0; r == 0 && i < selector.term_count; i++)
+		r = field_term_resolve(&selector.terms[i], resource, err);
+	if (r)
+		kube_selector_deinit(&selector);
+	else
+		*ret_selector = selector;
+	return r;
 }
 
 static int expression_from_json(const json_t *expression, struct kube_selector *selector,

@@ -14,6 +14,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "kube/resource.h"
 
 enum {
 	KUBE_SELECTOR_TERMS_MAX = 64,   /* per selector; more is an attack, not a question */
@@ -47,9 +48,10 @@ _must_use_ int kube_label_selector_parse(const char *text, struct kube_selector 
 _must_use_ int kube_label_selector_from_json(const json_t *selector,
 					     struct kube_selector *ret_selector, struct err *err);
 
-/* Parse ?fieldSelector=: only = == and !=. */
-_must_use_ int kube_field_selector_parse(const char *text, struct kube_selector *ret_selector,
-					 struct err *err);
+/* Parse ?fieldSelector= for objects of @resource: only = == and !=, and only the fields of
+ * field_label.h. An unknown one would select everything, or nothing, without a word. */
+_must_use_ int kube_field_selector_parse(const char *text, const struct kube_resource *resource,
+					 struct kube_selector *ret_selector, struct err *err);
 
 void kube_selector_deinit(struct kube_selector *selector);
 

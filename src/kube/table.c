@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kube/member.h"
@@ -218,6 +219,33 @@ static void row_push(json_t *rows, const struct kube_resource *resource, const j
 	if (view->include != KUBE_INCLUDE_NONE)
 		kube_set(row, "object", row_object(resource, object, view->include));
 	kube_push(rows, row);
+}
+
+void kube_cells(const struct kube_resource *resource, const json_t *object, struct buf *out)
+{
+	const struct layout layout = layout_of(resource);
+	json_t *cells = cells_json(&layout, object, KUBE_AGE_OPEN);
+	char *text = json_dumps(cells, JSON_COMPACT);
+	if (!text)
+		abort(); /* only memory can be short */
+	buf_append_str(out, text);
+	free(text);
+	json_decref(cells);
+}
+
+void kube_row(struct bytes cells, struct bytes metadata, const struct kube_table_view *view,
+	      struct buf *out)
+{
+	assert(view->include != KUBE_INCLUDE_OBJECT);
+	buf_append_str(out, "{\"cells\":");
+	kube_age_fill(cells, view->now, out);
+	if (view->include == KUBE_INCLUDE_METADATA) {
+		buf_append_str(out, ",\"object\":{\"kind\":\"PartialObjectMetadata\","
+				    "\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+		buf_append_bytes(out, metadata);
+		buf_append_str(out, "}");
+	}
+	buf_append_str(out, "}");
 }
 
 /* A Table's own metadata is the list's, or for one object its resourceVersion. */

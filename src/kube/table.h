@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/time.h"
 #include "kube/resource.h"
 
@@ -35,6 +36,15 @@ bool kube_table_is_wanted(const char *accept);
  */
 _must_use_ json_t *kube_table(const struct kube_resource *resource, const json_t *object,
 			      const struct kube_table_view *view);
+
+/*
+ * Rows that are sent often, as texts: the cells of @object with open ages (kube/time.h), kept by
+ * the caller, and a row of a Table made of them. @metadata is the text of the object's metadata; it
+ * is not read where @view includes none, and KUBE_INCLUDE_OBJECT is not for this.
+ */
+void kube_cells(const struct kube_resource *resource, const json_t *object, struct buf *out);
+void kube_row(struct bytes cells, struct bytes metadata, const struct kube_table_view *view,
+	      struct buf *out);
 
 /* Whether an Accept header asks for metadata alone ("as=PartialObjectMetadata..."). NULL does not.
  */

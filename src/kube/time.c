@@ -155,8 +155,21 @@ static struct kube_time pair(int64_t large, char large_unit, int64_t small, char
 	return out;
 }
 
+/* An open age is the moment between two of these characters, which no name may have. */
+#define OPEN_MARK "\x1a"
+#define OPEN_MARK_JSON "\\u001A"
+
+static struct kube_time age_open(struct wall since)
+{
+	struct kube_time out;
+	(void)snprintf(out.text, sizeof(out.text), OPEN_MARK "%lld" OPEN_MARK, (long long)since.ms);
+	return out;
+}
+
 struct kube_time kube_age(struct wall since, struct wall now)
 {
+	if (now.ms == KUBE_AGE_OPEN.ms)
+		return age_open(since);
 	int64_t seconds = (now.ms - since.ms) / MS_PER_S;
 	int64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
 	if (seconds < -1)
@@ -186,4 +199,49 @@ struct kube_time kube_age_of(const char *since, struct wall now)
 	if (!since || !kube_time_parse(since, &at))
 		return (struct kube_time){.text = "<unknown>"};
 	return kube_age(at, now);
+}
+
+/* The moment of the open age that @text begins with; NULL when it does not, else where it ends. */
+static const char *open_read(const char *text, const char *end, struct wall *ret_since)
+{
+	const size_t mark = sizeof(OPEN_MARK_JSON) - 1;
+	bool negative = false;
+	const char *at = text + mark;
+	if ((size_t)(end - text) < 2 * mark || memcmp(text, OPEN_MARK_JSON, mark) != 0)
+		return NULL;
+	if (*at == '-') {
+		negative = true;
+		at++;
+	}
+	ret_since->ms = 0;
+	for (; at < end && *at >= '0' && *at <= '9' && ret_since->ms < INT64_MAX / 100; at++)
+		ret_since->ms = 10 * ret_since->ms + (*at - '0');
+	if (negative)
+		ret_since->ms = -ret_since->ms;
+	if ((size_t)(end - at) < mark || memcmp(at, OPEN_MARK_JSON, mark) != 0)
+		return NULL;
+	return at + mark;
+}
+
+void kube_age_fill(struct bytes json, struct wall now, struct buf *out)
+{
+	const char *at = (const char *)json.ptr, *end = at + json.len;
+	while (at < end) {
+		const char *mark = memchr(at, '\\', (size_t)(end - at)), *behind;
+		struct wall since;
+		if (!mark)
+			mark = end;
+		buf_append(out, at, (size_t)(mark - at));
+		if (mark == end)
+			return;
+		behind = open_read(mark, end, &since);
+		if (behind) {
+			buf_append_str(out, kube_age(since, now).text);
+			at = behind;
+			continue;
+		}
+		/* What is escaped goes with its backslash: it may be one itself. */
+		at = end - mark < 2 ? end : mark + 2;
+		buf_append(out, mark, (size_t)(at - mark));
+	}
 }

@@ -252,6 +252,19 @@ static bool backend_object_by_uid(void *self, const struct uid *uid, api_object_
 	return true;
 }
 
+static void backend_family(void *self, const struct uid *uid, api_object_fn *each, void *arg)
+{
+	const struct records *records = node_records(node_of(self));
+	const struct record_item *item;
+	size_t position = 0;
+
+	while ((item = records_next(records, RECORD_OBJECT, NULL, uid, &position))) {
+		struct api_object object = object_of(item);
+
+		each(arg, &object);
+	}
+}
+
 static void pod_key(const char *namespace, const char *name, struct buf *out)
 {
 	buf_append_format(out, "%s/%s", namespace, name);
@@ -688,6 +701,7 @@ static const struct api_backend_ops ops = {
 	.refresh = backend_refresh,
 	.members = backend_members,
 	.objects = backend_objects,
+	.family = backend_family,
 	.object = backend_object,
 	.object_by_uid = backend_object_by_uid,
 	.pod_workload = backend_pod_workload,

@@ -207,6 +207,22 @@ static const struct item *next_of_workload(const struct records *records, const 
 	return item && uid_equal(&item->shown.record.key.uid, uid) ? item : NULL;
 }
 
+/* So do objects of one home. */
+static const struct item *next_of_home(const struct records *records, const struct uid *uid,
+				       size_t *position)
+{
+	struct item bound = {.shown.record.key.kind = RECORD_OBJECT};
+	const struct index *index = &records->by_key[RECORD_OBJECT];
+	const struct item *item;
+
+	memcpy(bound.shown.record.key.uid.byte, uid->byte, UID_HOME_LEN);
+	if (*position == 0)
+		*position = index_lower_bound(index, &bound);
+	item = next_live(index, position);
+	return item && memcmp(item->shown.record.key.uid.byte, uid->byte, UID_HOME_LEN) == 0 ? item
+											     : NULL;
+}
+
 const struct record_item *records_next(const struct records *records, enum record_kind kind,
 				       const char *object_kind, const struct uid *uid,
 				       size_t *position)
@@ -219,6 +235,8 @@ const struct record_item *records_next(const struct records *records, enum recor
 		item = index ? next_live(index, position) : NULL;
 	} else if (kind == RECORD_PRESENCE && uid) {
 		item = next_of_workload(records, uid, position);
+	} else if (kind == RECORD_OBJECT && uid) {
+		item = next_of_home(records, uid, position);
 	} else {
 		item = next_live(index, position);
 	}

@@ -288,8 +288,9 @@ const struct record_item *records_get(const struct records *records, const struc
 const struct record_item *records_find(const struct records *records, const char *namespace,
 				       const char *kind, const char *name);
 
-/* Iterate live records of one kind (OBJECT: also of one Kubernetes kind unless NULL; PRESENCE: of
- * one workload unless @uid is NULL) in a stable order; NULL at the end. *position starts at 0. */
+/* Iterate live records of one kind (OBJECT: of one Kubernetes kind unless NULL, or then of the home
+ * of @uid unless that is NULL; PRESENCE: of one workload unless @uid is NULL) in a stable order;
+ * NULL at the end. *position starts at 0. */
 const struct record_item *records_next(const struct records *records, enum record_kind kind,
 				       const char *object_kind, const struct uid *uid,
 				       size_t *position);

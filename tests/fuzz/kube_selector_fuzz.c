@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		(void)kube_label_selector_matches(&selector, object);
 		kube_selector_deinit(&selector);
 	}
-	if (kube_field_selector_parse(text, &selector, &err) == 0) {
+	if (kube_field_selector_parse(text, kube_resource(KUBE_PODS), &selector, &err) == 0) {
 		(void)kube_field_selector_matches(&selector, object);
 		(void)kube_field_selector_name(&selector);
 		kube_selector_deinit(&selector);

@@ -176,6 +176,18 @@ static bool fake_object_by_uid(void *self, const struct uid *uid, api_object_fn 
 	return object != NULL;
 }
 
+static void fake_family(void *self, const struct uid *uid, api_object_fn *each, void *arg)
+{
+	struct fake_backend *fake = self;
+
+	list_for_each (it, &fake->objects) {
+		const struct fake_object *object = list_entry(it, struct fake_object, link);
+
+		if (memcmp(object->object.uid.byte, uid->byte, UID_HOME_LEN) == 0)
+			each(arg, &object->object);
+	}
+}
+
 static bool fake_pod_workload(void *self, const char *namespace, const char *name,
 			      struct uid *ret_workload)
 {
@@ -882,6 +894,7 @@ static const struct api_backend_ops fake_ops = {
 	.members = fake_members,
 	.refresh = fake_refresh,
 	.objects = fake_objects,
+	.family = fake_family,
 	.object = fake_object,
 	.object_by_uid = fake_object_by_uid,
 	.pod_workload = fake_pod_workload,

@@ -308,6 +308,48 @@ static void test_a_table_carries_what_was_asked_for(void **state)
 	json_decref(list);
 }
 
+/* The row of @object as kept text, and as kube_table() makes it. */
+static void assert_same_row(const struct kube_resource *resource, const json_t *object,
+			    const struct kube_table_view *view)
+{
+	json_t *table = kube_table(resource, object, view), *row;
+	char *metadata = json_dumps(json_object_get(object, "metadata"), JSON_COMPACT);
+	struct buf cells = {0}, text = {0};
+	kube_cells(resource, object, &cells);
+	kube_row(bytes_buf(&cells), bytes_str(metadata), view, &text);
+	row = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+	assert_non_null(row);
+	if (!json_equal(row, element(table, "rows", 0)))
+		fail_msg("%s: %s", resource->kind, buf_cstr(&text));
+	json_decref(row);
+	json_decref(table);
+	free(metadata);
+	buf_deinit(&cells);
+	buf_deinit(&text);
+}
+
+static void test_a_kept_row_is_that_of_the_table_at_any_time(void **state)
+{
+	json_t *object = json_of(
+		"{'metadata':{'name':'a','labels':{'b':'c'},'creationTimestamp':"
+		"'2026-11-21T18:30:00Z'},'lastTimestamp':'2026-11-21T18:31:00Z','message':"
+		"'quoted \\\" \\\\u001A1795285860000\\\\u001A \\\\','status':{"
+		"'startTime':'2026-11-21T18:30:30Z','lastScheduleTime':'2026-11-21T18:30:10Z',"
+		"'containerStatuses':[{'restartCount':2,'ready':true,'state':{'running':{}},"
+		"'lastState':{'terminated':{'finishedAt':'2026-11-21T18:30:20Z'}}}]}}");
+	static const int64_t moments[] = {1795285800000, 1795285860000, 1795300000000, 1000};
+	struct kube_table_view view = {0};
+	(void)state;
+	for (int i = 0; i < KUBE_RESOURCE_COUNT; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(moments); k++) {
+			view.now.ms = moments[k];
+			view.include = k % 2 ? KUBE_INCLUDE_NONE : KUBE_INCLUDE_METADATA;
+			assert_same_row(kube_resource((enum kube_resource_id)i), object, &view);
+		}
+	}
+	json_decref(object);
+}
+
 static void test_every_kind_has_a_table_and_survives_an_empty_object(void **state)
 {
 	const struct kube_table_view view = {0};
@@ -366,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_openapi_offers_field_validation_for_each_kind),
 		cmocka_unit_test(test_every_kind_is_explained),
 		cmocka_unit_test(test_a_table_carries_what_was_asked_for),
+		cmocka_unit_test(test_a_kept_row_is_that_of_the_table_at_any_time),
 		cmocka_unit_test(test_every_kind_has_a_table_and_survives_an_empty_object),
 		cmocka_unit_test(test_tables_are_given_to_those_who_ask),
 		cmocka_unit_test(test_watch_events_and_bookmarks),

@@ -142,7 +142,7 @@ static void test_malformed_selectors_are_refused(void **state)
 	static const char *const labels[] = {"=a",     ",",     "a b",       "a in",   "a in (b",
 					     "a in b", "a=b c", "a in (b)c", "-a=b",   "a=b,,c",
 					     "a>1",    "!",     "a=(b)",     "a/b/c=d"};
-	static const char *const fields[] = {"a", "=b", "!a"};
+	static const char *const fields[] = {"metadata.name", "=b", "!a", "spec.unknown=a"};
 	struct kube_selector parsed;
 	struct err err;
 	(void)state;
@@ -152,7 +152,8 @@ static void test_malformed_selectors_are_refused(void **state)
 		assert_int_equal(err.status, 400);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		if (kube_field_selector_parse(fields[i], &parsed, &err) == 0)
+		if (kube_field_selector_parse(fields[i], kube_resource(KUBE_PODS), &parsed, &err) ==
+		    0)
 			fail_msg("accepted: %s", fields[i]);
 	}
 }
@@ -200,7 +201,7 @@ static void test_a_json_label_selector_is_read(void **state)
 static void test_field_selectors_look_into_the_object(void **state)
 {
 	json_t *pod = json_of("{'metadata':{'name':'web'},'spec':{'nodeName':'n1',"
-			      "'unschedulable':true},'status':{'phase':'Running'},'count':3}");
+			      "'hostNetwork':true},'status':{'phase':'Running'}}");
 	static const struct {
 		const char *text;
 		bool matches;
@@ -208,25 +209,46 @@ static void test_field_selectors_look_into_the_object(void **state)
 		{"metadata.name=web", true},
 		{"metadata.name=web,status.phase!=Running", false},
 		{"spec.nodeName==n1,status.phase!=Failed", true},
-		{"spec.unschedulable=true", true},
-		{"spec.missing=", true},
-		{"spec.missing!=", false},
-		{"count=3", true},
+		{"spec.hostNetwork=true", true},
+		{"status.podIP=", true},
+		{"status.podIP!=", false},
 		{"", true},
 	};
 	struct kube_selector parsed;
 	struct err err;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		assert_int_equal(kube_field_selector_parse(rows[i].text, &parsed, &err), 0);
+		assert_int_equal(kube_field_selector_parse(rows[i].text, kube_resource(KUBE_PODS),
+							   &parsed, &err),
+				 0);
 		if (kube_field_selector_matches(&parsed, pod) != rows[i].matches)
 			fail_msg("%s", rows[i].text);
 		kube_selector_deinit(&parsed);
 	}
-	assert_int_equal(kube_field_selector_parse("a!=b,metadata.name=web", &parsed, &err), 0);
+	assert_int_equal(kube_field_selector_parse("metadata.namespace!=b,metadata.name=web",
+						   kube_resource(KUBE_CONFIGMAPS), &parsed, &err),
+			 0);
 	assert_string_equal(kube_field_selector_name(&parsed), "web");
 	kube_selector_deinit(&parsed);
 	json_decref(pod);
+}
+
+static void test_field_selectors_name_fields_of_their_kind(void **state)
+{
+	json_t *job = json_of("{'status':{'succeeded':3}}");
+	struct kube_selector parsed;
+	struct err err;
+	(void)state;
+	assert_true(kube_field_selector_parse("spec.nodeName=a", kube_resource(KUBE_JOBS), &parsed,
+					      &err) < 0);
+	assert_int_equal(err.status, 400);
+	assert_string_equal(err.text, "field label not supported: spec.nodeName");
+	assert_int_equal(kube_field_selector_parse("status.successful=3", kube_resource(KUBE_JOBS),
+						   &parsed, &err),
+			 0);
+	assert_true(kube_field_selector_matches(&parsed, job));
+	kube_selector_deinit(&parsed);
+	json_decref(job);
 }
 
 static void test_names_follow_rfc_1123(void **state)
@@ -371,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_a_selector_has_a_bounded_number_of_terms),
 		cmocka_unit_test(test_a_json_label_selector_is_read),
 		cmocka_unit_test(test_field_selectors_look_into_the_object),
+		cmocka_unit_test(test_field_selectors_name_fields_of_their_kind),
 		cmocka_unit_test(test_names_follow_rfc_1123),
 		cmocka_unit_test(test_pod_names_are_made_of_the_hash_and_the_uid),
 		cmocka_unit_test(test_pods_of_a_long_name_still_have_a_host_name),

@@ -457,6 +457,37 @@ static void listing_is_ordered_and_by_kind(void **state)
 	records_free(records);
 }
 
+/* @uid with another last byte: of the same home. */
+static struct record make_relative(uint8_t uid, uint8_t last, const char *name)
+{
+	struct record record = make_object(uid, name, 10);
+
+	record.key.uid.byte[UID_LEN - 1] = last;
+	record.object.uid = record.key.uid;
+	return record;
+}
+
+static void objects_are_listed_by_home(void **state)
+{
+	struct records *records = make_records(1);
+	const struct record_item *item;
+	struct uid two = make_uid(2), nine = make_uid(9);
+	size_t position = 0, count = 0;
+
+	(void)state;
+	for (uint8_t uid = 1; uid < 4; uid++) {
+		assert_int_equal(take(records, make_relative(uid, 0, "first"), 2), 0);
+		assert_int_equal(take(records, make_relative(uid, 0x80, "middle"), 2), 0);
+		assert_int_equal(take(records, make_relative(uid, 0xff, "last"), 2), 0);
+	}
+	for (; (item = records_next(records, RECORD_OBJECT, NULL, &two, &position)); count++)
+		assert_memory_equal(item->record.key.uid.byte, two.byte, UID_HOME_LEN);
+	assert_int_equal(count, 3);
+	position = 0;
+	assert_null(records_next(records, RECORD_OBJECT, NULL, &nine, &position));
+	records_free(records);
+}
+
 static void presences_are_listed_by_workload(void **state)
 {
 	struct records *records = make_records(1);
@@ -675,6 +706,7 @@ int main(void)
 		cmocka_unit_test(the_older_of_two_objects_keeps_the_name),
 		cmocka_unit_test(an_update_does_not_make_an_object_younger),
 		cmocka_unit_test(listing_is_ordered_and_by_kind),
+		cmocka_unit_test(objects_are_listed_by_home),
 		cmocka_unit_test(presences_are_listed_by_workload),
 		cmocka_unit_test(one_machine_cannot_fill_the_memory_of_others),
 		cmocka_unit_test(what_comes_from_the_disk_is_not_judged_again),
