@@ -155,25 +155,26 @@ static void fake_objects(void *self, const char *kind, const char *namespace, ap
 	}
 }
 
-static bool fake_object(void *self, const char *kind, const char *namespace, const char *name,
-			api_object_fn *each, void *arg)
+static bool give(const struct fake_object *object, api_object_fn *each, void *arg)
 {
-	struct fake_backend *fake = self;
-	struct fake_object *object = find_object(&fake->objects, kind, namespace, name);
-
 	if (object)
 		each(arg, &object->object);
 	return object != NULL;
 }
 
+static bool fake_object(void *self, const char *kind, const char *namespace, const char *name,
+			api_object_fn *each, void *arg)
+{
+	struct fake_backend *fake = self;
+
+	return give(find_object(&fake->objects, kind, namespace, name), each, arg);
+}
+
 static bool fake_object_by_uid(void *self, const struct uid *uid, api_object_fn *each, void *arg)
 {
 	struct fake_backend *fake = self;
-	struct fake_object *object = find_by_uid(&fake->objects, uid);
 
-	if (object)
-		each(arg, &object->object);
-	return object != NULL;
+	return give(find_by_uid(&fake->objects, uid), each, arg);
 }
 
 static void fake_family(void *self, const struct uid *uid, api_object_fn *each, void *arg)
@@ -208,12 +209,7 @@ static bool fake_pod_workload(void *self, const char *namespace, const char *nam
 
 static bool fake_buried(void *self, const struct uid *workload, api_object_fn *each, void *arg)
 {
-	struct fake_backend *fake = self;
-	struct fake_object *object = find_by_uid(&fake->graves, workload);
-
-	if (object)
-		each(arg, &object->object);
-	return object != NULL;
+	return give(find_by_uid(&((struct fake_backend *)self)->graves, workload), each, arg);
 }
 
 /* Events. */
