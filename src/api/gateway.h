@@ -123,6 +123,7 @@ struct store_request {
 	struct uid uid;
 	uint64_t generation;
 	uint64_t expected_version; /* of the object it replaces */
+	const char *line;          /* of that one, until this call returns; NULL: none is known */
 	bool create;
 };
 

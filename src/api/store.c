@@ -7,6 +7,7 @@
 #include "api/gateway.h"
 #include "base/mem.h"
 #include "kube/admit.h"
+#include "kube/lost.h"
 
 struct store {
 	struct call *call;
@@ -86,9 +87,9 @@ void store_object(struct call *call, const struct store_request *request, const 
 	store->name = mem_strdup(name);
 	put.name = store->name;
 	/* The version is the record's, which does not exist yet: until then the object carries the
-	 * one it was made from, by which lost updates are told (kube/lost.h). */
+	 * ones it was made from, by which lost updates are told (kube/lost.h). */
 	if (request->expected_version)
-		kube_set_version(request->object, request->expected_version);
+		kube_set_line(request->object, request->line, request->expected_version);
 	else
 		(void)json_object_del(json_object_get(request->object, "metadata"),
 				      "resourceVersion");

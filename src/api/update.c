@@ -4,9 +4,11 @@
  */
 #include "api/update.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/compose.h"
+#include "base/mem.h"
 #include "kube/admit.h"
 #include "kube/convert.h"
 #include "kube/deletion.h"
@@ -24,8 +26,10 @@ static void note_current(void *arg, const struct api_object *object)
 	current->uid = object->uid;
 	current->version = object->version;
 	current->generation = object->generation;
-	if (current->json)
-		kube_set_version(current->json, object->version);
+	if (!current->json)
+		return;
+	current->line = mem_strdup(kube_member_string(current->json, "metadata.resourceVersion"));
+	kube_set_version(current->json, object->version);
 }
 
 /* A namespace that exists by being used. */
@@ -79,6 +83,7 @@ void current_load(struct call *call, struct current *ret_current)
 void current_deinit(struct current *current)
 {
 	json_decref(current->json);
+	free(current->line);
 	*current = (struct current){0};
 }
 
@@ -185,6 +190,7 @@ static void store_update(struct call *call, const struct current *current, json_
 		.uid = current->uid,
 		.generation = current->generation,
 		.expected_version = current->version,
+		.line = current->line,
 		.create = current->implicit,
 	};
 	bool dry_run;

@@ -15,6 +15,7 @@ struct current {
 	json_t *json; /* NULL: there is none */
 	struct uid uid;
 	uint64_t version, generation;
+	char *line;    /* the versions it comes of: kube/lost.h. NULL: of none */
 	bool implicit; /* a namespace that exists by being used: it is stored with its first change
 			*/
 };

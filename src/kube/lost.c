@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/lost.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,25 +17,57 @@ static json_t *parse(const struct kube_version *version)
 	return json_loadb((const char *)version->json.ptr, version->json.len, 0, NULL);
 }
 
-/* The version from which an object was made; 0 when it does not say. */
-static uint64_t base_of(const json_t *object)
+/* The versions that an object comes of, the newest first; none when it does not say. */
+struct line {
+	uint64_t versions[KUBE_LINE_MAX];
+	size_t count;
+};
+
+static struct line line_read(const char *text)
 {
-	return strtoull(kube_member_string(object, "metadata.resourceVersion"), NULL, 10);
+	struct line line = {.count = 0};
+	char *end = NULL;
+
+	while (line.count < KUBE_LINE_MAX && *text >= '0' && *text <= '9') {
+		line.versions[line.count++] = strtoull(text, &end, 10);
+		text = *end == ',' ? end + 1 : end;
+	}
+	return line;
+}
+
+static bool line_has(const struct line *line, uint64_t version)
+{
+	for (size_t i = 0; i < line->count; i++)
+		if (line->versions[i] == version)
+			return true;
+	return false;
+}
+
+void kube_set_line(json_t *object, const char *line, uint64_t version)
+{
+	struct line before = line_read(line ? line : "");
+	struct buf text = {0};
+
+	buf_append_format(&text, "%" PRIu64, version);
+	for (size_t i = 0; i < before.count && i + 1 < KUBE_LINE_MAX; i++)
+		buf_append_format(&text, ",%" PRIu64, before.versions[i]);
+	kube_set_string(kube_object_at(object, "metadata"), "resourceVersion", buf_cstr(&text));
+	buf_deinit(&text);
 }
 
 /*
- * Versions between the two may have been missed: then a base later than the loser says that it was
- * known, unless both are the same generation with different contents, which no chain of changes
- * has.
+ * What is not in the line, although the line goes back to before it, was not known to who made the
+ * winner. Of what is older than the whole line nothing is known; but two contents of one generation
+ * are in no line together.
  */
 static bool is_lost(const json_t *winner, uint64_t winner_generation, const json_t *loser,
 		    const struct kube_version *lost)
 {
-	uint64_t base = base_of(winner);
+	struct line line = line_read(kube_member_string(winner, "metadata.resourceVersion"));
 
-	if (!base || base == lost->hlc)
+	if (!line.count || line_has(&line, lost->hlc))
 		return false;
-	return base < lost->hlc ||
+	return line.versions[line.count - 1] < lost->hlc ||
 	       (winner_generation == lost->generation && kube_spec_differs(winner, loser));
 }
 

@@ -4,17 +4,22 @@
  * sides of a partition. One of them stays; what the other one changed is told, so that it can be
  * done again.
  *
- * A stored object carries the version that it was made from as its metadata.resourceVersion. An
- * object without it was not made by a client, and never counts as lost.
+ * A stored object carries its *line* as its metadata.resourceVersion: the version that it was made
+ * from, the one before that, and so on, "30,20,10"; readers are shown the version of its record
+ * instead. An object without a line was not made by a client, and never counts as lost.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/attr.h"
 #include "base/bytes.h"
 
 enum {
+	/* Versions in a line, 20 digits each: so many changes on the other side hide none. */
+	KUBE_LINE_MAX = 16,
 	KUBE_LOST_PATCH_MAX =
 		4096, /* bytes of the patch in the message; a larger one is left out */
 };
@@ -23,6 +28,10 @@ struct kube_version {
 	struct bytes json;
 	uint64_t generation, hlc;
 };
+
+/* Write into @object, which is to replace @version, the line it comes of; @line: that of @version,
+ * as its stored object has it, or NULL. */
+void kube_set_line(json_t *object, const char *line, uint64_t version);
 
 /*
  * NULL when @winner came of @loser, or nothing but the server's own members differs. Else a
