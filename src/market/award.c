@@ -87,6 +87,9 @@ static enum award_answer award_check(const struct market *market, const struct h
 		return AWARD_REFUSED_ROLE;
 	if (facts->deleted)
 		return AWARD_REFUSED_DELETED;
+	/* Its owner has not heard of it yet: this machine was away. */
+	if (facts->runs)
+		return AWARD_REFUSED_NO_BID;
 	if (!digest_matches(&hold->manifest_digest, bytes_buf(&award->manifest)) ||
 	    !digest_matches(&hold->envelope_digest, bytes_buf(&award->tender_envelope)))
 		return AWARD_REFUSED_DIGEST;

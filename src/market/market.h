@@ -174,6 +174,7 @@ struct market_machine {
 struct market_facts {
 	bool steward;          /* the issuer is a steward of the message's namespace */
 	bool deleted;          /* a tombstone for the workload is known */
+	bool runs;             /* AWARD: one of its slots has a pod here */
 	struct bytes envelope; /* TENDER, AWARD: the signed bytes the message came in */
 	int64_t rtt_us;        /* to the sender; 0 = unknown */
 	struct addr addr;      /* where the issuer said it is; none = unknown */

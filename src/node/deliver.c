@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "market/tender.h"
 
@@ -292,6 +293,30 @@ static bool tender_is_named(const struct tender *tender)
 	return digest_equal(&id, &tender->id);
 }
 
+static bool is_awarded(const struct award *award, uint32_t slot)
+{
+	for (size_t i = 0; i < award->assignment_count; i++)
+		if (award->assignments[i].slot == slot)
+			return true;
+	return false;
+}
+
+/* Does a pod that is to stay, or may be started again, fill a slot that is awarded to us? */
+static bool runs_slot(const struct node *node, const struct uid *object_uid,
+		      const struct award *award)
+{
+	map_for_each (entry, &node->pods) {
+		const struct local_pod *pod = entry->value;
+		const struct presence *presence = &pod->presence;
+
+		if (!pod->stopping && !presence->leaving && presence->phase <= POD_RUNNING &&
+		    uid_equal(&presence->object.uid, object_uid) &&
+		    is_awarded(award, presence->slot))
+			return true;
+	}
+	return false;
+}
+
 /* @referred: where its owner is, when it came by way of others; else NULL. */
 static void deliver_market(struct node *node, struct mono now, const struct node_signed *opened,
 			   const struct message *message, struct bytes envelope,
@@ -318,6 +343,8 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 	if (object) {
 		facts.steward = node_signer_is_steward(node, opened, object->namespace);
 		facts.deleted = node_is_deleted(node, &object->uid, object->namespace);
+		facts.runs = message->type == MESSAGE_AWARD && !fault_is_planted(FAULT_SLOT_RUNS) &&
+			     runs_slot(node, &object->uid, &message->award);
 	}
 	if (overlay_find_peer(node->overlay, &opened->issuer, &peer))
 		facts.rtt_us = peer.rtt_us;

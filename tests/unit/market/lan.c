@@ -379,6 +379,7 @@ int lan_deliver_as(struct lan *lan, size_t from, size_t to, const struct message
 	struct market_facts facts = {
 		.steward = !lan->not_steward,
 		.deleted = lan->deleted,
+		.runs = lan->runs && message->type == MESSAGE_AWARD,
 		.referred = lan->referred && message->type == MESSAGE_TENDER,
 		.rtt_us = from == to ? 0 : lan->delay_us_min * 2,
 	};

@@ -40,10 +40,10 @@ struct lan {
 	/* The network, per thousand and in microseconds; a node hears itself at once. */
 	uint32_t loss, duplication;
 	int64_t delay_us_min, delay_us_max;
-	int64_t start_us, stop_us; /* of a pod */
-	uint32_t start_failures;   /* per thousand */
-	bool not_steward, deleted; /* the facts handed to every market */
-	bool referred;             /* tenders come by way of others */
+	int64_t start_us, stop_us;       /* of a pod */
+	uint32_t start_failures;         /* per thousand */
+	bool not_steward, deleted, runs; /* the facts handed to every market */
+	bool referred;                   /* tenders come by way of others */
 	/* How tenders are shown to machines; NULL: to all at once. It calls lan_asked(). */
 	void (*ask)(struct lan *lan, size_t from, const struct market_effect *effect);
 	struct lan_packet *packets; /* by (at, order) */

@@ -332,6 +332,21 @@ static void test_roles_and_tombstones_are_respected(void **state)
 	end();
 }
 
+/* A machine that was away has a pod in the slot, which its owner does not know yet. */
+static void test_a_slot_that_runs_here_already_is_not_taken_again(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(give_tender(OWNER, &one), 0);
+	lan.runs = true;
+	assert_int_equal(give_award(OWNER, &one, 1, 1), MARKET_E_NO_BID);
+	lan.runs = false;
+	assert_int_equal(lan.pod_count, 0);
+	assert_int_equal(usage().pods, 0);
+	assert_int_equal(usage().holds, 0);
+	end();
+}
+
 static void test_a_release_gives_the_hold_back(void **state)
 {
 	(void)state;
@@ -600,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_an_award_must_lie_inside_its_bid),
 		cmocka_unit_test(test_a_part_of_the_copies_may_be_awarded),
 		cmocka_unit_test(test_roles_and_tombstones_are_respected),
+		cmocka_unit_test(test_a_slot_that_runs_here_already_is_not_taken_again),
 		cmocka_unit_test(test_a_release_gives_the_hold_back),
 		cmocka_unit_test(test_a_release_that_was_overtaken_by_an_award_does_no_harm),
 		cmocka_unit_test(test_a_cancel_stops_the_pods_it_names),
