@@ -76,6 +76,26 @@ static const struct bug bugs[] = {
 	 FAULT_HANDOVER, RECORDS, "missed"},
 	{"tombstones-off", "keepers bring each other everything but tombstones", SIM_BUG_NONE,
 	 FAULT_TOMBSTONE, RECORDS, "a record that is deleted"},
+	{"rollout-surge", "a rollout starts more pods than its surge allows", SIM_BUG_NONE,
+	 FAULT_ROLLOUT_SURGE, "--scenario rollout", "pods of web-0"},
+	{"rollout-unavailable", "a rollout stops more pods than may be missing", SIM_BUG_NONE,
+	 FAULT_ROLLOUT_UNAVAILABLE, "--scenario rollout", "are left available"},
+	{"pending-off", "a slot that is being placed counts as missing", SIM_BUG_NONE,
+	 FAULT_PENDING, "--scenario rollout", "are explained"},
+	{"youngest-kept", "of two pods in a slot the younger one stays", SIM_BUG_NONE,
+	 FAULT_YOUNGEST, "--scenario rollout", "the oldest pod in slot"},
+	{"compare-off", "gateways write whatever version there is", SIM_BUG_COMPARE_OFF, NO_FAULT,
+	 "--scenario rollout", "conditional writes of one version won"},
+	{"line-off", "objects say only the last version that they come of", SIM_BUG_LINE_OFF,
+	 NO_FAULT, "--scenario rollout", "nobody tells"},
+	{"slot-runs-off", "a machine takes awards for slots that it fills already", SIM_BUG_NONE,
+	 FAULT_SLOT_RUNS, "--scenario families", "runs two pods of"},
+	{"ordinal-unbound", "an ordinal is not bound to the machine that runs it", SIM_BUG_NONE,
+	 FAULT_ORDINAL_UNBOUND, "--scenario families", "is alive on"},
+	{"job-forgets", "what pods of lost machines have done is forgotten", SIM_BUG_NONE,
+	 FAULT_JOB_FORGETS, "--scenario families", "is done again"},
+	{"run-uid", "the uid of a run of a CronJob depends on who made it", SIM_BUG_NONE,
+	 FAULT_RUN_UID, "--scenario families", "there are two runs"},
 	{"backoff-off", "what fits nowhere is tried again as soon as at first", SIM_BUG_NONE,
 	 FAULT_BACKOFF, PARTIAL "unsatisfiable --set workloads=1", "tenders for"},
 };
@@ -156,7 +176,9 @@ static bool act(struct world *world, struct message *message, struct buf *altere
 	case SIM_BUG_REPLAY_FILTER_OFF:
 	case SIM_BUG_SIGNATURE_CHECK_OFF:
 	case SIM_BUG_ROLE_CHECK_OFF:
-		return true; /* made elsewhere: host.c, machine.c, trust.c */
+	case SIM_BUG_COMPARE_OFF:
+	case SIM_BUG_LINE_OFF:
+		return true; /* made elsewhere: host.c, machine.c, trust.c, family.c */
 	}
 	return true;
 }

@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "family.h"
 #include "overlay/kad.h"
 #include "overlay/view.h"
 
@@ -199,12 +200,15 @@ static void grace_over(struct world *world, uint64_t argument)
 {
 	(void)argument;
 	checker_pods(world);
+	if (!in_grace(world))
+		family_agreed(world);
 }
 
 void checker_joined(struct world *world)
 {
 	int64_t until_us = world->now_us + SIM_GRACE_MS * US_PER_MS;
 
+	family_joined(world);
 	world->last_join_us = world->now_us;
 	world_event(world, SIM_ACTION, SIM_GRACE_MS * US_PER_MS + 1)->action = grace_over;
 	for (size_t i = 0; i < world->workload_count; i++)
@@ -293,6 +297,7 @@ void checker_periodic(struct world *world)
 			check_tenders(world, machine);
 	}
 	checker_pods(world);
+	family_periodic(world);
 }
 
 /* ---- invariant 8 ---- */
@@ -541,13 +546,18 @@ static bool owns_hopeless(const struct world *world, const struct sim_machine *m
 	return false;
 }
 
+static bool holds_room(const struct sim_pod *pod)
+{
+	return pod->state != SIM_POD_GONE && pod->state != SIM_POD_ENDED;
+}
+
 static void check_machine_end(struct world *world, const struct sim_machine *machine)
 {
 	struct market_usage usage = market_usage(node_market(machine->node));
 	uint32_t pods = 0;
 
 	list_for_each (it, &machine->pods)
-		pods += list_entry(it, struct sim_pod, on_machine)->state != SIM_POD_GONE;
+		pods += holds_room(list_entry(it, struct sim_pod, on_machine));
 	if (usage.holds || (usage.tenders && !owns_hopeless(world, machine)))
 		world_violate(world, NULL, "at the end %s has %zu holds and %zu open tenders",
 			      machine->name, usage.holds, usage.tenders);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "family.h"
 
 static struct sim_pod *pod_find(struct world *world, const struct uid *uid)
 {
@@ -108,7 +109,8 @@ void host_start(struct world *world, struct sim_machine *machine, const struct a
 		world->totals.pods_started++;
 		world_tell(world, &pod->object_uid, "%s starts slot %u", machine->name, pod->slot);
 		metrics_accepted(world, machine, pod);
-		checker_pod_begins(world, pod);
+		if (!family_pod_begins(world, pod))
+			checker_pod_begins(world, pod);
 	}
 	message_deinit(&tender);
 }
@@ -147,7 +149,7 @@ void host_stop(struct world *world, struct sim_machine *machine, const struct ui
 {
 	struct sim_pod *pod = pod_find(world, pod_uid);
 
-	if (pod && pod->state == SIM_POD_KEPT) {
+	if (pod && (pod->state == SIM_POD_KEPT || pod->state == SIM_POD_ENDED)) {
 		move(world, pod, SIM_POD_STOPPING);
 		schedule_pod(world, pod, 0);
 		world_tell(world, &pod->object_uid, "%s does not start slot %u again: %s",
@@ -160,6 +162,7 @@ void host_stop(struct world *world, struct sim_machine *machine, const struct ui
 		return;
 	if (strstr(text, "not confirmed"))
 		world->totals.self_stops++;
+	family_pod_stops(world, pod, text);
 	move(world, pod, SIM_POD_STOPPING);
 	pod->presence.terminating = true;
 	world->totals.pods_stopped++;
@@ -170,6 +173,7 @@ void host_stop(struct world *world, struct sim_machine *machine, const struct ui
 static void pod_runs(struct world *world, struct sim_pod *pod)
 {
 	struct sim_machine *machine = &world->machines[pod->machine];
+	int64_t runs_ms;
 
 	if (world_random(world, 1000) < world->pod_failures) {
 		move(world, pod, SIM_POD_GONE);
@@ -179,11 +183,28 @@ static void pod_runs(struct world *world, struct sim_pod *pod)
 	} else {
 		move(world, pod, SIM_POD_RUNNING);
 		pod->presence.phase = POD_RUNNING;
-		pod->presence.ready = true;
+		pod->presence.ready = family_pod_is_ready(pod);
 		pod->presence.started_ms = world_wall(world).ms;
 		world_tell(world, &pod->object_uid, "%s runs slot %u", machine->name, pod->slot);
 		checker_pod_runs(world, pod);
+		runs_ms = family_pod_runs_ms(world, pod);
+		if (runs_ms)
+			schedule_pod(world, pod, runs_ms * US_PER_MS);
 	}
+	report(world, pod);
+}
+
+/* A pod of a Job has done its work. */
+static void pod_ends(struct world *world, struct sim_pod *pod)
+{
+	move(world, pod, SIM_POD_ENDED);
+	/* Otherwise nobody hears of it for now. */
+	if (world->machines[pod->machine].node)
+		pod->done_us = world->now_us;
+	pod->presence.phase = POD_SUCCEEDED;
+	pod->presence.ready = false;
+	world_tell(world, &pod->object_uid, "slot %u of %s is done on %s", pod->slot,
+		   pod->presence.object.name, world->machines[pod->machine].name);
 	report(world, pod);
 }
 
@@ -200,6 +221,10 @@ void host_pod_event(struct world *world, struct sim_pod *pod)
 		report(world, pod);
 		break;
 	case SIM_POD_RUNNING:
+		if (family_pod_runs_ms(world, pod))
+			pod_ends(world, pod);
+		break;
+	case SIM_POD_ENDED:
 	case SIM_POD_KEPT:
 	case SIM_POD_GONE:
 		break; /* it was stopped before it ran, or lost its power */
@@ -219,6 +244,7 @@ static void lose_power(struct world *world, struct sim_pod *pod)
 
 void host_power_off(struct world *world, struct sim_machine *machine)
 {
+	family_machine_lost(world, machine->index);
 	list_for_each (it, &machine->pods)
 		lose_power(world, list_entry(it, struct sim_pod, on_machine));
 	machine->powered = false;

@@ -9,6 +9,7 @@
 #include "base/cache.h"
 #include "base/mem.h"
 #include "checker.h"
+#include "family.h"
 
 enum {
 	BOOTSTRAP_COUNT = 3,
@@ -292,6 +293,8 @@ static void remember_contacts(struct sim_machine *machine)
 void machine_end(struct world *world, struct sim_machine *machine)
 {
 	metrics_process_ends(world, machine);
+	family_disturbed(world);
+	family_machine_lost(world, machine->index); /* unless it is back soon */
 	/* What was written down a moment ago, as the daemon does every minute. */
 	machine->kept = node_keep_time(machine->node, machine_now(world, machine),
 				       machine_system(world, machine));
@@ -428,6 +431,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 		break;
 	case NODE_PUT_DONE:
 		archive_put_done(world, machine, effect);
+		family_put_done(world, machine, effect);
 		break;
 	case NODE_REFRESHED:
 		archive_refreshed(world, machine, effect);
@@ -435,9 +439,11 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_FETCHED:
 		archive_fetched(world, machine, effect);
 		break;
+	case NODE_LOST:
+		family_lost(world, effect);
+		break;
 	case NODE_REFUSED:
 	case NODE_CHANGED:
-	case NODE_LOST:
 	case NODE_STEPPED:
 	case NODE_LOCATED:
 	case NODE_FOUND:

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "family.h"
 
 enum {
 	MEMORY_MIB = 64, /* of a replica, unless the wish says otherwise */
@@ -262,6 +263,8 @@ void world_partition(struct world *world, size_t first_of_other_side)
 {
 	world_tell(world, NULL, "n0..n%zu and n%zu..n%zu are cut apart", first_of_other_side - 1,
 		   first_of_other_side, world->machine_count - 1);
+	family_parted(world);
+	family_disturbed(world);
 	for (size_t i = 0; i < world->machine_count; i++)
 		world->machines[i].side = i >= first_of_other_side;
 	network_sides_changed(world);
@@ -279,6 +282,8 @@ void world_isolate(struct world *world)
 void world_heal(struct world *world)
 {
 	world_tell(world, NULL, "all hear each other again");
+	family_heals(world);
+	family_disturbed(world);
 	for (size_t i = 0; i < world->machine_count; i++)
 		world->machines[i].side = 0;
 	network_sides_changed(world);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "scenario_control.h"
 #include "scenario_large.h"
 #include "scenario_repair.h"
 #include "scenario_small.h"
@@ -101,6 +102,30 @@ static const struct scenario scenarios[] = {
 	 530000,
 	 {.stewards = STEWARDS},
 	 small_soak,
+	 NULL},
+	{"rollout",
+	 "a Deployment rolls while machines go, controllers change and the fabric falls apart",
+	 false,
+	 12,
+	 690000,
+	 {.stewards = STEWARDS},
+	 control_rollout,
+	 NULL},
+	{"families",
+	 "objects of every kind through losses, partitions and other controllers",
+	 false,
+	 9,
+	 530000,
+	 {.stewards = STEWARDS},
+	 control_families,
+	 NULL},
+	{"controllers",
+	 "every keeper of an object takes itself for its controller",
+	 false,
+	 9,
+	 330000,
+	 {.stewards = STEWARDS},
+	 control_controllers,
 	 NULL},
 	{"repair",
 	 "machines are slow, then lost, at last a third of them at once",

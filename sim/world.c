@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "family.h"
 #include "liars.h"
 
 enum {
@@ -149,6 +150,7 @@ void world_free(struct world *world)
 	map_deinit(&world->taken);
 	metrics_free(world->metrics);
 	archive_free(world->archive);
+	families_free(world);
 	free(world->workloads);
 	free(world->machines);
 	free(world->story);

@@ -84,7 +84,8 @@ enum sim_pod_state {
 	SIM_POD_STARTING,
 	SIM_POD_RUNNING,
 	SIM_POD_STOPPING,
-	SIM_POD_KEPT, /* its machine lost power, and has not been told to start it again */
+	SIM_POD_ENDED, /* its work is done */
+	SIM_POD_KEPT,  /* its machine lost power, and has not been told to start it again */
 	SIM_POD_GONE,
 };
 
@@ -97,7 +98,10 @@ struct sim_pod {
 	size_t workload;           /* SIM_ANY: nobody asked for it */
 	uint32_t slot;
 	enum sim_pod_state state;
-	bool noted;               /* scenario_repair.c: it ran when the power went */
+	bool noted;  /* scenario_repair.c: it ran when the power went */
+	bool family; /* it belongs to one: family.h */
+	uint32_t template_number;
+	int64_t lost_us, done_us; /* when its machine lost power while it ran; when it ended */
 	struct presence presence; /* what the host says about it */
 	struct buf manifest;
 	int64_t confirmed_ms; /* of its note on the machine's disk */
@@ -164,6 +168,7 @@ struct sim_machine {
 	int64_t heap_bytes; /* held by its node: account.h */
 	int64_t cpu_milli, memory_bytes;
 	struct label *labels; /* borrowed */
+	struct label hostname;
 	size_t label_count;
 	uint64_t incarnation;
 	struct fabric_time_kept kept;
@@ -261,7 +266,8 @@ struct world {
 	struct prng prng;
 	struct params params; /* for scenarios; what concerns the world was read at its beginning */
 	struct metrics *metrics;
-	struct archive *archive; /* archive.c; NULL: nothing is written to it */
+	struct archive *archive;   /* archive.c; NULL: nothing is written to it */
+	struct families *families; /* family.c; NULL: there are none */
 	struct traffic traffic;
 	enum sim_bug bug;
 	int64_t now_us;

@@ -32,6 +32,14 @@ enum fault {
 	FAULT_TOMBSTONE,           /* keepers bring each other everything but tombstones */
 	FAULT_INDEX,               /* holders of the index neither compare nor hand on */
 	FAULT_ABSENCE,             /* a steward that was away for long shares all that it has */
+	FAULT_PENDING,             /* a slot that is being placed counts as missing */
+	FAULT_YOUNGEST,            /* of two pods in a slot the younger one stays */
+	FAULT_SLOT_RUNS,           /* a machine takes awards for slots that it fills already */
+	FAULT_ORDINAL_UNBOUND,     /* an ordinal is not bound to the machine that runs it */
+	FAULT_JOB_FORGETS,         /* what pods of lost machines have done is forgotten */
+	FAULT_RUN_UID,             /* the uid of a run of a CronJob depends on who made it */
+	FAULT_CONTROLLERS,         /* no bug: every keeper takes itself for the controller, which
+				    * must do no harm */
 	FAULT_COUNT,
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "identity/derive.h"
 #include "kube/job.h"
@@ -96,7 +97,9 @@ static struct sight sight_new(const struct control_view *view)
 
 	sight.parallelism = parallelism > 0 ? (uint32_t)parallelism : 0;
 	sight.active = mem_alloc(slots / 8 + 1, 1);
-	kube_job_progress_read(sight.stored ? sight.stored->json : NULL, slots, &sight.progress);
+	kube_job_progress_read(
+		sight.stored && !fault_is_planted(FAULT_JOB_FORGETS) ? sight.stored->json : NULL,
+		slots, &sight.progress);
 	for (size_t i = 0; i < view->pod_count; i++) {
 		if (!is_of_job(&sight, view->pods[i].presence))
 			continue;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "kube/member.h"
 #include "kube/statefulset.h"
@@ -330,6 +331,8 @@ static bool bind_pods(const struct ordinals *on)
 {
 	size_t before = on->verdict->count;
 
+	if (fault_is_planted(FAULT_ORDINAL_UNBOUND))
+		return false;
 	for (size_t i = 0; i < on->view->derived_count && !on->replace; i++)
 		bind_pod(on, &on->view->derived[i]);
 	return on->verdict->count > before;

@@ -232,7 +232,7 @@ static void note_pending(struct charge *charge, struct mono now, uint32_t slot)
 	struct note *note = note_get(charge, slot);
 
 	note->state = NOTE_PENDING;
-	note->until = mono_add_ms(now, CONTROLLER_PENDING_MS);
+	note->until = mono_add_ms(now, fault_is_planted(FAULT_PENDING) ? 0 : CONTROLLER_PENDING_MS);
 }
 
 /* Exponential, with a quarter of jitter either way, the same for slots that fail together: so they
@@ -423,7 +423,7 @@ static bool keeps_slot(const struct controller_view *view, const struct presence
 	if (a->ready != b->ready)
 		return a->ready;
 	if (start_rank(a) != start_rank(b))
-		return start_rank(a) < start_rank(b);
+		return (start_rank(a) < start_rank(b)) != fault_is_planted(FAULT_YOUNGEST);
 	return uid_compare(&a->pod_uid, &b->pod_uid) < 0;
 }
 

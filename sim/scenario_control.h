@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scenarios of controllers; scenario.c has the table. */
+#pragma once
+
+#include "world.h"
+
+void control_rollout(struct world *world);
+void control_families(struct world *world);
+void control_controllers(struct world *world);
