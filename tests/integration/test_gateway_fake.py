@@ -359,6 +359,26 @@ def test_a_put_must_know_what_it_replaces(port):
     assert ask(port, "PUT", DEPLOYMENTS + "/none", present)[0].status == 404
 
 
+def test_versions_are_single_numbers_however_often_an_object_changes(port):
+    """What is stored tells of all the versions it comes of; clients see the present one."""
+    path = "/api/v1/namespaces/default/configmaps"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"n": "0"}}
+    created = ask(port, "POST", path, body)[1]
+    watch = Watch(port, f"{path}?watch=true&resourceVersion="
+                  + created["metadata"]["resourceVersion"])
+    for i in range(1, 5):
+        answer, seen = ask(port, "PATCH", path + "/c", {"data": {"n": str(i)}}, MERGE)
+        assert answer.status == 200
+        read = ask(port, "GET", path + "/c")[1]
+        listed = ask(port, "GET", path)[1]["items"][0]
+        versions = {int(one["metadata"]["resourceVersion"]) for one in (seen, read, listed)}
+        assert len(versions) == 1 and read["data"]["n"] == str(i)
+    assert ask(port, "PUT", path + "/c", read)[0].status == 200
+    watch.wait(lambda w: len(w.events) >= 4)
+    assert all(int(event["object"]["metadata"]["resourceVersion"]) for event in watch.events)
+    watch.close()
+
+
 def test_the_scale_is_read_and_written(port):
     ask(port, "POST", DEPLOYMENTS, deployment("web", 1))
     scale = ask(port, "GET", DEPLOYMENTS + "/web/scale")[1]
