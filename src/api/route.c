@@ -154,12 +154,39 @@ static bool is_connect(const struct call *call)
 	return false;
 }
 
+/* What clients of Kubernetes ask for by name, and why it is not here. */
+static const char *missing_subresource(const struct call *call)
+{
+	static const struct {
+		enum kube_resource_id id;
+		const char *name, *why;
+	} rows[] = {
+		{KUBE_PODS, "ephemeralcontainers",
+		 "ephemeral containers are not supported: containers cannot be added to a running "
+		 "pod; exec into one of its containers, or debug a copy (--copy-to)"},
+		{KUBE_PODS, "resize",
+		 "resources of a running pod cannot be changed: change those of its workload"},
+		{KUBE_SERVICEACCOUNTS, "token",
+		 "service accounts have no tokens: users and programs are known by certificates "
+		 "(magik kubeconfig --user NAME)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].id == call->resource->id && is(call->subresource, rows[i].name))
+			return rows[i].why;
+	}
+	return NULL;
+}
+
 static void dispatch_subresource(struct call *call)
 {
 	const struct kube_subresource *sub =
 		kube_subresource_find(call->resource->id, call->subresource);
+	const char *why = missing_subresource(call);
 
-	if (!sub)
+	if (why)
+		call_fail(call, KUBE_REASON_METHOD_NOT_ALLOWED, why);
+	else if (!sub)
 		call_respond_status(call, kube_status_no_resource());
 	else if (strcmp(sub->name, "log") == 0 && strcmp(call->verb, "get") == 0)
 		verb_log(call);
