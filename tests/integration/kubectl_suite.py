@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What people type: every verb of kubectl, run in order by each client that is installed.
 
-usage: kubectl_suite.py [--write FILE] [--only VERB] [--minors N,N] [--debian] [--jobs N]
-       FAKE_SERVER names the gateway to start; --debian: Debian's client, too, fetched with apt-get
+usage: kubectl_suite.py [--write FILE] [--only VERB] [--minors N,N] [--core] [--debian] [--jobs N]
+       FAKE_SERVER names the gateway to start; --debian: Debian's client, too, fetched with apt-get;
+       --core: only what differs most between versions
 
 A step is one command line and what its output must hold. Steps share one server and follow each
-other, as in a session. --write puts the table of verbs and clients into FILE, between its marks.
+other, as in a session. --write puts the columns of these clients into the table of verbs in FILE.
 """
 
 import argparse
@@ -187,6 +188,7 @@ STEPS = [
       "--docker-server=r.example.org", r"secret/reg created"),
     s("create secret", "get secret pass -o jsonpath={.data.word}", r"^eHl6enk=$"),
     s("create serviceaccount", "create serviceaccount robot", r"serviceaccount/robot created"),
+    s("create token", "create token robot", r"service accounts have no tokens", fails=True, since=24),
     s("create service", "create service clusterip plain --tcp=80:8080", r"service/plain created"),
     s("create service", "create service nodeport outer --tcp=80", r"service/outer created"),
     s("create job", "create job once --image=busybox:1 -- true", r"job.batch/once created"),
@@ -268,6 +270,7 @@ STEPS = [
     s("get", "get leases -n kube-node-lease", r"^n1 "),
     s("get", "get pods --chunk-size=1 -o name", r"solo"),
     s("get", "get pod nope", r'pods "nope" not found', fails=True),
+    s("get", "get pods --field-selector spec.colour=red", r"field label not supported: spec.colour", fails=True),
     s("get", "get pods -n empty", r"No resources found in empty namespace"),
     s("describe", "describe deployment web", r"Replicas: +2 desired"),
     s("describe", "describe pod solo", r"Image: +busybox:1"),
@@ -347,6 +350,9 @@ STEPS = [
     s("rollout", "rollout resume deployment/roll", r"resumed"),
     s("set", "set env deployment/roll A=b", r"env updated"),
     s("set", "set resources deployment/roll --limits=cpu=100m", r"resource requirements updated"),
+    s("debug", "debug solo --image=busybox:1 --copy-to=copy --attach=false", r"", since=27),
+    s("debug", "debug solo --image=busybox:1 --attach=false", r"ephemeral containers are not supported", fails=True,
+      since=27),
     s("auth", "auth can-i create pods", r"^yes$"),
     s("auth", "auth can-i --list", r"Resources"),
     s("auth", "auth whoami", r"tester", since=28),
@@ -370,6 +376,11 @@ STEPS = [
     s("delete", "delete namespace team", r'namespace "team" deleted'),
     s("delete", "delete deployments,statefulsets,daemonsets,jobs,cronjobs,services --all", r'"web" deleted'),
 ]
+
+
+# What differs most between versions of kubectl; these steps need no others.
+CORE = ("version", "api-resources", "explain", "create -f", "create configmap", "apply", "apply --dry-run", "diff",
+        "apply --server-side", "logs", "scale", "edit")
 
 
 def debian_client(directory):
@@ -437,29 +448,46 @@ class Session:
             time.sleep(0.2)
 
 
-def run_all(binary, minor, verb=None):
+def run_all(binary, minor, verb=None, verbs=None):
+    """verb: tell of this one only; verbs: run these only, none of which needs another."""
     session = Session(binary, minor)
     try:
-        results = [(step, session.run(step)) for step in STEPS]
+        results = [(step, session.run(step)) for step in STEPS if not verbs or step.verb in verbs]
     finally:
         code = session.close()
     assert code == 0, "the server did not end cleanly"
     return [(step, result) for step, result in results if verb in (None, step.verb)]
 
 
-def table(outcome):
-    """Rows are verbs, columns clients; a cell counts the steps that held."""
+def cells_of(results):
+    """{verb: cell}: how many of its steps held; a dash where the client knows none of them."""
+    cells = {}
+    for verb in dict.fromkeys(step.verb for step, _ in results):
+        ran = [result for step, result in results if step.verb == verb and result]
+        good = sum(result[0] for result in ran)
+        cells[verb] = "–" if not ran else "yes" if good == len(ran) else f"{good} of {len(ran)}"
+    return cells
+
+
+def table(columns):
+    """Rows are verbs, columns clients; a cell is empty where that verb was not run."""
     verbs = list(dict.fromkeys(step.verb for step in STEPS))
-    minors = sorted(outcome)
+    minors = sorted(columns)
     lines = ["| kubectl | " + " | ".join(f"1.{m}" for m in minors) + " |", "|---|" + "---|" * len(minors)]
     for verb in verbs:
-        cells = []
-        for minor in minors:
-            ran = [result for step, result in outcome[minor] if step.verb == verb and result]
-            good = sum(result[0] for result in ran)
-            cells.append("–" if not ran else "yes" if good == len(ran) else f"{good} of {len(ran)}")
-        lines.append(f"| `{verb}` | " + " | ".join(cells) + " |")
+        cells = [columns[minor].get(verb, "") for minor in minors]
+        if any(cells):
+            lines.append(f"| `{verb}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def read_columns(text):
+    """What table() has written: {minor: {verb: cell}}."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()]
+    columns = {}
+    for i, version in enumerate(rows[0][1:], 1):
+        columns[int(version.removeprefix("1."))] = {row[0].strip("`"): row[i] for row in rows[2:] if row[i]}
+    return columns
 
 
 def tell_failures(minor, results):
@@ -468,10 +496,12 @@ def tell_failures(minor, results):
             print(f"1.{minor}: {step.line}\n    {result[1].strip()[:600]}", flush=True)
 
 
-def write(path, text):
+def write(path, columns):
+    """Columns of other clients stay as they are."""
     page = pathlib.Path(path).read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
+    written, after = rest.split(MARKS[1])
+    text = table({**read_columns(written), **columns})
     pathlib.Path(path).write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
@@ -480,6 +510,7 @@ def main():
     parser.add_argument("--write")
     parser.add_argument("--only")
     parser.add_argument("--minors", help="20,32: these clients only")
+    parser.add_argument("--core", action="store_true")
     parser.add_argument("--debian", action="store_true")
     parser.add_argument("--jobs", type=int, default=2, help="clients at a time")
     options = parser.parse_args()
@@ -487,15 +518,15 @@ def main():
     outcome = {}
     with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         extra = [debian_client(directory)] if options.debian else []
-        runs = {minor: pool.submit(run_all, binary, minor, options.only)
+        runs = {minor: pool.submit(run_all, binary, minor, options.only, CORE if options.core else None)
                 for minor, binary in clients(extra).items() if not wanted or minor in wanted}
         for minor, run in runs.items():
             outcome[minor] = run.result()
             tell_failures(minor, outcome[minor])
-    text = table(outcome)
-    print(text)
+    columns = {minor: cells_of(results) for minor, results in outcome.items()}
+    print(table(columns))
     if options.write:
-        write(options.write, text)
+        write(options.write, columns)
     return any(result and not result[0] for results in outcome.values() for _, result in results)
 
 
