@@ -359,7 +359,7 @@ static void changes_collect(struct api *api)
 		refresh(api, KUBE_NODES, NULL);
 		refresh(api, KUBE_LEASES, NULL);
 	}
-	if (events)
+	if (events || any) /* pods that wait, and claims, are remarked upon as well */
 		refresh(api, KUBE_EVENTS, NULL);
 	rest_ms = REST_SHARE * (uv_hrtime() - began_ns) / 1000000;
 	changes->rest_until_ms =

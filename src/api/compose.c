@@ -103,7 +103,7 @@ static void add_stored(void *arg, const struct api_object *object)
 	composer_add(composer, json, &object->uid, object->version);
 }
 
-static void compose_stored(struct composer *composer)
+void compose_stored(struct composer *composer)
 {
 	composer_objects(composer, kube_resource(composer->id)->kind, add_stored);
 }
@@ -122,6 +122,9 @@ static const struct composition {
 	[KUBE_ENDPOINTS] = {compose_endpoints, false},
 	[KUBE_ENDPOINTSLICES] = {compose_endpoints, false},
 	[KUBE_CRONJOBS] = {compose_cronjobs, true},
+	[KUBE_PERSISTENTVOLUMECLAIMS] = {compose_claims, true},
+	[KUBE_PERSISTENTVOLUMES] = {compose_volumes, false},
+	[KUBE_STORAGECLASSES] = {compose_classes, false},
 	[KUBE_STATEFULSETS] = {compose_statefulsets, true},
 	[KUBE_NODES] = {compose_nodes, false},
 	[KUBE_LEASES] = {compose_leases, false},

@@ -3,7 +3,14 @@
 #include <string.h>
 
 #include "api/compose_internal.h"
+#include "kube/claim.h"
 #include "kube/event.h"
+#include "kube/member.h"
+#include "kube/time.h"
+
+enum {
+	REMARK_AFTER_MS = 3000, /* placing takes far less; changes.c looks again after that */
+};
 
 static void note_uid(void *arg, const struct api_object *object)
 {
@@ -65,8 +72,106 @@ static void add_event(void *arg, const struct api_event *event)
 	json_decref(involved);
 }
 
+/* What follows from the state of things as they are now: the same on every machine. */
+struct remark {
+	const json_t *about;
+	const char *type, *reason, *message;
+	struct wall since;
+};
+
+static void add_remark(struct composer *composer, const struct remark *remark)
+{
+	struct api_event event = {
+		.namespace = kube_member_string(remark->about, "metadata.namespace"),
+		.kind = kube_member_string(remark->about, "kind"),
+		.name = kube_member_string(remark->about, "metadata.name"),
+		.type = remark->type,
+		.reason = remark->reason,
+		.message = remark->message,
+		.source_component = "machineplane",
+		.source_host = "",
+		.first = remark->since,
+		.last = remark->since,
+		.count = 1,
+	};
+
+	if (!uid_parse(kube_member_string(remark->about, "metadata.uid"), &event.uid))
+		return;
+	memcpy(&event.serial, event.uid.byte, sizeof(event.serial));
+	add_event(composer, &event);
+}
+
+/* Pods that no machine has taken: at once when their claims are the reason, else after a while. */
+static void add_failed_scheduling(struct composer *composer, const json_t *pod)
+{
+	static const char of_claims[] = "persistentvolumeclaim ";
+	struct remark remark = {.about = pod, .type = "Warning", .reason = "FailedScheduling"};
+	const struct api_backend *backend = composer->backend;
+	const json_t *condition = json_array_get(kube_member(pod, "status.conditions"), 0);
+
+	remark.message = kube_member_string(condition, "message");
+	if (!kube_time_parse(kube_member_string(condition, "lastTransitionTime"), &remark.since))
+		return;
+	if (backend->ops->now(backend->self).ms - remark.since.ms >= REMARK_AFTER_MS ||
+	    strncmp(remark.message, of_claims, strlen(of_claims)) == 0)
+		add_remark(composer, &remark);
+}
+
+static void add_failure(void *arg, const struct composed_item *pod)
+{
+	add_failed_scheduling(arg, pod->object);
+}
+
+static void add_failures(struct composer *composer)
+{
+	struct composer pods = {
+		.backend = composer->backend,
+		.query = {.namespace = composer->query.namespace},
+		.each = add_failure,
+		.arg = composer,
+		.id = KUBE_PODS,
+	};
+
+	compose_pending(&pods);
+	roster_deinit(&pods.roster);
+}
+
+/* A claim that is not bound. */
+static void add_claim(void *arg, const struct api_object *object)
+{
+	struct composer *composer = arg;
+	json_t *json = composer_wants_namespace(composer, object->namespace)
+			       ? composer_parse(object)
+			       : NULL;
+	const struct kube_claim claim = kube_claim_read(json);
+	struct buf text = {0};
+	struct remark remark = {.about = json, .since = {(int64_t)(object->version >> 16)}};
+
+	if (claim.ours) {
+		remark.type = "Normal";
+		remark.reason = "WaitForFirstConsumer";
+		buf_append_format(&text, "waiting for first consumer to be created before binding");
+	} else {
+		remark.type = "Warning";
+		remark.reason = "ProvisioningFailed";
+		buf_append_format(&text,
+				  "storage class \"%s\": machines have volumes of the "
+				  "class " KUBE_CLAIM_CLASS " only",
+				  claim.class);
+	}
+	remark.message = buf_cstr(&text);
+	if (json && !*claim.machine)
+		add_remark(composer, &remark);
+	buf_deinit(&text);
+	json_decref(json);
+}
+
 void compose_events(struct composer *composer)
 {
-	composer->backend->ops->events(composer->backend->self, composer->query.namespace,
-				       add_event, composer);
+	const struct api_backend *backend = composer->backend;
+	const char *namespace = composer->query.namespace;
+
+	backend->ops->events(backend->self, namespace, add_event, composer);
+	add_failures(composer);
+	backend->ops->objects(backend->self, KUBE_CLAIM, namespace, add_claim, composer);
 }

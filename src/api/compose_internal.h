@@ -36,7 +36,15 @@ void composer_objects(struct composer *composer, const char *kind, api_object_fn
 /* A stored object as JSON, NULL when it is none; the caller's. */
 json_t *composer_parse(const struct api_object *object);
 
+/* What is stored, as it is stored. */
+void compose_stored(struct composer *composer);
+
+void compose_claims(struct composer *composer);
+void compose_volumes(struct composer *composer);
+void compose_classes(struct composer *composer);
 void compose_pods(struct composer *composer);
+/* Of them, those that no machine has taken yet. */
+void compose_pending(struct composer *composer);
 void compose_deployments(struct composer *composer);
 void compose_replica_sets(struct composer *composer);
 void compose_cronjobs(struct composer *composer);

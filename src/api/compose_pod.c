@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/compose_internal.h"
+#include "api/pending.h"
 #include "kube/member.h"
 #include "kube/name.h"
 #include "kube/pod.h"
@@ -74,6 +75,7 @@ static void add_pending(void *arg, const struct api_object *object)
 {
 	struct composer *composer = arg;
 	struct kube_pending pending = {.uid = object->uid};
+	struct buf why = {0};
 	json_t *json;
 
 	if (!composer_wants(composer, object))
@@ -84,7 +86,10 @@ static void add_pending(void *arg, const struct api_object *object)
 	if (!json)
 		return;
 	pending.since = written_at(object);
+	if (pending_explain(composer->backend, json, &why))
+		pending.message = buf_cstr(&why);
 	composer_add(composer, kube_pod_pending(json, &pending), &object->uid, object->version);
+	buf_deinit(&why);
 	json_decref(json);
 }
 
@@ -136,6 +141,7 @@ static void add_vacancies(void *arg, const struct api_object *object)
 	struct roster_slice slice;
 	struct kube_workload workload;
 	size_t left = 0, replicas;
+	struct buf why = {0};
 	json_t *json;
 
 	if ((composer->query.workload && !uid_equal(composer->query.workload, &object->uid)) ||
@@ -149,6 +155,8 @@ static void add_vacancies(void *arg, const struct api_object *object)
 			left = workload.replicas - replicas;
 		if (left > PENDING_MAX)
 			left = PENDING_MAX;
+		if (left && pending_explain(backend, json, &why))
+			pending.message = buf_cstr(&why);
 		for (uint32_t slot = 0; slot < workload.replicas && left; slot++) {
 			if (slot_is_taken(&slice, slot))
 				continue;
@@ -158,6 +166,7 @@ static void add_vacancies(void *arg, const struct api_object *object)
 				     object->version);
 		}
 	}
+	buf_deinit(&why);
 	json_decref(json);
 }
 
@@ -241,6 +250,13 @@ void compose_pods(struct composer *composer)
 		add_pod(composer, &composer->roster.pods[i]);
 	if (reported && composer->count)
 		return;
+	each_root(composer, "Pod", add_pending);
+	each_root(composer, "ReplicaSet", add_vacancies);
+}
+
+void compose_pending(struct composer *composer)
+{
+	roster_load(&composer->roster, composer->backend, NULL);
 	each_root(composer, "Pod", add_pending);
 	each_root(composer, "ReplicaSet", add_vacancies);
 }

@@ -7,7 +7,8 @@
  * have ended them. A Deployment's pod is only stopped (the controller places another), a bare Pod
  * is disposed of.
  *
- * What is to go after or without its dependents, and a Namespace, is not deleted here: it is only
+ * What is to go after or without its dependents, a Namespace, and a claim, which waits for its
+ * pods, is not deleted here: it is only
  * written that its deletion has begun, and its controller goes on from there (kube/deletion.h).
  */
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include "api/gateway.h"
 #include "base/mem.h"
 #include "kube/admit.h"
+#include "kube/claim.h"
 #include "kube/deletion.h"
 #include "kube/manifest.h"
 #include "kube/member.h"
@@ -413,7 +415,7 @@ static struct target *add_stored(struct removal *removal, const char *kind, cons
 		add_target(removal, kind, kube_member_string(object, "metadata.namespace"),
 			   kube_member_string(object, "metadata.name"));
 
-	target->condemn = strcmp(kind, "Namespace") == 0 ||
+	target->condemn = strcmp(kind, "Namespace") == 0 || strcmp(kind, KUBE_CLAIM) == 0 ||
 			  (removal->options.finalizer && strcmp(kind, "Node") != 0);
 	return target;
 }

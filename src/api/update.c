@@ -10,6 +10,7 @@
 #include "api/compose.h"
 #include "base/mem.h"
 #include "kube/admit.h"
+#include "kube/claim.h"
 #include "kube/convert.h"
 #include "kube/deletion.h"
 #include "kube/managed.h"
@@ -150,6 +151,8 @@ static json_t *admit(struct call *call, const struct current *current, json_t *o
 	kube_admission_deinit(&admission);
 	if (refused)
 		return refused;
+	if (call->resource->id == KUBE_PERSISTENTVOLUMECLAIMS)
+		kube_claim_keep(current->json, object);
 	if (kube_admit_update(current->json, object, call->resource, &admission))
 		refused = json_incref(admission.status);
 	kube_admission_deinit(&admission);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "identity/derive.h"
 #include "kube/admit.h"
+#include "kube/claim.h"
 #include "kube/cronjob.h"
 #include "kube/deletion.h"
 #include "kube/job_progress.h"
@@ -28,6 +29,7 @@ static const struct {
 /* Kinds that are derived only. */
 static const char *const derived_kinds[] = {
 	"ReplicaSet", KUBE_JOB_PROGRESS, KUBE_CRONJOB_PROGRESS, "ControllerRevision",
+	KUBE_CLAIM, /* of a StatefulSet */
 	"Pod", /* of a StatefulSet: one for each ordinal; of a DaemonSet: one for each machine */
 };
 

@@ -88,6 +88,7 @@ struct control_view {
 	/* Has the object of this uid been deleted, as far as is known here? NULL: none has. */
 	bool (*is_deleted)(const void *arg, const struct uid *uid);
 	const void *deleted_arg;
+	bool used;       /* of a claim: some pod may have it mounted */
 	struct wall now; /* fabric time */
 };
 

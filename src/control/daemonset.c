@@ -17,6 +17,7 @@
 #include "kube/daemonset.h"
 #include "kube/member.h"
 #include "kube/name.h"
+#include "kube/rollout.h"
 
 enum {
 	/* Machines come, go and change their labels without a word to the family. */
@@ -51,7 +52,7 @@ static bool is_available(const struct sight *sight, const struct control_object 
 	int64_t min_ms = kube_member_int(sight->set, "spec.minReadySeconds", 0) * MS_PER_S;
 
 	return presence && presence->ready && !presence->terminating &&
-	       sight->view->now.ms - presence->started_ms >= min_ms;
+	       sight->view->now.ms - kube_ready_since(presence) >= min_ms;
 }
 
 static bool has_ended(const struct sight *sight, const struct control_object *pod)

@@ -7,6 +7,7 @@
  *  - Of a Namespace all that lies in it goes first, and all pods end.
  *  - `orphan`: its dependents lose their reference to it, and live on.
  *  - `foregroundDeletion`: its dependents go first, and all pods end.
+ *  - A PersistentVolumeClaim stays as long as a pod has it mounted.
  *
  * Two controllers at once delete the same things; a reference is taken out by a write on the
  * version that was seen.
@@ -77,6 +78,6 @@ void control_deletion(const struct control_view *view, struct control_verdict *v
 		done = dependents_are_free(view, verdict);
 	else if (kube_has_finalizer(root, KUBE_FINALIZER_FOREGROUND))
 		done = dependents_are_gone(view, verdict);
-	if (done)
+	if (done && !view->used)
 		control_dispose(verdict, view->root);
 }

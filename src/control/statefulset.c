@@ -19,6 +19,8 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "kube/claim.h"
+#include "kube/deletion.h"
 #include "kube/member.h"
 #include "kube/statefulset.h"
 #include "kube/workload.h"
@@ -28,6 +30,8 @@ struct ordinals {
 	struct control_verdict *verdict;
 	int64_t first, count, min_ready_s, partition;
 	bool parallel, on_delete, replace;
+	bool claims_owned;        /* they are deleted with the set */
+	bool claims_scaled;       /* they are deleted with their ordinal */
 	struct kube_name update;  /* names of revisions */
 	struct kube_name current; /* what ordinals below the partition have */
 };
@@ -271,29 +275,111 @@ static void set_template(const struct ordinals *on, json_t *pod, const char *rev
 	set_identity(on, pod, revision, ordinal);
 }
 
-/* The claims of an ordinal. They outlive it, and so have no owner; one that is there stays. */
-static void create_claims(const struct ordinals *on, int64_t ordinal)
+/* ---- claims ---- */
+
+/* A claim of our making; one that a user has made is not seen here, and takes the place of ours
+ * when that is put (node/control.c). */
+static const struct control_object *find_claim(const struct control_view *view, const char *name)
 {
-	const json_t *claims = kube_member(on->view->root->json, "spec.volumeClaimTemplates");
-	size_t index;
-	json_t *claim;
+	for (size_t i = 0; i < view->family_count; i++)
+		if (strcmp(view->family[i].ref.kind, KUBE_CLAIM) == 0 &&
+		    strcmp(view->family[i].ref.name, name) == 0)
+			return &view->family[i];
+	return NULL;
+}
 
-	json_array_foreach (claims, index, claim) {
-		struct kube_name name = kube_name_claim(kube_member_string(claim, "metadata.name"),
-							on->view->root->ref.name, ordinal);
-		json_t *what = kube_text("PersistentVolumeClaim/%s", name.text);
-		json_t *made = control_object_again(on->view, "v1", "PersistentVolumeClaim",
-						    name.text, json_string_value(what));
-		json_t *metadata = json_object_get(made, "metadata");
-		const json_t *labels =
-			kube_member(on->view->root->json, "spec.selector.matchLabels");
+static void create_claim(const struct ordinals *on, const json_t *template, const char *name)
+{
+	json_t *what = kube_text(KUBE_CLAIM "/%s", name);
+	json_t *made =
+		control_object_again(on->view, "v1", KUBE_CLAIM, name, json_string_value(what));
+	json_t *metadata = json_object_get(made, "metadata");
+	const json_t *labels = kube_member(on->view->root->json, "spec.selector.matchLabels");
+	json_t *spec = json_deep_copy(json_object_get(template, "spec"));
 
+	if (!on->claims_owned)
 		(void)json_object_del(metadata, "ownerReferences"); /* it is there */
-		if (json_is_object(labels))
-			kube_set(metadata, "labels", json_deep_copy(labels));
-		kube_set(made, "spec", json_deep_copy(json_object_get(claim, "spec")));
-		control_create(on->verdict, made);
-		json_decref(what);
+	if (json_is_object(labels))
+		kube_set(metadata, "labels", json_deep_copy(labels));
+	kube_default_claim_spec(spec);
+	kube_set(made, "spec", spec ? spec : json_object());
+	control_create(on->verdict, made);
+	json_decref(what);
+}
+
+/* Whether it goes with the set is for the set to say, also later. */
+static void own_claim(const struct ordinals *on, const struct control_object *claim)
+{
+	bool owned = kube_controller_of(claim->json) != NULL;
+	json_t *json, *like;
+
+	if (owned == on->claims_owned || kube_claim_read(claim->json).ending)
+		return;
+	json = json_deep_copy(claim->json);
+	like = control_object_new(on->view, "v1", KUBE_CLAIM, claim->ref.name, claim->ref.name);
+	if (on->claims_owned)
+		kube_set(json_object_get(json, "metadata"), "ownerReferences",
+			 json_incref(kube_member(like, "metadata.ownerReferences")));
+	else
+		(void)json_object_del(json_object_get(json, "metadata"), "ownerReferences");
+	control_update(on->verdict, claim, json);
+	json_decref(like);
+}
+
+/* The claims of an ordinal outlive it. One that is there stays, one that is missing is made. */
+static void keep_claims(const struct ordinals *on, int64_t ordinal)
+{
+	const json_t *templates = kube_member(on->view->root->json, "spec.volumeClaimTemplates");
+	size_t index;
+	json_t *template;
+
+	json_array_foreach (templates, index, template) {
+		struct kube_name name =
+			kube_name_claim(kube_member_string(template, "metadata.name"),
+					on->view->root->ref.name, ordinal);
+		const struct control_object *claim = find_claim(on->view, name.text);
+
+		if (claim)
+			own_claim(on, claim);
+		else
+			create_claim(on, template, name.text);
+	}
+}
+
+/* Is the claim one of this set's, of an ordinal that is not wanted and of which nothing is left? */
+static bool is_scaled_away(const struct ordinals *on, const struct control_object *claim)
+{
+	const json_t *templates = kube_member(on->view->root->json, "spec.volumeClaimTemplates");
+	int64_t ordinal = kube_ordinal(claim->ref.name);
+	struct kube_name pod = pod_name(on, ordinal);
+
+	if (ordinal < 0 || (ordinal >= on->first && ordinal < on->first + on->count) ||
+	    find(on->view, "Pod", pod.text))
+		return false;
+	for (size_t i = 0; i < json_array_size(templates); i++) {
+		struct kube_name name = kube_name_claim(
+			kube_member_string(json_array_get(templates, i), "metadata.name"),
+			on->view->root->ref.name, ordinal);
+
+		if (strcmp(name.text, claim->ref.name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* As if a user had deleted them: the pod may still be ending. */
+static void forget_claims(const struct ordinals *on)
+{
+	for (size_t i = 0; i < on->view->family_count && on->claims_scaled; i++) {
+		const struct control_object *claim = &on->view->family[i];
+		json_t *json;
+
+		if (strcmp(claim->ref.kind, KUBE_CLAIM) != 0 || kube_is_dying(claim->json) ||
+		    !is_scaled_away(on, claim))
+			continue;
+		json = json_deep_copy(claim->json);
+		kube_condemn(json, NULL, on->view->now);
+		control_update(on->verdict, claim, json);
 	}
 }
 
@@ -306,7 +392,6 @@ static void create_pod(const struct ordinals *on, int64_t ordinal)
 	const char *revision =
 		ordinal - on->first < on->partition ? on->current.text : on->update.text;
 
-	create_claims(on, ordinal);
 	kube_set(pod, "spec", json_object());
 	set_template(on, pod, revision, ordinal);
 	control_create(on->verdict, pod);
@@ -366,6 +451,7 @@ static bool bring_up(const struct ordinals *on)
 		const struct control_object *pod = find(on->view, "Pod", name.text);
 		const struct presence *presence = pod ? reported(on->view, &pod->ref.uid) : NULL;
 
+		keep_claims(on, i);
 		if (!pod)
 			create_pod(on, i);
 		else if (presence && has_ended(presence) && !presence->terminating)
@@ -471,6 +557,13 @@ static void update_deleted(const struct ordinals *on)
 	}
 }
 
+static bool is_delete(const json_t *root, const char *when)
+{
+	return strcmp(kube_member_string(
+			      kube_member(root, "spec.persistentVolumeClaimRetentionPolicy"), when),
+		      "Delete") == 0;
+}
+
 static struct ordinals read(const struct control_view *view, struct control_verdict *verdict)
 {
 	const json_t *root = view->root->json;
@@ -489,6 +582,8 @@ static struct ordinals read(const struct control_view *view, struct control_verd
 		.on_delete = strcmp(kube_member_string(root, "spec.updateStrategy.type"),
 				    "OnDelete") == 0,
 		.replace = on_lost && strcmp(on_lost, "replace") == 0,
+		.claims_owned = is_delete(root, "whenDeleted"),
+		.claims_scaled = is_delete(root, "whenScaled"),
 		.update = kube_revision_name(root),
 	};
 	/* Data are where they are. */
@@ -521,6 +616,7 @@ void control_statefulset(const struct control_view *view, struct control_verdict
 		return;
 	on.current = current_of(&on);
 	keep_revision(&on);
+	forget_claims(&on);
 	if (!find(view, "ControllerRevision", on.update.text))
 		return; /* the pods come with the next call */
 	if (bind_pods(&on))

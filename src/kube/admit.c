@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kube/check.h"
+#include "kube/claim.h"
 #include "kube/config.h"
 #include "kube/cronjob.h"
 #include "kube/daemonset.h"
@@ -203,6 +204,10 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 		kube_validate_cronjob(check, object);
 	} else if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS) {
 		kube_validate_config(check, object);
+	} else if (resource->id == KUBE_PERSISTENTVOLUMECLAIMS) {
+		size_t mark = check_enter(check, "spec");
+		kube_validate_claim_spec(check, json_object_get(object, "spec"));
+		check_leave(check, mark);
 	} else if (resource->id == KUBE_PRIORITYCLASSES) {
 		kube_validate_priority_class(check, object);
 	}
@@ -273,6 +278,8 @@ int kube_admit_update(const json_t *old, const json_t *new, const struct kube_re
 		kube_validate_service_update(&check, old, new);
 	if (resource->id == KUBE_JOBS)
 		kube_validate_job_update(&check, old, new);
+	if (resource->id == KUBE_PERSISTENTVOLUMECLAIMS)
+		kube_validate_claim_update(&check, old, new);
 	if (resource->id == KUBE_CONFIGMAPS || resource->id == KUBE_SECRETS)
 		kube_validate_config_update(&check, old, new);
 	if (resource->id == KUBE_PRIORITYCLASSES &&

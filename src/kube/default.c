@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kube/admit.h"
+#include "kube/claim.h"
 #include "kube/config.h"
 #include "kube/cronjob.h"
 #include "kube/daemonset.h"
@@ -178,6 +179,20 @@ static void default_deployment(json_t *object)
 		(void)kube_object_at(metadata, "annotations");
 }
 
+static void default_claims(json_t *spec)
+{
+	json_t *retention = kube_object_at(spec, "persistentVolumeClaimRetentionPolicy");
+	json_t *claim;
+	size_t index;
+	if (retention) {
+		default_string(retention, "whenDeleted", "Retain");
+		default_string(retention, "whenScaled", "Retain");
+	}
+	json_array_foreach (json_object_get(spec, "volumeClaimTemplates"), index, claim) {
+		kube_default_claim_spec(json_object_get(claim, "spec"));
+	}
+}
+
 static void default_statefulset(json_t *object)
 {
 	json_t *spec = kube_object_at(object, "spec");
@@ -186,6 +201,7 @@ static void default_statefulset(json_t *object)
 	default_replicas(spec);
 	default_string(spec, "podManagementPolicy", "OrderedReady");
 	default_int(spec, "revisionHistoryLimit", REVISION_HISTORY_DEFAULT);
+	default_claims(spec);
 	json_t *strategy = kube_object_at(spec, "updateStrategy");
 	if (!strategy)
 		return;
@@ -218,6 +234,8 @@ void kube_default(json_t *object, const struct kube_resource *resource)
 		kube_default_daemonset(object);
 	else if (resource->id == KUBE_CRONJOBS)
 		kube_default_cronjob(object);
+	else if (resource->id == KUBE_PERSISTENTVOLUMECLAIMS)
+		kube_default_claim_spec(json_object_get(object, "spec"));
 	else if (resource->id == KUBE_SECRETS)
 		kube_default_secret(object);
 	else if (resource->id == KUBE_PRIORITYCLASSES)

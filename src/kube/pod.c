@@ -309,14 +309,15 @@ static json_t *conditions_new(const struct presence *presence)
 {
 	json_t *conditions = json_array();
 	int64_t since = presence->started_ms ? presence->started_ms : presence->created_ms;
+	int64_t ready_since = presence->ready && presence->ready_ms ? presence->ready_ms : since;
 	bool done = presence->phase == POD_SUCCEEDED;
 	condition_push(conditions, "PodReadyToStartContainers", *text_or_empty(presence->pod_ip),
 		       presence->created_ms);
 	condition_push(conditions, "Initialized", inits_are_done(presence), since);
-	condition_push(conditions, "Ready", presence->ready, since);
+	condition_push(conditions, "Ready", presence->ready, ready_since);
 	if (!presence->ready)
 		condition_explain(conditions, done ? "PodCompleted" : "ContainersNotReady", "");
-	condition_push(conditions, "ContainersReady", presence->ready, since);
+	condition_push(conditions, "ContainersReady", presence->ready, ready_since);
 	if (!presence->ready)
 		condition_explain(conditions, done ? "PodCompleted" : "ContainersNotReady", "");
 	condition_push(conditions, "PodScheduled", true, presence->created_ms);

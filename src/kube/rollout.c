@@ -15,7 +15,7 @@ enum {
 
 int64_t kube_ready_since(const struct presence *presence)
 {
-	return presence->started_ms;
+	return presence->ready_ms ? presence->ready_ms : presence->started_ms;
 }
 
 struct kube_counts kube_pods_count(const struct kube_pods *pods, int64_t min_ready_s,

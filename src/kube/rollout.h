@@ -58,7 +58,7 @@ struct kube_counts {
 struct kube_counts kube_pods_count(const struct kube_pods *pods, int64_t min_ready_s,
 				   struct wall now);
 
-/* Since when a pod is ready; fabric ms. */
+/* Since when a ready pod is so; fabric ms. */
 int64_t kube_ready_since(const struct presence *presence);
 
 /* A count or a percentage ("25%") of @total, rounded as asked; 0 when it is neither. */

@@ -204,6 +204,25 @@ json_t *kube_cell_joined(const json_t *object, const char *path, _unused_ struct
 	return buf_cell(&text, "<none>");
 }
 
+json_t *kube_cell_class_name(const json_t *object, const char *path, _unused_ struct wall now)
+{
+	const json_t *is_default = json_object_get(kube_member(object, "metadata.annotations"),
+						   "storageclass.kubernetes.io/is-default-class");
+	bool marked =
+		json_is_string(is_default) && strcmp(json_string_value(is_default), "true") == 0;
+
+	return kube_text("%s%s", kube_member_string(object, path), marked ? " (default)" : "");
+}
+
+json_t *kube_cell_claim(const json_t *object, const char *path, _unused_ struct wall now)
+{
+	const json_t *claim = kube_member(object, path);
+
+	return claim ? kube_text("%s/%s", kube_member_string(claim, "namespace"),
+				 kube_member_string(claim, "name"))
+		     : json_string("");
+}
+
 json_t *kube_cell_hosts(const json_t *object, const char *path, _unused_ struct wall now)
 {
 	struct buf text = {0};

@@ -29,6 +29,8 @@ kube_cell_fn kube_cell_labels;           /* "a=b,c=d" */
 kube_cell_fn kube_cell_selector;         /* a LabelSelector: "a=b,c in (d,e)" */
 kube_cell_fn kube_cell_joined;           /* "a,b" */
 kube_cell_fn kube_cell_hosts;            /* "a,b"; "*" */
+kube_cell_fn kube_cell_class_name;       /* a name; "NAME (default)" */
+kube_cell_fn kube_cell_claim;            /* "namespace/name" of a reference */
 kube_cell_fn kube_cell_reference;        /* "Kind/name" */
 kube_cell_fn kube_cell_owner;            /* the controlling owner: "deployment.apps/web" */
 kube_cell_fn kube_cell_access_modes;     /* "RWO,ROX" */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kube/claim.h"
 #include "kube/member.h"
 #include "kube/needs.h"
 #include "kube/name.h"
@@ -258,10 +259,29 @@ static json_t *with_claims(const json_t *spec)
 	return full;
 }
 
+static void validate_claim_templates(struct check *check, const json_t *claims)
+{
+	const json_t *claim;
+	size_t index;
+	json_array_foreach (claims, index, claim) {
+		size_t mark = check_enter(check, "volumeClaimTemplates[%zu]", index);
+		if (!kube_name_is_label(kube_member_string(claim, "metadata.name")))
+			check_invalid(check, "metadata.name", kube_member(claim, "metadata.name"),
+				      label_rule);
+		size_t inner = check_enter(check, "spec");
+		kube_validate_claim_spec(check, json_object_get(claim, "spec"));
+		check_leave(check, inner);
+		check_leave(check, mark);
+	}
+}
+
 void kube_validate_statefulset(struct check *check, const json_t *object)
 {
 	static const char *const policies[] = {"OrderedReady", "Parallel", NULL};
 	static const char *const strategies[] = {"RollingUpdate", "OnDelete", NULL};
+	static const char *const retentions[] = {"persistentVolumeClaimRetentionPolicy.whenDeleted",
+						 "persistentVolumeClaimRetentionPolicy.whenScaled"};
+	static const char *const kept[] = {"Retain", "Delete", NULL};
 	static const char *const on_lost[] = {"wait", "replace", NULL};
 	json_t *spec = with_claims(json_object_get(object, "spec"));
 	const json_t *annotations = kube_member(object, "metadata.annotations");
@@ -278,6 +298,10 @@ void kube_validate_statefulset(struct check *check, const json_t *object)
 		    kube_member(spec, "updateStrategy.rollingUpdate.partition"), 0, INT32_MAX);
 	check_range(check, "revisionHistoryLimit", json_object_get(spec, "revisionHistoryLimit"), 0,
 		    INT32_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(retentions); i++)
+		(void)check_one_of(check, retentions[i], kube_member_string(spec, retentions[i]),
+				   kept);
+	validate_claim_templates(check, json_object_get(spec, "volumeClaimTemplates"));
 	check_range(check, "ordinals.start", kube_member(spec, "ordinals.start"), 0, INT32_MAX);
 	check_leave(check, mark);
 	json_decref(spec);

@@ -223,6 +223,9 @@ void pod_objects_free(struct pod_objects *objects);
 void pod_objects_need(struct pod_objects *objects, const struct uid *pod_uid,
 		      struct bytes manifest);
 void pod_objects_release(struct pod_objects *objects, const struct uid *pod_uid);
+/* The claims whose directories are here, anew: of each the host is told when it has ended. */
+void pod_objects_claims_begin(struct pod_objects *objects);
+void pod_objects_claim(struct pod_objects *objects, const struct uid *claim);
 void pod_objects_changed(struct pod_objects *objects, const struct record *record);
 
 /* backend.c */

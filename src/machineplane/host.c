@@ -48,6 +48,8 @@ static int check_dirs(const struct host_config *config, struct err *err)
 		r = dir_make(path_format("%s/crun", config->run_dir).text, 0700);
 	if (r == 0)
 		r = dir_make(path_format("%s/pods", config->state_dir).text, 0700);
+	if (r == 0)
+		r = dir_make(path_format("%s/volumes", config->state_dir).text, 0700);
 	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
 }
 
@@ -164,6 +166,11 @@ static void on_image(void *ctx)
 	host_fabric_images(ctx);
 }
 
+static void on_claims(void *ctx)
+{
+	host_fabric_claims(ctx);
+}
+
 static struct pods *make_pods(struct host *host)
 {
 	struct pods_config config = {
@@ -174,6 +181,7 @@ static struct pods *make_pods(struct host *host)
 		.policy = &host->policy,
 		.run_dir = host->config->run_dir,
 		.keep_dir = host->keep_dir,
+		.volumes_dir = host->volumes_dir,
 		.agent = host->agent,
 		.node_name = host->config->node_name,
 		.boot_id = host->facts.boot_id,
@@ -187,6 +195,7 @@ static struct pods *make_pods(struct host *host)
 		.has_swap_limits = host->facts.has_swap_limits,
 		.pods_max = host->config->pods_max ? host->config->pods_max : HOST_PODS_MAX,
 		.on_status = on_status,
+		.on_claims = on_claims,
 		.ctx = host,
 	};
 
@@ -291,6 +300,7 @@ static int host_init(struct host *host, struct err *err)
 		return r;
 	host->agent = find_agent(host->config);
 	host->keep_dir = mem_strdup(path_format("%s/pods", host->config->state_dir).text);
+	host->volumes_dir = mem_strdup(path_format("%s/volumes", host->config->state_dir).text);
 	host->loop = loop_new();
 	host->puller = image_puller_new(loop_uv(host->loop), host->images, on_image, host);
 	host->pods = make_pods(host);
@@ -345,6 +355,7 @@ static void host_deinit(struct host *host)
 	buf_deinit(&host->gone_early);
 	free(host->agent);
 	free(host->keep_dir);
+	free(host->volumes_dir);
 }
 
 /* Another boot than the one noted last, or a run directory that did not survive: what ran then does

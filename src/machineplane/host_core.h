@@ -54,7 +54,7 @@ struct host {
 	struct image_store *images;
 	struct image_puller *puller;
 	struct pods *pods;
-	char *agent, *keep_dir;
+	char *agent, *keep_dir, *volumes_dir;
 	/* The fabric process; NULL, 0 while there is none. */
 	struct ipc_link *link;
 	pid_t fabric_pid;
@@ -92,6 +92,7 @@ void host_fabric_start(struct host *host);
 void host_fabric_end(struct host *host); /* no more messages; the process ends by itself */
 void host_fabric_status(struct host *host, const struct presence *presence);
 void host_fabric_images(struct host *host);
+void host_fabric_claims(struct host *host);
 void host_fabric_drain(struct host *host);
 
 /* host_objects.c */

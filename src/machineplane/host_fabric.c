@@ -226,6 +226,46 @@ static void send_pods(struct host *host)
 	free(statuses);
 }
 
+struct claim_list {
+	Magik__Ipc__Claim **claims;
+	size_t count, cap;
+};
+
+static void add_claim(void *ctx, const struct uid *uid, const char *namespace, const char *name)
+{
+	struct claim_list *list = ctx;
+	Magik__Ipc__Claim *claim = mem_new(Magik__Ipc__Claim);
+
+	magik__ipc__claim__init(claim);
+	claim->uid = mem_strdup(uid_text(uid).text);
+	claim->namespace_ = borrow(namespace);
+	claim->name = borrow(name);
+	if (list->count == list->cap) {
+		list->cap = list->cap ? list->cap * 2 : 16;
+		list->claims = mem_resize(list->claims, list->cap, sizeof(*list->claims));
+	}
+	list->claims[list->count++] = claim;
+}
+
+void host_fabric_claims(struct host *host)
+{
+	struct claim_list list = {0};
+	Magik__Ipc__ClaimList message;
+
+	if (!host->link)
+		return;
+	pods_each_claim(host->pods, add_claim, &list);
+	magik__ipc__claim_list__init(&message);
+	message.n_claims = list.count;
+	message.claims = list.claims;
+	send_message(host, IPC_CLAIM_LIST, &message.base);
+	for (size_t i = 0; i < list.count; i++) {
+		free(list.claims[i]->uid);
+		free(list.claims[i]);
+	}
+	free(list.claims);
+}
+
 struct image_list {
 	char **names;
 	size_t count, cap;
@@ -483,6 +523,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_POD_LIST:
 	case IPC_STREAM_REPLY:
 	case IPC_IMAGE_LIST:
+	case IPC_CLAIM_LIST:
 	case IPC_DRAIN:
 	default:
 		break; /* the channel lets only the fabric's messages through */
@@ -599,6 +640,7 @@ void host_fabric_start(struct host *host)
 	}
 	send_hello(host);
 	send_pods(host);
+	host_fabric_claims(host);
 	host_fabric_images(host);
 	if (host->draining)
 		host_fabric_drain(host);

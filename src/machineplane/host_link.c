@@ -23,6 +23,7 @@ struct host_state {
 	Magik__Ipc__Hello *hello;
 	Magik__Ipc__PodList *pods; /* waits for the node */
 	Magik__Ipc__ImageList *images;
+	Magik__Ipc__ClaimList *claims;
 	bool draining;
 };
 
@@ -189,6 +190,22 @@ static void images_tell(struct host_state *host)
 	if (host->images && host->fabric->node)
 		node_set_images(host->fabric->node, (const char *const *)host->images->names,
 				host->images->n_names);
+}
+
+static void claims_tell(struct host_state *host)
+{
+	struct fabric *fabric = host->fabric;
+
+	if (!host->claims || !fabric->node)
+		return;
+	pod_objects_claims_begin(fabric->pod_objects);
+	for (size_t i = 0; i < host->claims->n_claims; i++) {
+		const Magik__Ipc__Claim *claim = host->claims->claims[i];
+		struct uid uid;
+
+		if (uid_parse(claim->uid, &uid))
+			pod_objects_claim(fabric->pod_objects, &uid);
+	}
 }
 
 static char *api_url(const struct fabric *fabric)
@@ -368,6 +385,7 @@ void host_member(struct host_state *host)
 	free(ready.node_id.data);
 	machine_tell(host);
 	images_tell(host);
+	claims_tell(host);
 	pods_recover(host);
 }
 
@@ -419,6 +437,13 @@ static void on_message(void *owner, struct ipc_message *message)
 		host->images = (Magik__Ipc__ImageList *)message->body;
 		message->body = NULL;
 		images_tell(host);
+		break;
+	case IPC_CLAIM_LIST:
+		if (host->claims)
+			magik__ipc__claim_list__free_unpacked(host->claims, NULL);
+		host->claims = (Magik__Ipc__ClaimList *)message->body;
+		message->body = NULL;
+		claims_tell(host);
 		break;
 	case IPC_ISSUE_REPLY:
 		issued = (const Magik__Ipc__IssueReply *)message->body;
@@ -489,6 +514,8 @@ void host_state_free(struct host_state *host)
 		magik__ipc__pod_list__free_unpacked(host->pods, NULL);
 	if (host->images)
 		magik__ipc__image_list__free_unpacked(host->images, NULL);
+	if (host->claims)
+		magik__ipc__claim_list__free_unpacked(host->claims, NULL);
 	free(host);
 }
 

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "io/log.h"
+#include "kube/claim.h"
 #include "kube/member.h"
 #include "machineplane/host_core.h"
 #include "wire/message.h"
@@ -43,6 +44,8 @@ static void object_changed(struct host *host, const struct record *record)
 		}
 	}
 	pods_set_config(host->pods, object->kind, object->namespace, object->name, json);
+	if (record->key.kind == RECORD_TOMBSTONE && strcmp(object->kind, KUBE_CLAIM) == 0)
+		pods_end_claim(host->pods, &record->key.uid);
 	json_decref(json);
 }
 

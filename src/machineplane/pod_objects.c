@@ -25,7 +25,8 @@ struct need {
 
 struct pod_objects {
 	struct fabric *fabric;
-	struct map needs; /* pod uid -> struct need */
+	struct map needs;  /* pod uid -> struct need */
+	struct map claims; /* uid -> itself: their directories are here, until their end is told */
 };
 
 struct pod_objects *pod_objects_new(struct fabric *fabric)
@@ -34,6 +35,7 @@ struct pod_objects *pod_objects_new(struct fabric *fabric)
 
 	objects->fabric = fabric;
 	map_init(&objects->needs, entropy_u64());
+	map_init(&objects->claims, entropy_u64());
 	return objects;
 }
 
@@ -55,6 +57,8 @@ void pod_objects_free(struct pod_objects *objects)
 	map_for_each (entry, &objects->needs)
 		need_free(entry->value);
 	map_deinit(&objects->needs);
+	pod_objects_claims_begin(objects);
+	map_deinit(&objects->claims);
 	free(objects);
 }
 
@@ -136,6 +140,30 @@ static bool is_needed(const struct pod_objects *objects, const struct object_ref
 	return needed;
 }
 
+/* The end of a claim whose directory is here, if it has come. */
+static void tell_end(struct pod_objects *objects, const struct uid *claim)
+{
+	const struct record_key dead = {.kind = RECORD_TOMBSTONE, .uid = *claim};
+	const struct record_item *item = records_get(node_records(objects->fabric->node), &dead);
+
+	if (item)
+		host_tell_object(objects->fabric->host, bytes_buf(&item->envelope));
+}
+
+void pod_objects_claims_begin(struct pod_objects *objects)
+{
+	map_for_each (entry, &objects->claims)
+		free(map_remove(&objects->claims, bytes_of(entry->key, entry->key_len)));
+}
+
+void pod_objects_claim(struct pod_objects *objects, const struct uid *claim)
+{
+	struct bytes key = bytes_of(claim->byte, UID_LEN);
+
+	free(map_put(&objects->claims, key, mem_copy(claim, sizeof(*claim))));
+	tell_end(objects, claim);
+}
+
 void pod_objects_changed(struct pod_objects *objects, const struct record *record)
 {
 	const struct records *records = node_records(objects->fabric->node);
@@ -143,6 +171,9 @@ void pod_objects_changed(struct pod_objects *objects, const struct record *recor
 	struct record_key dead = {.kind = RECORD_TOMBSTONE, .uid = object->uid};
 	const struct record_item *item;
 
+	if (record->key.kind == RECORD_TOMBSTONE &&
+	    map_get(&objects->claims, bytes_of(record->key.uid.byte, UID_LEN)))
+		tell_end(objects, &record->key.uid);
 	if ((record->key.kind != RECORD_OBJECT && record->key.kind != RECORD_TOMBSTONE) ||
 	    objects->needs.count == 0 || !is_needed(objects, object))
 		return;

@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "control/control.h"
+#include "kube/claim.h"
 #include "kube/deletion.h"
 #include "kube/member.h"
 #include "kube/resource.h"
@@ -442,6 +443,8 @@ static void go_on(struct node *node, struct mono now, struct dying *dying,
 	view.family_count = sight.object_count;
 	view.pods = sight.pods;
 	view.pod_count = sight.pod_count;
+	if (strcmp(root.ref.kind, KUBE_CLAIM) == 0)
+		view.used = node_claim_is_used(node, &root.ref);
 	if (whole || sight.object_count)
 		control_deletion(&view, &verdict);
 	carry_out(node, now, &verdict);

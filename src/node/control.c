@@ -18,6 +18,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "control/control.h"
+#include "kube/claim.h"
 #include "kube/deletion.h"
 #include "kube/member.h"
 
@@ -286,7 +287,12 @@ static void put(struct node *node, struct mono now, const struct control_step *s
 		.expected_hlc = step->expected_hlc,
 	};
 	uint64_t token, hlc;
+	bool taken = step->expected_hlc == 0 && strcmp(step->ref.kind, KUBE_CLAIM) == 0 &&
+		     records_find(node->records, step->ref.namespace, KUBE_CLAIM, step->ref.name);
 
+	/* A claim that a user has made is as good as one of a StatefulSet's making. */
+	if (taken)
+		return;
 	plant_own_uid(node, step, &ref);
 	text = json_dumps(step->json, JSON_COMPACT);
 	put.json = bytes_str(text);

@@ -37,6 +37,8 @@ struct workload {
 	struct digest manifest_digest;
 	char **images;
 	size_t image_count;
+	char **claims; /* names of PersistentVolumeClaims */
+	size_t claim_count;
 	char *pod_name_base;
 	struct node_id controller; /* when it was shown last */
 	bool dirty;                /* to be shown to the controller, at @show_at */
@@ -404,6 +406,23 @@ bool node_index_located(struct node *node, struct mono now, const struct records
 bool node_drain_index(struct node *node, struct mono now);
 void node_index_tick(struct node *node, struct mono now);
 struct mono node_index_deadline(const struct node *node);
+
+/* claim.c: PersistentVolumeClaims of workloads */
+struct node_claims {
+	char *machine; /* the only one that will do, owned; NULL: any */
+	bool unbound;  /* the pods must go to one machine: it gets a claim that is on none yet */
+};
+void node_claims_note(struct workload *workload, const json_t *object);
+void node_claims_deinit(struct workload *workload);
+/* Where a pod of the workload can run; false: nowhere now, for a claim is missing or ends. */
+_must_use_ bool node_claims_place(struct node *node, struct mono now,
+				  const struct workload *workload, struct node_claims *ret_claims);
+/* Bind what is unbound to the machine of its first pod. */
+void node_claims_bind(struct node *node, struct mono now, const struct workload *workload,
+		      const struct presence *pods, size_t count);
+void node_claim_changed(struct node *node, struct mono now, const struct object_ref *claim);
+/* Whether a pod that has not ended may have it mounted, as far as this machine knows. */
+bool node_claim_is_used(const struct node *node, const struct object_ref *claim);
 
 /* refresh.c */
 /* As node_refresh(), but what follows is left to the pump that is running. */

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "control/job.h"
+#include "kube/claim.h"
 #include "kube/job_progress.h"
 #include "market/tender.h"
 #include "market/terms.h"
@@ -120,6 +121,8 @@ void node_workload_changed(struct node *node, const struct record *record, bool 
 		return;
 	}
 	touch_owner(node, record);
+	if (strcmp(record->object.kind, KUBE_CLAIM) == 0)
+		node_claim_changed(node, node->last, &record->object);
 	workload = workload_read(record);
 	if (!workload)
 		return; /* a kind without pods */
@@ -216,6 +219,8 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 			.machine_alive = node_machine_alive(node, &pods[i].node),
 		};
 	view.pods = shown;
+	if (workload->claim_count)
+		node_claims_bind(node, now, workload, pods, view.pod_count);
 	if (node_job_plan(node, now, &workload->object, &view, &plan)) {
 		view.open = plan.open;
 		view.replicas = plan.slots;
@@ -350,6 +355,21 @@ static struct market_domain *domains_of(const struct node *node, const struct wo
 	return domains;
 }
 
+/* Only this machine will do: its claims are there. Borrows the labels and @machine. */
+static void require_machine(struct requirements *needs, char *machine)
+{
+	struct label *labels;
+
+	if (!machine)
+		return;
+	labels = mem_alloc(needs->label_count + 1, sizeof(*labels));
+	for (size_t i = 0; i < needs->label_count; i++)
+		labels[i] = needs->labels[i];
+	labels[needs->label_count++] = (struct label){
+		.key = (char *)(uintptr_t) "kubernetes.io/hostname", .value = machine};
+	needs->labels = labels;
+}
+
 /* Open a tender for the object as it is stored now; its bytes are the manifest. */
 static void open_tender(struct node *node, struct mono now, const struct controller_effect *effect)
 {
@@ -358,16 +378,23 @@ static void open_tender(struct node *node, struct mono now, const struct control
 	const struct record_item *item = records_get(node->records, &key);
 	struct message message = {.type = MESSAGE_TENDER};
 	struct market_domain *domains;
+	struct node_claims claims;
 	struct buf envelope = {0};
 	size_t domain_count;
-	bool together;
+	bool waived;
 	int outcome;
 
 	if (!workload || !item)
 		return;
+	if (!node_claims_place(node, now, workload, &claims)) {
+		controller_closed(node->controller, now, &effect->object_uid, effect->slots,
+				  effect->slot_count);
+		return;
+	}
 	domains = domains_of(node, workload, &domain_count);
 	tender_fill(&message.tender, workload, effect);
-	together = waive_own_company(node, workload, &message.tender.needs);
+	waived = waive_own_company(node, workload, &message.tender.needs);
+	require_machine(&message.tender.needs, claims.machine);
 	node_seal(node, now, &message, &envelope);
 	outcome = market_open(node->market, now,
 			      &(struct market_request){
@@ -379,7 +406,7 @@ static void open_tender(struct node *node, struct mono now, const struct control
 				      .epoch = workload->epoch,
 				      .domains = domains,
 				      .domain_count = domain_count,
-				      .together = together,
+				      .together = waived || claims.unbound,
 			      });
 	if (outcome == 0)
 		node_count(node, NODE_COUNT_TENDERS_OPENED);
@@ -389,8 +416,11 @@ static void open_tender(struct node *node, struct mono now, const struct control
 	free(message.tender.slots);
 	free(message.tender.excluded);
 	free(domains);
-	if (together)
+	if (waived)
 		free(message.tender.needs.with.list);
+	if (claims.machine)
+		free(message.tender.needs.labels);
+	free(claims.machine);
 	buf_deinit(&envelope);
 }
 

@@ -231,7 +231,7 @@ static void keep_times(struct presence *now, const struct presence *before)
 }
 
 /* What the host knows better than we: how the pod does. The rest stands in its award. */
-static void merge_status(struct local_pod *pod, const struct presence *status)
+static void merge_status(struct local_pod *pod, const struct presence *status, struct wall now)
 {
 	struct presence *mine = &pod->presence, old = *mine, copy;
 
@@ -247,6 +247,7 @@ static void merge_status(struct local_pod *pod, const struct presence *status)
 	copy.terminating = status->terminating || pod->stopping;
 	copy.ready = status->ready && !copy.terminating;
 	copy.leaving = old.leaving;
+	copy.ready_ms = !copy.ready ? 0 : old.ready_ms ? old.ready_ms : now.ms;
 	replace_text(&copy.pod_name, old.pod_name);
 	replace_text(&copy.node_name, old.node_name);
 	object_ref_deinit(&copy.object);
@@ -272,6 +273,7 @@ void node_pods_shift(struct node *node, struct mono now, int64_t step_ms)
 			continue;
 		shift_time(&presence->created_ms, step_ms);
 		shift_time(&presence->started_ms, step_ms);
+		shift_time(&presence->ready_ms, step_ms);
 		for (size_t i = 0; i < presence->container_count; i++) {
 			shift_time(&presence->containers[i].started_ms, step_ms);
 			shift_time(&presence->containers[i].finished_ms, step_ms);
@@ -314,7 +316,7 @@ void node_pod_status(struct node *node, struct mono now, const struct presence *
 
 	if (!pod)
 		return; /* the end of a pod that ended before */
-	merge_status(pod, presence);
+	merge_status(pod, presence, node_fabric_time(node, now));
 	presence_publish(node, now, pod);
 	tell_market(node, now, pod);
 	if (pod->presence.phase == POD_GONE) {
@@ -324,6 +326,18 @@ void node_pod_status(struct node *node, struct mono now, const struct presence *
 	}
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);
+}
+
+/* What an earlier process has seen get ready was so, at the latest, when it had started all of it.
+ */
+static int64_t latest_start(const struct presence *presence)
+{
+	int64_t latest = presence->started_ms;
+
+	for (size_t i = 0; i < presence->container_count; i++)
+		if (!presence->containers[i].init && presence->containers[i].started_ms > latest)
+			latest = presence->containers[i].started_ms;
+	return latest;
 }
 
 void node_pod_recovered(struct node *node, struct mono now, const struct presence *presence,
@@ -338,6 +352,7 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	workload = workload_read(&record);
 	record_deinit(&record);
 	pod->deployed = presence->started_ms != 0;
+	pod->presence.ready_ms = presence->ready ? latest_start(presence) : 0;
 	if (workload && !is_over(presence)) {
 		market_zones(node->market, &workload->needs, pod->presence.zones);
 		market_pod_recovered(node->market, &presence->pod_uid, &presence->object,

@@ -51,6 +51,7 @@ static struct workload *workload_build(const struct record *record, const json_t
 	workload->needs = *needs;
 	workload->priority = read->priority;
 	copy_images(kube_pod_spec(json), workload);
+	node_claims_note(workload, json);
 	if (workload->single || strcmp(read->kind, "Job") == 0)
 		workload->pod_name_base = mem_strdup(read->name);
 	else
@@ -85,6 +86,7 @@ void workload_free(struct workload *workload)
 	for (size_t i = 0; i < workload->image_count; i++)
 		free(workload->images[i]);
 	free(workload->images);
+	node_claims_deinit(workload);
 	free(workload->hints);
 	free(workload->pod_name_base);
 	free(workload);

@@ -62,6 +62,7 @@ static int write_config(const struct container_run *run, const struct run_paths 
 		.facts = pod_facts_of(pod),
 		.config = run->config,
 		.local_peer_id = run->peer_id,
+		.volumes_dir = config->volumes_dir,
 		.pod_dir = pod->dir,
 		.rootfs = rootfs.text,
 		.cgroup = paths->cgroup.text,

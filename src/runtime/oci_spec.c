@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kube/claim.h"
+#include "runtime/claims.h"
+#include "runtime/config.h"
 #include "runtime/files.h"
 #include "runtime/oci_env.h"
 
@@ -196,29 +199,36 @@ static void add_mount(json_t *mounts, const char *to, const char *type, const ch
 					      "source", from, "options", list));
 }
 
-static void add_volume(const struct oci_inputs *inputs, const struct volume_mount *mount,
-		       json_t *mounts)
+static int add_volume(const struct oci_inputs *inputs, const struct volume_mount *mount,
+		      json_t *mounts, struct err *err)
 {
 	const struct volume *volume = mount->volume;
 	struct path from = volume->kind == VOLUME_HOST_PATH
 				   ? path_format("%s", volume->host_path)
 				   : path_format("%s/volumes/%s", inputs->pod_dir, volume->name);
+	const struct object_key claim = {.kind = KUBE_CLAIM, .name = volume->claim};
 
+	if (volume->kind == VOLUME_CLAIM &&
+	    claim_path(inputs->volumes_dir, config_find(inputs->config, &claim), &from) < 0)
+		return err_set(err, -ENOENT, "persistentvolumeclaim \"%.200s\" not found",
+			       volume->claim);
 	if (mount->sub_path) /* of a projected volume: as it is now, for good */
 		from = path_format("%s/volumes/%s/..data/%s", inputs->pod_dir, volume->name,
 				   mount->sub_path);
 
 	add_mount(mounts, mount->path, "bind", from.text,
 		  mount->read_only ? "rbind,ro,rprivate" : "rbind,rw,rprivate");
+	return 0;
 }
 
-static json_t *build_mounts(const struct oci_inputs *inputs)
+static int build_mounts(const struct oci_inputs *inputs, json_t **ret_mounts, struct err *err)
 {
 	const struct security *security = &inputs->container->security;
 	const char *etc_options =
 		security->read_only_root ? "bind,ro,rprivate" : "bind,rw,rprivate";
 	static const char *const files[] = {"hosts", "hostname", "resolv.conf"};
 	json_t *mounts = json_array();
+	int r = 0;
 
 	add_mount(mounts, "/proc", "proc", "proc", "nosuid,noexec,nodev");
 	add_mount(mounts, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
@@ -235,9 +245,13 @@ static json_t *build_mounts(const struct oci_inputs *inputs)
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		add_mount(mounts, path_format("/etc/%s", files[i]).text, "bind",
 			  path_format("%s/etc/%s", inputs->pod_dir, files[i]).text, etc_options);
-	for (size_t i = 0; i < inputs->container->mount_count; i++)
-		add_volume(inputs, &inputs->container->mounts[i], mounts);
-	return mounts;
+	for (size_t i = 0; r == 0 && i < inputs->container->mount_count; i++)
+		r = add_volume(inputs, &inputs->container->mounts[i], mounts, err);
+	if (r < 0)
+		json_decref(mounts);
+	else
+		*ret_mounts = mounts;
+	return r;
 }
 
 static json_t *build_resources(const struct oci_inputs *inputs)
@@ -309,15 +323,18 @@ static json_t *build_annotations(const struct oci_inputs *inputs)
 
 int oci_spec_build(const struct oci_inputs *inputs, json_t **ret_spec, struct err *err)
 {
-	json_t *process = NULL;
+	json_t *process = NULL, *mounts = NULL;
 	int r = build_process(inputs, &process, err);
 
-	if (r < 0)
+	if (r == 0)
+		r = build_mounts(inputs, &mounts, err);
+	if (r < 0) {
+		json_decref(process);
 		return r;
+	}
 	*ret_spec = json_pack("{s:s,s:o,s:{s:s,s:b},s:o,s:o,s:o}", "ociVersion", "1.0.2", "process",
 			      process, "root", "path", inputs->rootfs, "readonly",
-			      inputs->container->security.read_only_root, "mounts",
-			      build_mounts(inputs), "linux", build_linux(inputs), "annotations",
-			      build_annotations(inputs));
+			      inputs->container->security.read_only_root, "mounts", mounts, "linux",
+			      build_linux(inputs), "annotations", build_annotations(inputs));
 	return *ret_spec ? 0 : err_set(err, -EINVAL, "configuration cannot be written as JSON");
 }

@@ -26,7 +26,8 @@ struct oci_inputs {
 	struct pod_facts facts;
 	const json_t *config; /* a snapshot (config.h) with all that the container names */
 	const char *local_peer_id;
-	const char *pod_dir; /* where ns/, etc/, shm and volumes/ of the pod lie */
+	const char *volumes_dir; /* where claims lie; NULL: nowhere */
+	const char *pod_dir;     /* where ns/, etc/, shm and volumes/ of the pod lie */
 	const char *rootfs;
 	const char *cgroup;
 	const char *seccomp;  /* compiled, base64 */

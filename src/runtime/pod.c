@@ -90,6 +90,7 @@ static void end_if_torn(struct pod *pod)
 	if (!pod->torn || pod->jobs > 0)
 		return;
 	pod_tell(pod, true);
+	pod_claims_release(pod);
 	pod_free(pod);
 }
 
@@ -238,6 +239,7 @@ static void pod_close(struct pod *pod)
 	pod->infra_watch = NULL;
 	job->pod = pod;
 	pod_job(pod, close_work, close_done, job);
+	pod_claims_release(pod);
 }
 
 /* By itself: nothing of it will run again. */

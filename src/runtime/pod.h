@@ -26,6 +26,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "runtime/backoff.h"
+#include "runtime/claims.h"
 #include "runtime/files.h"
 #include "runtime/pod_net.h"
 #include "runtime/pod_facts.h"
@@ -98,15 +99,16 @@ struct pod {
 	char *index;                  /* text of its slot, of an indexed Job; else NULL */
 	json_t *labels, *annotations; /* what its containers are told of; objects */
 	/* pod_config.c */
-	bool config_stale;             /* its projected volumes are not as they should be */
-	bool config_busy;              /* they are being written */
-	bool config_ready;             /* they have been written once */
-	char *config_missing;          /* what they wait for; "": nothing */
-	json_t *config_written;        /* the snapshot they were written from */
-	bool keeping, keep_ended;      /* its file is being written; it must have none any more */
-	uint64_t keep_mark;            /* what it was written for last */
-	bool torn;                     /* nothing is left but jobs under way */
-	struct loop_timer *null_timer; /* of an engine that pretends: until it is said to run */
+	bool config_stale;               /* its projected volumes are not as they should be */
+	bool config_busy;                /* they are being written */
+	bool config_ready;               /* they have been written once */
+	char *config_missing;            /* what they wait for; "": nothing */
+	json_t *config_written;          /* the snapshot they were written from */
+	struct loop_timer *config_timer; /* what could not be written is tried again */
+	bool keeping, keep_ended;        /* its file is being written; it must have none any more */
+	uint64_t keep_mark;              /* what it was written for last */
+	bool torn;                       /* nothing is left but jobs under way */
+	struct loop_timer *null_timer;   /* of an engine that pretends: until it is said to run */
 };
 
 struct log_watch {
@@ -124,8 +126,8 @@ struct pods {
 	size_t count;
 	unsigned jobs;
 	bool quiet;
-	struct map
-		config_objects; /* "<kind>/<namespace>/<name>" -> json_t: ConfigMaps and Secrets */
+	struct map config_objects; /* "<kind>/<namespace>/<name>" -> json_t: what pods name */
+	struct claims claims;
 	char *host_ip;
 	char peer_id[ID_HEX_LEN + 1];
 	char *cgroup; /* "/magik-<hash of the run directory>" */
@@ -223,6 +225,16 @@ bool pod_config_allows(struct container *container);
 /* A copy of the snapshot of what the pod names, for a worker thread. */
 json_t *pod_config_copy(const struct pod *pod);
 struct pod_facts pod_facts_of(const struct pod *pod);
+
+/* pod_claims.c: volumes that outlive the pod */
+/* 0: each claim that the pod names is here, in @snapshot, and may be mounted; else a sentence. */
+_must_use_ int pod_claims_check(const struct pod *pod, const json_t *snapshot, struct err *err);
+/* Make their directories. Blocks. */
+_must_use_ int pod_claims_make(const struct pod *pod, const json_t *snapshot, struct err *err);
+/* They have been made; on the loop. */
+void pod_claims_note(struct pod *pod, const json_t *snapshot);
+/* The pod is about to go, or has ended: others may have waited for that. */
+void pod_claims_release(struct pod *pod);
 
 /* pod_keep.c */
 void pod_keep(struct pod *pod);   /* if something has changed that should survive a power cut */

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/clock.h"
 #include "io/log.h"
+#include "kube/claim.h"
 #include "kube/job.h"
 #include "kube/member.h"
 #include "kube/reference.h"
@@ -24,12 +26,8 @@
 
 enum {
 	HOSTNAME_MAX = 63, /* a label of DNS */
+	AGAIN_MS = 10 * 1000,
 };
-
-static bool is_config(const char *kind)
-{
-	return strcmp(kind, "ConfigMap") == 0 || strcmp(kind, "Secret") == 0;
-}
 
 static void append_key(struct buf *ret, const char *kind, const char *namespace, const char *name)
 {
@@ -45,16 +43,20 @@ struct snapshot {
 static void add_to_snapshot(void *ctx, const struct kube_reference *reference)
 {
 	struct snapshot *snapshot = ctx;
+	const struct pod *pod = snapshot->pod;
 	struct buf key = {0}, name = {0};
-	json_t *object;
+	json_t *object, *stored = NULL;
 
-	if (!is_config(reference->kind))
-		return;
-	append_key(&key, reference->kind, snapshot->pod->spec->namespace, reference->name);
-	object = map_get(&snapshot->pod->pods->config_objects, bytes_buf(&key));
+	append_key(&key, reference->kind, pod->spec->namespace, reference->name);
+	object = map_get(&pod->pods->config_objects, bytes_buf(&key));
 	buf_append_format(&name, "%s/%s", reference->kind, reference->name);
+	/* After a power cut nobody may be there to say it again: it stands beside the data. */
+	if (!object && strcmp(reference->kind, KUBE_CLAIM) == 0)
+		object = stored = json_deep_copy(
+			claims_named(&pod->pods->claims, pod->spec->namespace, reference->name));
 	if (object)
 		(void)json_object_set(snapshot->objects, buf_cstr(&name), object);
+	json_decref(stored);
 	buf_deinit(&key);
 	buf_deinit(&name);
 }
@@ -116,6 +118,14 @@ static void number_pod(struct pod *pod)
 	pod->hostname = buf_steal(&text);
 }
 
+/* Volumes that follow objects are to be looked at. */
+static void mark_stale(struct pod *pod)
+{
+	for (size_t i = 0; i < pod->spec->volume_count; i++)
+		pod->config_stale |= pod->spec->volumes[i].kind == VOLUME_PROJECTED ||
+				     pod->spec->volumes[i].kind == VOLUME_CLAIM;
+}
+
 void pod_config_init(struct pod *pod)
 {
 	pod->labels = json_deep_copy(pod->spec->labels);
@@ -125,8 +135,7 @@ void pod_config_init(struct pod *pod)
 		number_pod(pod);
 	pod->host_ip = mem_strdup(pod->pods->host_ip);
 	pod->config_missing = mem_strdup("");
-	for (size_t i = 0; i < pod->spec->volume_count; i++)
-		pod->config_stale |= pod->spec->volumes[i].kind == VOLUME_PROJECTED;
+	mark_stale(pod);
 	pod->config_ready = !pod->config_stale;
 }
 
@@ -181,6 +190,7 @@ static void forget(void *ctx, const struct kube_reference *reference)
 
 void pod_config_deinit(struct pod *pod)
 {
+	loop_timer_free(pod->config_timer);
 	kube_references(kube_pod_spec(pod->spec->root), forget, pod);
 	json_decref(pod->labels);
 	json_decref(pod->annotations);
@@ -219,12 +229,31 @@ static void config_work(void *arg)
 	for (size_t i = 0; job->result == 0 && i < spec->volume_count; i++)
 		if (spec->volumes[i].kind == VOLUME_PROJECTED)
 			job->result = write_volume(job, &spec->volumes[i], &job->err);
+	if (job->result == 0)
+		job->result = pod_claims_make(job->pod, job->snapshot, &job->err);
 }
 
 static void set_missing(struct pod *pod, const char *text)
 {
 	free(pod->config_missing);
 	pod->config_missing = mem_strdup(text);
+}
+
+static void on_config_timer(void *user)
+{
+	struct pod *pod = user;
+
+	mark_stale(pod);
+	if (!pod->pods->quiet)
+		pod_advance(pod);
+}
+
+/* The disk may have more room then. */
+static void try_again(struct pod *pod)
+{
+	if (!pod->config_timer)
+		pod->config_timer = loop_timer_new(pod->pods->config.loop, on_config_timer, pod);
+	loop_timer_set(pod->config_timer, mono_add_ms(clock_mono(), AGAIN_MS));
 }
 
 static void config_done(void *arg)
@@ -236,11 +265,15 @@ static void config_done(void *arg)
 	json_decref(pod->config_written);
 	pod->config_written = job->snapshot;
 	set_missing(pod, job->result == 0 ? "" : job->err.text);
-	if (job->result == 0)
+	if (job->result == 0) {
 		pod->config_ready = true;
-	else
+		pod_claims_note(pod, job->snapshot);
+	} else {
 		log_event(LOG_LEVEL_WARN, "volume-not-written", "pod %s: %s", pod->uid_text,
 			  job->err.text);
+		try_again(pod);
+		pod_claims_release(pod);
+	}
 	free(job);
 	pod_job_done(pod);
 }
@@ -259,7 +292,7 @@ static int check_volumes(const struct pod *pod, const struct pod_facts *facts,
 					    err);
 		projected_deinit(&projected);
 	}
-	return r;
+	return r == 0 ? pod_claims_check(pod, snapshot, err) : r;
 }
 
 void pod_config_advance(struct pod *pod)
@@ -279,7 +312,7 @@ void pod_config_advance(struct pod *pod)
 		json_decref(snapshot);
 		return;
 	}
-	if (pod->config_ready && json_equal(snapshot, pod->config_written)) {
+	if (pod->config_ready && pod->config_written && json_equal(snapshot, pod->config_written)) {
 		json_decref(snapshot);
 		return;
 	}
@@ -337,8 +370,7 @@ void pods_set_config(struct pods *pods, const char *kind, const char *namespace,
 
 		if (!pod_names(pod, kind, namespace, name))
 			continue;
-		for (size_t i = 0; i < pod->spec->volume_count; i++)
-			pod->config_stale |= pod->spec->volumes[i].kind == VOLUME_PROJECTED;
+		mark_stale(pod);
 		pod_advance(pod);
 	}
 }

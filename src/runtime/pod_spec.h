@@ -66,7 +66,7 @@ struct strings {
 
 /* An object that lies beside the pod, or one key of it. */
 struct object_key {
-	const char *kind; /* "ConfigMap" or "Secret" */
+	const char *kind; /* "ConfigMap", "Secret" or "PersistentVolumeClaim" */
 	const char *name;
 	const char *key; /* NULL: all of it */
 	bool optional;   /* without it there is nothing, and that is all right */

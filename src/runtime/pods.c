@@ -33,6 +33,7 @@ struct pods *pods_new(const struct pods_config *config)
 	map_init(&pods->config_objects, entropy_u64());
 	pods->host_ip = mem_strdup("");
 	list_init(&pods->execs);
+	claims_init(&pods->claims, config->volumes_dir);
 	/* One tree of groups per run directory, so that several daemons share a machine. */
 	pods->cgroup = mem_strdup(
 		path_format("/magik-%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]).text);
@@ -54,6 +55,7 @@ struct pods *pods_free(struct pods *pods)
 	map_for_each (entry, &pods->config_objects)
 		json_decref(entry->value);
 	map_deinit(&pods->config_objects);
+	claims_deinit(&pods->claims);
 	free(pods->host_ip);
 	free(pods->cgroup);
 	free(pods);
@@ -375,6 +377,7 @@ void pods_recover(struct pods *pods)
 	struct dirent *entry;
 	struct err err;
 
+	claims_recover(&pods->claims);
 	while (dir && (entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.')
 			recover_pod(pods, path_format("%s/%s", dir_path.text, entry->d_name).text);

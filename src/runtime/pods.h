@@ -46,8 +46,9 @@ struct pods_config {
 	struct image_puller *puller;
 	const struct policy *policy;
 	const char *run_dir;
-	const char *keep_dir; /* what survives a power cut; NULL: nothing does */
-	const char *agent;    /* path of the workplane binary */
+	const char *keep_dir;    /* what survives a power cut; NULL: nothing does */
+	const char *volumes_dir; /* V of claims.h; NULL: pods with claims wait for ever */
+	const char *agent;       /* path of the workplane binary */
 	const char *node_name;
 	const char *boot_id;
 	const char *resolv_conf; /* path */
@@ -59,6 +60,8 @@ struct pods_config {
 	/* The status has changed. phase POD_GONE: nothing is left, with the reason if it was not
 	 * asked for; the last word about that pod. */
 	void (*on_status)(void *ctx, const struct presence *presence);
+	/* pods_each_claim() has changed. May be NULL. */
+	void (*on_claims)(void *ctx);
 	void *ctx;
 };
 
@@ -88,11 +91,22 @@ void pods_set_peer(struct pods *pods, const struct node_id *node);
 void pods_set_host_ip(struct pods *pods, const char *ip);
 
 /*
- * A ConfigMap or Secret is now @object (borrowed), or is not there any more (NULL). Pods that wait
- * for it start; projected volumes that hold it follow. Objects that no pod names are not kept.
+ * A ConfigMap, Secret or PersistentVolumeClaim is now @object (borrowed), or is not there any more
+ * (NULL). Pods that wait for it start; projected volumes that hold it follow. Objects that no pod
+ * names are not kept.
  */
 void pods_set_config(struct pods *pods, const char *kind, const char *namespace, const char *name,
 		     const json_t *object);
+
+/* The claim of that uid has been deleted, as a steward of its namespace has signed: its directory
+ * goes when no pod uses it any more. */
+void pods_end_claim(struct pods *pods, const struct uid *uid);
+
+/* Claims with a directory here. */
+void pods_each_claim(const struct pods *pods,
+		     void (*each)(void *ctx, const struct uid *uid, const char *namespace,
+				  const char *name),
+		     void *ctx);
 
 /*
  * Take up what an earlier process has left. Before the loop runs; blocks.

@@ -161,6 +161,8 @@ static int make_volumes(const struct pod *pod, struct err *err)
 			r = check_host_path(pod, volume, err);
 			continue;
 		}
+		if (volume->kind == VOLUME_CLAIM)
+			continue; /* pod_claims.c: when a steward has said that it is here */
 		r = dir_make(path.text, 0755);
 		if (r < 0)
 			return err_set(err, r, "make %s: %s", path.text, strerror(-r));

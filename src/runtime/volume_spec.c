@@ -166,17 +166,29 @@ static int read_host_path(const json_t *host, const struct policy *policy, struc
 	return 0;
 }
 
+static int read_claim(const json_t *claim, struct volume *ret, struct err *err)
+{
+	ret->kind = VOLUME_CLAIM;
+	ret->claim = spec_text(claim, "claimName");
+	ret->read_only = spec_truth(claim, "readOnly");
+	return ret->claim && kube_name_is_subdomain(ret->claim) ? 0
+								: spec_malformed(err, "claimName");
+}
+
 static int read_volume(const json_t *item, const struct policy *policy, struct volume *ret,
 		       struct err *err)
 {
 	const json_t *empty = json_object_get(item, "emptyDir");
 	const json_t *host = json_object_get(item, "hostPath");
+	const json_t *claim = json_object_get(item, "persistentVolumeClaim");
 
 	ret->size_bytes = LIMITS_UNSET;
 	if (empty)
 		return read_empty_dir(empty, ret, err);
 	if (host)
 		return read_host_path(host, policy, ret, err);
+	if (claim)
+		return read_claim(claim, ret, err);
 	if (json_object_get(item, "configMap") || json_object_get(item, "secret") ||
 	    json_object_get(item, "downwardAPI") || json_object_get(item, "projected"))
 		return read_files(item, ret, err);

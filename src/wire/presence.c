@@ -92,6 +92,7 @@ static void presence_pack(struct packer *packer, const struct presence *from, Ma
 	to->ready = from->ready;
 	to->terminating = from->terminating;
 	to->leaving = from->leaving;
+	to->ready_ms = pack_natural(from->ready_ms);
 	to->reason = pack_prose(packer, from->reason);
 	to->message = pack_prose(packer, from->message);
 	to->pod_ip = pack_name(from->pod_ip, CODEC_WORD_MAX);
@@ -142,6 +143,7 @@ static void presence_unpack(struct unpacker *unpacker, const Magik__Presence *fr
 	to->ready = from->ready;
 	to->terminating = from->terminating;
 	to->leaving = from->leaving;
+	to->ready_ms = unpack_natural(unpacker, from->ready_ms);
 	to->reason = unpack_prose(unpacker, from->reason);
 	to->message = unpack_prose(unpacker, from->message);
 	to->pod_ip = unpack_name(unpacker, from->pod_ip, CODEC_WORD_MAX);

@@ -62,8 +62,9 @@ struct presence {
 	char *message;
 	char *pod_ip; /* "" until known */
 	char *host_ip;
-	int64_t created_ms;                  /* award accepted; fabric time */
-	int64_t started_ms;                  /* all containers started first; 0 = not yet */
+	int64_t created_ms; /* award accepted; fabric time */
+	int64_t started_ms; /* all containers started first; 0 = not yet */
+	int64_t ready_ms;   /* ready without a break since then; 0 = not ready, or not known */
 	struct container_status *containers; /* init containers first */
 	size_t container_count;
 };

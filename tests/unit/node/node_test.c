@@ -441,6 +441,56 @@ static void test_times_of_a_pod_do_not_wander(void **state)
 	world_free(world);
 }
 
+/* Of the pod of the test before, as its machine published it. */
+static int64_t ready_since(const struct world *world, const struct presence *pod)
+{
+	size_t position = 0;
+	const struct record_item *item =
+		records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
+			     &pod->object.uid, &position);
+	struct presence seen;
+	int64_t since;
+
+	assert_non_null(item);
+	assert_int_equal(presence_decode(bytes_buf(&item->record.value), &seen), 0);
+	since = seen.ready_ms;
+	presence_deinit(&seen);
+	return since;
+}
+
+static void test_a_pod_is_ready_since_it_became_so_last(void **state)
+{
+	struct world *world = world_new(1);
+	struct presence pod = {.phase = POD_RUNNING, .started_ms = 1000, .ready = true};
+	struct node *node;
+	int64_t first;
+
+	world_settle(world);
+	node = world->machines[0].node;
+	memset(pod.pod_uid.byte, 3, UID_LEN);
+	memset(pod.object.uid.byte, 4, UID_LEN);
+	pod.object.namespace = (char[]){"default"};
+	pod.object.kind = (char[]){"ReplicaSet"};
+	pod.object.name = (char[]){"old"};
+	pod.pod_name = (char[]){"old-1"};
+	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	node_pod_recovered(node, world->now, &pod, bytes_str("{}"));
+	assert_int_equal(ready_since(world, &pod), 1000);
+	pod.ready = false;
+	node_pod_status(node, world->now, &pod);
+	assert_int_equal(ready_since(world, &pod), 0);
+	world_run_ms(world, 500);
+	pod.ready = true;
+	node_pod_status(node, world->now, &pod);
+	first = ready_since(world, &pod);
+	assert_int_equal(first, node_fabric_time(node, world->now).ms);
+	world_run_ms(world, 500);
+	pod.reason = (char[]){"news"};
+	node_pod_status(node, world->now, &pod);
+	assert_int_equal(ready_since(world, &pod), first);
+	world_free(world);
+}
+
 static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void **state)
 {
 	struct world *world = world_new(1);
@@ -479,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_an_award_without_a_bid_is_refused),
 		cmocka_unit_test(test_a_stopped_pod_is_replaced),
 		cmocka_unit_test(test_times_of_a_pod_do_not_wander),
+		cmocka_unit_test(test_a_pod_is_ready_since_it_became_so_last),
 		cmocka_unit_test(test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns),
 	};
 

@@ -683,6 +683,7 @@ void assert_presence_equal(const struct presence *a, const struct presence *b)
 	SAME_NUMBER(ready);
 	SAME_NUMBER(terminating);
 	SAME_NUMBER(leaving);
+	SAME_NUMBER(ready_ms);
 	SAME_TEXT(reason);
 	SAME_TEXT(message);
 	SAME_TEXT(pod_ip);

@@ -551,6 +551,7 @@ struct presence sample_presence(void)
 		.ready = true,
 		.terminating = true,
 		.leaving = true,
+		.ready_ms = 5,
 		.reason = mem_strdup("Evicted"),
 		.message = mem_strdup("line\nline"),
 		.pod_ip = mem_strdup("fd00::7"),

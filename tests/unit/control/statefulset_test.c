@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* StatefulSets and their claims, and claims that end. */
+#include "family.h"
+
+#include "kube/claim.h"
+#include "kube/workload.h"
+
+static const char set_json[] =
+	"{'apiVersion':'apps/"
+	"v1','kind':'StatefulSet','metadata':{'name':'db'},'spec':{'replicas':2,"
+	"'podManagementPolicy':'Parallel','serviceName':'db','selector':{'matchLabels':{'app':'db'}"
+	"},'template':{'metadata':{'labels':{'app':'db'}},'spec':{'containers':[{'name':'c',"
+	"'image':'i'}]}},'volumeClaimTemplates':[{'metadata':{'name':'data'},'spec':{'accessModes':"
+	"['ReadWriteOnce'],'resources':{'requests':{'storage':'1Gi'}}}}]}}";
+
+static size_t find(const struct family *family, const char *kind, const char *name)
+{
+	for (size_t i = 0; i < family->derived_count; i++)
+		if (strcmp(family->derived[i].ref.kind, kind) == 0 &&
+		    strcmp(family->derived[i].ref.name, name) == 0)
+			return i;
+	return FAMILY_OBJECTS_MAX;
+}
+
+static const struct control_object *claim_named(const struct family *family, const char *name)
+{
+	size_t at = find(family, KUBE_CLAIM, name);
+
+	assert_true(at < FAMILY_OBJECTS_MAX);
+	return &family->derived[at];
+}
+
+static void test_each_ordinal_has_its_claim(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+	const struct control_object *claim;
+	size_t pod;
+
+	family_run(family);
+	assert_int_equal(family_count(family, KUBE_CLAIM), 2);
+	claim = claim_named(family, "data-db-1");
+	assert_null(kube_controller_of(claim->json));
+	assert_true(kube_claim_read(claim->json).ours);
+	pod = find(family, "Pod", "db-1");
+	assert_string_equal(
+		kube_member_string(
+			json_array_get(kube_member(family->derived[pod].json, "spec.volumes"), 0),
+			"persistentVolumeClaim.claimName"),
+		"data-db-1");
+	family_free(family);
+}
+
+/* Under another uid: what is buried stays buried. */
+static void test_a_claim_that_was_deleted_is_made_anew(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+	struct uid before;
+
+	family_run(family);
+	before = claim_named(family, "data-db-0")->ref.uid;
+	family_delete(family, claim_named(family, "data-db-0"));
+	family_run(family);
+	assert_false(uid_equal(&claim_named(family, "data-db-0")->ref.uid, &before));
+	family_free(family);
+}
+
+static void test_claims_stay_when_a_set_shrinks_unless_it_says_otherwise(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+
+	family_run(family);
+	family_set(family, "spec", "replicas", json_integer(1));
+	family_run(family);
+	assert_false(kube_claim_read(claim_named(family, "data-db-1")->json).ending);
+	family_set(family, "spec", "persistentVolumeClaimRetentionPolicy",
+		   json_pack("{s:s}", "whenScaled", "Delete"));
+	family_run(family);
+	assert_true(kube_claim_read(claim_named(family, "data-db-1")->json).ending);
+	assert_false(kube_claim_read(claim_named(family, "data-db-0")->json).ending);
+	family_free(family);
+}
+
+static void test_claims_belong_to_a_set_that_says_so(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+
+	family_run(family);
+	family_set(family, "spec", "persistentVolumeClaimRetentionPolicy",
+		   json_pack("{s:s}", "whenDeleted", "Delete"));
+	family_run(family);
+	assert_non_null(kube_controller_of(claim_named(family, "data-db-0")->json));
+	family_set(family, "spec", "persistentVolumeClaimRetentionPolicy", json_object());
+	family_run(family);
+	assert_null(kube_controller_of(claim_named(family, "data-db-0")->json));
+	family_free(family);
+}
+
+static bool claim_is_used;
+
+static void go_on(const struct control_view *view, struct control_verdict *verdict)
+{
+	struct control_view with = *view;
+
+	with.used = claim_is_used;
+	control_deletion(&with, verdict);
+}
+
+static void test_a_deleted_claim_waits_for_its_pods(void **state)
+{
+	struct family *family =
+		family_new(go_on, "{'apiVersion':'v1','kind':'PersistentVolumeClaim','metadata':{"
+				  "'name':'disk'},'spec':{}}");
+
+	claim_is_used = true;
+	family_set(family, "metadata", "deletionTimestamp", json_string("2026-11-21T10:00:00Z"));
+	family_run(family);
+	assert_false(family->root_disposed);
+	claim_is_used = false;
+	family_run(family);
+	assert_true(family->root_disposed);
+	family_free(family);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_ordinal_has_its_claim),
+		cmocka_unit_test(test_a_claim_that_was_deleted_is_made_anew),
+		cmocka_unit_test(test_claims_stay_when_a_set_shrinks_unless_it_says_otherwise),
+		cmocka_unit_test(test_claims_belong_to_a_set_that_says_so),
+		cmocka_unit_test(test_a_deleted_claim_waits_for_its_pods),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
