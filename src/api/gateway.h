@@ -117,6 +117,9 @@ bool call_manager(struct call *call, struct call_manager *ret_manager);
  * the Status to answer with. */
 json_t *priority_resolve(struct call *call, json_t *object);
 
+/* zone.c: write what its time zone means into a CronJob. */
+void zone_resolve(const struct call *call, json_t *object);
+
 /* store.c: put an admitted and stamped object; answers the call, which it takes over. */
 struct store_request {
 	json_t *object; /* taken over */

@@ -143,6 +143,8 @@ static json_t *admit(struct call *call, const struct current *current, json_t *o
 	struct kube_admission admission = {0};
 	json_t *refused = priority_resolve(call, object);
 
+	zone_resolve(call, object);
+
 	if (refused)
 		return refused;
 	if (kube_admit(object, call->resource, call->namespace, validation, &admission))

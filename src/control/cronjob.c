@@ -38,11 +38,18 @@ struct sight {
 	int64_t scheduled_ms, successful_ms;
 };
 
-static int64_t utc(void *ctx, struct wall at)
+/* Local time, where the CronJob has it. */
+struct place {
+	bool is_utc;
+	struct buf file; /* that @zone borrows from */
+	struct kube_zone zone;
+};
+
+static int64_t offset_of(void *ctx, struct wall at)
 {
-	(void)ctx;
-	(void)at;
-	return 0;
+	struct place *place = ctx;
+
+	return place->is_utc ? 0 : kube_zone_offset(&place->zone, at);
 }
 
 /* What is remembered of @job tells whether it has ended. */
@@ -114,7 +121,7 @@ static struct sight sight_new(const struct control_view *view)
 
 /* The latest run that is due and has not been made; false: none. */
 static bool find_due(const struct sight *sight, const struct kube_schedule *schedule,
-		     struct wall *ret_at)
+		     struct place *place, struct wall *ret_at)
 {
 	int64_t deadline_s = kube_member_int(sight->cronjob, "spec.startingDeadlineSeconds", -1);
 	int64_t now_ms = sight->view->now.ms;
@@ -127,7 +134,7 @@ static bool find_due(const struct sight *sight, const struct kube_schedule *sche
 		at.ms = now_ms - deadline_s * MS_PER_S - 1;
 	if (now_ms - at.ms > MISSED_MAX * INT64_C(60000))
 		at.ms = now_ms - MISSED_MAX * INT64_C(60000);
-	while (kube_schedule_next(schedule, at, utc, NULL, &at) && at.ms <= now_ms) {
+	while (kube_schedule_next(schedule, at, offset_of, place, &at) && at.ms <= now_ms) {
 		*ret_at = at;
 		found = true;
 	}
@@ -159,7 +166,7 @@ static void stop_active(const struct sight *sight, struct control_verdict *verdi
 			control_dispose(verdict, sight->runs[i].object);
 }
 
-static void judge_schedule(struct sight *sight, struct control_verdict *verdict)
+static void judge_runs(struct sight *sight, struct place *place, struct control_verdict *verdict)
 {
 	const char *policy = kube_member_string(sight->cronjob, "spec.concurrencyPolicy");
 	struct kube_schedule schedule;
@@ -169,9 +176,9 @@ static void judge_schedule(struct sight *sight, struct control_verdict *verdict)
 				NULL) != 0 ||
 	    kube_member_true(sight->cronjob, "spec.suspend"))
 		return;
-	if (kube_schedule_next(&schedule, sight->view->now, utc, NULL, &at))
+	if (kube_schedule_next(&schedule, sight->view->now, offset_of, place, &at))
 		control_call_at(verdict, at);
-	if (!find_due(sight, &schedule, &at))
+	if (!find_due(sight, &schedule, place, &at))
 		return;
 	/* It is made up for when that one has ended, if it is not too late then. */
 	if (sight->active_count > 0 && strcmp(policy, "Forbid") == 0)
@@ -179,6 +186,15 @@ static void judge_schedule(struct sight *sight, struct control_verdict *verdict)
 	if (strcmp(policy, "Replace") == 0)
 		stop_active(sight, verdict);
 	make_run(sight, at, verdict);
+}
+
+static void judge_schedule(struct sight *sight, struct control_verdict *verdict)
+{
+	struct place place = {.is_utc = kube_cronjob_is_utc(sight->cronjob)};
+
+	if (place.is_utc || kube_cronjob_zone(sight->cronjob, &place.file, &place.zone) == 0)
+		judge_runs(sight, &place, verdict);
+	buf_deinit(&place.file);
 }
 
 /* The newest runs of each sort are kept. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/cronjob.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,9 @@ void kube_default_cronjob(json_t *cronjob)
 		kube_default_job(template);
 }
 
-static bool is_utc(const char *zone)
+bool kube_cronjob_is_utc(const json_t *cronjob)
 {
+	const char *zone = kube_member_string(cronjob, "spec.timeZone");
 	static const char *const names[] = {"",    "UTC",           "Etc/UTC",  "Etc/GMT",
 					    "GMT", "Zulu",          "Etc/Zulu", "Etc/UCT",
 					    "UCT", "Etc/Universal", "Universal"};
@@ -44,8 +46,30 @@ static bool is_utc(const char *zone)
 	return false;
 }
 
-static void validate_times(struct check *check, const json_t *spec)
+int kube_cronjob_zone(const json_t *cronjob, struct buf *ret_file, struct kube_zone *ret_zone)
 {
+	const char *text = json_string_value(
+		json_object_get(kube_member(cronjob, "metadata.annotations"), KUBE_CRONJOB_ZONE));
+
+	if (!text || strlen(text) > 2 * KUBE_ZONE_BYTES_MAX ||
+	    !base64_decode(bytes_str(text), ret_file))
+		return -EINVAL;
+	return kube_zone_read(bytes_buf(ret_file), ret_zone);
+}
+
+static bool zone_is_known(const json_t *cronjob)
+{
+	struct buf file = {0};
+	struct kube_zone zone;
+	bool known = kube_cronjob_is_utc(cronjob) || kube_cronjob_zone(cronjob, &file, &zone) == 0;
+
+	buf_deinit(&file);
+	return known;
+}
+
+static void validate_times(struct check *check, const json_t *cronjob)
+{
+	const json_t *spec = json_object_get(cronjob, "spec");
 	static const char *const policies[] = {"Allow", "Forbid", "Replace", NULL};
 	const char *schedule = kube_member_string(spec, "schedule");
 	struct kube_schedule parsed;
@@ -55,9 +79,10 @@ static void validate_times(struct check *check, const json_t *spec)
 		check_required(check, "schedule", "");
 	else if (kube_schedule_parse(schedule, &parsed, &err) != 0)
 		check_invalid(check, "schedule", json_object_get(spec, "schedule"), err.text);
-	if (!is_utc(kube_member_string(spec, "timeZone")))
+	if (!zone_is_known(cronjob))
 		check_invalid(check, "timeZone", json_object_get(spec, "timeZone"),
-			      "schedules are kept in UTC: no other time zone is known here");
+			      "unknown time zone: the machine that was asked has none of that name "
+			      "in /usr/share/zoneinfo");
 	(void)check_one_of(check, "concurrencyPolicy",
 			   kube_member_string(spec, "concurrencyPolicy"), policies);
 	check_range(check, "startingDeadlineSeconds",
@@ -70,7 +95,6 @@ static void validate_times(struct check *check, const json_t *spec)
 
 void kube_validate_cronjob(struct check *check, const json_t *cronjob)
 {
-	const json_t *spec = json_object_get(cronjob, "spec");
 	size_t mark = check_enter(check, "metadata");
 
 	if (strlen(kube_member_string(cronjob, "metadata.name")) > NAME_MAX_LEN)
@@ -78,10 +102,10 @@ void kube_validate_cronjob(struct check *check, const json_t *cronjob)
 			      "must be no more than 52 characters");
 	check_leave(check, mark);
 	mark = check_enter(check, "spec");
-	validate_times(check, spec);
+	validate_times(check, cronjob);
 	check_leave(check, mark);
 	mark = check_enter(check, "spec.jobTemplate");
-	kube_validate_job(check, json_object_get(spec, "jobTemplate"));
+	kube_validate_job(check, kube_member(cronjob, "spec.jobTemplate"));
 	check_leave(check, mark);
 }
 

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,10 +20,21 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "kube/check.h"
+#include "kube/zone.h"
 
 #define KUBE_CRONJOB_PROGRESS "CronJobProgress"
 
+/* Annotation: the TZif file of its spec.timeZone, in base64, as the gateway has it that took the
+ * object: all controllers count the same minutes. */
+#define KUBE_CRONJOB_ZONE "magik.io/time-zone"
+
 void kube_default_cronjob(json_t *cronjob);
+
+/* Is its time zone UTC, by whichever name? Else it is this one; -EINVAL: it cannot be read.
+ * @ret_zone borrows from @ret_file, which the caller frees in any case. */
+bool kube_cronjob_is_utc(const json_t *cronjob);
+_must_use_ int kube_cronjob_zone(const json_t *cronjob, struct buf *ret_file,
+				 struct kube_zone *ret_zone);
 void kube_validate_cronjob(struct check *check, const json_t *cronjob);
 
 /* The Job of @cronjob for the minute @at, but for uid, owner and creation: its name, and what

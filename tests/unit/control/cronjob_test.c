@@ -78,6 +78,28 @@ static void test_each_minute_of_the_schedule_has_one_run(void **state)
 	family_free(family);
 }
 
+static void test_a_schedule_is_kept_where_the_cronjob_says(void **state)
+{
+	/* Central European Time, in as few bytes as there can be. */
+	static const char berlin[] =
+		"VFppZjIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQAAAAEAAA4QAAAAVFppZjIAAAAA"
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQAAAAEAAA4QAAAACkNFVC0xQ0VTVCxNMy41LjAs"
+		"TTEwLjUuMC8zCg==";
+	struct family *family = cronjob_new("");
+	int64_t begin_ms = family->now.ms; /* ten o'clock in UTC, in November */
+
+	(void)state;
+	family_set(family, "spec", "schedule", json_string("0 9 * * *"));
+	family_set(family, "spec", "timeZone", json_string("Europe/Berlin"));
+	family_run(family);
+	assert_int_equal(family->due.ms, INT64_MAX); /* nobody has said where that is */
+	family_set(family, "metadata", "annotations",
+		   json_pack("{s:s}", KUBE_CRONJOB_ZONE, berlin));
+	family_run(family);
+	assert_int_equal(family->due.ms, begin_ms + 22 * 60 * MINUTE_MS);
+	family_free(family);
+}
+
 static void test_two_controllers_make_the_same_run(void **state)
 {
 	struct family *one = cronjob_new(""), *two = cronjob_new("");
@@ -201,6 +223,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_minute_of_the_schedule_has_one_run),
+		cmocka_unit_test(test_a_schedule_is_kept_where_the_cronjob_says),
 		cmocka_unit_test(test_two_controllers_make_the_same_run),
 		cmocka_unit_test(test_of_missed_runs_only_the_latest_is_made_up_for),
 		cmocka_unit_test(test_a_run_that_is_too_late_is_left_out),
