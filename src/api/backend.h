@@ -107,7 +107,7 @@ struct api_result {
 };
 
 typedef void api_done_fn(void *arg, const struct api_result *result);
-typedef void api_refreshed_fn(void *arg);
+typedef void api_refreshed_fn(void *arg, bool complete);
 typedef void api_member_fn(void *arg, const struct api_member *member);
 typedef void api_object_fn(void *arg, const struct api_object *object);
 typedef void api_presence_fn(void *arg, const struct presence *presence, uint64_t version);
@@ -188,7 +188,7 @@ struct api_backend_ops {
 	/*
 	 * Bring what the fabric has of @scope: true when the reads below show it already, no older
 	 * than 2 s; @done is not called then. Else @done is called once, later, whether all of it
-	 * could be had or not.
+	 * could be had (complete) or not.
 	 */
 	bool (*refresh)(void *self, const struct api_scope *scope, api_refreshed_fn *done,
 			void *arg);

@@ -30,8 +30,22 @@ void call_respond_json(struct call *call, uint16_t status, json_t *value)
 	call_free(call);
 }
 
+/* Nobody may say that it does not exist who could not ask all that would know. */
+static json_t *not_found_for_sure(const struct call *call, json_t *status)
+{
+	if (!call->partial || !call->name ||
+	    kube_status_code(status) != kube_reason_code(KUBE_REASON_NOT_FOUND))
+		return status;
+	json_decref(status);
+	return kube_status(KUBE_REASON_UNAVAILABLE,
+			   "%s \"%s\" was not found, but some machines that may know it did not "
+			   "answer in time; try again",
+			   call->resource->plural, call->name);
+}
+
 void call_respond_status(struct call *call, json_t *status)
 {
+	status = not_found_for_sure(call, status);
 	exchange_respond_status(take_exchange(call), status);
 	call_free(call);
 }

@@ -52,6 +52,7 @@ struct call {
 	const char *namespace;   /* NULL: all, or the resource has none */
 	const char *name;        /* NULL: the collection */
 	const char *subresource; /* NULL: the object itself */
+	bool partial; /* not all of what it is about could be had: what is not here may exist */
 };
 
 /* Answers; each frees the call. */

@@ -9,6 +9,9 @@
 #include "api/gateway.h"
 #include "base/mem.h"
 
+static const char partial_text[] =
+	"some machines did not answer in time: what only they keep is missing here";
+
 struct waiting {
 	struct call *call;
 	void (*next)(struct call *call);
@@ -34,11 +37,14 @@ static bool needs_refresh(const struct call *call)
 	return call->resource->id != KUBE_EVENTS && strcmp(call->verb, "create") != 0;
 }
 
-static void refreshed(void *arg)
+static void refreshed(void *arg, bool complete)
 {
 	struct waiting *waiting = arg;
 	struct api *api = waiting->call->api;
 
+	waiting->call->partial = !complete;
+	if (!complete && !waiting->call->name)
+		exchange_warning(waiting->call->exchange, partial_text);
 	waiting->next(waiting->call);
 	free(waiting);
 	call_unhold(api);
@@ -59,5 +65,5 @@ void refresh_then(struct call *call, void (*next)(struct call *call))
 	waiting->next = next;
 	call_hold(call);
 	if (backend->ops->refresh(backend->self, &scope, refreshed, waiting))
-		refreshed(waiting);
+		refreshed(waiting, true);
 }

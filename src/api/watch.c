@@ -288,11 +288,13 @@ bool watch_is_used(const struct api *api, enum kube_resource_id id)
 
 static void watch_on_timer(uv_timer_t *timer);
 
-static void watch_refreshed(void *arg)
+/* What could not be had this time comes with the next one. */
+static void watch_refreshed(void *arg, bool complete)
 {
 	struct watch_refresh *refresh = arg;
 	struct api *api = refresh->api;
 
+	(void)complete;
 	if (refresh->watch)
 		refresh->watch->refresh = NULL;
 	free(refresh);
@@ -315,7 +317,7 @@ static void watch_refresh(struct watch *watch)
 	scope.name = kube_field_selector_name(&watch->fields);
 	call_hold(watch->call);
 	if (backend->ops->refresh(backend->self, &scope, watch_refreshed, refresh)) {
-		watch_refreshed(refresh);
+		watch_refreshed(refresh, true);
 		return;
 	}
 	watch->remote = true;

@@ -153,9 +153,9 @@ static bool backend_refresh(void *self, const struct api_scope *scope, api_refre
 	return false;
 }
 
-static void refreshing_end(struct refreshing *refreshing)
+static void refreshing_end(struct refreshing *refreshing, bool complete)
 {
-	refreshing->done(refreshing->arg);
+	refreshing->done(refreshing->arg, complete);
 	buf_deinit(&refreshing->text);
 	free(refreshing);
 }
@@ -169,7 +169,7 @@ void backend_refreshed(struct backend *backend, const struct node_effect *effect
 		return;
 	if (effect->complete)
 		note_fresh(backend, refreshing);
-	refreshing_end(refreshing);
+	refreshing_end(refreshing, effect->complete);
 }
 
 static void backend_members(void *self, api_member_fn *each, void *arg)
@@ -797,7 +797,8 @@ void backend_fail_pending(struct backend *backend)
 	}
 	map_for_each (waiting, &backend->refreshing)
 		refreshing_end(
-			map_remove(&backend->refreshing, bytes_of(waiting->key, waiting->key_len)));
+			map_remove(&backend->refreshing, bytes_of(waiting->key, waiting->key_len)),
+			false);
 }
 
 static void machine_learn(struct backend *backend, const struct record *record)

@@ -30,6 +30,7 @@ static const char *const makers[] = {"ReplicaSet", "StatefulSet", "DaemonSet",
 struct fetching {
 	uint64_t token;
 	struct uid uid; /* of the object that it is fetched for */
+	bool facts;     /* it is fetched for what a machine says of itself */
 	unsigned tries;
 };
 
@@ -90,14 +91,15 @@ static void fetch_later(struct node_refresh *refresh, const struct fetching *fet
 	refresh->waiting[refresh->waiting_count++] = *fetching;
 }
 
-static void want(const struct node *node, struct node_refresh *refresh, const struct uid *uid)
+static void want(const struct node *node, struct node_refresh *refresh, const struct uid *uid,
+		 bool facts)
 {
 	struct bytes home = bytes_of(uid->byte, UID_HOME_LEN);
 
 	if (records_keeps(node->records, uid) || map_get(&refresh->homes, home))
 		return;
 	(void)map_put(&refresh->homes, home, mem_copy(uid->byte, UID_LEN));
-	fetch_later(refresh, &(struct fetching){.uid = *uid});
+	fetch_later(refresh, &(struct fetching){.uid = *uid, .facts = facts});
 }
 
 /* Fetch more, or end. */
@@ -127,13 +129,13 @@ static void want_known(const struct node *node, struct node_refresh *refresh, co
 	if (scope->namespace && name) {
 		item = records_find(node->records, scope->namespace, kind, name);
 		if (item)
-			want(node, refresh, &item->record.object.uid);
+			want(node, refresh, &item->record.object.uid, false);
 		return;
 	}
 	while ((item = records_next(node->records, RECORD_OBJECT, kind, NULL, &position))) {
 		if (!scope->namespace ||
 		    strcmp(scope->namespace, item->record.object.namespace) == 0)
-			want(node, refresh, &item->record.object.uid);
+			want(node, refresh, &item->record.object.uid, false);
 	}
 }
 
@@ -238,7 +240,8 @@ void node_refresh_found(struct node *node, struct mono now, const struct shards_
 			continue;
 		refresh->complete = refresh->complete && effect->complete;
 		for (size_t i = 0; i < effect->row_count; i++)
-			want(node, refresh, &effect->rows[i].row.uid);
+			want(node, refresh, &effect->rows[i].row.uid,
+			     !uid_is_none(&effect->rows[i].row.sub));
 		advance(node, now, refresh);
 		return;
 	}
@@ -249,20 +252,25 @@ static bool is_had(const struct node *node, const struct fetching *fetching)
 {
 	struct record_key key = {.kind = RECORD_OBJECT, .uid = fetching->uid};
 
-	return records_get(node->records, &key) ||
+	/* The row of a machine that is gone for good outlives what it said of itself. */
+	return fetching->facts || records_get(node->records, &key) ||
 	       records_is_deleted(node->records, &fetching->uid);
 }
 
+/* What the index names and enough keepers do not know may have been deleted long ago, or they do
+ * not have it yet: they are asked again, and then nobody knows. */
 static void fetched(struct node *node, struct mono now, struct node_refresh *refresh, size_t at,
-		    bool answered)
+		    bool all)
 {
 	struct fetching fetching = refresh->fetches[at];
 
 	refresh->fetches[at] = refresh->fetches[--refresh->fetch_count];
-	if ((!answered || !is_had(node, &fetching)) && fetching.tries < TRIES_MAX)
-		fetch_later(refresh, &fetching);
-	else
-		refresh->complete = refresh->complete && answered;
+	if (!all || !is_had(node, &fetching)) {
+		if (fetching.tries < TRIES_MAX)
+			fetch_later(refresh, &fetching);
+		else
+			refresh->complete = false;
+	}
 	advance(node, now, refresh);
 }
 
@@ -274,7 +282,7 @@ bool node_refresh_fetched(struct node *node, struct mono now, const struct recor
 		for (size_t i = 0; i < refresh->fetch_count; i++) {
 			if (refresh->fetches[i].token != effect->token)
 				continue;
-			fetched(node, now, refresh, i, effect->stored > 0);
+			fetched(node, now, refresh, i, effect->quorum);
 			return true;
 		}
 	}

@@ -88,6 +88,7 @@ void node_vouch_wanted(struct node *node, struct mono now, const struct node_id 
 		return;
 	vouch->complete = node_is_complete(node);
 	vouch->complete_since_ms = vouch->complete ? node->complete_since_ms : 0;
+	vouch->placing = !node_is_holding(node, now);
 	vouch->count = want->count;
 	vouch->verdicts = mem_alloc(want->count, sizeof(*vouch->verdicts));
 	for (size_t i = 0; i < want->count; i++)
@@ -300,7 +301,8 @@ void node_vouched(struct node *node, struct mono now, const struct node_signed *
 	if (!node_signer_is_steward(node, opened, ""))
 		return;
 	node_complete_heard(node, from, vouch);
-	if (vouch->complete)
+	/* A complete one, or one that does not wait, kept its power: not everything was cut off. */
+	if (vouch->complete || vouch->placing)
 		release(node, now);
 }
 

@@ -176,7 +176,7 @@ void copies_sweep(struct records *records)
 /* ---- the end ---- */
 
 static void tell(struct records *records, const struct fetch_state *fetch, uint32_t answered,
-		 int64_t complete_since)
+		 bool all, int64_t complete_since)
 {
 	for (size_t i = 0; i < fetch->token_count; i++) {
 		struct records_effect *effect = effect_queue(records, RECORDS_FETCHED, NULL);
@@ -185,6 +185,7 @@ static void tell(struct records *records, const struct fetch_state *fetch, uint3
 		effect->token = fetch->tokens[i];
 		effect->stored = answered;
 		effect->keepers = (uint32_t)fetch->source_count;
+		effect->quorum = all;
 		effect->complete_since = complete_since;
 	}
 }
@@ -221,10 +222,11 @@ static int64_t complete_since(const struct fetch_state *fetch)
 static void fetch_end(struct records *records, struct fetch_state *fetch)
 {
 	size_t answered = answered_count(fetch);
+	bool all = answered > 0 && answered >= needed(fetch) && fetch->missing == 0;
 
-	if (answered > 0 && answered >= needed(fetch) && fetch->missing == 0)
+	if (all)
 		purge(records, fetch);
-	tell(records, fetch, (uint32_t)answered, complete_since(fetch));
+	tell(records, fetch, (uint32_t)answered, all, complete_since(fetch));
 	fetch_free(records, fetch);
 }
 
@@ -316,6 +318,7 @@ int records_fetch(struct records *records, struct mono now, const struct uid *ui
 		effect->key.uid = *uid;
 		effect->token = *ret_token;
 		effect->stored = effect->keepers = 1;
+		effect->quorum = true;
 		effect->complete_since = home_complete_since(records, home_position(uid));
 		return 0;
 	}

@@ -107,17 +107,18 @@ enum records_result {
 };
 
 enum records_effect_type {
-	RECORDS_SEND,       /* @message to @to; a RECORD is sent as the envelope it came in */
-	RECORDS_PERSIST,    /* write @item's envelope durably, then call records_persisted() */
-	RECORDS_FORGET,     /* remove @key from the disk */
-	RECORDS_CHANGED,    /* a record changed: the watch stream, in arrival order */
-	RECORDS_PUT_DONE,   /* a put is stored on @stored of @keepers, quorum or not */
-	RECORDS_LOCATE,     /* look up the machines nearest to @target, then records_located() with
-			     * @key.uid */
-	RECORDS_LOCATED,    /* a records_locate() has ended: @contacts keep it, nearest first */
-	RECORDS_NEAR,       /* durable records are kept with @to from now on, or (@near false) no
-			     * longer: its life matters */
-	RECORDS_FETCHED,    /* a fetch has ended: @stored of @keepers have answered */
+	RECORDS_SEND,     /* @message to @to; a RECORD is sent as the envelope it came in */
+	RECORDS_PERSIST,  /* write @item's envelope durably, then call records_persisted() */
+	RECORDS_FORGET,   /* remove @key from the disk */
+	RECORDS_CHANGED,  /* a record changed: the watch stream, in arrival order */
+	RECORDS_PUT_DONE, /* a put is stored on @stored of @keepers, quorum or not */
+	RECORDS_LOCATE,   /* look up the machines nearest to @target, then records_located() with
+			   * @key.uid */
+	RECORDS_LOCATED,  /* a records_locate() has ended: @contacts keep it, nearest first */
+	RECORDS_NEAR,     /* durable records are kept with @to from now on, or (@near false) no
+			   * longer: its life matters */
+	RECORDS_FETCHED, /* a fetch has ended: @stored of @keepers have answered; @quorum: enough of
+			  * them, and all that they named is here */
 	RECORDS_NAME_CLASH, /* @item lost its name to an older object */
 	RECORDS_RIVALS,     /* two versions of an object met: @item stays, @rival is the older one;
 			     * whether its writer knew of it only the values say */

@@ -585,6 +585,7 @@ enum standing {
 struct vouch {
 	bool complete;
 	int64_t complete_since_ms; /* fabric time */
+	bool placing;              /* it does not wait for others to come back from a power cut */
 	struct verdict {
 		struct uid object_uid, pod_uid;
 		enum standing standing;

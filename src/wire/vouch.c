@@ -46,6 +46,7 @@ void vouch_pack(struct packer *packer, const struct vouch *from, Magik__Vouch *t
 	assert(from->count <= MESSAGE_VOUCH_MAX);
 	to->complete = from->complete;
 	to->complete_since_ms = pack_natural(from->complete_since_ms);
+	to->placing = from->placing;
 	to->n_verdicts = from->count;
 	pack_array(packer, Magik__Verdict, magik__verdict__init, from->count, &to->verdicts);
 	for (size_t i = 0; i < from->count; i++) {
@@ -59,6 +60,7 @@ void vouch_unpack(struct unpacker *unpacker, const Magik__Vouch *from, struct vo
 {
 	to->complete = from->complete;
 	to->complete_since_ms = unpack_natural(unpacker, from->complete_since_ms);
+	to->placing = from->placing;
 	to->count = unpack_count(unpacker, from->n_verdicts, MESSAGE_VOUCH_MAX);
 	to->verdicts = to->count ? mem_alloc(to->count, sizeof(*to->verdicts)) : NULL;
 	for (size_t i = 0; i < to->count; i++) {

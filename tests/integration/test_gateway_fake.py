@@ -119,6 +119,21 @@ def test_a_watch_follows_a_list(port):
     watch.close()
 
 
+def test_what_could_not_be_asked_for_everywhere_is_said_to_be_partial(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_REMOTE", "1")
+    monkeypatch.setenv("FAKE_PARTIAL", "1")
+    process, port = start(tmp_path)
+    assert ask(port, "POST", PODS, pod("here"))[0].status == 201
+    answer, pods = ask(port, "GET", PODS)
+    assert answer.status == 200 and [item["metadata"]["name"] for item in pods["items"]] == ["here"]
+    assert "did not answer in time" in answer.headers["Warning"]
+    answer, _ = ask(port, "GET", PODS + "/here")
+    assert answer.status == 200 and answer.headers["Warning"] is None
+    answer, status = ask(port, "GET", PODS + "/elsewhere")
+    assert answer.status == 503 and status["reason"] == "ServiceUnavailable"
+    stop(process)
+
+
 def test_a_watch_from_zero_begins_with_what_is_there(port):
     for name in "ab":
         ask(port, "POST", PODS, pod(name))

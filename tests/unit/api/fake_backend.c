@@ -119,7 +119,7 @@ static void refresh_ended(uv_timer_t *timer)
 {
 	struct fake_refresh *refresh = timer->data;
 
-	refresh->done(refresh->arg);
+	refresh->done(refresh->arg, !getenv("FAKE_PARTIAL"));
 	uv_close((uv_handle_t *)timer, refresh_closed);
 }
 

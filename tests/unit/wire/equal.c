@@ -357,6 +357,7 @@ static void assert_vouch_equal(const struct vouch *a, const struct vouch *b)
 {
 	SAME_NUMBER(complete);
 	SAME_NUMBER(complete_since_ms);
+	SAME_NUMBER(placing);
 	SAME_NUMBER(count);
 	for (size_t i = 0; i < a->count; i++) {
 		assert_true(uid_equal(&a->verdicts[i].object_uid, &b->verdicts[i].object_uid));

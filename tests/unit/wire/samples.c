@@ -348,7 +348,7 @@ static void vouch_fill(struct message *message)
 		return;
 	}
 	message->vouch =
-		(struct vouch){true, 1800000000000, mem_alloc(2, sizeof(struct verdict)), 2};
+		(struct vouch){true, 1800000000000, true, mem_alloc(2, sizeof(struct verdict)), 2};
 	message->vouch.verdicts[0] =
 		(struct verdict){sample_uid(1), sample_uid(2), STANDING_DELETED};
 	message->vouch.verdicts[1].object_uid = sample_uid(4);
