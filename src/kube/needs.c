@@ -221,6 +221,19 @@ static bool read_effect(const char *name, enum taint_effect *ret_effect)
 	return false;
 }
 
+/* How long a taint is borne, as struct toleration has it. */
+static uint32_t limit_read(const json_t *from)
+{
+	int64_t seconds;
+
+	if (!json_is_integer(json_object_get(from, "tolerationSeconds")))
+		return 0;
+	seconds = kube_member_int(from, "tolerationSeconds", 0);
+	if (seconds < 0) /* as Kubernetes: at once */
+		seconds = 0;
+	return (uint32_t)(seconds < INT32_MAX ? seconds : INT32_MAX) + 1;
+}
+
 static int toleration_read(const json_t *from, struct requirements *needs, struct err *err)
 {
 	const char *key = kube_member_string(from, "key");
@@ -241,6 +254,7 @@ static int toleration_read(const json_t *from, struct requirements *needs, struc
 		.value = mem_strdup(exists ? "" : value),
 		.exists = exists,
 		.effect = effect,
+		.limit_s = limit_read(from),
 	};
 	return 0;
 }

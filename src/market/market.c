@@ -48,6 +48,7 @@ static void machine_clear(struct machine *machine)
 	}
 	free(machine->labels);
 	free(machine->taints);
+	free(machine->tainted);
 	free(machine->engines);
 	free(machine->architecture);
 }
@@ -126,6 +127,19 @@ static char **copy_strings(const char *const *strings, size_t count)
 	return copy;
 }
 
+/* A taint that stays counts from when it came. */
+static struct mono tainted_since(const struct market *market, const struct taint *taint)
+{
+	const struct machine *own = &market->machine;
+
+	for (size_t i = 0; i < own->about.taint_count; i++)
+		if (own->taints[i].effect == taint->effect &&
+		    strcmp(own->taints[i].key, taint->key) == 0 &&
+		    strcmp(own->taints[i].value, taint->value) == 0)
+			return own->tainted[i];
+	return market->now;
+}
+
 void market_set_machine(struct market *market, struct mono now,
 			const struct market_machine *machine)
 {
@@ -135,6 +149,7 @@ void market_set_machine(struct market *market, struct mono now,
 		.about = *machine,
 		.labels = mem_alloc(machine->label_count, sizeof(*copy.labels)),
 		.taints = mem_alloc(machine->taint_count, sizeof(*copy.taints)),
+		.tainted = mem_alloc(machine->taint_count, sizeof(*copy.tainted)),
 		.engines = copy_strings(machine->engines, machine->engine_count),
 		.architecture = mem_strdup(machine->architecture ? machine->architecture : ""),
 		.images = own->images,
@@ -146,12 +161,14 @@ void market_set_machine(struct market *market, struct mono now,
 		copy.labels[i].key = mem_strdup(machine->labels[i].key);
 		copy.labels[i].value = mem_strdup(machine->labels[i].value);
 	}
-	for (size_t i = 0; i < machine->taint_count; i++)
+	for (size_t i = 0; i < machine->taint_count; i++) {
 		copy.taints[i] = (struct taint){
 			.key = mem_strdup(machine->taints[i].key),
 			.value = mem_strdup(machine->taints[i].value),
 			.effect = machine->taints[i].effect,
 		};
+		copy.tainted[i] = tainted_since(market, &machine->taints[i]);
+	}
 	machine_clear(own);
 	*own = copy;
 	own->about.labels = own->labels;
@@ -252,6 +269,7 @@ void market_tick(struct market *market, struct mono now)
 	owner_tick(market);
 	winner_tick(market);
 	notice_tick(market);
+	resident_evict(market);
 	if (ledger_expire(&market->ledger, now))
 		market_freed(market);
 	market_due(market, ledger_deadline(&market->ledger));

@@ -42,6 +42,7 @@ struct resident *resident_new(struct market *market, const struct uid *pod_uid,
 	struct resident *resident = mem_new(struct resident);
 
 	resident->pod_uid = *pod_uid;
+	resident->since = market->now;
 	resident->namespace = mem_strdup(namespace ? namespace : "");
 	requirements_copy(needs, &resident->needs);
 	map_put(&market->residents, bytes_of(pod_uid->byte, UID_LEN), resident);
@@ -232,23 +233,43 @@ void resident_preempt(struct market *market, struct hold *hold, struct amount ne
 
 /* ---- taints ---- */
 
-static bool is_untolerated(const struct market_machine *machine, const struct resident *resident)
+/* Until when @resident bears all taints of this machine. */
+static struct mono borne_until(const struct market *market, const struct resident *resident)
 {
-	for (size_t i = 0; i < machine->taint_count; i++)
-		if (machine->taints[i].effect == TAINT_NO_EXECUTE &&
-		    !terms_tolerate(&resident->needs, &machine->taints[i]))
-			return true;
-	return false;
+	const struct machine *machine = &market->machine;
+	struct mono until = MONO_NEVER;
+
+	for (size_t i = 0; i < machine->about.taint_count; i++) {
+		int64_t seconds;
+		struct mono from = machine->tainted[i];
+
+		if (machine->taints[i].effect != TAINT_NO_EXECUTE)
+			continue;
+		seconds = terms_tolerated_s(&resident->needs, &machine->taints[i]);
+		if (from.us < resident->since.us)
+			from = resident->since;
+		if (seconds < INT64_MAX)
+			until = mono_min(until, mono_add_ms(from, seconds * MS_PER_S));
+	}
+	return until;
 }
 
 void resident_evict(struct market *market)
 {
+	if (market->machine.about.taint_count == 0)
+		return;
 	map_for_each (entry, &market->residents) {
 		struct resident *resident = entry->value;
+		struct mono until;
 
-		if (is_untolerated(&market->machine.about, resident))
+		if (resident->state == RESIDENT_STOPPING)
+			continue;
+		until = borne_until(market, resident);
+		if (mono_reached(market->now, until))
 			resident_stop(market, resident, EVENT_PREEMPTED,
 				      "a taint of the machine is not tolerated");
+		else
+			market_due(market, until);
 	}
 }
 

@@ -27,6 +27,7 @@ struct machine {
 	struct market_machine about; /* points into the arrays below */
 	struct label *labels;
 	struct taint *taints;
+	struct mono *tainted; /* since when it has each of them */
 	char **engines;
 	char *architecture;
 	char **images;
@@ -173,6 +174,7 @@ struct resident {
 	struct requirements needs;
 	char *namespace;
 	struct amount amount;
+	struct mono since; /* it is bound, or was found again */
 	enum resident_state state;
 	struct hold *hold; /* NULL: found again after a restart of this process */
 	uint32_t slot;

@@ -102,6 +102,23 @@ bool terms_tolerate(const struct requirements *needs, const struct taint *taint)
 	return false;
 }
 
+int64_t terms_tolerated_s(const struct requirements *needs, const struct taint *taint)
+{
+	int64_t least = INT64_MAX;
+	bool any = false;
+
+	for (size_t i = 0; i < needs->toleration_count; i++) {
+		const struct toleration *toleration = &needs->tolerations[i];
+
+		if (!tolerates(toleration, taint))
+			continue;
+		any = true;
+		if (toleration->limit_s && (int64_t)toleration->limit_s - 1 < least)
+			least = (int64_t)toleration->limit_s - 1;
+	}
+	return any ? least : 0;
+}
+
 bool terms_tolerate_all(const struct requirements *needs, const struct taint *taints, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

@@ -25,6 +25,10 @@ bool terms_any_holds(const struct term_sets *sets, struct terms_labels labels);
 /* A toleration matches the taint. */
 bool terms_tolerate(const struct requirements *needs, const struct taint *taint);
 
+/* For how many seconds a taint NoExecute is borne: 0 if it is not tolerated, INT64_MAX without end;
+ * of several tolerations the shortest counts. */
+int64_t terms_tolerated_s(const struct requirements *needs, const struct taint *taint);
+
 /* Each taint that keeps pods away (NoSchedule, NoExecute) is tolerated. */
 bool terms_tolerate_all(const struct requirements *needs, const struct taint *taints, size_t count);
 

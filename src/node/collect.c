@@ -10,6 +10,8 @@
  *    are asked for from time to time.
  *  - What was written into a namespace before its end and arrives after it. What is written later
  *    belongs to whoever uses the name again.
+ *  - The younger of two objects of one name. Whoever has not heard yet that the older one is
+ * deleted sees two as well, so nothing is done about it until tombstones have had the time to come.
  *
  * By whom an object is owned is read from its bytes when it comes (@dependents, owner -> who names
  * it); that is a hint, which is checked on the object itself before anything is done.
@@ -31,6 +33,7 @@ enum {
 	COLLECT_AGAIN_MS = 1000, /* while something is being deleted: whose task it is changes */
 	COLLECT_SWEEP_MS = 60 * 1000, /* owners that are not known here are asked for so often, */
 	COLLECT_FETCHES_MAX = 16,     /* so many at a time */
+	COLLECT_CLASH_MS = 30 * 1000, /* six rounds of anti-entropy: by then tombstones are here */
 	COLLECT_OWNERS_MAX = 16,      /* of one object: more are no owners */
 };
 
@@ -86,6 +89,7 @@ void node_collect_init(struct node *node, struct mono now)
 	map_init(&node->dying, node->config.seed);
 	map_init(&node->dependents, node->config.seed);
 	map_init(&node->ended, node->config.seed);
+	map_init(&node->clashes, node->config.seed);
 	node->collect_due = MONO_NEVER;
 	node->collect_sweep = mono_add_ms(now, COLLECT_SWEEP_MS);
 }
@@ -101,6 +105,9 @@ void node_collect_deinit(struct node *node)
 	map_for_each (entry, &node->ended)
 		free(entry->value);
 	map_deinit(&node->ended);
+	map_for_each (entry, &node->clashes)
+		free(entry->value);
+	map_deinit(&node->clashes);
 }
 
 static void due(struct node *node, int64_t ms)
@@ -242,6 +249,16 @@ void node_collect_changed(struct node *node, const struct record *record,
 		tombstone_changed(node, record, here);
 	if (node->dying.count)
 		due(node, COLLECT_PAUSE_MS);
+}
+
+void node_collect_clash(struct node *node, const struct uid *uid)
+{
+	struct mono at = mono_add_ms(node->last, COLLECT_CLASH_MS);
+
+	if (map_get(&node->clashes, uid_bytes(uid)))
+		return;
+	(void)map_put(&node->clashes, uid_bytes(uid), mem_copy(&at, sizeof(at)));
+	node->collect_due = mono_min(node->collect_due, at);
 }
 
 /* ---- what hangs on an object that is being deleted ---- */
@@ -576,6 +593,37 @@ static void ask_for_owners(struct node *node, struct mono now)
 	}
 }
 
+/* Has it still lost its name to another one, which lives? */
+static void judge_clash(struct node *node, struct mono now, const struct uid *uid)
+{
+	const struct record_item *item = object_item(node, uid), *first;
+
+	if (!item || !is_ours(node, uid))
+		return;
+	first = records_find(node->records, item->record.object.namespace, item->record.object.kind,
+			     item->record.object.name);
+	if (first && !uid_equal(&first->record.key.uid, uid))
+		dispose(node, now, &item->record.object);
+}
+
+/* Those that go on clashing are reported again. */
+static void judge_clashes(struct node *node, struct mono now)
+{
+	struct uid_list uids = keys_of(&node->clashes);
+
+	for (size_t i = 0; i < uids.count; i++) {
+		struct mono *at = map_get(&node->clashes, uid_bytes(&uids.list[i]));
+
+		if (!mono_reached(now, *at)) {
+			node->collect_due = mono_min(node->collect_due, *at);
+			continue;
+		}
+		free(map_remove(&node->clashes, uid_bytes(&uids.list[i])));
+		judge_clash(node, now, &uids.list[i]);
+	}
+	free(uids.list);
+}
+
 static void collect(struct node *node, struct mono now)
 {
 	struct uid_list dying = keys_of(&node->dying);
@@ -585,6 +633,7 @@ static void collect(struct node *node, struct mono now)
 		go_on_with(node, now, &dying.list[i]);
 	free(dying.list);
 	judge_dependents(node, now);
+	judge_clashes(node, now);
 	if (node->ended_dirty)
 		judge_late(node, now);
 	if (node->dying.count)

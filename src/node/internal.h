@@ -185,6 +185,7 @@ struct node {
 	struct map dying;      /* uid -> struct dying: what is being deleted (collect.c) */
 	struct map dependents; /* uid -> struct uid_list: who names it as its owner */
 	struct map ended;      /* name of a deleted Namespace -> clock of its tombstone */
+	struct map clashes;    /* uid -> struct mono: lost its name to an older one; judged then */
 	bool ended_dirty;      /* something may lie in one of them */
 	struct mono collect_due, collect_sweep;
 	struct map families; /* home of a uid -> struct family (control.c) */
@@ -307,6 +308,8 @@ void node_collect_init(struct node *node, struct mono now);
 void node_collect_deinit(struct node *node);
 void node_collect_changed(struct node *node, const struct record *record,
 			  enum records_change change);
+/* The object @uid lost its name to an older one. */
+void node_collect_clash(struct node *node, const struct uid *uid);
 /* Whether the refresh @token was one of its own. */
 bool node_collect_refreshed(struct node *node, uint64_t token, bool complete);
 void node_collect_tick(struct node *node, struct mono now);

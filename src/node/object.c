@@ -248,17 +248,6 @@ void node_persisted(struct node *node, struct mono now, const struct record_key 
 	node_pump(node, now);
 }
 
-/* A clash of names: the object's controller removes the younger one. */
-static void remove_clash(struct node *node, struct mono now, const struct object_ref *object)
-{
-	struct node_id controller = node_controller(node, &object->uid);
-	struct uid none = {0};
-	uint64_t token;
-
-	if (node_id_equal(&controller, &node->config.self.id))
-		(void)!node_dispose(node, now, object, &none, NODE_GRACE_OF_MANIFEST, &token);
-}
-
 static void record_changed(struct node *node, const struct record *record,
 			   enum records_change change)
 {
@@ -330,7 +319,6 @@ static void records_effect_apply(struct node *node, struct mono now,
 {
 	struct node_destination to = {effect->to, effect->addr};
 	struct queued_effect *queued;
-	struct object_ref clash = {0};
 	struct buf encoded = {0};
 
 	switch (effect->type) {
@@ -386,9 +374,7 @@ static void records_effect_apply(struct node *node, struct mono now,
 		rivals_met(node, &effect->item->record, &effect->rival->record);
 		return;
 	case RECORDS_NAME_CLASH:
-		object_ref_copy(&effect->item->record.object, &clash);
-		remove_clash(node, now, &clash);
-		object_ref_deinit(&clash);
+		node_collect_clash(node, &effect->item->record.key.uid);
 		return;
 	}
 }

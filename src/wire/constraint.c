@@ -80,6 +80,7 @@ void tolerations_pack(struct packer *packer, const struct requirements *from,
 		to->tolerations[i]->value = pack_name(toleration->value, MESSAGE_LABEL_VALUE_MAX);
 		to->tolerations[i]->exists = toleration->exists;
 		to->tolerations[i]->effect = (uint32_t)toleration->effect;
+		to->tolerations[i]->limit_s = toleration->limit_s;
 	}
 }
 
@@ -99,6 +100,7 @@ void tolerations_unpack(struct unpacker *unpacker, const Magik__Requirements *fr
 		toleration->exists = packed->exists;
 		toleration->effect =
 			(enum taint_effect)unpack_u32(unpacker, packed->effect, TAINT_NO_EXECUTE);
+		toleration->limit_s = packed->limit_s;
 	}
 }
 

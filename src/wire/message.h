@@ -186,6 +186,7 @@ struct toleration {
 	char *value;
 	bool exists; /* whatever the value */
 	enum taint_effect effect;
+	uint32_t limit_s; /* of NO_EXECUTE: for so many seconds less one; 0: without end */
 };
 
 /* Replicas are spread evenly over the values of a label of their machines. */

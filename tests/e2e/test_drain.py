@@ -88,6 +88,31 @@ def test_labels_and_taints_set_by_kubectl_decide_where_pods_go(trio):
     assert "disk" not in node(trio, "m3")["metadata"]["labels"]
 
 
+def test_a_taint_evicts_who_does_not_tolerate_it(trio):
+    """At once, or after the seconds that a toleration gives; without end who tolerates it so."""
+    def bears(seconds):
+        toleration = {"key": "team", "operator": "Exists", "effect": "NoExecute"}
+        return {"tolerations": [toleration | seconds]}
+    trio.apply(manifests.deployment("shy", 3))
+    trio.apply(manifests.deployment("brave", 3, spec=bears({})))
+    trio.apply(manifests.deployment("patient", 3, spec=bears({"tolerationSeconds": 15})))
+    for name in ("shy", "brave", "patient"):
+        assert nodes_of(trio.wait_pods(3, selector=f"app={name}")) == ["m1", "m2", "m3"]
+    patient = {pod["metadata"]["uid"] for pod in trio.pods(selector="app=patient")}
+    brave = {pod["metadata"]["uid"] for pod in trio.pods(selector="app=brave")}
+    trio.kubectl("taint", "node", "m2", "team=red:NoExecute")
+
+    def left(name):
+        pods = trio.pods(selector=f"app={name}")
+        return len(pods) == 3 and "m2" not in nodes_of(pods)
+    eventually("those that do not tolerate it are elsewhere", lambda: left("shy"), 60)
+    # Who tolerates it for a while may come back to it: one pod is another one by then.
+    eventually("and later those that did for a while", lambda: not patient <= {
+        pod["metadata"]["uid"] for pod in trio.pods(selector="app=patient")}, 90)
+    assert {pod["metadata"]["uid"] for pod in trio.pods(selector="app=brave")} == brave
+    trio.kubectl("taint", "node", "m2", "team-")
+
+
 def test_a_machine_that_leaves_moves_its_work_away_first(trio):
     trio.apply(manifests.deployment("web", 3))
     trio.wait_pods(3)

@@ -53,6 +53,8 @@ static void test_tolerations(void **state)
 	assert_string_equal(needs.tolerations[2].key, "");
 	assert_true(needs.tolerations[2].exists);
 	assert_int_equal(needs.tolerations[3].effect, TAINT_NO_EXECUTE);
+	assert_int_equal(needs.tolerations[2].limit_s, 0);
+	assert_int_equal(needs.tolerations[3].limit_s, 6);
 	requirements_deinit(&needs);
 }
 

@@ -245,6 +245,68 @@ static void no_execute_evicts_what_does_not_tolerate_it(void **state)
 	end();
 }
 
+/* For so long as the shortest of its tolerations says, from when the machine got the taint. */
+static void a_taint_is_borne_for_some_seconds(void **state)
+{
+	struct taint taints[] = {{"other", "", TAINT_NO_SCHEDULE},
+				 {"maintenance", "", TAINT_NO_EXECUTE}};
+	struct toleration tolerations[] = {{"", "", true, TAINT_ANY, 61},
+					   {"maintenance", "", true, TAINT_NO_EXECUTE, 6}};
+	struct requirements needs = {.tolerations = tolerations, .toleration_count = 2};
+	struct market_machine machine = usual_machine();
+	const struct market_effect *effect;
+
+	(void)state;
+	begin(&machine);
+	run_pod("shop", &needs, 1);
+	(void)last_sent();
+	machine.taints = &taints[1];
+	machine.taint_count = 1;
+	market_set_machine(market, (struct mono){2000000}, &machine);
+	assert_null(market_next_effect(market));
+	assert_true(market_deadline(market).us <= 7000000);
+	/* Another taint comes; the first one stays, and so does its time. */
+	machine.taints = taints;
+	machine.taint_count = 2;
+	market_set_machine(market, (struct mono){5000000}, &machine);
+	market_tick(market, (struct mono){6999999});
+	assert_null(market_next_effect(market));
+	assert_true(market_deadline(market).us <= 7000000);
+	market_tick(market, (struct mono){7000000});
+	effect = market_next_effect(market);
+	assert_non_null(effect);
+	assert_int_equal(effect->type, MARKET_STOP);
+	/* One that comes while it is there has its time from then on. */
+	run_pod("shop", &needs, 2);
+	assert_null(market_next_effect(market));
+	market_tick(market, (struct mono){11999999});
+	assert_null(market_next_effect(market));
+	market_tick(market, (struct mono){12000000});
+	assert_non_null(market_next_effect(market));
+	end();
+}
+
+static void a_taint_that_goes_in_time_evicts_nobody(void **state)
+{
+	struct taint taint = {"maintenance", "", TAINT_NO_EXECUTE};
+	struct toleration toleration = {"", "", true, TAINT_ANY, 6};
+	struct requirements needs = {.tolerations = &toleration, .toleration_count = 1};
+	struct market_machine machine = usual_machine();
+
+	(void)state;
+	begin(&machine);
+	run_pod("shop", &needs, 1);
+	(void)last_sent();
+	machine.taints = &taint;
+	machine.taint_count = 1;
+	market_set_machine(market, (struct mono){2000000}, &machine);
+	machine.taint_count = 0;
+	market_set_machine(market, (struct mono){4000000}, &machine);
+	market_tick(market, (struct mono){60000000});
+	assert_null(market_next_effect(market));
+	end();
+}
+
 static void preferences_cost_points_and_nothing_else(void **state)
 {
 	char *ssd = "ssd", *b = "b";
@@ -469,6 +531,8 @@ int main(void)
 		cmocka_unit_test(a_machine_without_the_labels_does_not_bid),
 		cmocka_unit_test(taints_keep_pods_away_unless_tolerated),
 		cmocka_unit_test(no_execute_evicts_what_does_not_tolerate_it),
+		cmocka_unit_test(a_taint_is_borne_for_some_seconds),
+		cmocka_unit_test(a_taint_that_goes_in_time_evicts_nobody),
 		cmocka_unit_test(preferences_cost_points_and_nothing_else),
 		cmocka_unit_test(a_bid_names_the_zones_of_its_machine),
 		cmocka_unit_test(extended_resources_are_counted),

@@ -234,6 +234,62 @@ static void test_what_comes_late_into_a_namespace_goes(void **state)
 	expect(&new, true);
 }
 
+/* Machines that have not heard of a deletion see two objects of one name when they hear of the new
+ * one: it is the deleted one that goes, also when the new one is theirs to control. */
+static void test_a_name_that_is_given_again_is_no_clash(void **state)
+{
+	struct uid old, new;
+	size_t machines;
+
+	(void)state;
+	for (int round = 0; round < 8; round++) {
+		while (world_next_controller(world) == (size_t)round % 2)
+			world->serial++;
+		old = world_deploy(world, 3, 3);
+		world_run_ms(world, SOON_MS);
+		cut(true);
+		world_run_ms(world, 30 * 1000);
+		world_delete(world, 3, &old);
+		world_run_ms(world, SOON_MS);
+		while (world_next_controller(world) != (size_t)round % 2)
+			world->serial++;
+		new = world_deploy(world, 4, 3);
+		world_run_ms(world, SOON_MS);
+		cut(false);
+		world_run_ms(world, 60 * 1000);
+		for (size_t i = 0; i < MACHINES; i++) {
+			const struct records *records = node_records(world->machines[i].node);
+
+			assert_false(records_is_deleted(records, &new));
+			assert_true(records_is_deleted(records, &old));
+			assert_int_equal(world_running(world, i, &new, &machines), 3);
+			assert_int_equal(world_running(world, i, &old, &machines), 0);
+		}
+		world_delete(world, 2, &new);
+		world_run_ms(world, SOON_MS);
+	}
+}
+
+/* When nobody has deleted either, the one that was there first stays. */
+static void test_of_two_of_one_name_the_older_stays(void **state)
+{
+	struct thing older, younger;
+
+	(void)state;
+	cut(true);
+	world_run_ms(world, SOON_MS);
+	older = config(0, "twice", "");
+	world_run_ms(world, SOON_MS);
+	younger = config(4, "twice", "");
+	world_run_ms(world, 30 * 1000);
+	cut(false);
+	world_run_ms(world, 180 * 1000);
+	expect(&older, true);
+	for (size_t i = 0; i < MACHINES; i++)
+		assert_true(
+			records_is_deleted(node_records(world->machines[i].node), &younger.uid));
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -243,6 +299,8 @@ int main(void)
 		TEST(test_another_of_that_name_owns_nothing),
 		TEST(test_a_dependent_made_where_the_end_was_not_heard_of_goes),
 		TEST(test_a_namespace_goes_last),
+		TEST(test_a_name_that_is_given_again_is_no_clash),
+		TEST(test_of_two_of_one_name_the_older_stays),
 		TEST(test_what_comes_late_into_a_namespace_goes),
 	};
 

@@ -62,6 +62,7 @@ static void assert_constraints_equal(const struct requirements *a, const struct 
 		SAME_TEXT(tolerations[i].value);
 		SAME_NUMBER(tolerations[i].exists);
 		SAME_NUMBER(tolerations[i].effect);
+		SAME_NUMBER(tolerations[i].limit_s);
 	}
 	SAME_NUMBER(spread_count);
 	for (size_t i = 0; i < a->spread_count; i++) {

@@ -96,7 +96,7 @@ static void constraints_fill(struct requirements *needs)
 	needs->tolerations[0] = (struct toleration){mem_strdup("dedicated"), mem_strdup("web"),
 						    false, TAINT_NO_SCHEDULE};
 	needs->tolerations[1] =
-		(struct toleration){mem_strdup(""), mem_strdup(""), true, TAINT_ANY};
+		(struct toleration){mem_strdup(""), mem_strdup(""), true, TAINT_ANY, 301};
 	needs->spreads = mem_new(struct spread);
 	needs->spread_count = 1;
 	needs->spreads[0] = (struct spread){mem_strdup("zone"), 2, 3, true};
