@@ -148,7 +148,10 @@ size_t world_apply_wish(struct world *world, size_t machine, const struct sim_wi
 	};
 	(void)map_put(&world->workloads_by_uid, bytes_of(workload->uid.byte, UID_LEN),
 		      (void *)(uintptr_t)(index + 1));
-	(void)snprintf(workload->name, sizeof(workload->name), "web-%zu", index);
+	if (wish->name)
+		(void)snprintf(workload->name, sizeof(workload->name), "%s", wish->name);
+	else
+		(void)snprintf(workload->name, sizeof(workload->name), "web-%zu", index);
 	metrics_given(world, index);
 	put(world, &world->machines[machine], workload);
 	return index;
@@ -174,10 +177,9 @@ void world_scale(struct world *world, size_t index, uint32_t replicas)
 	put(world, gateway(world, workload), workload);
 }
 
-void world_delete(struct world *world, size_t index)
+static void delete_at(struct world *world, size_t index, struct sim_machine *machine)
 {
 	struct sim_workload *workload = &world->workloads[index];
-	struct sim_machine *machine = gateway(world, workload);
 	struct object_ref ref = workload_ref(workload);
 	struct uid none = {0};
 	uint64_t token;
@@ -196,6 +198,25 @@ void world_delete(struct world *world, size_t index)
 		world_violate(world, &workload->uid, "%s refused to delete %s: %d", machine->name,
 			      workload->name, r);
 	machine_pump(world, machine);
+}
+
+void world_delete(struct world *world, size_t index)
+{
+	delete_at(world, index, gateway(world, &world->workloads[index]));
+}
+
+size_t world_give_again(struct world *world, size_t index, size_t machine)
+{
+	const struct sim_workload old = world->workloads[index];
+	const struct sim_wish wish = {
+		.replicas = old.replicas,
+		.cpu_milli = old.cpu_milli,
+		.memory_mib = old.memory_mib,
+		.name = old.name,
+	};
+
+	delete_at(world, index, &world->machines[machine]);
+	return world_apply_wish(world, machine, &wish);
 }
 
 void world_power_off(struct world *world, size_t index)

@@ -23,6 +23,9 @@ enum {
 	OFF_MS = 10 * 1000,
 	ALONE_MS = 40 * 1000,       /* each by itself: less than NODE_REBOOT_MS */
 	LONG_ALONE_MS = 150 * 1000, /* so long that each has replaced what it does not see */
+	REUSED = 4,                 /* names, */
+	REUSES = 24,                /* given so often again while some hear nothing, */
+	REUSE_MS = 700,             /* one after the other */
 };
 
 static uint64_t tenders_opened(const struct world *world)
@@ -323,4 +326,48 @@ void away_scenario(struct world *world)
 	world_action(world, at_ms, away_on, machine);
 	world_action(world, at_ms + SIM_GRACE_MS, expect_none_resumed, 0);
 	world_action(world, at_ms + SIM_GRACE_MS, expect_objects, 0);
+}
+
+/* ---- names are given again ---- */
+
+/* The one that has had its name for the longest time, by a machine of the second side. */
+static void give_again(struct world *world, uint64_t first_of_side)
+{
+	size_t machine;
+
+	do
+		machine = first_of_side + world_random(world, world->machine_count - first_of_side);
+	while (!world->machines[machine].steward || !world->machines[machine].node);
+	(void)world_give_again(world, world->workload_count - REUSED, machine);
+}
+
+static void cut(struct world *world, uint64_t first_of_side)
+{
+	world_partition(world, first_of_side);
+}
+
+/* Deleted and made again, over and over, while others hear nothing of it: when they do, the last of
+ * each name is there, and none of the deletions before has ended it. */
+void reuse_scenario(struct world *world)
+{
+	uint64_t half = world->machine_count / 2;
+	int64_t at_ms = 5000;
+
+	world_boot_all(world);
+	world->distinct = false;
+	for (int64_t i = 0; i < REUSED; i++)
+		world_action(world, at_ms + 50 * i, apply, 3);
+	at_ms += PLACED_MS;
+	world_action(world, at_ms, cut, half);
+	at_ms += SIM_GRACE_MS;
+	for (int64_t i = 0; i < REUSES; i++)
+		world_action(world, at_ms + REUSE_MS * i, give_again, half);
+	at_ms += REUSE_MS * REUSES;
+	world_action(world, at_ms, heal, 0);
+	/* And again when they have heard of it. */
+	at_ms += 4 * SIM_GRACE_MS;
+	for (int64_t i = 0; i < REUSED; i++)
+		world_action(world, at_ms + REUSE_MS * i, give_again, 0);
+	at_ms += REUSE_MS * REUSED + PLACED_MS;
+	world_action(world, at_ms, expect_objects, 0);
 }

@@ -8,3 +8,4 @@ void repair_scenario(struct world *world); /* of both kinds */
 void power_scenario(struct world *world);
 void power_long_scenario(struct world *world);
 void away_scenario(struct world *world);
+void reuse_scenario(struct world *world);

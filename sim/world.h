@@ -213,6 +213,7 @@ struct sim_wish {
 	int64_t cpu_milli;
 	int64_t memory_mib;                  /* 0: 64 */
 	const char *label_key, *label_value; /* a node selector; literals. NULL: none */
+	const char *name;                    /* NULL: one that nothing has had */
 };
 
 struct sim_workload {
@@ -390,6 +391,8 @@ struct sim_workload *world_workload(const struct world *world, const struct uid 
 size_t world_apply_wish(struct world *world, size_t machine, const struct sim_wish *wish);
 void world_scale(struct world *world, size_t workload, uint32_t replicas);
 void world_delete(struct world *world, size_t workload);
+/* Delete it, and make another one of its name at once, both at @machine. */
+size_t world_give_again(struct world *world, size_t workload, size_t machine);
 void world_power_off(struct world *world, size_t machine);   /* the pods die with it */
 void world_kill_daemon(struct world *world, size_t machine); /* the pods live on */
 void world_power_on(struct world *world, size_t machine, bool keep_state);

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "control/control.h"
 #include "kube/claim.h"
@@ -253,7 +254,8 @@ void node_collect_changed(struct node *node, const struct record *record,
 
 void node_collect_clash(struct node *node, const struct uid *uid)
 {
-	struct mono at = mono_add_ms(node->last, COLLECT_CLASH_MS);
+	int64_t wait_ms = fault_is_planted(FAULT_CLASH) ? 0 : COLLECT_CLASH_MS;
+	struct mono at = mono_add_ms(node->last, wait_ms);
 
 	if (map_get(&node->clashes, uid_bytes(uid)))
 		return;
