@@ -39,6 +39,17 @@ struct api_user {
 	size_t group_count;
 };
 
+enum {
+	API_CHAIN_MAX = 8, /* certificates that a client may show */
+};
+
+/* With what a user has shown who they are; borrowed from their connection. */
+struct api_credential {
+	struct bytes
+		certs[API_CHAIN_MAX]; /* DER, leaf first; none: who administrates this machine */
+	size_t count;
+};
+
 /* One stored object, exactly as it was put; borrowed. */
 struct api_object {
 	const char *kind;      /* "Deployment", "Pod", "Namespace" */
@@ -137,9 +148,12 @@ enum api_stream_kind {
 struct api_stream_request {
 	enum api_stream_kind kind;
 	struct uid pod;
-	struct node_id machine;     /* where it runs */
-	const char *container;      /* never empty, but for PORT and USAGE */
-	const char *user;           /* for the audit log of that machine */
+	struct node_id machine; /* where it runs */
+	const char *container;  /* never empty, but for PORT and USAGE */
+	const char *user;       /* for the audit log of that machine */
+	/* Theirs, in the name of whom that machine is asked; NULL: it is not known any more. Not
+	 * looked at for USAGE. */
+	const struct api_credential *credential;
 	struct api_log_options log; /* of LOG */
 	const char *const *command; /* of EXEC */
 	size_t command_count;

@@ -151,12 +151,14 @@ static void pair_connect(struct pair *pair)
 	};
 	struct forward *forward = pair->forward;
 	const struct api_backend *backend = &forward->remote.api->backend;
+	struct api_credential credential;
 	struct api_stream_request request = {
 		.kind = API_STREAM_PORT,
 		.pod = forward->pod,
 		.machine = forward->machine,
 		.container = "",
 		.user = forward->remote.user,
+		.credential = exchange_credential(forward->exchange, &credential),
 		.port = pair->port,
 	};
 

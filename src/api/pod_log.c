@@ -221,12 +221,14 @@ static void open_log(struct call *call, const struct api_stream_request *request
 void verb_log(struct call *call)
 {
 	struct pod_target target;
+	struct api_credential credential;
 	struct api_stream_request request = {.kind = API_STREAM_LOG};
 
 	if (!pod_target_find(call, &target))
 		return;
 	request.container = target.container;
 	request.user = call->exchange->user.name;
+	request.credential = exchange_credential(call->exchange, &credential);
 	if (parse_options(call, &request.log) && check_container(call, target.object, &request) &&
 	    pod_target_place(call, &request))
 		open_log(call, &request);

@@ -349,6 +349,7 @@ static void process_start(struct call *call, struct process *process,
 			  struct api_stream_request *request)
 {
 	const char *words[URL_PARAMS_MAX];
+	struct api_credential credential;
 	struct pod_target target;
 
 	request->command = words;
@@ -367,6 +368,7 @@ static void process_start(struct call *call, struct process *process,
 		goto refused;
 	request->container = target.container;
 	request->user = call->exchange->user.name;
+	request->credential = exchange_credential(call->exchange, &credential);
 	if (pod_target_place(call, request) && remote_enter(&process->remote, call, on_ping)) {
 		open_stream(process, request);
 		process = NULL;

@@ -64,6 +64,20 @@ struct exchange *exchange_new(struct conn *conn)
 	return exchange;
 }
 
+const struct api_credential *exchange_credential(const struct exchange *exchange,
+						 struct api_credential *ret)
+{
+	const struct conn *conn = exchange->conn;
+
+	_Static_assert((int)TLS_CHAIN_MAX == (int)API_CHAIN_MAX, "one chain has room in the other");
+	*ret = (struct api_credential){0};
+	if (!conn || !exchange->authenticated)
+		return NULL;
+	if (conn->tls)
+		ret->count = tls_peer_chain(conn->tls, ret->certs);
+	return !conn->tls || ret->count ? ret : NULL;
+}
+
 static void tell_answer(struct exchange *exchange, uint16_t status, struct bytes body)
 {
 	void (*answered)(void *arg, uint16_t status, struct bytes body) = exchange->answered;

@@ -62,6 +62,10 @@ enum {
 	API_SOURCE_MAX = 64, /* an IPv6 address with its zone */
 };
 
+/* With what @exchange's user came. NULL when the client has gone; else @ret. */
+const struct api_credential *exchange_credential(const struct exchange *exchange,
+						 struct api_credential *ret);
+
 /* Where the request came from, as a numeric address; "" when that is not known. */
 void exchange_source(const struct exchange *exchange, char ret_source[API_SOURCE_MAX]);
 

@@ -212,9 +212,12 @@ void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grac
 void host_tell_object(struct host_state *host, struct bytes envelope);
 void host_resume(struct host_state *host, const struct uid *pod_uid, const char *reason);
 void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
-/* Open a stream of a pod of this machine; streams_opened() follows with @number. 0 or -ENOTCONN. */
+/* Open a stream of a pod of this machine, with the envelope of its gateway's POD_REQUEST (of USAGE:
+ * none); streams_opened() follows with @number. 0 or -ENOTCONN. */
 _must_use_ int host_ask_stream(struct host_state *host, uint64_t number,
-			       const struct api_stream_request *request);
+			       const struct api_stream_request *request, struct bytes envelope);
+/* Those that it has not been told of. */
+void host_tell_revocations(struct host_state *host);
 
 /* pod_objects.c */
 struct pod_objects *pod_objects_new(struct fabric *fabric);
@@ -273,8 +276,9 @@ enum control_verb control_verb_of(struct bytes line);
 
 /* stream_request.c: one line asks another machine for a stream, one line answers: foreign text. */
 enum {
-	/* The words of a command come in the head of an HTTP request and are escaped here. */
-	STREAM_LINE_MAX = 64 * 1024,
+	/* The words of a command come in the head of an HTTP request and are escaped here; beside
+	 * them stands an envelope with a chain of four certificates, in base64. */
+	STREAM_LINE_MAX = 96 * 1024,
 };
 struct stream_answer {
 	int status; /* 200, or 400..599 */
@@ -283,10 +287,12 @@ struct stream_answer {
 /* A request and what its strings point into. */
 struct stream_question {
 	struct api_stream_request request;
+	struct buf envelope; /* of the POD_REQUEST that says the same; of USAGE: empty */
 	json_t *json;
 	const char **command;
 };
-void stream_question_write(const struct api_stream_request *request, struct buf *out);
+void stream_question_write(const struct api_stream_request *request, struct bytes envelope,
+			   struct buf *out);
 /* False: malformed; nothing is to be freed then. */
 _must_use_ bool stream_question_parse(struct bytes line, struct stream_question *ret_question);
 void stream_question_deinit(struct stream_question *question);

@@ -22,14 +22,17 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/id.h"
+#include "identity/cert.h"
+#include "wire/message.h"
 
+struct host_asker;
 struct host_award;
 struct host_envelope;
-struct record;
+struct host_request;
 
 /*
  * What the fabric's identity code does inside the host process. Called on the loop's thread.
- * Every function may be NULL except @verify_award.
+ * Every function may be NULL: what it would have to judge is refused then.
  */
 struct host_hooks {
 	void *ctx;
@@ -42,6 +45,13 @@ struct host_hooks {
 	/* The same of an object or its tombstone; the caller deinitialises @ret_record. */
 	int (*verify_object)(void *ctx, const struct host_envelope *envelope,
 			     struct record *ret_record, struct err *err);
+	/* May somebody see or enter a pod: 0 and who asks, or -EACCES with a sentence. */
+	int (*verify_request)(void *ctx, const struct host_request *request,
+			      struct host_asker *ret_asker, struct err *err);
+	/* Is who was let in then still to be trusted, by what is revoked now? */
+	bool (*asker_stands)(void *ctx, const struct host_asker *asker);
+	/* Keep a revocation: 1 when it is a new one, 0, or -EACCES with a sentence. */
+	int (*revoke)(void *ctx, const struct host_envelope *revocation, struct err *err);
 };
 
 /* All strings are borrowed until host_run() returns. */
@@ -94,4 +104,28 @@ struct host_award {
 	struct uid pod_uid;
 	uint32_t slot;
 	uint64_t epoch;
+};
+
+/* What the host must believe before it shows somebody a pod's log or lets them into it. */
+struct host_request {
+	struct host_envelope signed_by_gateway; /* a POD_REQUEST */
+	struct node_id node;                    /* this machine */
+	/* As the fabric process asks; namespace: as the pod that was awarded has it. */
+	enum pod_verb verb;
+	struct uid pod;
+	const char *namespace;
+	const char *container; /* "" for a port */
+	const char *const *command;
+	size_t command_count;
+	uint32_t port;
+};
+
+/* Who was let in. */
+struct host_asker {
+	struct node_id gateway; /* the machine that answers for them */
+	bool certified;         /* else who administrates that machine; name then says so */
+	char name[CERT_NAME_MAX + 1];
+	struct node_id key;
+	uint8_t serial[CERT_SERIAL_LEN];
+	struct wall not_before;
 };

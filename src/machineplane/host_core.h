@@ -7,6 +7,7 @@
  *   host_facts.c    what this machine is and has
  *   host_fabric.c   the fabric process and what is said with it
  *   host_objects.c  objects that pods name, on their way from it
+ *   host_asker.c    who may see or enter a pod, and who not any more
  *   host_logs.c     logs on their way to it
  *   host_exec.c     processes and ports of containers, for its clients
  *   host_usage.c    what containers and the machine use
@@ -98,14 +99,28 @@ void host_fabric_drain(struct host *host);
 /* host_objects.c */
 void host_object(struct host *host, const Magik__Ipc__Object *object);
 
+/* host_asker.c */
+/* May @asked be done, which names the verb, the pod and what is wanted of it? The rest of it is
+ * filled in here. 0, or a failure with a sentence and a status. */
+_must_use_ int host_asker_judge(struct host *host, const Magik__Ipc__StreamAsker *signed_by,
+				struct host_request *asked, struct host_asker *ret_asker,
+				struct err *err);
+/* The line about it; @refused NULL: it is done. */
+void host_asker_audit(const struct host_asker *asker, const struct host_request *asked,
+		      const struct err *refused);
+bool host_asker_stands(const struct host *host, const struct host_asker *asker);
+void host_revocation(struct host *host, const Magik__Ipc__Revocation *revocation);
+
 /* host_logs.c */
 void host_logs_open(struct host *host, const Magik__Ipc__LogsOpen *request);
+void host_logs_judge(struct host *host); /* those whose asker is not trusted any more end */
 void host_logs_close_all(struct host *host);
 /* Answer a request for a stream: @err NULL, and @fd, which is taken over. */
 void host_stream_reply(struct host *host, uint64_t request_id, const struct err *err, int fd);
 
 /* host_exec.c */
 void host_exec_open(struct host *host, const Magik__Ipc__ExecOpen *request);
+void host_exec_judge(struct host *host); /* as host_logs_judge() */
 void host_exec_close_all(struct host *host);
 void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request);
 

@@ -2,10 +2,11 @@
 /*
  * What the fabric process asks of running containers: a process, the streams of one, a connection.
  *
- * Who may ask has been settled by the fabric process of this machine, as for logs: a user whom its
- * own gateway has authorised, or another machine that is a steward of the pod's namespace. Here it
- * is only seen to that the pod is one of this machine's. So whoever owns the fabric process can do
- * in the containers of this machine what they can do, and no more: not on the machine itself.
+ * Each comes with the signature of a gateway (host_asker.c), for one command or port of one pod; so
+ * whoever owns the fabric process of a machine that is no steward can run nothing in its pods. What
+ * flows then passes through that process, and is its to read and to change: a shell that a user has
+ * opened is as safe as the machine that it is on. A connection to a port that has been handed over
+ * stays when its user is revoked, and the fabric process is who closes it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct host_exec {
 	struct host *host;
 	uint64_t request;
 	struct exec *exec;
+	struct host_asker asker;
 	int fd; /* for the fabric process, until it runs */
 };
 
@@ -62,14 +64,15 @@ static size_t count_execs(const struct host *host)
 	return count;
 }
 
-static int open_exec(struct host *host, const Magik__Ipc__ExecOpen *request, const struct uid *uid,
+static int open_exec(struct host *host, const Magik__Ipc__ExecOpen *request,
+		     const struct host_request *asked, const struct host_asker *asker,
 		     struct err *err)
 {
 	struct exec_request wanted = {
-		.pod = *uid,
-		.container = request->container,
-		.command = (const char *const *)request->command,
-		.command_count = request->n_command,
+		.pod = asked->pod,
+		.container = asked->container,
+		.command = asked->command,
+		.command_count = asked->command_count,
 		.in = request->in,
 		.out = request->out,
 		.err = request->err,
@@ -79,11 +82,15 @@ static int open_exec(struct host *host, const Magik__Ipc__ExecOpen *request, con
 	struct host_exec *exec;
 	int fds[2], r;
 
+	if (count_execs(host) >= EXECS_OPEN_MAX)
+		return err_set_status(err, -EMFILE, 429,
+				      "too many processes are run in containers of this machine");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
 		return err_set(err, -errno, "socketpair: %s", strerror(errno));
 	exec = mem_new(struct host_exec);
 	exec->host = host;
 	exec->request = request->request_id;
+	exec->asker = *asker;
 	exec->fd = fds[1];
 	list_append(&host->execs, &exec->link);
 	handler.user = exec;
@@ -95,22 +102,37 @@ static int open_exec(struct host *host, const Magik__Ipc__ExecOpen *request, con
 
 void host_exec_open(struct host *host, const Magik__Ipc__ExecOpen *request)
 {
+	struct host_request asked = {
+		.verb = request->n_command ? POD_VERB_EXEC : POD_VERB_ATTACH,
+		.container = request->container,
+		.command = (const char *const *)request->command,
+		.command_count = request->n_command,
+	};
+	struct host_asker asker = {0};
 	struct err err = {0};
-	struct uid uid;
 	int r;
 
-	if (!uid_parse(request->pod_uid, &uid))
+	if (!uid_parse(request->pod_uid, &asked.pod))
 		r = err_set_status(&err, -EINVAL, 400, "malformed pod uid");
-	else if (count_execs(host) >= EXECS_OPEN_MAX)
-		r = err_set_status(&err, -EMFILE, 429,
-				   "too many processes are run in containers of this machine");
 	else
-		r = open_exec(host, request, &uid, &err);
-	log_event(LOG_LEVEL_INFO, "audit", "%s %s container %s of pod %s%s%s", request->user,
-		  request->n_command ? "runs a process in" : "attaches to", request->container,
-		  request->pod_uid, r < 0 ? ": " : "", r < 0 ? err.text : "");
+		r = host_asker_judge(host, request->asker, &asked, &asker, &err);
+	if (r == 0)
+		r = open_exec(host, request, &asked, &asker, &err);
+	host_asker_audit(&asker, &asked, r < 0 ? &err : NULL);
 	if (r < 0)
 		host_stream_reply(host, request->request_id, &err, -1);
+}
+
+void host_exec_judge(struct host *host)
+{
+	list_for_each_safe (it, &host->execs) {
+		struct host_exec *exec = list_entry(it, struct host_exec, link);
+
+		if (host_asker_stands(host, &exec->asker))
+			continue;
+		exec_abandon(exec->exec);
+		exec_free(exec);
+	}
 }
 
 void host_exec_close_all(struct host *host)
@@ -145,20 +167,23 @@ static void on_connected(void *user, int fd, const struct err *err)
 void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request)
 {
 	struct port_request *port = mem_new(struct port_request);
+	struct host_request asked = {.verb = POD_VERB_PORT, .container = "", .port = request->port};
+	struct host_asker asker = {0};
 	struct err err = {0};
-	struct uid uid;
 	int r;
 
 	port->host = host;
 	port->link = host->links;
 	port->request = request->request_id;
-	if (!uid_parse(request->pod_uid, &uid) || request->port == 0 || request->port > UINT16_MAX)
+	if (!uid_parse(request->pod_uid, &asked.pod) || request->port == 0 ||
+	    request->port > UINT16_MAX)
 		r = err_set_status(&err, -EINVAL, 400, "malformed pod uid or port");
 	else
-		r = pods_port_open(host->pods, &uid, (uint16_t)request->port, on_connected, port,
-				   &err);
-	log_event(LOG_LEVEL_INFO, "audit", "%s connects to port %u of pod %s", request->user,
-		  request->port, request->pod_uid);
+		r = host_asker_judge(host, request->asker, &asked, &asker, &err);
+	if (r == 0)
+		r = pods_port_open(host->pods, &asked.pod, (uint16_t)request->port, on_connected,
+				   port, &err);
+	host_asker_audit(&asker, &asked, r < 0 ? &err : NULL);
 	if (r == 0)
 		return;
 	host_stream_reply(host, request->request_id, &err, -1);

@@ -391,6 +391,14 @@ static void on_pod_start(struct host *host, const Magik__Ipc__PodStart *start)
 		send_gone(host, start->pod_uid, reason, err.text);
 }
 
+/*
+ * The fabric process's own word is enough to stop a pod, unlike to start one. Most stops follow
+ * from what cannot be shown: an award that nobody has confirmed, an object that no keeper knows any
+ * more, a place that is needed for what is more important, an ordinal given to another machine. And
+ * who has broken that process can cut the pod off from everybody, and say that it is gone; it is
+ * then placed elsewhere, just as after a stop. What a pod has left on disk is removed on its
+ * steward's signature only (host_objects.c).
+ */
 static void on_pod_stop(struct host *host, const Magik__Ipc__PodStop *stop)
 {
 	struct uid uid;
@@ -501,6 +509,9 @@ static void on_message(void *owner, struct ipc_message *message)
 		break;
 	case IPC_OBJECT:
 		host_object(host, body);
+		break;
+	case IPC_REVOCATION:
+		host_revocation(host, body);
 		break;
 	case IPC_POD_RESUME:
 		on_pod_resume(host, body);

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "identity/envelope.h"
 #include "io/clock.h"
+#include "io/entropy.h"
 #include "kube/node_offer.h"
 
 struct host_state {
@@ -24,6 +25,7 @@ struct host_state {
 	Magik__Ipc__PodList *pods; /* waits for the node */
 	Magik__Ipc__ImageList *images;
 	Magik__Ipc__ClaimList *claims;
+	struct map revocations_told; /* by id; the value is not looked at */
 	bool draining;
 };
 
@@ -383,6 +385,7 @@ void host_member(struct host_state *host)
 	ready.node_id.len = ID_LEN;
 	(void)ipc_link_send(host->link, IPC_READY, &ready.base, -1);
 	free(ready.node_id.data);
+	host_tell_revocations(host);
 	machine_tell(host);
 	images_tell(host);
 	claims_tell(host);
@@ -467,6 +470,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_ISSUE_REQUEST:
 	case IPC_POD_START:
 	case IPC_OBJECT:
+	case IPC_REVOCATION:
 	case IPC_POD_STOP:
 	case IPC_POD_RESUME:
 	case IPC_LOGS_OPEN:
@@ -495,10 +499,12 @@ struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err
 	int result;
 
 	host->fabric = fabric;
+	map_init(&host->revocations_told, entropy_u64());
 	result = ipc_link_new(loop_uv(fabric->loop), fd, IPC_FABRIC, handler, &host->link);
 	if (result == 0)
 		return host;
 	(void)err_set(err, result, "host process: %s", strerror(-result));
+	map_deinit(&host->revocations_told);
 	free(host);
 	return NULL;
 }
@@ -516,6 +522,7 @@ void host_state_free(struct host_state *host)
 		magik__ipc__image_list__free_unpacked(host->images, NULL);
 	if (host->claims)
 		magik__ipc__claim_list__free_unpacked(host->claims, NULL);
+	map_deinit(&host->revocations_told);
 	free(host);
 }
 
@@ -651,7 +658,7 @@ static char *text(const char *string)
 }
 
 static int ask_log(struct host_state *host, uint64_t number,
-		   const struct api_stream_request *request)
+		   const struct api_stream_request *request, Magik__Ipc__StreamAsker *asker)
 {
 	const struct api_log_options *options = &request->log;
 	struct id_text uid = uid_text(&request->pod);
@@ -668,11 +675,12 @@ static int ask_log(struct host_state *host, uint64_t number,
 	ask.tail_lines = options->tail_lines;
 	ask.limit_bytes = options->limit_bytes < 0 ? 0 : options->limit_bytes;
 	ask.since_ms = options->since.ms ? options->since.ms + offset : 0;
+	ask.asker = asker;
 	return ipc_link_send(host->link, IPC_LOGS_OPEN, &ask.base, -1);
 }
 
 static int ask_exec(struct host_state *host, uint64_t number,
-		    const struct api_stream_request *request)
+		    const struct api_stream_request *request, Magik__Ipc__StreamAsker *asker)
 {
 	struct id_text uid = uid_text(&request->pod);
 	Magik__Ipc__ExecOpen ask;
@@ -681,7 +689,6 @@ static int ask_exec(struct host_state *host, uint64_t number,
 	ask.request_id = number;
 	ask.pod_uid = uid.text;
 	ask.container = text(request->container);
-	ask.user = text(request->user);
 	if (request->kind == API_STREAM_EXEC) {
 		ask.command = (char **)(uintptr_t)request->command;
 		ask.n_command = request->command_count;
@@ -690,11 +697,12 @@ static int ask_exec(struct host_state *host, uint64_t number,
 	ask.out = request->out;
 	ask.err = request->err;
 	ask.tty = request->is_tty;
+	ask.asker = asker;
 	return ipc_link_send(host->link, IPC_EXEC_OPEN, &ask.base, -1);
 }
 
 static int ask_port(struct host_state *host, uint64_t number,
-		    const struct api_stream_request *request)
+		    const struct api_stream_request *request, Magik__Ipc__StreamAsker *asker)
 {
 	struct id_text uid = uid_text(&request->pod);
 	Magik__Ipc__PortOpen ask;
@@ -703,7 +711,7 @@ static int ask_port(struct host_state *host, uint64_t number,
 	ask.request_id = number;
 	ask.pod_uid = uid.text;
 	ask.port = request->port;
-	ask.user = text(request->user);
+	ask.asker = asker;
 	return ipc_link_send(host->link, IPC_PORT_OPEN, &ask.base, -1);
 }
 
@@ -719,23 +727,57 @@ static int ask_usage(struct host_state *host, uint64_t number,
 	return ipc_link_send(host->link, IPC_USAGE_OPEN, &ask.base, -1);
 }
 
-int host_ask_stream(struct host_state *host, uint64_t number,
-		    const struct api_stream_request *request)
+static int ask_signed(struct host_state *host, uint64_t number,
+		      const struct api_stream_request *request, Magik__Ipc__StreamAsker *asker)
 {
-	if (!host->link)
-		return err_origin(-ENOTCONN);
 	switch (request->kind) {
 	case API_STREAM_LOG:
-		return ask_log(host, number, request);
+		return ask_log(host, number, request, asker);
 	case API_STREAM_EXEC:
 	case API_STREAM_ATTACH:
-		return ask_exec(host, number, request);
+		return ask_exec(host, number, request, asker);
 	case API_STREAM_PORT:
-		return ask_port(host, number, request);
+		return ask_port(host, number, request, asker);
 	case API_STREAM_USAGE:
 		return ask_usage(host, number, request);
 	case _API_STREAM_KIND_COUNT:
 	default:
 		return err_origin(-EINVAL);
+	}
+}
+
+int host_ask_stream(struct host_state *host, uint64_t number,
+		    const struct api_stream_request *request, struct bytes envelope)
+{
+	Magik__Ipc__StreamAsker asker;
+	int result;
+
+	if (!host->link)
+		return err_origin(-ENOTCONN);
+	magik__ipc__stream_asker__init(&asker);
+	asker.request = binary(envelope);
+	asker.chain = issuer_chain(host->fabric, envelope);
+	result = ask_signed(host, number, request, &asker);
+	free(asker.chain.data);
+	return result;
+}
+
+/* The host process knows each one after the first time. */
+void host_tell_revocations(struct host_state *host)
+{
+	const struct revocation_entry *entry = NULL;
+
+	while (host->link &&
+	       (entry = revocations_next(node_revocations(host->fabric->node), entry)) != NULL) {
+		Magik__Ipc__Revocation message;
+
+		if (map_get(&host->revocations_told, bytes_of(entry->id.byte, ID_LEN)))
+			continue;
+		magik__ipc__revocation__init(&message);
+		message.envelope = binary(bytes_buf(&entry->envelope));
+		message.chain = binary(bytes_buf(&entry->chain));
+		if (ipc_link_send(host->link, IPC_REVOCATION, &message.base, -1) == 0)
+			(void)map_put(&host->revocations_told, bytes_of(entry->id.byte, ID_LEN),
+				      host);
 	}
 }

@@ -19,6 +19,7 @@ struct host_log {
 	struct list link;
 	struct host *host;
 	struct log_stream *stream;
+	struct host_asker asker;
 };
 
 static void log_free(struct host_log *log)
@@ -67,7 +68,7 @@ static size_t count_logs(const struct host *host)
 }
 
 static int log_open(struct host *host, const Magik__Ipc__LogsOpen *request, const struct uid *uid,
-		    int *ret_fd, struct err *err)
+		    const struct host_asker *asker, int *ret_fd, struct err *err)
 {
 	struct log_source source = {
 		.options = {.follow = request->follow,
@@ -89,6 +90,7 @@ static int log_open(struct host *host, const Magik__Ipc__LogsOpen *request, cons
 	}
 	log = mem_new(struct host_log);
 	log->host = host;
+	log->asker = *asker;
 	list_append(&host->logs, &log->link);
 	source.path = found.path;
 	source.ended = found.ended;
@@ -108,17 +110,32 @@ static int log_open(struct host *host, const Magik__Ipc__LogsOpen *request, cons
 
 void host_logs_open(struct host *host, const Magik__Ipc__LogsOpen *request)
 {
+	struct host_request asked = {.verb = POD_VERB_LOGS, .container = request->container};
+	struct host_asker asker = {0};
 	struct err err = {0};
-	struct uid uid;
 	int fd = -1, r;
 
-	if (!uid_parse(request->pod_uid, &uid))
+	if (!uid_parse(request->pod_uid, &asked.pod))
 		r = err_set_status(&err, -EINVAL, 400, "malformed pod uid");
 	else if (count_logs(host) >= LOGS_OPEN_MAX)
 		r = err_set_status(&err, -EMFILE, 429, "too many logs are open");
 	else
-		r = log_open(host, request, &uid, &fd, &err);
+		r = host_asker_judge(host, request->asker, &asked, &asker, &err);
+	if (r == -EACCES)
+		host_asker_audit(&asker, &asked, &err);
+	if (r == 0)
+		r = log_open(host, request, &asked.pod, &asker, &fd, &err);
 	host_stream_reply(host, request->request_id, r < 0 ? &err : NULL, fd);
+}
+
+void host_logs_judge(struct host *host)
+{
+	list_for_each_safe (it, &host->logs) {
+		struct host_log *log = list_entry(it, struct host_log, link);
+
+		if (!host_asker_stands(host, &log->asker))
+			log_free(log);
+	}
 }
 
 void host_logs_close_all(struct host *host)

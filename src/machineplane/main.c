@@ -15,6 +15,7 @@
 #include "io/log.h"
 #include "machineplane/fabric.h"
 #include "machineplane/host.h"
+#include "machineplane/revoked_file.h"
 #include "machineplane/state.h"
 #include "machineplane/verify.h"
 
@@ -44,18 +45,93 @@ static int know_node(void *ctx, const struct node_id *node, struct err *err)
 	return state_pin_node(hooks->options->state_dir, node, err);
 }
 
+/* What its time was learned from may have been an award or a request. */
+static void keep_time(struct hooks *hooks)
+{
+	const struct wall *latest = &hooks->verifier.latest;
+
+	if (latest->ms < hooks->kept.ms + KEEP_TIME_MS)
+		return;
+	hooks->kept = *latest;
+	if (state_keep_time(hooks->options->state_dir, *latest) < 0)
+		log_event(LOG_LEVEL_WARN, "time-not-kept", "in %s/root", hooks->options->state_dir);
+}
+
 static int verify_award(void *ctx, const struct host_award *award, struct err *err)
 {
 	struct hooks *hooks = ctx;
-	struct wall *latest = &hooks->verifier.latest;
 	int result = verifier_award(&hooks->verifier, award, err);
 
-	if (result == 0 && latest->ms >= hooks->kept.ms + KEEP_TIME_MS) {
-		hooks->kept = *latest;
-		if (state_keep_time(hooks->options->state_dir, *latest) < 0)
-			log_event(LOG_LEVEL_WARN, "time-not-kept", "in %s/root",
-				  hooks->options->state_dir);
-	}
+	if (result == 0)
+		keep_time(hooks);
+	return result;
+}
+
+static int verify_request(void *ctx, const struct host_request *request,
+			  struct host_asker *ret_asker, struct err *err)
+{
+	struct hooks *hooks = ctx;
+	int result = verifier_request(&hooks->verifier, request, ret_asker, err);
+
+	if (result == 0)
+		keep_time(hooks);
+	return result;
+}
+
+static bool asker_stands(void *ctx, const struct host_asker *asker)
+{
+	return verifier_asker_stands(&((struct hooks *)ctx)->verifier, asker);
+}
+
+static void revoked_path(const struct hooks *hooks, struct buf *out)
+{
+	buf_append_format(out, "%s/root/revocations", hooks->options->state_dir);
+}
+
+/* Not flushed: what a power cut takes back the fabric process tells again. */
+static int keep_revocation(void *ctx, const struct host_envelope *revocation, struct err *err)
+{
+	struct hooks *hooks = ctx;
+	struct buf path = {0};
+	int result = verifier_revoke(&hooks->verifier, revocation, err), written;
+
+	if (result <= 0)
+		return result;
+	revoked_path(hooks, &path);
+	written = revoked_file_add(buf_cstr(&path), revocation->envelope, revocation->chains[0]);
+	if (written < 0)
+		log_event(LOG_LEVEL_ERROR, "revocations-not-written", "%s: %s", buf_cstr(&path),
+			  strerror(-written));
+	buf_deinit(&path);
+	return result;
+}
+
+static bool restore_revocation(void *ctx, struct bytes envelope, struct bytes chain)
+{
+	struct hooks *hooks = ctx;
+	struct host_envelope revocation = {
+		.envelope = envelope, .chains = &chain, .chain_count = 1};
+
+	return verifier_revoke(&hooks->verifier, &revocation, NULL) >= 0;
+}
+
+/* Without them this machine might let in who was shut out. */
+static int restore_revocations(struct hooks *hooks, struct err *err)
+{
+	struct buf path = {0};
+	size_t bad = 0;
+	int result;
+
+	revoked_path(hooks, &path);
+	result = revoked_file_read(buf_cstr(&path), restore_revocation, hooks, &bad);
+	if (bad)
+		log_event(LOG_LEVEL_WARN, "revocations-void", "%zu lines of %s are damaged", bad,
+			  buf_cstr(&path));
+	if (result == -ENOENT)
+		result = 0;
+	else if (result)
+		(void)err_set(err, result, "%s: %s", buf_cstr(&path), strerror(-result));
+	buf_deinit(&path);
 	return result;
 }
 
@@ -89,7 +165,10 @@ static int run_host(const struct options *options, const struct state *state, st
 			  .issue = issue,
 			  .know_node = know_node,
 			  .verify_award = verify_award,
-			  .verify_object = verify_object},
+			  .verify_object = verify_object,
+			  .verify_request = verify_request,
+			  .asker_stands = asker_stands,
+			  .revoke = keep_revocation},
 	};
 	int result;
 
@@ -98,7 +177,9 @@ static int run_host(const struct options *options, const struct state *state, st
 	verifier_resume(&hooks.verifier, hooks.kept);
 	settings_encode(&settings, &config);
 	host.fabric_config = bytes_buf(&config);
-	result = host_run(&host, err);
+	result = restore_revocations(&hooks, err);
+	if (result == 0)
+		result = host_run(&host, err);
 	verifier_deinit(&hooks.verifier);
 	buf_deinit(&config);
 	return result;

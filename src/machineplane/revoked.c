@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Revocations on this machine: in D/fabric/revocations, one "<envelope> <chain>" in base64 a line,
- * read before the first connection, so that they hold after a power cut without a network. When
- * there are new ones, whoever is connected is judged again: peers, and users with their streams.
+ * Revocations on this machine: in D/fabric/revocations (revoked_file.h), read before the
+ * first connection, so that they hold after a power cut without a network. The host process is told
+ * of all and keeps a set of its own. When there are new ones, whoever is connected is judged again:
+ * peers, and users with their streams.
  */
 #include "machineplane/fabric.h"
 
@@ -12,12 +13,7 @@
 
 #include "io/clock.h"
 #include "io/file.h"
-
-enum {
-	/* An envelope of 1.5 KiB and a chain of 2, in base64; ours are half of that. */
-	REVOKED_LINE_MAX = 6 * 1024,
-	REVOKED_FILE_MAX = REVOCATIONS_MAX * REVOKED_LINE_MAX,
-};
+#include "machineplane/revoked_file.h"
 
 static void revoked_path(const struct fabric *fabric, struct buf *out)
 {
@@ -25,47 +21,31 @@ static void revoked_path(const struct fabric *fabric, struct buf *out)
 			  CREDENTIALS_DIR);
 }
 
-static bool decode(const char *text, struct buf *out)
+static bool restore_one(void *arg, struct bytes envelope, struct bytes der)
 {
-	return text && base64_decode(bytes_str(text), out);
-}
-
-static bool restore_line(struct fabric *fabric, char *line)
-{
-	const char *envelope_text = strsep(&line, " ");
-	struct buf envelope = {0}, der = {0};
+	struct fabric *fabric = arg;
 	struct message leaf = {.type = MESSAGE_LEAF};
 	struct chain chain;
-	bool sound = decode(envelope_text, &envelope) && decode(line, &der) &&
-		     chain_split(bytes_buf(&der), &chain);
+	bool sound = chain_split(der, &chain);
 
 	for (size_t i = 0; sound && i < chain.count; i++)
 		buf_append_bytes(&leaf.leaf.certs[leaf.leaf.cert_count++], chain.cert[i]);
 	if (sound)
-		sound = node_restore_revocation(fabric->node, clock_mono(), &leaf.leaf,
-						bytes_buf(&envelope)) == 0;
+		sound = node_restore_revocation(fabric->node, clock_mono(), &leaf.leaf, envelope) ==
+			0;
 	message_deinit(&leaf);
-	buf_deinit(&envelope);
-	buf_deinit(&der);
 	return sound;
 }
 
 int revoked_restore(struct fabric *fabric, struct err *err)
 {
-	struct buf path = {0}, content = {0};
-	size_t bad = 0;
-	char *rest, *line;
+	struct buf path = {0};
+	size_t bad;
 	int result;
 
 	fabric->trust.revocations = node_revocations(fabric->node);
 	revoked_path(fabric, &path);
-	result = file_read(buf_cstr(&path), REVOKED_FILE_MAX, &content);
-	if (result == 0) {
-		(void)buf_cstr(&content);
-		rest = (char *)content.ptr;
-		while ((line = strsep(&rest, "\n")) != NULL)
-			bad += *line && !restore_line(fabric, line);
-	}
+	result = revoked_file_read(buf_cstr(&path), restore_one, fabric, &bad);
 	if (bad)
 		log_event(LOG_LEVEL_WARN, "revocations-void",
 			  "%zu lines of %s do not count: they are void, old or damaged", bad,
@@ -75,7 +55,6 @@ int revoked_restore(struct fabric *fabric, struct err *err)
 		(void)err_set(err, result, "%s: %s", buf_cstr(&path), strerror(-result));
 	else
 		result = 0;
-	buf_deinit(&content);
 	buf_deinit(&path);
 	return result;
 }
@@ -86,12 +65,8 @@ static void save(struct fabric *fabric)
 	struct buf path = {0}, content = {0};
 	int result;
 
-	while ((entry = revocations_next(node_revocations(fabric->node), entry)) != NULL) {
-		base64_encode(bytes_buf(&entry->envelope), &content);
-		buf_append_str(&content, " ");
-		base64_encode(bytes_buf(&entry->chain), &content);
-		buf_append_str(&content, "\n");
-	}
+	while ((entry = revocations_next(node_revocations(fabric->node), entry)) != NULL)
+		revoked_file_line(bytes_buf(&entry->envelope), bytes_buf(&entry->chain), &content);
 	revoked_path(fabric, &path);
 	result = file_write(buf_cstr(&path), bytes_buf(&content), 0600);
 	if (result)
@@ -125,6 +100,7 @@ void revoked_changed(struct fabric *fabric)
 	log_event(LOG_LEVEL_WARN, "revocations", "%zu are known now",
 		  node_revocations(fabric->node)->count);
 	save(fabric);
+	host_tell_revocations(fabric->host);
 	peers_judge(fabric->peers);
 	if (fabric->api)
 		api_users_changed(fabric->api);

@@ -47,12 +47,25 @@ static void set_process(json_t *json, const struct api_stream_request *request)
 	(void)json_object_set_new(json, "tty", json_boolean(request->is_tty));
 }
 
-void stream_question_write(const struct api_stream_request *request, struct buf *out)
+static void set_envelope(json_t *json, struct bytes envelope)
+{
+	struct buf text = {0};
+
+	base64_encode(envelope, &text);
+	(void)json_object_set_new(json, "request", json_string(buf_cstr(&text)));
+	buf_deinit(&text);
+}
+
+void stream_question_write(const struct api_stream_request *request, struct bytes envelope,
+			   struct buf *out)
 {
 	json_t *json = json_pack("{s:s,s:s,s:s,s:s}", "verb", verbs[request->kind], "pod",
 				 uid_text(&request->pod).text, "container",
 				 request->container ? request->container : "", "user",
 				 request->user ? request->user : "");
+
+	if (envelope.len)
+		set_envelope(json, envelope);
 
 	if (request->kind == API_STREAM_LOG)
 		set_log(json, &request->log);
@@ -131,6 +144,14 @@ static bool read_kind(const char *verb, enum api_stream_kind *ret_kind)
 	return false;
 }
 
+static bool read_envelope(struct stream_question *question)
+{
+	const char *text = json_string_value(json_object_get(question->json, "request"));
+
+	return text && base64_decode(bytes_str(text), &question->envelope) &&
+	       question->envelope.len > 0;
+}
+
 static bool read_question(struct stream_question *question)
 {
 	struct api_stream_request *request = &question->request;
@@ -144,15 +165,17 @@ static bool read_question(struct stream_question *question)
 	request->user = json_string_value(json_object_get(question->json, "user"));
 	if (!request->user)
 		request->user = "";
-	if (request->kind == API_STREAM_LOG)
-		return read_log(question->json, &request->log);
-	if (request->kind == API_STREAM_PORT)
-		return read_port(question->json, request);
 	if (request->kind == API_STREAM_USAGE) {
 		request->namespace =
 			json_string_value(json_object_get(question->json, "namespace"));
 		return true;
 	}
+	if (!read_envelope(question))
+		return false;
+	if (request->kind == API_STREAM_LOG)
+		return read_log(question->json, &request->log);
+	if (request->kind == API_STREAM_PORT)
+		return read_port(question->json, request);
 	return read_process(question);
 }
 
@@ -170,6 +193,7 @@ bool stream_question_parse(struct bytes line, struct stream_question *ret_questi
 void stream_question_deinit(struct stream_question *question)
 {
 	json_decref(question->json);
+	buf_deinit(&question->envelope);
 	free(question->command);
 	*question = (struct stream_question){0};
 }

@@ -6,8 +6,8 @@
  * From machine to machine each is a QUIC stream. It begins with the request as one line of JSON
  * (stream_request.c); the answer is one line of JSON, {"status":200,"error":""} or a refusal with
  * its reason, then bytes in both directions until the answering side ends. The machine that runs
- * the pod answers only to a steward of the pod's namespace, whose word it takes for what its user
- * may do.
+ * the pod answers only to a steward of the pod's namespace, who signs for what its user may do; its
+ * host process judges that itself (verify.h).
  *
  *   gateway here, pod here:    sink <-> descriptor of the host
  *   gateway here, pod there:   sink <-> QUIC stream
@@ -28,6 +28,9 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "identity/sha256.h"
+#include "io/clock.h"
+#include "machineplane/pod_request.h"
 
 enum {
 	STREAMS_CHUNK = 4 * 1024,
@@ -304,10 +307,26 @@ void streams_opened(struct streams *streams, uint64_t number, int status, const 
 	flush_fd(stream);
 }
 
-static int ask_host(struct api_stream *stream, const struct api_stream_request *request)
+static int ask_host(struct api_stream *stream, const struct api_stream_request *request,
+		    struct bytes envelope)
 {
 	stream->number = ++stream->streams->last_number;
-	return host_ask_stream(stream->streams->fabric->host, stream->number, request);
+	return host_ask_stream(stream->streams->fabric->host, stream->number, request, envelope);
+}
+
+/* Put this gateway's name to what its user asks. */
+static void sign(struct fabric *fabric, const struct api_stream_request *request,
+		 struct buf *ret_envelope)
+{
+	struct node_trust trust = fabric_node_trust(fabric);
+	struct buf payload = {0};
+
+	if (pod_request_verb(request->kind) == POD_VERB_NONE)
+		return;
+	pod_request_encode(request, &payload);
+	trust.ops->seal(trust.self, node_fabric_time(fabric->node, clock_mono()),
+			bytes_buf(&payload), ret_envelope);
+	buf_deinit(&payload);
 }
 
 /* ---- the gateway, of a pod on another machine */
@@ -330,7 +349,8 @@ static int ask_on(struct api_stream *stream, struct quic_conn *conn)
 }
 
 /* Larger fabrics do not keep a connection to every machine: this one is dialled then. */
-static int ask_machine(struct api_stream *stream, const struct api_stream_request *request)
+static int ask_machine(struct api_stream *stream, const struct api_stream_request *request,
+		       struct bytes envelope)
 {
 	struct fabric *fabric = stream->streams->fabric;
 	struct quic_conn *conn = peers_conn(fabric->peers, &request->machine);
@@ -338,7 +358,7 @@ static int ask_machine(struct api_stream *stream, const struct api_stream_reques
 
 	stream->remote = true;
 	stream->machine = request->machine;
-	stream_question_write(request, &stream->to_peer);
+	stream_question_write(request, envelope, &stream->to_peer);
 	if (conn)
 		return ask_on(stream, conn);
 	addr = backend_address(fabric->backend, &request->machine);
@@ -383,15 +403,22 @@ struct api_stream *streams_open(struct streams *streams, const struct api_stream
 {
 	struct api_stream *stream = stream_new(streams);
 	bool here = node_id_equal(&request->machine, node_self(streams->fabric->node));
+	struct buf envelope = {0};
 	int result;
 
 	stream->kind = request->kind;
 	stream->sink = sink;
 	stream->arg = arg;
 	stream->finishing = !here && is_one_way(request->kind);
+	if (!request->credential && pod_request_verb(request->kind) != POD_VERB_NONE) {
+		finish(stream, 401, "the client has gone");
+		return NULL;
+	}
+	sign(streams->fabric, request, &envelope);
 	result = streams->count > STREAMS_OPEN_MAX ? -EMFILE
-		 : here                            ? ask_host(stream, request)
-						   : ask_machine(stream, request);
+		 : here                            ? ask_host(stream, request, bytes_buf(&envelope))
+			: ask_machine(stream, request, bytes_buf(&envelope));
+	buf_deinit(&envelope);
 	if (result == 0)
 		return stream;
 	finish(stream, 503,
@@ -489,6 +516,32 @@ static bool asker_is_steward(struct fabric *fabric, struct quic_stream *stream,
 	       grant_stewards(&leaf.grant, bytes_str(namespace));
 }
 
+/* The asker has signed it itself, just now, and for the first time. The host process looks at what
+ * it says. */
+static bool is_askers_own(struct fabric *fabric, struct quic_stream *stream, struct bytes envelope)
+{
+	struct node_trust trust = fabric_node_trust(fabric);
+	struct wall now = node_fabric_time(fabric->node, clock_mono());
+	struct leaf leaf = {0};
+	struct node_signed opened;
+	const struct bytes *chain;
+	struct digest asker;
+	size_t count = quic_conn_peer_chain(quic_stream_conn(stream), &chain);
+	bool own;
+
+	for (size_t i = 0; i < count && i < MESSAGE_CHAIN_MAX; i++)
+		buf_append_bytes(&leaf.certs[leaf.cert_count++], chain[i]);
+	if (!count)
+		return false;
+	asker = sha256(chain[0]);
+	own = trust.ops->leaf_add(trust.self, now, &leaf) &&
+	      trust.ops->open(trust.self, now, envelope, &opened) == 0 &&
+	      digest_equal(&opened.leaf, &asker) && trust.ops->fresh(trust.self, now, &opened) == 0;
+	for (size_t i = 0; i < leaf.cert_count; i++)
+		buf_deinit(&leaf.certs[i]);
+	return own;
+}
+
 /* Of which namespace the asker must be a steward; the caller frees it. NULL: there is no such pod.
  * What the machine itself uses is told to every steward. */
 static char *stewarded(struct fabric *fabric, const struct api_stream_request *request)
@@ -516,7 +569,10 @@ static void serve(struct api_stream *stream, struct bytes line)
 		finish(stream, 404, "the pod is not on this machine");
 	else if (!asker_is_steward(fabric, stream->peer, namespace))
 		finish(stream, 403, "the asking machine is no steward of the pod's namespace");
-	else if (ask_host(stream, &question.request) != 0)
+	else if (question.envelope.len &&
+		 !is_askers_own(fabric, stream->peer, bytes_buf(&question.envelope)))
+		finish(stream, 403, "the asking machine has not signed that, or not just now");
+	else if (ask_host(stream, &question.request, bytes_buf(&question.envelope)) != 0)
 		finish(stream, 503, "the host process cannot be reached");
 	free(namespace);
 	stream_question_deinit(&question);

@@ -9,18 +9,29 @@
 #include "identity/sha256.h"
 #include "io/clock.h"
 #include "io/entropy.h"
+#include "kube/access.h"
+#include "machineplane/pod_request.h"
 #include "wire/message.h"
 
 void verifier_init(struct verifier *verifier, const struct node_id root[CERT_FAMILY_COUNT])
 {
+	uint8_t seed[REPLAY_SEED_LEN];
+
 	*verifier = (struct verifier){.ready = true};
 	trust_init(&verifier->trust, root, TRUST_CACHE_DEFAULT, entropy_u64());
+	revocations_init(&verifier->revocations, entropy_u64());
+	verifier->trust.revocations = &verifier->revocations;
+	entropy_fill(seed, sizeof(seed));
+	replay_init(&verifier->replay, seed, VERIFY_REQUESTS_MAX);
 }
 
 void verifier_deinit(struct verifier *verifier)
 {
-	if (verifier->ready)
+	if (verifier->ready) {
 		trust_deinit(&verifier->trust);
+		revocations_deinit(&verifier->revocations);
+		replay_deinit(&verifier->replay);
+	}
 	verifier->ready = false;
 }
 
@@ -75,6 +86,7 @@ static void learn_chains(struct verifier *verifier, const struct bytes *chains, 
 /* An envelope of ours that verified. */
 struct opened {
 	struct cert issuer;
+	struct envelope envelope; /* borrows from the bytes */
 	struct wall at;
 	struct message message;
 };
@@ -82,7 +94,7 @@ struct opened {
 /* Which time an envelope is judged by. */
 enum judged_at {
 	JUDGED_NOW, /* its own, or what it is known to be by now */
-	JUDGED_THEN /* its own */
+	JUDGED_THEN /* its own; what was revoked later counts for nothing */
 };
 
 /* Open an envelope that must contain a message of @type; @ret is to be deinitialised in any case.
@@ -99,14 +111,17 @@ static int open_message(struct verifier *verifier, struct bytes bytes, enum mess
 	if (envelope_parse(bytes, &envelope) != 0)
 		return err_set(err, -EACCES, "the %s is no envelope", what);
 	query = query_for(verifier, envelope.at);
-	if (judged_at == JUDGED_THEN)
+	if (judged_at == JUDGED_THEN) {
 		query.now = envelope.at;
+		query.signed_then = true;
+	}
 	if (envelope_open(bytes, &verifier->trust, &query, &envelope, &leaf, err) != 0) {
 		(void)err_prefix(err, "the %s does not verify", what);
 		return -EACCES;
 	}
 	ret->issuer = *leaf;
 	ret->at = envelope.at;
+	ret->envelope = envelope;
 	if (message_decode(envelope.payload, &ret->message) != 0)
 		return err_set(err, -EACCES, "the %s is malformed", what);
 	if (ret->message.type != type)
@@ -165,7 +180,9 @@ int verifier_award(void *ctx, const struct host_award *asked, struct err *err)
 		result = open_message(verifier, asked->tender, MESSAGE_TENDER, JUDGED_NOW, tender,
 				      err);
 	if (result == 0) {
-		wrong = misfit(asked, award, tender);
+		wrong = revocations_hit_machine(&verifier->revocations, &asked->node, WALL_NEVER)
+				? "this machine has been revoked"
+				: misfit(asked, award, tender);
 		if (!wrong && award->at.ms < time_floor(verifier).ms - VERIFY_AGE_MAX_MS)
 			wrong = "the award is too old";
 		if (wrong)
@@ -210,6 +227,192 @@ int verifier_object(void *ctx, const struct host_envelope *envelope, struct reco
 	}
 	if (result == 0)
 		record_copy(&opened->message.record, ret_record);
+	message_deinit(&opened->message);
+	free(opened);
+	return result;
+}
+
+/* ---- requests of pods ---- */
+
+static bool same_command(const struct pod_request *request, const struct host_request *asked)
+{
+	struct digest command = pod_request_command(asked->command, asked->command_count);
+
+	return digest_equal(&request->command, &command);
+}
+
+static const char *request_misfit(const struct host_request *asked, const struct opened *opened)
+{
+	const struct pod_request *request = &opened->message.pod_request;
+
+	if (!node_id_equal(&request->machine, &asked->node))
+		return "the request is for another machine";
+	if (request->verb != asked->verb || !uid_equal(&request->pod, &asked->pod) ||
+	    strcmp(request->container, asked->container) != 0 || request->port != asked->port ||
+	    !same_command(request, asked))
+		return "the request is for something else";
+	if (!grant_stewards(&opened->issuer.grant, bytes_str(asked->namespace)))
+		return "the gateway is no steward of the pod's namespace";
+	return NULL;
+}
+
+/* Not too old, and not seen before. */
+static const char *request_stale(struct verifier *verifier, const struct opened *opened)
+{
+	struct wall floor = time_floor(verifier);
+
+	if (opened->at.ms < floor.ms - VERIFY_REQUEST_AGE_MAX_MS)
+		return "the request is too old";
+	/* Older ones were refused above: by its own time none is out of the window. */
+	switch (replay_admit(&verifier->replay, &opened->envelope.issuer, opened->envelope.nonce,
+			     opened->at, opened->at)) {
+	case 0:
+		return NULL;
+	case REPLAY_E_SEEN:
+		return "the request has been carried out already";
+	case REPLAY_E_FULL:
+		return "too many requests at once";
+	default:
+		return "the request is too old";
+	}
+}
+
+/* The user's certificates are sound and let them do that in @namespace. */
+static const char *user_refused(const struct cert *user, const struct host_request *asked)
+{
+	static const char *const subresources[] = {
+		[POD_VERB_LOGS] = "log",
+		[POD_VERB_EXEC] = "exec",
+		[POD_VERB_ATTACH] = "attach",
+		[POD_VERB_PORT] = "portforward",
+	};
+	const char *names[CERT_GROUPS_MAX];
+	struct kube_groups groups = {.names = names, .count = user->group_count};
+	struct kube_access access = {
+		.verb = asked->verb == POD_VERB_LOGS ? "get" : "create",
+		.group = "",
+		.resource = "pods",
+		.subresource = subresources[asked->verb],
+		.namespace = asked->namespace,
+	};
+
+	for (size_t i = 0; i < user->group_count; i++)
+		names[i] = user->groups[i];
+	return kube_access_allows(&groups, &access) ? NULL : "the user may not do that";
+}
+
+static int user_verify(struct verifier *verifier, const struct opened *opened,
+		       struct cert *ret_user, struct err *err)
+{
+	const struct leaf *leaf = &opened->message.pod_request.user;
+	struct trust_query query = query_for(verifier, opened->at);
+	struct chain chain = {0};
+
+	query.purpose = TRUST_REST_USER;
+	for (size_t i = 0; i < leaf->cert_count && i < CHAIN_CERTS_MAX; i++)
+		chain.cert[chain.count++] = bytes_buf(&leaf->certs[i]);
+	if (trust_verify(&verifier->trust, &query, &chain, ret_user, err) == 0)
+		return 0;
+	(void)err_prefix(err, "the user is refused");
+	return -EACCES;
+}
+
+static int asker_read(struct verifier *verifier, const struct host_request *asked,
+		      const struct opened *opened, struct host_asker *ret, struct err *err)
+{
+	struct cert *user = mem_new(struct cert);
+	const char *wrong;
+	int result = 0;
+
+	*ret = (struct host_asker){.gateway = opened->issuer.key};
+	if (!opened->message.pod_request.user.cert_count) {
+		memcpy(ret->name, opened->issuer.name, sizeof(ret->name));
+	} else {
+		ret->certified = true;
+		result = user_verify(verifier, opened, user, err);
+		wrong = result ? NULL : user_refused(user, asked);
+		if (wrong)
+			result = err_set(err, -EACCES, "%s: %s", user->name, wrong);
+		memcpy(ret->name, user->name, sizeof(ret->name));
+		memcpy(ret->serial, user->serial, sizeof(ret->serial));
+		ret->key = user->key;
+		ret->not_before = user->not_before;
+	}
+	free(user);
+	return result;
+}
+
+int verifier_request(void *ctx, const struct host_request *asked, struct host_asker *ret_asker,
+		     struct err *err)
+{
+	struct verifier *verifier = ctx;
+	struct opened *opened = mem_new(struct opened);
+	const struct host_envelope *envelope = &asked->signed_by_gateway;
+	const char *wrong;
+	int result;
+
+	learn_chains(verifier, envelope->chains, envelope->chain_count);
+	result = open_message(verifier, envelope->envelope, MESSAGE_POD_REQUEST, JUDGED_NOW, opened,
+			      err);
+	if (result == 0) {
+		wrong = request_misfit(asked, opened);
+		if (!wrong)
+			wrong = request_stale(verifier, opened);
+		if (wrong)
+			result = err_set(err, -EACCES, "%s", wrong);
+	}
+	if (result == 0)
+		result = asker_read(verifier, asked, opened, ret_asker, err);
+	if (result == 0)
+		learn_time(verifier, opened->at);
+	err->status = result == 0 ? err->status : 403;
+	message_deinit(&opened->message);
+	free(opened);
+	return result;
+}
+
+/* ---- revocations ---- */
+
+bool verifier_asker_stands(void *ctx, const struct host_asker *asker)
+{
+	const struct verifier *verifier = ctx;
+	struct revocation_subject user = {
+		.kind = CERT_USER,
+		.key = asker->key,
+		.name = asker->name,
+		.serial = asker->serial,
+		.not_before = asker->not_before,
+	};
+
+	return !revocations_hit_machine(&verifier->revocations, &asker->gateway, WALL_NEVER) &&
+	       !(asker->certified && revocations_hit(&verifier->revocations, &user, WALL_NEVER));
+}
+
+int verifier_revoke(void *ctx, const struct host_envelope *envelope, struct err *err)
+{
+	struct verifier *verifier = ctx;
+	struct digest id = sha256(envelope->envelope);
+	struct revocation_claim claim = {.envelope = envelope->envelope};
+	struct opened *opened;
+	int result;
+
+	if (revocations_has(&verifier->revocations, &id))
+		return 0;
+	opened = mem_new(struct opened);
+	learn_chains(verifier, envelope->chains, envelope->chain_count);
+	result = open_message(verifier, envelope->envelope, MESSAGE_REVOCATION, JUDGED_THEN, opened,
+			      err);
+	if (result == 0 && !grant_has(&opened->issuer.grant, ROLE_ADMIT))
+		result = err_set(err, -EACCES, "its signer may not revoke");
+	if (result == 0) {
+		claim.what = &opened->message.revocation;
+		claim.signer = opened->issuer.key;
+		claim.at = opened->at;
+		if (envelope->chain_count)
+			claim.chain = envelope->chains[0];
+		/* Nothing is dropped for its age here: no fabric time is known for sure. */
+		result = revocations_add(&verifier->revocations, &claim, (struct wall){0}) == 0;
+	}
 	message_deinit(&opened->message);
 	free(opened);
 	return result;

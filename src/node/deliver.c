@@ -472,8 +472,9 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 	if (message.type != MESSAGE_RECORD && message.type != MESSAGE_REVOCATION)
 		outcome = node->config.trust.ops->fresh(node->config.trust.self,
 							node_fabric_time(node, now), opened);
-	if (!message_is_signed(message.type))
-		outcome = NODE_TRUST_E_MALFORMED;
+	if (!message_is_signed(message.type) || message.type == MESSAGE_POD_REQUEST)
+		outcome =
+			NODE_TRUST_E_MALFORMED; /* requests of pods come on streams of their own */
 	if (outcome)
 		refuse_envelope(node, from, outcome);
 	else if (!may_be_relayed(message.type) && !node_id_equal(&opened->issuer, from))

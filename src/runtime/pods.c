@@ -147,6 +147,13 @@ void pods_stop_all(struct pods *pods)
 		pod_stop(list_entry(it, struct pod, link), -1);
 }
 
+const char *pods_namespace(const struct pods *pods, const struct uid *uid)
+{
+	const struct pod *pod = pods_find(pods, uid);
+
+	return pod ? pod->spec->namespace : NULL;
+}
+
 size_t pods_count(const struct pods *pods)
 {
 	return pods->count;

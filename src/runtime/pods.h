@@ -130,6 +130,9 @@ void pods_stop_all(struct pods *pods);
 
 size_t pods_count(const struct pods *pods);
 
+/* The namespace that a pod here is in, as its manifest has it; NULL: no such pod. Borrowed. */
+const char *pods_namespace(const struct pods *pods, const struct uid *uid);
+
 /* No job is under way. Nothing new begins by itself once pods_quiesce() has been called. */
 bool pods_is_idle(const struct pods *pods);
 void pods_quiesce(struct pods *pods);

@@ -38,6 +38,7 @@ FAMILY(fetch, Magik__Fetch);
 FAMILY(fetched, Magik__Fetched);
 CODEC(revocation, Magik__Revocation);
 FAMILY(revoked, Magik__Revoked);
+FAMILY(pod_request, Magik__PodRequest);
 FAMILY(index_rows, Magik__IndexRows);
 FAMILY(index_ask, Magik__IndexAsk);
 FAMILY(index_answer, Magik__IndexAnswer);

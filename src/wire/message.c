@@ -21,6 +21,7 @@
 	X(EVENT, event, event, Magik__Event, true)                                     \
 	X(DISPOSAL, disposal, disposal, Magik__Disposal, true)                         \
 	X(REVOCATION, revocation, revocation, Magik__Revocation, true)                 \
+	X(POD_REQUEST, pod_request, pod_request, Magik__PodRequest, true)              \
 	X(RECORD, record, record, Magik__Record, true)                                 \
 	X(RECORD_ACK, record_ack, record_ack, Magik__RecordAck, false)                 \
 	X(SYNC_SUMMARY, sync_summary, sync_summary, Magik__SyncSummary, false)         \

@@ -83,6 +83,8 @@ enum message_type {
 	MESSAGE_DISPOSAL,
 	/* identity: who is not to be trusted any more; signed */
 	MESSAGE_REVOCATION,
+	/* identity: what a user of the signing gateway asks of a pod; on streams only; signed */
+	MESSAGE_POD_REQUEST,
 	/* market: unsigned; it carries a signed tender */
 	MESSAGE_REFERRAL,
 	/* records: the record itself is signed, the talk about records is not */
@@ -742,6 +744,26 @@ struct leaf {
 	size_t cert_count;
 };
 
+enum pod_verb {
+	POD_VERB_NONE,
+	POD_VERB_LOGS,
+	POD_VERB_EXEC,
+	POD_VERB_ATTACH,
+	POD_VERB_PORT,
+	_POD_VERB_LAST = POD_VERB_PORT,
+};
+
+/* A gateway's word for what its user asks of one pod of one machine. */
+struct pod_request {
+	enum pod_verb verb;
+	struct node_id machine;
+	struct uid pod;
+	char *container;       /* "" for PORT, else not */
+	struct digest command; /* EXEC: identity/pod_request.h; else zeroes */
+	uint16_t port;         /* PORT, else 0 */
+	struct leaf user;      /* no certificates: the administrator of the signer's machine */
+};
+
 struct message {
 	enum message_type type;
 	union {
@@ -765,6 +787,7 @@ struct message {
 		struct fetched fetched;
 		struct revocation revocation;
 		struct revoked revoked;
+		struct pod_request pod_request;
 		struct index_rows index_rows;
 		struct index_ask index_ask;
 		struct index_answer index_answer;

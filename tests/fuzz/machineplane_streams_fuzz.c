@@ -17,10 +17,11 @@ static void check_again(const struct stream_question *question)
 	struct buf line = {0};
 
 	assert(request->command_count <= EXEC_WORDS_MAX && request->container && request->user);
-	stream_question_write(request, &line);
+	stream_question_write(request, bytes_buf(&question->envelope), &line);
 	assert(stream_question_parse(bytes_buf(&line), &again));
 	assert(again.request.kind == request->kind && again.request.port == request->port &&
-	       again.request.command_count == request->command_count);
+	       again.request.command_count == request->command_count &&
+	       bytes_equal(bytes_buf(&again.envelope), bytes_buf(&question->envelope)));
 	stream_question_deinit(&again);
 	buf_deinit(&line);
 }

@@ -188,6 +188,7 @@ static void send_object(struct bridge *bridge, const json_t *line)
 
 static void open_logs(struct bridge *bridge, const json_t *request)
 {
+	Magik__Ipc__StreamAsker asker;
 	Magik__Ipc__LogsOpen open;
 
 	magik__ipc__logs_open__init(&open);
@@ -200,6 +201,8 @@ static void open_logs(struct bridge *bridge, const json_t *request)
 	open.tail_lines = number_of(request, "tail", -1);
 	open.limit_bytes = number_of(request, "limit", 0);
 	open.since_ms = number_of(request, "since", 0);
+	magik__ipc__stream_asker__init(&asker);
+	open.asker = &asker; /* nobody has signed: it is believed here */
 	(void)!ipc_send(bridge->channel, IPC_LOGS_OPEN, &open.base, -1);
 }
 
@@ -384,11 +387,23 @@ static int believe_object(void *ctx, const struct host_envelope *envelope,
 	return 0;
 }
 
+static int believe_request(void *ctx, const struct host_request *request,
+			   struct host_asker *ret_asker, struct err *err)
+{
+	(void)ctx;
+	(void)request;
+	(void)err;
+	*ret_asker = (struct host_asker){.name = "test"};
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct host_config config = {
 		.node_name = "test-node",
-		.hooks = {.verify_award = believe, .verify_object = believe_object},
+		.hooks = {.verify_award = believe,
+			  .verify_object = believe_object,
+			  .verify_request = believe_request},
 	};
 	struct log_config log = {.node = "test-node", .process = "host", .min = LOG_LEVEL_INFO};
 	struct err err = {0};

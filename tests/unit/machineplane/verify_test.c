@@ -447,6 +447,46 @@ static void a_certificate_that_has_run_out_cannot_sign_with_an_old_date(void **s
 	world_free_voucher(voucher);
 }
 
+static void revoke(struct scene *scene, enum signer_name who)
+{
+	struct revocation what = {.kind = REVOCATION_MACHINE,
+				  .machine = scene->machines[who].credentials->machine.key};
+	struct revocation_claim claim = {
+		.what = &what,
+		.signer = scene->machines[ALPHA].credentials->machine.key,
+		.at = (struct wall){NOW.ms + 1000},
+		.envelope = bytes_of(what.machine.byte, ID_LEN),
+	};
+
+	assert_int_equal(revocations_add(&scene->verifier.revocations, &claim, NOW), 0);
+}
+
+/* Signed while it was trusted still: it is carried out now. */
+static void an_award_of_a_revoked_machine_is_refused(void **state)
+{
+	struct scene *scene = *state;
+
+	sign(scene);
+	accepted(scene);
+	revoke(scene, BETA);
+	refused(scene, "beta) is revoked");
+	scene->award_by = scene->tender_by = ALPHA;
+	sign(scene);
+	accepted(scene);
+}
+
+static void a_revoked_machine_starts_nothing(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->asked.node = scene->award.award.winner =
+		scene->machines[WORKER].credentials->machine.key;
+	sign(scene);
+	accepted(scene);
+	revoke(scene, WORKER);
+	refused(scene, "this machine has been revoked");
+}
+
 #define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -468,6 +508,8 @@ int main(void)
 		SCENE_TEST(an_object_counts_only_under_a_stewards_name),
 		SCENE_TEST(an_object_outlives_its_writers_certificate),
 		SCENE_TEST(what_is_no_envelope_is_refused),
+		SCENE_TEST(an_award_of_a_revoked_machine_is_refused),
+		SCENE_TEST(a_revoked_machine_starts_nothing),
 		SCENE_TEST(a_certificate_that_had_run_out_when_it_signed_is_refused),
 		SCENE_TEST(an_award_that_was_kept_for_later_is_refused),
 		SCENE_TEST(a_certificate_that_has_run_out_cannot_sign_with_an_old_date),

@@ -521,6 +521,17 @@ static void assert_lookup_equal(const struct message *a, const struct message *b
 	}
 }
 
+static void assert_pod_request_equal(const struct pod_request *a, const struct pod_request *b)
+{
+	SAME_NUMBER(verb);
+	SAME_ID(machine);
+	assert_true(uid_equal(&a->pod, &b->pod));
+	SAME_TEXT(container);
+	SAME_ID(command);
+	SAME_NUMBER(port);
+	assert_leaf_equal(&a->user, &b->user);
+}
+
 static void assert_sync_equal(const struct message *a, const struct message *b)
 {
 	if (a->type == MESSAGE_RECORD)
@@ -537,6 +548,8 @@ static void assert_sync_equal(const struct message *a, const struct message *b)
 		assert_record_put_equal(&a->record_put, &b->record_put);
 	else if (a->type == MESSAGE_REVOCATION || a->type == MESSAGE_REVOKED)
 		assert_revoked_equal(a, b);
+	else if (a->type == MESSAGE_POD_REQUEST)
+		assert_pod_request_equal(&a->pod_request, &b->pod_request);
 	else if (a->type == MESSAGE_FETCH)
 		assert_fetch_equal(&a->fetch, &b->fetch);
 	else if (a->type == MESSAGE_FETCHED)
@@ -604,6 +617,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_FETCHED:
 	case MESSAGE_REVOCATION:
 	case MESSAGE_REVOKED:
+	case MESSAGE_POD_REQUEST:
 		return assert_sync_equal(a, b);
 	case MESSAGE_INDEX_ROWS:
 	case MESSAGE_INDEX_ASK:

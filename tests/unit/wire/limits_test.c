@@ -197,6 +197,12 @@ MUTATION(revocation_user_long, message->revocation->user = filled(254, 'u'))
 MUTATION(revoked_stage, message->revoked->stage = 3)
 MUTATION(revoked_fold_short, message->revoked->fold.len--)
 MUTATION(revoked_id_short, message->revoked->ids[1].len--)
+MUTATION(pod_request_of_nothing, message->pod_request->verb = POD_VERB_NONE)
+MUTATION(pod_request_no_command, message->pod_request->command.len = 0)
+MUTATION(pod_request_of_another, message->pod_request->verb = POD_VERB_ATTACH)
+MUTATION(pod_request_of_two, message->pod_request->port = 80)
+MUTATION(pod_request_machine_short, message->pod_request->machine.len--)
+MUTATION(pod_request_user_many, REPEAT(message->pod_request->user, certs, 5))
 MUTATION(revoked_many, REPEAT(message->revoked, ids, MESSAGE_REVOKED_MAX + 1))
 
 MUTATION(rows_shard_none, message->index_rows->shard = NULL)
@@ -431,6 +437,12 @@ static const struct mutation mutations[] = {
 	BROKEN(REVOCATION, revocation_of_two),
 	BROKEN(REVOCATION, revocation_machine_short),
 	BIG(REVOCATION, revocation_user_long),
+	BROKEN(POD_REQUEST, pod_request_of_nothing),
+	BROKEN(POD_REQUEST, pod_request_no_command),
+	BROKEN(POD_REQUEST, pod_request_of_another),
+	BROKEN(POD_REQUEST, pod_request_of_two),
+	BROKEN(POD_REQUEST, pod_request_machine_short),
+	BIG(POD_REQUEST, pod_request_user_many),
 	BROKEN(REVOKED, revoked_stage),
 	BROKEN(REVOKED, revoked_fold_short),
 	BROKEN(REVOKED, revoked_id_short),

@@ -271,6 +271,15 @@ static void market_fill(struct message *message)
 							  .user = mem_strdup("jo"),
 							  .reason = mem_strdup("left\nus")};
 		break;
+	case MESSAGE_POD_REQUEST:
+		message->pod_request = (struct pod_request){.verb = POD_VERB_EXEC,
+							    .machine = sample_node_id(8),
+							    .pod = sample_uid(10),
+							    .container = mem_strdup("web"),
+							    .command = sample_digest(5),
+							    .user = {.cert_count = 1}};
+		buf_append_str(&message->pod_request.user.certs[0], "a user");
+		break;
 	case MESSAGE_REFERRAL:
 		referral_fill(&message->referral);
 		break;
