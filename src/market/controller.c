@@ -619,9 +619,11 @@ static bool is_due(const struct charge *charge, struct mono now, const struct no
 	return was_filled(charge, slot) || mono_reached(now, charge->blocked_until);
 }
 
+/* What has not started yet may still be refused by its machine, and keeps its count of failures. */
 static bool runs(const struct controller_view *view, const struct presence *presence)
 {
-	return view->single || presence->phase == POD_RUNNING || presence->phase == POD_SUCCEEDED;
+	return presence->phase == POD_RUNNING || presence->phase == POD_SUCCEEDED ||
+	       (view->single && presence->phase == POD_FAILED);
 }
 
 /* Where the note of each slot is, plus one; 0 = it has none. */
@@ -974,8 +976,19 @@ void controller_wake_object(struct controller *controller, struct mono now,
 		wake(controller, charge, now);
 }
 
+/* What has failed on a machine has most likely just freed that room there itself. */
+static bool is_passed_over(const struct charge *charge, struct mono now,
+			   const struct node_id *machine)
+{
+	for (size_t i = 0; machine && i < charge->excluded_count; i++)
+		if (node_id_equal(&charge->excluded[i].node, machine) &&
+		    !mono_reached(now, charge->excluded[i].until))
+			return true;
+	return false;
+}
+
 /* No more than may be tried now; the next notice wakes others. */
-void controller_wake(struct controller *controller, struct mono now)
+void controller_wake(struct controller *controller, struct mono now, const struct node_id *machine)
 {
 	struct mono next = next_turn(controller->woken_at, now, CONTROLLER_WOKEN_INTERVAL_MS);
 	int64_t turns =
@@ -993,6 +1006,8 @@ void controller_wake(struct controller *controller, struct mono now)
 		if (!entry)
 			return;
 		charge = entry->value;
+		if (is_passed_over(charge, now, machine))
+			continue;
 		if (charge->failures > 0)
 			turns--;
 		wake(controller, charge, now);

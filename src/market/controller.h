@@ -110,8 +110,9 @@ void controller_failed(struct controller *controller, struct mono now, const str
 void controller_closed(struct controller *controller, struct mono now, const struct uid *object_uid,
 		       const uint32_t *unplaced, size_t count);
 
-/* Room somewhere: what was backing off is due now. */
-void controller_wake(struct controller *controller, struct mono now);
+/* Room on @machine (NULL: on one that is new): what was backing off is due now, unless it has
+ * failed there. */
+void controller_wake(struct controller *controller, struct mono now, const struct node_id *machine);
 
 /* The same for one object. */
 void controller_wake_object(struct controller *controller, struct mono now,

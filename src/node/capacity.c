@@ -50,9 +50,9 @@ void node_capacity_changed(struct node *node, struct mono now, const struct reco
 	grown = room.cpu_milli > last->cpu_milli || room.memory_bytes > last->memory_bytes ||
 		room.pods > last->pods;
 	*last = room;
-	node_facts_deinit(&facts);
 	if (grown)
-		controller_wake(node->controller, now);
+		controller_wake(node->controller, now, &facts.id);
+	node_facts_deinit(&facts);
 }
 
 void node_capacity_deinit(struct node *node)

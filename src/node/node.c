@@ -375,7 +375,7 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 			records_peer_up(node->records, now, &joined);
 		node_vouch_joined(node, now, &joined);
 		if (!overlay_is_large(node->overlay)) /* there members of a pool come and go */
-			controller_wake(node->controller, now);
+			controller_wake(node->controller, now, NULL);
 		node_watched_joined(node, now, &joined);
 	} else if (effect->type == OVERLAY_LOST) {
 		struct node_id lost = effect->to;

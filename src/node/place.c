@@ -497,7 +497,7 @@ static void market_effect_apply(struct node *node, struct mono now,
 		workload_touch(node, &effect->object_uid);
 		return;
 	case MARKET_FREED:
-		controller_wake(node->controller, now);
+		controller_wake(node->controller, now, &node->config.self.id);
 		return;
 	case MARKET_ROOM:
 		node_hint(node, effect);

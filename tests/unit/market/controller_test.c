@@ -137,7 +137,7 @@ static void test_what_fits_nowhere_backs_off_and_is_woken(void **state)
 	assert_null(stage_show(&stage));
 	stage_wait(&stage, CONTROLLER_RETRY_MIN_MS);
 	assert_null(stage_show(&stage));
-	controller_wake(stage.controller, stage.now);
+	controller_wake(stage.controller, stage.now, NULL);
 	assert_true(mono_reached(stage.now, controller_deadline(stage.controller)));
 	assert_non_null(stage_show(&stage));
 	controller_free(stage.controller);
@@ -202,6 +202,33 @@ static void test_a_failing_machine_is_passed_over_but_never_the_only_choice(void
 	stage.now = controller_deadline(stage.controller);
 	effect = stage_show(&stage);
 	assert_int_equal(effect->excluded_count, 0);
+	controller_free(stage.controller);
+}
+
+/* Its end makes room on the machine where it failed: that must not bring it there at once again. */
+static void test_room_where_a_pod_has_failed_wakes_nobody(void **state)
+{
+	struct stage stage = stage_of(1);
+	struct node_id bad = {{1}}, other = {{2}};
+	const uint32_t slot0[] = {0};
+	struct mono due;
+
+	(void)state;
+	assert_non_null(stage_show(&stage));
+	for (int i = 0; i < 6; i++) { /* the pauses grow longer */
+		controller_failed(stage.controller, stage.now, &stage.view.object.uid, 0, &bad);
+		stage_close(&stage, slot0, 1);
+		(void)stage_show(&stage);
+		stage.now = controller_deadline(stage.controller);
+	}
+	controller_failed(stage.controller, stage.now, &stage.view.object.uid, 0, &bad);
+	(void)stage_show(&stage);
+	due = controller_deadline(stage.controller);
+	assert_true(due.us > stage.now.us + 2 * CONTROLLER_RETRY_MIN_MS * US_PER_MS);
+	controller_wake(stage.controller, stage.now, &bad);
+	assert_true(controller_deadline(stage.controller).us == due.us);
+	controller_wake(stage.controller, stage.now, &other);
+	assert_true(controller_deadline(stage.controller).us < due.us);
 	controller_free(stage.controller);
 }
 
@@ -553,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_slots_that_failed_together_are_tried_together),
 		cmocka_unit_test(test_a_slot_lost_anew_does_not_wait_for_another_slots_back_off),
 		cmocka_unit_test(test_a_failing_machine_is_passed_over_but_never_the_only_choice),
+		cmocka_unit_test(test_room_where_a_pod_has_failed_wakes_nobody),
 		cmocka_unit_test(test_surplus_is_stopped_after_it_was_seen_for_5_s),
 		cmocka_unit_test(
 			test_fewer_replicas_stop_those_not_ready_then_the_youngest_at_once),
