@@ -255,16 +255,22 @@ void events_update_lost(struct events *events, const struct record *record, cons
 	};
 }
 
-void events_record(struct events *events, const struct record *record, bool removed)
+void events_record(struct events *events, const struct record *record, bool removed,
+		   const char *last_words)
 {
 	struct presence pod;
 	struct buf text = {0};
 
 	if (record->key.kind == RECORD_OBJECT && !removed)
 		object_events(events, record);
-	if (record->key.kind != RECORD_PRESENCE || removed ||
+	if (record->key.kind != RECORD_PRESENCE || (removed && !*last_words) ||
 	    presence_decode(bytes_buf(&record->value), &pod) != 0)
 		return;
+	if (removed) {
+		add(events, &pod, "Warning", failed, last_words);
+		presence_deinit(&pod);
+		return;
+	}
 	buf_append_format(&text, "Successfully assigned %s/%s to %s", pod.object.namespace,
 			  pod.pod_name, pod.node_name);
 	add_once(events, &pod, scheduled, buf_cstr(&text));

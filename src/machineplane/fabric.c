@@ -69,7 +69,8 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 static void changed(struct fabric *fabric, const struct node_effect *effect)
 {
 	if (effect->change != RECORDS_DROPPED) { /* it lives on elsewhere */
-		events_record(fabric->events, effect->record, effect->change == RECORDS_REMOVED);
+		events_record(fabric->events, effect->record, effect->change == RECORDS_REMOVED,
+			      effect->text);
 		pod_objects_changed(fabric->pod_objects, effect->record);
 	}
 	backend_changed(fabric->backend, effect);

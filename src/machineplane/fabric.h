@@ -254,7 +254,9 @@ bool document_tenders(struct fabric *fabric, struct buf *json);
 /* events.c */
 struct events *events_new(struct fabric *fabric);
 void events_free(struct events *events);
-void events_record(struct events *events, const struct record *record, bool removed);
+/* @last_words: of a pod that is gone, most often why it was refused; "" when it was told to go. */
+void events_record(struct events *events, const struct record *record, bool removed,
+		   const char *last_words);
 /* @record is a version of an object that lost to another one; @message says what it changed. */
 void events_update_lost(struct events *events, const struct record *record, const char *message);
 void events_each(struct events *events, const char *namespace, api_event_fn *each, void *arg);

@@ -113,9 +113,9 @@ struct node_effect {
 	int64_t step_ms;
 	const struct contact *contacts;
 	size_t contact_count;
-	unsigned hops; /* FOUND: answers on the way to the nearest one */
-	bool complete; /* FOUND: the nearest ones known have all answered */
-	const char *text;
+	unsigned hops;    /* FOUND: answers on the way to the nearest one */
+	bool complete;    /* FOUND: the nearest ones known have all answered */
+	const char *text; /* CHANGED: the last words of a pod that is gone; or "" */
 };
 
 enum node_counter {

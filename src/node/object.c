@@ -248,8 +248,22 @@ void node_persisted(struct node *node, struct mono now, const struct record_key 
 	node_pump(node, now);
 }
 
+/* Why a pod is gone, where its machine had not been told to end it. A new string, or NULL. */
+static char *last_words(const struct record_item *end)
+{
+	struct presence presence;
+	char *text = NULL;
+
+	if (end && end->record.gone &&
+	    presence_decode(bytes_buf(&end->record.value), &presence) == 0) {
+		text = mem_strdup(presence.message);
+		presence_deinit(&presence);
+	}
+	return text;
+}
+
 static void record_changed(struct node *node, const struct record *record,
-			   enum records_change change)
+			   enum records_change change, const struct record_item *end)
 {
 	struct queued_effect *queued;
 
@@ -263,6 +277,7 @@ static void record_changed(struct node *node, const struct record *record,
 	record_copy(record, &queued->record);
 	queued->effect.key = record->key;
 	queued->effect.change = change;
+	queued->text = last_words(end);
 	if (change == RECORDS_DROPPED)
 		return;
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
@@ -342,7 +357,7 @@ static void records_effect_apply(struct node *node, struct mono now,
 		return;
 	case RECORDS_CHANGED:
 		node_index_changed(node, now, effect->item, effect->change);
-		record_changed(node, &effect->item->record, effect->change);
+		record_changed(node, &effect->item->record, effect->change, effect->rival);
 		return;
 	case RECORDS_PUT_DONE:
 		queued = node_queue(node, NODE_PUT_DONE);

@@ -72,6 +72,16 @@ void effect_changed(struct records *records, struct item *item, enum records_cha
 	effect_queue(records, RECORDS_CHANGED, item)->change = change;
 }
 
+void effect_ended(struct records *records, struct item *old, struct item *end)
+{
+	struct records_effect *effect = effect_queue(records, RECORDS_CHANGED, old);
+	struct queued *queued = container_of(effect, struct queued, effect);
+
+	queued->rival = item_ref(end);
+	effect->rival = &end->shown;
+	effect->change = RECORDS_REMOVED;
+}
+
 void effect_rivals(struct records *records, struct item *item, struct item *rival)
 {
 	struct records_effect *effect = effect_queue(records, RECORDS_RIVALS, item);

@@ -285,4 +285,6 @@ void effect_located(struct records *records, const struct uid *home, uint64_t to
 /* Two versions of one object. */
 void effect_rivals(struct records *records, struct item *item, struct item *rival);
 void effect_changed(struct records *records, struct item *item, enum records_change change);
+/* @old is removed by @end, the last word about it. */
+void effect_ended(struct records *records, struct item *old, struct item *end);
 void records_effects_deinit(struct records *records);

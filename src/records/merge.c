@@ -41,19 +41,27 @@ static bool object_is_complete(const struct record *record)
 	       bytes_str(record->object.kind).len > 0 && bytes_str(record->object.name).len > 0;
 }
 
-/* An object stays in its namespace: who is a steward of another one cannot take it over. */
-static bool object_stays(const struct record *record, const struct item *known)
+/*
+ * All objects of one home are of one namespace: an object, what its controllers make for it under
+ * uids that anybody can work out (identity/derive.h), and the tombstones of both. So who is a
+ * steward of another namespace neither takes one over, nor ends it, nor is there before it.
+ */
+static bool home_is_of(const struct records *records, const struct uid *uid,
+		       const struct record *record)
 {
-	return !known || bytes_equal(bytes_str(known->shown.record.object.namespace),
-				     bytes_str(record->object.namespace));
-}
+	const struct item *object =
+		table_find(records, &(struct record_key){.kind = RECORD_OBJECT, .uid = *uid});
+	const struct home *home = home_find(records, uid);
 
-/* A steward of one namespace ends nothing in another. */
-static bool tombstone_is_of(const struct records *records, const struct record *record)
-{
-	const struct item *object = table_find(
-		records, &(struct record_key){.kind = RECORD_OBJECT, .uid = record->key.uid});
+	if (!object && home)
+		list_for_each (it, &home->items) {
+			const struct item *item = list_entry(it, struct item, in_home);
 
+			if (item->shown.record.key.kind == RECORD_OBJECT)
+				object = item;
+			if (object)
+				break;
+		}
 	return !object || bytes_equal(bytes_str(object->shown.record.object.namespace),
 				      bytes_str(record->object.namespace));
 }
@@ -67,9 +75,10 @@ static bool writer_may(const struct records *records, const struct record_writer
 	switch (record->key.kind) {
 	case RECORD_OBJECT:
 		return writer->steward && no_sub && object_is_complete(record) &&
-		       object_stays(record, known);
+		       home_is_of(records, &record->key.uid, record);
 	case RECORD_TOMBSTONE:
-		return writer->steward && no_sub && tombstone_is_of(records, record);
+		return writer->steward && no_sub && home_is_of(records, &record->key.uid, record) &&
+		       home_is_of(records, record_home(record), record);
 	case RECORD_PRESENCE:
 		return (!known || node_id_equal(&known->shown.writer, &writer->id)) &&
 		       presence_is_of(record, &writer->id);
@@ -201,7 +210,7 @@ static void report_change(struct records *records, struct item *item, struct ite
 	if (item_is_live(item))
 		effect_changed(records, item, was ? RECORDS_MODIFIED : RECORDS_ADDED);
 	else if (was)
-		effect_changed(records, old, RECORDS_REMOVED);
+		effect_ended(records, old, item);
 }
 
 /* With the last pod of a deleted object goes the object. */

@@ -151,8 +151,8 @@ struct records_effect {
 	bool is_envelope; /* SEND: @envelope, else @message */
 	struct bytes envelope;
 	struct message message;
-	const struct record_item *item; /* PERSIST, CHANGED, NAME_CLASH, RIVALS */
-	const struct record_item *rival;
+	const struct record_item *item;  /* PERSIST, CHANGED, NAME_CLASH, RIVALS */
+	const struct record_item *rival; /* RIVALS; CHANGED: the end of a presence, when it came */
 	struct record_key key;
 	enum records_change change;
 	uint64_t token; /* PUT_DONE, FETCHED, LOCATED */

@@ -7,6 +7,7 @@ otherwise. Every kubectl that is installed speaks its own protocol: WebSocket or
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import pty
 import re
@@ -465,3 +466,15 @@ def test_the_log_of_the_run_before_is_kept(session_fabric, gateway, binary):
     first = session_fabric.kubectl("logs", name, "--previous", machine=gateway, binary=binary).stdout
     assert re.fullmatch(r"[0-9a-f-]{36}\n", first)
     session_fabric.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+
+
+def test_who_runs_a_process_is_written_down_by_the_gateway_and_by_the_pods_machine(box, gateway):
+    """The gateway's audit log has the request, the log of the pod's machine who was let in there."""
+    pod = box.get("pod", "box")["metadata"]["uid"]
+    box.kubectl("exec", "box", "--", "true", machine=gateway)
+    with open(os.path.join(gateway.state_dir, "fabric", "audit.log")) as file:
+        lines = [json.loads(line) for line in file]
+    entered = [line for line in lines if line.get("name") == "box" and line["code"] == 101]
+    assert entered and entered[-1]["user"] == "admin" and entered[-1]["namespace"] == "default"
+    home = next(m for m in box.machines if m.name == "m2")
+    home.wait_log(rf"\[audit\] admin runs a process in main of pod {pod}")

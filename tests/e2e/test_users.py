@@ -153,3 +153,47 @@ def test_the_other_side_of_a_partition_is_told_when_it_heals(trio):
     trio.network.heal()
     eventually("m3 has heard", lambda: "jo" in m3.magik("fabric", "revocations").stdout, timeout=40)
     assert jo.run("get", "pods", machine=m3).returncode != 0
+
+
+def test_who_may_look_neither_enters_nor_reads_secrets(trio):
+    viewer = User(trio, "jim", "--role", "view")
+    editor = User(trio, "jo", "--role", "edit")
+    m1, m2, m3 = trio.machines
+    editor.ok("create", "-f", "-", input=POD.format(name="box"))
+    trio.wait_pods(1)
+    editor.ok("create", "secret", "generic", "key", "--from-literal=token=hidden")
+    for machine in trio.machines:
+        eventually(f"{machine.name} shows the pod", lambda machine=machine:
+                   "box" in viewer.ok("get", "pods", machine=machine))
+        assert 'resource "pods/exec"' in viewer.fails("exec", "box", "--", "id", machine=machine)
+        assert 'resource "secrets"' in viewer.fails("get", "secret", "key", machine=machine)
+        assert "hidden" not in viewer.run("get", "secrets", "-o", "yaml", machine=machine).stdout
+        assert "aGlkZGVu" in editor.ok("get", "secret", "key", "-o", "yaml", machine=machine)
+
+
+def test_every_change_leaves_a_line_where_it_was_asked_for(trio):
+    jo = User(trio, "jo", "--role", "edit")
+    m1, m2, m3 = trio.machines
+    jo.ok("create", "configmap", "conf", "--from-literal=a=1", machine=m2)
+    jo.ok("label", "configmap", "conf", "tier=front", machine=m2)
+    jo.ok("get", "configmap", "conf", machine=m2)
+    jo.ok("delete", "configmap", "conf", machine=m2)
+    jo.fails("create", "namespace", "mine", machine=m2)
+    lines = [(line["verb"], line["resource"], line.get("name"), line["code"])
+             for line in audit(m2) if line["user"] == "jo"]
+    assert lines == [("create", "configmaps", "conf", 201), ("patch", "configmaps", "conf", 200),
+                     ("delete", "configmaps", "conf", 200), ("create", "namespaces", "mine", 403)], lines
+    assert not [line for line in audit(m3) if line["user"] == "jo"]
+
+
+def test_a_steward_of_one_namespace_takes_writes_for_that_one(trio):
+    m1, m2, m3 = trio.machines
+    limited = trio.machine("m4")
+    limited.start("--runtime", "null", join=m1.token("--role", "worker,steward", "--namespace", "team"))
+    trio.wait_nodes(["m1", "m2", "m3", "m4"])
+    jo = User(trio, "jo", "--role", "edit", "--namespace", "default,team")
+    jo.ok("create", "-n", "team", "-f", "-", machine=limited, input=POD.format(name="ours"))
+    trio.wait_pods(1, namespace="team")
+    refused = jo.fails("create", "-f", "-", machine=limited, input=POD.format(name="mine"))
+    assert "steward" in refused, refused
+    assert "No resources found" in jo.run("get", "pods", machine=m1).stderr

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/prng.h"
+#include "identity/derive.h"
 #include "make.h"
 
 static const struct mono start;
@@ -154,6 +155,49 @@ static int take_from(struct records *records, struct record record, uint8_t writ
 
 	record_deinit(&record);
 	return outcome;
+}
+
+static void rename_uid(struct record *record, struct uid uid)
+{
+	record->key.uid = record->object.uid = uid;
+}
+
+static void move(struct record *record, const char *namespace)
+{
+	free(record->object.namespace);
+	record->object.namespace = mem_strdup(namespace);
+}
+
+/* What a controller will make for an object has a uid that anybody can work out. */
+static void a_steward_of_another_namespace_takes_no_derived_uid(void **state)
+{
+	struct records *records = make_records(1);
+	struct uid owner = uid_from_random(make_uid(1).byte);
+	struct uid derived = uid_derive(&owner, "ReplicaSet/web-1");
+	struct record web = make_object(1, "web", 10);
+	struct record squat = make_object(2, "squat", 20), grave = make_tombstone(2, 20);
+	struct record own = make_object(3, "web-1", 30);
+
+	(void)state;
+	rename_uid(&web, owner);
+	rename_uid(&squat, derived);
+	rename_uid(&grave, derived);
+	rename_uid(&own, derived);
+	move(&squat, "other");
+	move(&grave, "other");
+	assert_int_equal(take(records, web, 2), 0);
+	assert_int_equal(take(records, squat, 2), RECORDS_E_WRITER);
+	assert_int_equal(take(records, grave, 2), RECORDS_E_WRITER);
+	assert_int_equal(take(records, own, 2), 0);
+	assert_int_equal(records_count(records, RECORD_OBJECT), 2);
+	/* Nor does a tombstone of a pod of its own end what is another's. */
+	grave = make_tombstone(1, 40);
+	move(&grave, "other");
+	rename_uid(&grave, owner);
+	grave.object.uid = make_uid(9);
+	assert_int_equal(take(records, grave, 2), RECORDS_E_WRITER);
+	assert_int_equal(records_count(records, RECORD_OBJECT), 2);
+	records_free(records);
 }
 
 static void only_stewards_write_objects_and_tombstones(void **state)
@@ -691,6 +735,7 @@ int main(void)
 		cmocka_unit_test(who_still_has_a_deleted_object_gets_its_tombstone),
 		cmocka_unit_test(a_tombstone_is_forgotten_after_a_week),
 		cmocka_unit_test(a_steward_of_one_namespace_ends_nothing_in_another),
+		cmocka_unit_test(a_steward_of_another_namespace_takes_no_derived_uid),
 		cmocka_unit_test(only_stewards_write_objects_and_tombstones),
 		cmocka_unit_test(only_a_machine_speaks_for_itself_and_its_pods),
 		cmocka_unit_test(what_was_written_in_the_future_is_refused),
