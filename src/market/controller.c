@@ -33,6 +33,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "market/turn.h"
 
 enum note_state {
 	NOTE_PENDING, /* in a tender, or placed and not seen yet; @until then it counts as missing
@@ -772,37 +773,17 @@ static void note_generation(struct charge *charge, struct mono now, uint64_t gen
 
 /* ---- retries ---- */
 
-/* Between two turns. The larger the fabric, the more owners may have something that fits nowhere.
- */
-static int64_t retry_interval_ms(uint64_t machines)
-{
-	if (machines < CONTROLLER_RETRY_INTERVAL_MIN_MS / CONTROLLER_RETRY_MS_PER_MACHINE)
-		return CONTROLLER_RETRY_INTERVAL_MIN_MS;
-	if (machines > CONTROLLER_RETRY_INTERVAL_MAX_MS / CONTROLLER_RETRY_MS_PER_MACHINE)
-		return CONTROLLER_RETRY_INTERVAL_MAX_MS;
-	return (int64_t)machines * CONTROLLER_RETRY_MS_PER_MACHINE;
-}
-
-/* The next turn that has been promised to nobody: @at, but no more than a burst of turns are saved
- * up. */
-static struct mono next_turn(struct mono at, struct mono now, int64_t interval_ms)
-{
-	int64_t burst_us = (CONTROLLER_RETRIES_BURST - 1) * interval_ms * (int64_t)US_PER_MS;
-
-	return at.us > now.us - burst_us ? at : (struct mono){now.us - burst_us};
-}
-
 /* Is it the turn of @charge among all that are tried again? If not, it is promised one. */
 static bool has_turn(struct controller *controller, struct charge *charge, struct mono now,
 		     uint64_t machines)
 {
 	struct mono *next = charge->woken ? &controller->woken_at : &controller->retry_at;
 	int64_t interval_ms =
-		charge->woken ? CONTROLLER_WOKEN_INTERVAL_MS : retry_interval_ms(machines);
+		charge->woken ? CONTROLLER_WOKEN_INTERVAL_MS : turn_interval_ms(machines);
 
 	if (!charge->retry_promised) {
 		charge->retry_promised = true;
-		charge->retry_until = next_turn(*next, now, interval_ms);
+		charge->retry_until = turn_after(*next, now, interval_ms);
 		*next = mono_add_ms(charge->retry_until, interval_ms);
 	}
 	return mono_reached(now, charge->retry_until);
@@ -990,7 +971,7 @@ static bool is_passed_over(const struct charge *charge, struct mono now,
 /* No more than may be tried now; the next notice wakes others. */
 void controller_wake(struct controller *controller, struct mono now, const struct node_id *machine)
 {
-	struct mono next = next_turn(controller->woken_at, now, CONTROLLER_WOKEN_INTERVAL_MS);
+	struct mono next = turn_after(controller->woken_at, now, CONTROLLER_WOKEN_INTERVAL_MS);
 	int64_t turns =
 		1 + mono_since_us(now, next) / (CONTROLLER_WOKEN_INTERVAL_MS * (int64_t)US_PER_MS);
 	struct map_entry *entry;
