@@ -83,7 +83,9 @@ def test_a_job_that_fails_too_often_has_failed(fabric, space, write):
 
     def is_told():
         told = fabric.kubectl("-n", space, "describe", "job", "bad").stdout
-        return "BackoffLimitExceeded" in told and "Created pod: bad-" in told
+        if "BackoffLimitExceeded" not in told or "Created pod: bad-" not in told:
+            raise LookupError(told)
+        return True
     eventually("the events tell", is_told)
     assert {pod["status"]["phase"] for pod in pods(fabric, space)} == {"Failed"}
 
