@@ -177,7 +177,8 @@ void create_object(struct call *call, json_t *object, enum kube_validation valid
 	json_t *refused = ready ? priority_resolve(call, object) : NULL;
 	int r = 0;
 
-	zone_resolve(call, object);
+	if (ready)
+		zone_resolve(call, object);
 	if (refused) {
 		call_respond_status(call, refused);
 		ready = false;
