@@ -24,7 +24,9 @@ enum {
 struct node_locating {
 	struct list link;
 	uint64_t token;
+	bool begun;
 	struct uid home;
+	struct digest target;
 };
 
 static bool is_live(const struct node *node, const struct node_id *id)
@@ -109,9 +111,32 @@ static void located(struct node *node, struct mono now, struct node_locating *lo
 		    const struct contact *contacts, size_t count)
 {
 	list_remove(&locating->link);
-	node->locating_count--;
+	node->locating_count -= locating->begun;
 	records_located(node->records, now, &locating->home, contacts, count);
 	free(locating);
+}
+
+/* Those that wait, in their order, while there is room. */
+static void locate_waiting(struct node *node, struct mono now)
+{
+	list_for_each_safe (it, &node->locatings) {
+		struct node_locating *locating = list_entry(it, struct node_locating, link);
+
+		if (node->locating_count == LOCATINGS_MAX)
+			return;
+		if (locating->begun)
+			continue;
+		if (overlay_find_stewards(node->overlay, now, &locating->target,
+					  &locating->token) == 0) {
+			locating->begun = true;
+			node->locating_count++;
+		} else if (node->locating_count > 0) {
+			return;
+		} else {
+			/* Others have filled the line, so none of ours will end. */
+			located(node, now, locating, NULL, 0);
+		}
+	}
 }
 
 void node_locate_home(struct node *node, struct mono now, const struct uid *home,
@@ -120,11 +145,9 @@ void node_locate_home(struct node *node, struct mono now, const struct uid *home
 	struct node_locating *locating = mem_new(struct node_locating);
 
 	locating->home = *home;
+	locating->target = *target;
 	list_append(&node->locatings, &locating->link);
-	node->locating_count++;
-	if (node->locating_count > LOCATINGS_MAX ||
-	    overlay_find(node->overlay, now, target, false, &locating->token) != 0)
-		located(node, now, locating, NULL, 0);
+	locate_waiting(node, now);
 }
 
 bool node_home_located(struct node *node, struct mono now, const struct overlay_effect *found)
@@ -133,12 +156,13 @@ bool node_home_located(struct node *node, struct mono now, const struct overlay_
 		struct node_locating *locating = list_entry(it, struct node_locating, link);
 		struct contact *contacts;
 
-		if (locating->token != found->token)
+		if (!locating->begun || locating->token != found->token)
 			continue;
 		contacts = (struct contact *)mem_copy(
 			found->contacts, found->contact_count * sizeof(*found->contacts));
 		located(node, now, locating, contacts, found->contact_count);
 		free(contacts);
+		locate_waiting(node, now);
 		return true;
 	}
 	return false;

@@ -60,6 +60,7 @@ void kad_free(struct kad *kad)
 	kad_provider_free(kad);
 	for (size_t i = 0; i < KAD_BUCKETS; i++)
 		free(kad->table.buckets[i]);
+	free(kad->table.graves);
 	free(kad);
 }
 
@@ -162,7 +163,7 @@ void kad_merge(struct kad *kad, struct mono now)
 void kad_unreachable(struct kad *kad, struct mono now, const struct node_id *id)
 {
 	kad_advance(kad, now);
-	kad_table_silent(kad, kad_id_prefix(id), id);
+	kad_table_silent(kad, kad_id_prefix(id), id, NULL);
 	kad_lookup_gone(kad, id, false);
 	kad_settle(kad);
 }

@@ -39,6 +39,8 @@ enum {
 	KAD_FLIGHT_MAX = 10,
 	KAD_KEEPERS = 8, /* machines that keep a provider set: one of them lives after any churn
 			  * between two renewals */
+	KAD_STEWARDS =
+		8, /* that a lookup of stewards hears: among them are the keepers of a record */
 	KAD_REQUEST_MS = 1000, /* then a contact of a lookup counts as silent */
 	KAD_TARGET_MS = 3000,  /* but one whose own position is looked up is waited for */
 	KAD_PATIENCE = 4,      /* ... and is no longer waited for after so many times the slowest
@@ -144,6 +146,11 @@ enum kad_result {
 };
 _must_use_ int kad_find(struct kad *kad, struct mono now, const struct digest *target,
 			bool providers, uint64_t *ret_token);
+
+/* The same of the KAD_STEWARDS live stewards that are nearest, however many others lie between: who
+ * is none is asked, up to KAD_ASKED_MAX, and not named. */
+_must_use_ int kad_find_stewards(struct kad *kad, struct mono now, const struct digest *target,
+				 uint64_t *ret_token);
 
 /* We have the thing under @key from now on, until withdrawn; renewed by kad itself. Each costs a
  * lookup and KAD_KEEPERS messages per renewal: for what few machines have. */

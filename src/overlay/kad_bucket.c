@@ -178,48 +178,104 @@ static bool has_room(const struct kad_table *table, unsigned index, uint64_t pos
 
 /* ---- machines that were silent ---- */
 
-static struct kad_grave *grave_find(struct kad_table *table, uint64_t position)
+static struct kad_grave *grave_set(const struct kad_table *table, uint64_t position)
 {
-	for (size_t i = 0; i < KAD_GRAVES; i++) {
-		if (table->graves[i].failures && table->graves[i].position == position)
-			return &table->graves[i];
+	return table->graves ? &table->graves[position % KAD_GRAVE_SETS * KAD_GRAVE_WAYS] : NULL;
+}
+
+static struct kad_grave *grave_find(const struct kad_table *table, uint64_t position)
+{
+	struct kad_grave *set = grave_set(table, position);
+
+	for (size_t i = 0; set && i < KAD_GRAVE_WAYS; i++) {
+		if (set[i].failures && set[i].position == position)
+			return &set[i];
 	}
 	return NULL;
 }
 
-static void grave_dig(struct kad *kad, uint64_t position, unsigned failures)
+/* The oldest of its set gives way. */
+static struct kad_grave *grave_get(struct kad_table *table, uint64_t position)
 {
-	struct kad_table *table = &kad->table;
 	struct kad_grave *grave = grave_find(table, position);
 
-	if (grave && grave->failures > failures)
-		failures = grave->failures;
-	if (!grave)
-		grave = &table->graves[table->grave_next++ % KAD_GRAVES];
-	*grave = (struct kad_grave){
-		.position = position,
-		.at = kad_heard_at(kad->now),
-		.failures = (uint8_t)(failures < UINT8_MAX ? failures : UINT8_MAX),
-	};
+	if (grave)
+		return grave;
+	if (!table->graves)
+		table->graves = mem_alloc(KAD_GRAVE_SETS * KAD_GRAVE_WAYS, sizeof(*table->graves));
+	grave = grave_set(table, position);
+	for (size_t i = 1; i < KAD_GRAVE_WAYS; i++) {
+		struct kad_grave *other = &grave_set(table, position)[i];
+
+		if (grave->failures && (!other->failures || other->at < grave->at))
+			grave = other;
+	}
+	*grave = (struct kad_grave){.position = position};
+	return grave;
 }
 
-bool kad_table_mourns(const struct kad *kad, uint64_t position, unsigned failures)
+/* Never 0, which is every place. */
+static uint32_t place_of(const struct addr *addr)
 {
-	uint32_t now = kad_heard_at(kad->now);
+	uint64_t folded = addr->port;
 
-	for (size_t i = 0; i < KAD_GRAVES; i++) {
-		const struct kad_grave *grave = &kad->table.graves[i];
+	for (size_t i = 0; i < sizeof(addr->ip); i++)
+		folded = folded * UINT8_MAX + addr->ip[i];
+	return (uint32_t)(prng_next(&(struct prng){folded}) >> 32) | 1;
+}
 
-		if (grave->position == position && grave->failures >= failures)
-			return now - grave->at < KAD_GRAVE_MS * US_PER_MS / KAD_HEARD_US;
-	}
-	return false;
+static bool grave_is_fresh(const struct kad *kad, const struct kad_grave *grave, int64_t ms)
+{
+	return kad_heard_at(kad->now) - grave->at < ms * US_PER_MS / KAD_HEARD_US;
+}
+
+/* One of our own contacts: it is not there, whatever others say. */
+static void grave_dig(struct kad *kad, uint64_t position)
+{
+	struct kad_grave *grave = grave_get(&kad->table, position);
+
+	grave->at = kad_heard_at(kad->now);
+	grave->place = 0;
+	grave->failures = KAD_FAILURES;
+}
+
+/* Only named by others: silence may be theirs, who gave a wrong address. */
+static void grave_dig_at(struct kad *kad, uint64_t position, const struct addr *at)
+{
+	struct kad_grave *grave = grave_get(&kad->table, position);
+	uint32_t place = at ? place_of(at) : 0;
+
+	if (grave->failures >= KAD_FAILURES && !grave->place)
+		return;
+	if (place != grave->place)
+		grave->failures = 0;
+	if (place ? grave->failures < KAD_FAILURES : !grave->failures)
+		grave->failures++;
+	grave->at = kad_heard_at(kad->now);
+	grave->place = place;
+}
+
+bool kad_table_mourns(const struct kad *kad, uint64_t position)
+{
+	const struct kad_grave *grave = grave_find(&kad->table, position);
+
+	return grave && grave_is_fresh(kad, grave, KAD_GRAVE_MS);
+}
+
+bool kad_table_gave_up(const struct kad *kad, uint64_t position, const struct addr *at)
+{
+	const struct kad_grave *grave = grave_find(&kad->table, position);
+	bool surely = grave && grave->failures >= KAD_FAILURES;
+
+	if (!grave || (grave->place ? grave->place != place_of(at) : !surely))
+		return false;
+	return grave_is_fresh(kad, grave, surely ? KAD_GRAVE_MS : KAD_GRAVE_ONCE_MS);
 }
 
 void kad_table_forgive(struct kad_table *table)
 {
-	for (size_t i = 0; i < KAD_GRAVES; i++)
-		table->graves[i].failures = 0;
+	free(table->graves);
+	table->graves = NULL;
 }
 
 bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node_id *id)
@@ -231,7 +287,7 @@ bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node
 	bool is_poor = !bucket || bucket->count < KAD_BUCKET / 2;
 
 	return (is_poor || (index >= kad->far && has_room(table, index, position))) &&
-	       !kad_table_find(table, position, id) && !kad_table_mourns(kad, position, 1);
+	       !kad_table_find(table, position, id) && !kad_table_mourns(kad, position);
 }
 
 /* ---- changes ---- */
@@ -327,21 +383,21 @@ const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 	return entry;
 }
 
-void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id)
+void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id,
+		      const struct addr *at)
 {
 	struct kad_table *table = &kad->table;
 	unsigned index = kad_table_index(table, position);
 	struct kad_entry *entry = kad_table_find(table, position, id);
 
-	/* Only named by others: silence may be theirs, who gave a wrong address. */
 	if (!entry) {
-		grave_dig(kad, position, 1);
+		grave_dig_at(kad, position, at);
 		return;
 	}
 	entry->failures++;
 	table->changes++;
 	if (entry->failures >= KAD_FAILURES || table->buckets[index]->has_spare) {
-		grave_dig(kad, position, KAD_FAILURES);
+		grave_dig(kad, position);
 		bucket_remove(kad, index, entry);
 	}
 	kad_upkeep_trouble(kad, index);
@@ -355,7 +411,7 @@ void kad_table_lost(struct kad *kad, uint64_t position, const struct node_id *id
 
 	if (bucket && bucket->has_spare && node_id_equal(&bucket->spare.id, id))
 		bucket->has_spare = false;
-	grave_dig(kad, position, KAD_FAILURES);
+	grave_dig(kad, position);
 	if (!entry)
 		return;
 	bucket_remove(kad, index, entry);

@@ -13,11 +13,14 @@
 enum {
 	KAD_BUCKETS = 64, /* positions are ordered by 64 bits */
 	KAD_HEARD_US = 100 * US_PER_MS,
-	KAD_GRAVES = 32,              /* machines that were silent lately, not tried again for */
-	KAD_GRAVE_MS = 5 * 60 * 1000, /* a while though others name them */
-	KAD_RATES = 64,               /* counters of served requests; peers may share one */
-	KAD_STALL_MS = 300,           /* a tick so late: it was us who did not listen */
-	KAD_INNER_MAX = 16,           /* lookups of our own, beside those of the caller */
+	KAD_GRAVE_SETS = 32, /* machines that were silent lately, not tried again for a while though
+			      * others name them: in sets by position, so that few are looked at */
+	KAD_GRAVE_WAYS = 4,
+	KAD_GRAVE_MS = 5 * 60 * 1000,
+	KAD_GRAVE_ONCE_MS = 30 * 1000, /* silent once: it may have been slow */
+	KAD_RATES = 64,                /* counters of served requests; peers may share one */
+	KAD_STALL_MS = 300,            /* a tick so late: it was us who did not listen */
+	KAD_INNER_MAX = 16,            /* lookups of our own, beside those of the caller */
 	KAD_UNION_MAX = KAD_KEEPERS * MESSAGE_CONTACTS_MAX, /* providers gathered by a lookup */
 };
 
@@ -46,7 +49,8 @@ struct kad_bucket {
 
 struct kad_grave {
 	uint64_t position;
-	uint32_t at; /* unit KAD_HEARD_US */
+	uint32_t at;    /* unit KAD_HEARD_US */
+	uint32_t place; /* where it was silent, when only others say that it is there; else 0 */
 	uint8_t failures;
 };
 
@@ -54,9 +58,8 @@ struct kad_table {
 	uint64_t self;
 	struct kad_bucket *buckets[KAD_BUCKETS]; /* by the first bit that differs from ours */
 	size_t contact_count;
-	uint64_t changes; /* of who is in it and answers, and of where that is */
-	struct kad_grave graves[KAD_GRAVES];
-	size_t grave_next;
+	uint64_t changes;         /* of who is in it and answers, and of where that is */
+	struct kad_grave *graves; /* sets side by side; none while nobody was silent */
 };
 
 enum kad_candidate_state {
@@ -78,6 +81,7 @@ struct kad_candidate {
 
 enum kad_lookup_kind {
 	KAD_LOOKUP_NEAREST,
+	KAD_LOOKUP_STEWARDS, /* the nearest of them: others are asked, and do not count */
 	KAD_LOOKUP_PROVIDERS,
 	KAD_LOOKUP_PROVIDE, /* the rest are our own */
 	KAD_LOOKUP_WITHDRAW,
@@ -110,7 +114,7 @@ struct kad_lookup {
 struct kad_waiting {
 	uint64_t token;
 	struct digest target;
-	bool providers;
+	enum kad_lookup_kind kind;
 };
 
 /* A machine listed in provider sets here. */
@@ -200,14 +204,18 @@ struct kad_bucket *kad_table_bucket(struct kad_table *table, unsigned index);
 /* Lives: refreshed if known, else admitted or made a spare: then the entry is returned. */
 const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 					const struct contact *contact);
-/* Did not answer. */
-void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id);
+/* Did not answer; @at: where it was asked, NULL: not known. */
+void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *id,
+		      const struct addr *at);
 void kad_table_lost(struct kad *kad, uint64_t position, const struct node_id *id);
 /* Is it worth a question? Far buckets fill by themselves once they are half full. */
 bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node_id *id);
 /* Is it among the KAD_BUCKET nearest to us, or would it be? */
 bool kad_table_is_near(const struct kad_table *table, uint64_t position);
-bool kad_table_mourns(const struct kad *kad, uint64_t position, unsigned failures);
+/* Was it silent lately? */
+bool kad_table_mourns(const struct kad *kad, uint64_t position);
+/* Is it in vain to ask it at @at? Whoever only others name may have been silent elsewhere. */
+bool kad_table_gave_up(const struct kad *kad, uint64_t position, const struct addr *at);
 void kad_table_forgive(struct kad_table *table); /* mourn nobody */
 /* The @max nearest to @target; @lively: without those that were silent last. */
 size_t kad_table_nearest(const struct kad_table *table, uint64_t target, bool lively,

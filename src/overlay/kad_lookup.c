@@ -40,7 +40,8 @@ static bool has_hurry(const struct kad_lookup *lookup)
 
 static bool is_of_user(enum kad_lookup_kind kind)
 {
-	return kind == KAD_LOOKUP_NEAREST || kind == KAD_LOOKUP_PROVIDERS;
+	return kind == KAD_LOOKUP_NEAREST || kind == KAD_LOOKUP_STEWARDS ||
+	       kind == KAD_LOOKUP_PROVIDERS;
 }
 
 void kad_lookup_free(struct kad_lookup *lookup)
@@ -120,9 +121,11 @@ static void candidate_readdress(struct kad_candidate *candidate, const struct co
 
 /* What was silent is not asked again, although others name it; but of whom is looked up others may
  * know better. */
-static bool is_given_up(const struct kad *kad, const struct kad_lookup *lookup, uint64_t position)
+static bool is_given_up(const struct kad *kad, const struct kad_lookup *lookup,
+			const struct kad_candidate *candidate)
 {
-	return position != lookup->position && kad_table_mourns(kad, position, KAD_FAILURES);
+	return candidate->position != lookup->position &&
+	       kad_table_gave_up(kad, candidate->position, &candidate->contact.addr);
 }
 
 /* @hops answers led to it. We know better than others where our own contacts are. */
@@ -140,7 +143,7 @@ static void candidate_add(struct kad *kad, struct kad_lookup *lookup, const stru
 	candidate.hops = (uint8_t)(hops < UINT8_MAX ? hops : UINT8_MAX);
 	candidate.position = kad_id_prefix(&contact->id);
 	if (is_upkeep(lookup) ? !kad_table_wants(kad, candidate.position, &contact->id)
-			      : is_given_up(kad, lookup, candidate.position))
+			      : is_given_up(kad, lookup, &candidate))
 		return;
 	entry = kad_table_find(&kad->table, candidate.position, &contact->id);
 	if (entry && entry->failures == 0)
@@ -156,6 +159,8 @@ static size_t want_of(enum kad_lookup_kind kind)
 	case KAD_LOOKUP_NEAREST:
 	case KAD_LOOKUP_JOIN:
 		return KAD_BUCKET;
+	case KAD_LOOKUP_STEWARDS:
+		return KAD_STEWARDS;
 	case KAD_LOOKUP_PROVIDERS:
 	case KAD_LOOKUP_PROVIDE:
 	case KAD_LOOKUP_WITHDRAW:
@@ -233,19 +238,17 @@ struct kad_lookup *kad_lookup_start(struct kad *kad, enum kad_lookup_kind kind,
 
 static void user_begin(struct kad *kad, const struct kad_waiting *waiting)
 {
-	struct kad_lookup *lookup =
-		lookup_begin(kad, waiting->providers ? KAD_LOOKUP_PROVIDERS : KAD_LOOKUP_NEAREST,
-			     &waiting->target, NULL);
+	struct kad_lookup *lookup = lookup_begin(kad, waiting->kind, &waiting->target, NULL);
 
 	kad->user_count++;
 	lookup->token = waiting->token;
 	lookup_step(kad, lookup);
 }
 
-int kad_find(struct kad *kad, struct mono now, const struct digest *target, bool providers,
-	     uint64_t *ret_token)
+static int find(struct kad *kad, struct mono now, const struct digest *target,
+		enum kad_lookup_kind kind, uint64_t *ret_token)
 {
-	struct kad_waiting waiting = {.target = *target, .providers = providers};
+	struct kad_waiting waiting = {.target = *target, .kind = kind};
 
 	kad_advance(kad, now);
 	if (kad->waiting_count >= KAD_WAITING_MAX)
@@ -259,6 +262,19 @@ int kad_find(struct kad *kad, struct mono now, const struct digest *target, bool
 	*ret_token = waiting.token;
 	kad_settle(kad);
 	return 0;
+}
+
+int kad_find(struct kad *kad, struct mono now, const struct digest *target, bool providers,
+	     uint64_t *ret_token)
+{
+	return find(kad, now, target, providers ? KAD_LOOKUP_PROVIDERS : KAD_LOOKUP_NEAREST,
+		    ret_token);
+}
+
+int kad_find_stewards(struct kad *kad, struct mono now, const struct digest *target,
+		      uint64_t *ret_token)
+{
+	return find(kad, now, target, KAD_LOOKUP_STEWARDS, ret_token);
 }
 
 /* ---- steps ---- */
@@ -331,6 +347,12 @@ static bool candidate_may_be_asked(struct kad *kad, const struct kad_lookup *loo
 	return candidate->state == KAD_NEW;
 }
 
+/* Is it one of those that are wanted, once it has answered? */
+static bool is_wanted(const struct kad_lookup *lookup, const struct kad_candidate *candidate)
+{
+	return lookup->kind != KAD_LOOKUP_STEWARDS || candidate->contact.steward;
+}
+
 /* Have the nearest that live answered? Candidates that may not be asked do not count. */
 static bool lookup_is_done(const struct kad *kad, const struct kad_lookup *lookup)
 {
@@ -348,7 +370,7 @@ static bool lookup_is_done(const struct kad *kad, const struct kad_lookup *looku
 				return false;
 			break;
 		case KAD_ANSWERED:
-			answered++;
+			answered += is_wanted(lookup, &lookup->list[i]);
 			break;
 		default:
 			break;
@@ -401,8 +423,9 @@ static void lookup_ask(struct kad *kad, struct kad_lookup *lookup)
 			quick++;
 			flight++;
 		}
-		ahead += candidate->state == KAD_NEW || candidate->state == KAD_ANSWERED ||
-			 is_quick(kad, lookup, candidate);
+		ahead += is_wanted(lookup, candidate) &&
+			 (candidate->state == KAD_NEW || candidate->state == KAD_ANSWERED ||
+			  is_quick(kad, lookup, candidate));
 	}
 }
 
@@ -529,7 +552,8 @@ static void candidate_expire(struct kad *kad, struct kad_lookup *lookup,
 {
 	if (is_silent_for(kad, candidate, request_us(lookup, candidate))) {
 		candidate->state = KAD_SILENT;
-		kad_table_silent(kad, candidate->position, &candidate->contact.id);
+		kad_table_silent(kad, candidate->position, &candidate->contact.id,
+				 &candidate->contact.addr);
 	} else if (!candidate->repeated && !is_quick(kad, lookup, candidate)) {
 		candidate->repeated = true;
 		candidate_send(kad, lookup, candidate);
@@ -573,7 +597,7 @@ static void tell_nearest(struct kad *kad, const struct kad_lookup *lookup)
 
 	out->contacts = mem_alloc(KAD_BUCKET, sizeof(struct contact));
 	for (size_t i = 0; i < lookup->count && count < KAD_BUCKET; i++) {
-		if (lookup->list[i].state != KAD_ANSWERED)
+		if (lookup->list[i].state != KAD_ANSWERED || !is_wanted(lookup, &lookup->list[i]))
 			continue;
 		if (count == 0)
 			out->effect.hops = lookup->list[i].hops;
@@ -615,6 +639,7 @@ static void lookup_finish(struct kad *kad, struct kad_lookup *lookup)
 {
 	switch (lookup->kind) {
 	case KAD_LOOKUP_NEAREST:
+	case KAD_LOOKUP_STEWARDS:
 		tell_nearest(kad, lookup);
 		break;
 	case KAD_LOOKUP_PROVIDERS:

@@ -182,6 +182,9 @@ void overlay_relay(struct overlay *overlay, struct mono now, const struct uid *b
 /* Look up by distance: kad.h. OVERLAY_FOUND follows. 0, or enum kad_result. */
 _must_use_ int overlay_find(struct overlay *overlay, struct mono now, const struct digest *target,
 			    bool providers, uint64_t *ret_token);
+/* The live stewards nearest to @target: a third of what overlay_find() costs. */
+_must_use_ int overlay_find_stewards(struct overlay *overlay, struct mono now,
+				     const struct digest *target, uint64_t *ret_token);
 _must_use_ int overlay_provide(struct overlay *overlay, struct mono now, const struct digest *key);
 void overlay_withdraw(struct overlay *overlay, struct mono now, const struct digest *key);
 

@@ -172,6 +172,17 @@ int overlay_find(struct overlay *overlay, struct mono now, const struct digest *
 	return outcome;
 }
 
+int overlay_find_stewards(struct overlay *overlay, struct mono now, const struct digest *target,
+			  uint64_t *ret_token)
+{
+	int outcome;
+
+	overlay_advance(overlay, now);
+	outcome = kad_find_stewards(overlay->kad, now, target, ret_token);
+	parts_drain(overlay);
+	return outcome;
+}
+
 int overlay_provide(struct overlay *overlay, struct mono now, const struct digest *key)
 {
 	int outcome;

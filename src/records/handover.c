@@ -154,11 +154,13 @@ void handover_tick(struct records *records)
 
 /* ---- the keeper ---- */
 
+/* Who is about to hand it over as well is no keeper: two of those may not rely on each other. */
 static bool has_for_good(const struct item *item, const struct record_version *version)
 {
 	const struct record *record = &item->shown.record;
 
-	return item->kept && record_version_compare(&record->version, version) >= 0 &&
+	return item->kept && item->home && item->home->mine &&
+	       record_version_compare(&record->version, version) >= 0 &&
 	       (item->shown.durable || !kind_is_durable(record->key.kind));
 }
 
@@ -187,8 +189,9 @@ void handover_offered(struct records *records, const struct node_id *from,
 		if ((known && has_for_good(known, &entry->version)) ||
 		    is_over(records, &entry->key))
 			have.entries[have.entry_count++] = *entry;
-		else if (!known ||
-			 record_version_compare(&known->shown.record.version, &entry->version) < 0)
+		else if ((!known || record_version_compare(&known->shown.record.version,
+							   &entry->version) < 0) &&
+			 want_may_ask(records, from, entry))
 			want.keys[want.key_count++] = entry->key;
 	}
 	if (have.entry_count > 0)

@@ -138,6 +138,7 @@ struct records {
 	struct list places, locates; /* locate.c */
 	struct map places_by_id;
 	size_t locate_count;
+	struct map wanted;   /* key -> struct wanted: want.c */
 	struct list fetches; /* fetch.c */
 	size_t fetch_count;
 
@@ -240,6 +241,14 @@ void sync_keys_received(struct records *records, const struct node_id *from,
 void sync_want_received(struct records *records, const struct node_id *from,
 			const struct sync_want *want);
 void sync_tick(struct records *records);
+
+/* want.c: what was asked for and may be on its way */
+/* False: another peer was asked for it a moment ago. True: @from is asked now. */
+_must_use_ bool want_may_ask(struct records *records, const struct node_id *from,
+			     const struct sync_entry *entry);
+void want_sweep(struct records *records);
+void want_init(struct records *records);
+void want_deinit(struct records *records);
 
 /* handover.c: what is no longer ours */
 void handover_tick(struct records *records);

@@ -20,6 +20,7 @@ struct records *records_new(const struct records_config *config)
 	table_init(records);
 	homes_init(records);
 	locate_init(records);
+	want_init(records);
 	list_init(&records->fetches);
 	return records;
 }
@@ -31,6 +32,7 @@ void records_free(struct records *records)
 	puts_deinit(records);
 	fetches_deinit(records);
 	locate_deinit(records);
+	want_deinit(records);
 	acks_deinit(records);
 	table_deinit(records);
 	doubts_deinit(records);

@@ -9,11 +9,11 @@
  *	A <- B   SYNC_WANT      what A has newer, or B lacks
  *	A -> B   RECORD ...
  *
- * Every message is bounded, so a large difference takes several rounds, which follow each other
- * quickly. A begins at a random bucket, and in a bucket that is too large for one message at a
- * random place, so that rounds do not repeat each other. In a large fabric partners may differ in
- * what they think both keep, for a moment: whoever is sent a record decides again whether to keep
- * it.
+ * What several partners of B name is wanted of one of them (want.c). Every message is bounded, so a
+ *large difference takes several rounds, which follow each other quickly. A begins at a random
+ *bucket, and in a bucket that is too large for one message at a random place, so that rounds do not
+ *repeat each other. In a large fabric partners may differ in what they think both keep, for a
+ *moment: whoever is sent a record decides again whether to keep it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +141,7 @@ void sync_tick(struct records *records)
 		partners_sweep(records);
 		homes_note_sole(records);
 		copies_sweep(records);
+		want_sweep(records);
 		sync_random(records);
 	}
 	if (!mono_reached(records->now, records->repair_at))
@@ -320,11 +321,13 @@ static void compare_named(struct records *records, const struct node_id *from,
 		known = table_find(records, &entry->key);
 		if (known)
 			(void)map_put(seen, bytes_of(known->key, RECORD_KEY_LEN), known);
-		if (is_wanted(records, entry, known))
-			want.keys[want.key_count++] = entry->key;
-		else if (known && is_newer(known, entry) &&
-			 !allowed_send(records, allowance, from, known))
+		if (is_wanted(records, entry, known)) {
+			if (want_may_ask(records, from, entry))
+				want.keys[want.key_count++] = entry->key;
+		} else if (known && is_newer(known, entry) &&
+			   !allowed_send(records, allowance, from, known)) {
 			sync_again_soon(records, from);
+		}
 	}
 	if (want.key_count > 0)
 		effect_send(records, from, MESSAGE_SYNC_WANT)->sync_want = want;

@@ -326,19 +326,34 @@ const struct net_result *net_result(const struct net *net, uint64_t token)
 	return NULL;
 }
 
-const struct net_result *net_find(struct net *net, size_t at, const struct digest *target,
-				  bool providers)
+static const struct net_result *run_until_found(struct net *net, size_t at, uint64_t token)
 {
 	struct mono until = mono_add_ms(net->now, 2 * KAD_LOOKUP_MS);
-	uint64_t token = 0;
-	int r = kad_find(net->machines[at].kad, net->now, target, providers, &token);
 
-	assert(r == 0);
 	net->result_count = 0;
 	net_flush(net, at);
 	while (!net_result(net, token) && run_one(net, until))
 		;
 	return net_result(net, token);
+}
+
+const struct net_result *net_find(struct net *net, size_t at, const struct digest *target,
+				  bool providers)
+{
+	uint64_t token = 0;
+	int r = kad_find(net->machines[at].kad, net->now, target, providers, &token);
+
+	assert(r == 0);
+	return run_until_found(net, at, token);
+}
+
+const struct net_result *net_find_stewards(struct net *net, size_t at, const struct digest *target)
+{
+	uint64_t token = 0;
+	int r = kad_find_stewards(net->machines[at].kad, net->now, target, &token);
+
+	assert(r == 0);
+	return run_until_found(net, at, token);
 }
 
 size_t net_nearest(const struct net *net, const struct digest *target, size_t except, size_t *ret,

@@ -66,6 +66,7 @@ void net_flush(struct net *net, size_t at);
 /* A lookup from @at; run until it has ended. The result is valid until the next one. */
 const struct net_result *net_find(struct net *net, size_t at, const struct digest *target,
 				  bool providers);
+const struct net_result *net_find_stewards(struct net *net, size_t at, const struct digest *target);
 const struct net_result *net_result(const struct net *net, uint64_t token);
 
 /* The @max live machines nearest to @target but @except, nearest first. */

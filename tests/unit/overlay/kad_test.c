@@ -607,6 +607,74 @@ static void who_is_mourned_is_asked_for_its_own_sake_or_when_many_return(void **
 	kad_free(one.kad);
 }
 
+/* Named again and again by others, who do not know that it has gone. */
+static void who_was_silent_is_asked_again_only_elsewhere_or_later(void **state)
+{
+	struct one one = one_new();
+	struct contact knows = far_contact(0), lost = far_contact(1), moved = lost;
+	struct digest target = {.byte = {0x55}};
+
+	(void)state;
+	moved.addr.port++;
+	kad_seen(one.kad, one.now, &knows);
+	assert_true(named_is_asked(&one, &target, &knows, &lost));
+	pass_ms(&one, 3 * S);
+	kad_seen(one.kad, one.now, &knows);
+	assert_false(named_is_asked(&one, &target, &knows, &lost));
+	assert_true(named_is_asked(&one, &target, &knows, &moved));
+	kad_free(one.kad);
+
+	one = one_new();
+	kad_seen(one.kad, one.now, &knows);
+	assert_true(named_is_asked(&one, &target, &knows, &lost));
+	pass_ms(&one, 3 * S);
+	kad_seen(one.kad, one.now, &knows);
+	assert_false(named_is_asked(&one, &target, &knows, &lost));
+	pass_ms(&one, MINUTE); /* it may only have been slow */
+	kad_seen(one.kad, one.now, &knows);
+	assert_true(named_is_asked(&one, &target, &knows, &lost));
+	pass_ms(&one, MINUTE);
+	kad_seen(one.kad, one.now, &knows);
+	assert_false(named_is_asked(&one, &target, &knows, &lost));
+	kad_free(one.kad);
+}
+
+/* One in @every is a steward: of the nearest @sure none is missed. */
+static void check_stewards(size_t every, size_t sure)
+{
+	struct net *net = net_new(1000, 11);
+	size_t wanted[KAD_STEWARDS];
+
+	for (size_t i = 0; i < net->count; i++)
+		net->machines[i].contact.steward = i % every == 0;
+	net_form(net, 0, net->count);
+	for (size_t round = 0; round < 50; round++) {
+		struct digest target = net_random(net);
+		const struct net_result *result;
+		size_t at = net_random_up(net), count = 0;
+		static size_t all[1000];
+		size_t found = net_nearest(net, &target, at, all, ARRAY_LEN(all));
+
+		for (size_t i = 0; i < found && count < KAD_STEWARDS; i++)
+			if (net->machines[all[i]].contact.steward)
+				wanted[count++] = all[i];
+		result = net_find_stewards(net, at, &target);
+		assert_true(result->complete);
+		assert_true(result->count >= KAD_STEWARDS);
+		for (size_t i = 0; i < sure; i++)
+			assert_true(node_id_equal(&result->contacts[i].id,
+						  &net->machines[wanted[i]].contact.id));
+	}
+	net_end(net);
+}
+
+static void a_lookup_of_stewards_finds_the_nearest_of_them(void **state)
+{
+	(void)state;
+	check_stewards(1, KAD_STEWARDS);
+	check_stewards(4, KAD_BUCKET / 4 - 1); /* an answer names KAD_BUCKET machines */
+}
+
 /* It invents nearer and nearer machines, none of which exists. */
 static void a_liar_costs_time_and_no_more(void **state)
 {
@@ -763,6 +831,8 @@ int main(void)
 		cmocka_unit_test(who_cannot_be_dialled_is_no_contact),
 		cmocka_unit_test(a_wrong_address_does_not_hide_a_machine),
 		cmocka_unit_test(who_is_mourned_is_asked_for_its_own_sake_or_when_many_return),
+		cmocka_unit_test(who_was_silent_is_asked_again_only_elsewhere_or_later),
+		cmocka_unit_test(a_lookup_of_stewards_finds_the_nearest_of_them),
 		cmocka_unit_test(a_liar_costs_time_and_no_more),
 		cmocka_unit_test(a_stall_of_our_own_blames_nobody),
 		cmocka_unit_test(too_many_lookups_wait_and_then_are_refused),

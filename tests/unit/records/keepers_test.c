@@ -199,6 +199,66 @@ static void what_is_no_longer_ours_is_dropped_when_all_keepers_have_it(void **st
 	records_free(records);
 }
 
+/* Says that it has @record. */
+static void name_one(struct records *records, const struct record *record, uint8_t by, int64_t ms)
+{
+	struct sync_entry entry = {record->key, record->version};
+	struct node_id from = make_id(by);
+	uint32_t bucket = 0;
+	struct message keys = {.type = MESSAGE_SYNC_KEYS,
+			       .sync_keys = {.buckets = &bucket,
+					     .bucket_count = 1,
+					     .entries = &entry,
+					     .entry_count = 1}};
+
+	records_receive_message(records, at_ms(ms), &from, &keys);
+}
+
+static void what_many_bring_is_asked_of_one(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record ours = object_that_is(records, HOME_MINE);
+	struct node_id to[8];
+
+	(void)state;
+	name_one(records, &ours, 2, 10);
+	name_one(records, &ours, 3, 20);
+	name_one(records, &ours, 4, 30);
+	assert_int_equal(sent(records, MESSAGE_SYNC_WANT, to, ARRAY_LEN(to)), 1);
+	name_one(records, &ours, 2, 40); /* it may not have heard */
+	assert_int_equal(sent(records, MESSAGE_SYNC_WANT, to, ARRAY_LEN(to)), 1);
+	name_one(records, &ours, 3, 10 * S); /* nothing has come */
+	assert_int_equal(sent(records, MESSAGE_SYNC_WANT, to, ARRAY_LEN(to)), 1);
+	assert_int_equal(receive(records, &ours, 3), 0);
+	name_one(records, &ours, 4, 20 * S);
+	assert_int_equal(sent(records, MESSAGE_SYNC_WANT, to, ARRAY_LEN(to)), 0);
+	record_deinit(&ours);
+	records_free(records);
+}
+
+/* It has it, and is no keeper: who hands it over must not rely on that. */
+static void who_hands_over_is_no_keeper(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record near = object_that_is(records, HOME_NEAR);
+	struct sync_entry entry = {near.key, near.version};
+	struct message offer = {.type = MESSAGE_SYNC_OFFER, .sync_offer = {&entry, 1}};
+	struct node_id from = make_id(2), to[8];
+
+	(void)state;
+	assert_int_equal(receive(records, &near, 2), 0);
+	records_persisted(records, at_ms(3), &near.key, &near.version, true);
+	(void)drain(records, RECORDS_SEND);
+	records_receive_message(records, at_ms(4), &from, &offer);
+	assert_int_equal(sent(records, MESSAGE_SYNC_HAVE, to, ARRAY_LEN(to)), 0);
+	know(records, 5, 1, 0); /* alone, it is ours */
+	(void)drain(records, RECORDS_SEND);
+	records_receive_message(records, at_ms(6), &from, &offer);
+	assert_int_equal(sent(records, MESSAGE_SYNC_HAVE, to, ARRAY_LEN(to)), 1);
+	record_deinit(&near);
+	records_free(records);
+}
+
 static void name_nothing(struct records *records, uint64_t request, const struct node_id *from)
 {
 	struct message fetched = {.type = MESSAGE_FETCHED,
@@ -318,6 +378,8 @@ int main(void)
 		cmocka_unit_test(a_keeper_takes_what_is_its_own_and_refuses_what_is_far),
 		cmocka_unit_test(who_is_far_looks_the_keepers_up_and_writes_to_five),
 		cmocka_unit_test(what_is_no_longer_ours_is_dropped_when_all_keepers_have_it),
+		cmocka_unit_test(what_many_bring_is_asked_of_one),
+		cmocka_unit_test(who_hands_over_is_no_keeper),
 		cmocka_unit_test(a_fetch_ends_when_three_keepers_have_answered),
 		cmocka_unit_test(a_new_steward_next_to_us_is_compared_with_soon),
 		cmocka_unit_test(on_a_condition_the_first_keeper_decides),
