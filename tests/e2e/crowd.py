@@ -5,6 +5,7 @@ All of them live in one network namespace, each on an address of its own, and in
 namespace, so that ending its first process ends them all, however the program that made them ends.
 What they say is read from their control sockets, which costs them next to nothing.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -129,7 +130,8 @@ class Daemon:
         """Both processes at once, as when the machine loses its power."""
         host = self.process.pid()
         for pid in [host, *children(host)]:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one ends when the other has
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def pids(self):
