@@ -44,8 +44,9 @@ def test_a_single_machine_starts_again_what_it_ran(new_fabric):
     after = eventually("both run again",
                        lambda: [pod for pod in fabric.pods() if is_ready(pod)][1:] and fabric.pods())
     assert places(after) == places(before)
-    assert restarts(after) == [1, 1]
-    assert sleepers(fabric.first) == 2
+    # A start just before the cut may not have been noted: then it counts as the first.
+    assert all(count <= 1 for count in restarts(after))
+    eventually("what they run has started, too", lambda: sleepers(fabric.first) == 2)
     fabric.kubectl("delete", "deployment", "web")
     fabric.wait_pods(0)
     fabric.first.power_off()
