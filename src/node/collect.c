@@ -358,12 +358,7 @@ static void see_namespace(const struct node *node, struct sight *sight, const ch
 
 static void see_machines(const struct node *node, struct sight *sight)
 {
-	sight->pods = mem_alloc(sight->pod_count, sizeof(*sight->pods));
-	for (size_t i = 0; i < sight->pod_count; i++)
-		sight->pods[i] = (struct control_pod){
-			.presence = &sight->presences[i],
-			.machine_alive = node_machine_alive(node, &sight->presences[i].node),
-		};
+	sight->pods = node_control_pods(node, sight->presences, sight->pod_count);
 }
 
 static void sight_deinit(struct sight *sight)

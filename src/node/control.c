@@ -228,6 +228,19 @@ static size_t see_pods(const struct node *node, struct sight *sight, const struc
 	return sight->pod_count - before;
 }
 
+struct control_pod *node_control_pods(const struct node *node, const struct presence *presences,
+				      size_t count)
+{
+	struct control_pod *pods = mem_alloc(count, sizeof(*pods));
+
+	for (size_t i = 0; i < count; i++)
+		pods[i] = (struct control_pod){
+			.presence = &presences[i],
+			.machine_alive = node_machine_alive(node, &presences[i].node),
+		};
+	return pods;
+}
+
 /* Look at all of the family; relatives of which nothing is left are forgotten. */
 static void see(const struct node *node, struct family *family, struct sight *sight)
 {
@@ -247,12 +260,7 @@ static void see(const struct node *node, struct family *family, struct sight *si
 		else
 			family_remove(family, i);
 	}
-	sight->pods = mem_alloc(sight->pod_count, sizeof(*sight->pods));
-	for (size_t i = 0; i < sight->pod_count; i++)
-		sight->pods[i] = (struct control_pod){
-			.presence = &sight->presences[i],
-			.machine_alive = node_machine_alive(node, &sight->presences[i].node),
-		};
+	sight->pods = node_control_pods(node, sight->presences, sight->pod_count);
 }
 
 static void sight_deinit(struct sight *sight)

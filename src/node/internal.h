@@ -300,7 +300,11 @@ void node_families_touch_all(struct node *node);
 bool node_families_run(struct node *node, struct mono now);
 void node_families_tick(struct node *node, struct mono now);
 void node_families_deinit(struct node *node);
+struct control_pod;
 struct control_step;
+/* @presences as reconcilers see them; they are borrowed, the array is the caller's. */
+_must_use_ struct control_pod *node_control_pods(const struct node *node,
+						 const struct presence *presences, size_t count);
 void node_control_step(struct node *node, struct mono now, const struct control_step *step);
 
 /* collect.c */

@@ -94,7 +94,6 @@ def test_a_slow_machine_is_not_lost(four):
     slow = four.machines[-1]
     daemons = slow.host.run("pgrep", "-f", "--", "machineplane |--fabric-process").stdout.split()
     assert len(daemons) == 2, "both processes of the machine"
-    assert len(daemons) >= 2, "both processes of the machine"
     started = sum(machine.counters()["magik_pods_started_total"] for machine in four.machines)
     for _ in range(4):
         slow.host.run("kill", "-STOP", *daemons)
