@@ -285,7 +285,7 @@ int crun_attach(struct engine *engine, const struct engine_container *container,
 		struct engine_attach *ret_attach, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct path control = path_format("%s/ctl", container->bundle);
+	struct path control = path_format("%s/winsz", container->bundle);
 	int dir = open(container->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC), r = 0;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 

@@ -65,7 +65,7 @@ struct engine_exec {
 struct engine_attach {
 	int streams; /* SOCK_SEQPACKET. Read: a byte 2 (stdout) or 3 (stderr), then data. Written:
 			its input; half-closing it ends that. */
-	int control; /* takes "1 ROWS COLUMNS\n" for its terminal */
+	int control; /* takes "ROWS COLUMNS\n" for its terminal */
 };
 
 struct engine_status {

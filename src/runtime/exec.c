@@ -231,7 +231,8 @@ static void on_drained(void *user)
 }
 
 /* Of several lines that conmon 2.1 finds at once it carries out the first one only, as often as
- * there are lines: each has to be read before the next is written. */
+ * there are lines: each has to be read before the next is written. (So this is the pipe at which a
+ * size is set; what its control pipe takes, it only writes to this one.) */
 static void on_resize_time(void *user)
 {
 	struct exec *exec = user;
@@ -242,7 +243,7 @@ static void on_resize_time(void *user)
 		loop_timer_set(exec->timer, mono_add_ms(clock_mono(), RESIZE_AGAIN_MS));
 		return;
 	}
-	len = snprintf(line, sizeof(line), "1 %u %u\n", exec->size.rows, exec->size.columns);
+	len = snprintf(line, sizeof(line), "%u %u\n", exec->size.rows, exec->size.columns);
 	(void)!write(exec->control, line, (size_t)len);
 }
 

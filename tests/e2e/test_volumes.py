@@ -65,7 +65,8 @@ def test_a_claim_waits_for_its_pod_and_stays_when_that_goes(fabric):
     for name in ("second", "third"):  # together, on the machine where the first one was
         fabric.apply(using(name, "disk"))
     assert {pod["spec"]["nodeName"] for pod in fabric.wait_pods(2)} == {where}
-    assert sorted(lives(fabric, "second")) == ["first", "second", "third"]
+    eventually("all three have written",
+               lambda: sorted(lives(fabric, "second")) == ["first", "second", "third"])
     fabric.kubectl("delete", "pvc", "disk", "--wait=false")
     assert fabric.get("pvc", "disk")["metadata"]["deletionTimestamp"]
     fabric.kubectl("delete", "pod", "second", "third")

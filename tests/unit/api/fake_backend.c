@@ -469,10 +469,14 @@ static void rescale(struct fake_backend *fake, const struct fake_object *object)
 
 			if (!uid_equal(&pod->presence.object.uid, &object->object.uid))
 				continue;
-			if (pod->presence.slot >= workload.replicas)
+			if (pod->presence.slot >= workload.replicas) {
 				stop_pod(fake, pod, false);
-			else
-				have++;
+				continue;
+			}
+			/* One that is on its way out still makes room for another. */
+			if (pod->presence.terminating)
+				pod->replace = true;
+			have++;
 		}
 		for (uint32_t slot = have; slot < workload.replicas; slot++)
 			add_pods(fake, object, slot);
