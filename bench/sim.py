@@ -11,7 +11,7 @@ bench goes on where it was.
   --quick     up to 1,000 machines, in about a minute; docs/ is left alone
   --fresh     measure everything again
   --keep      take what an older build has measured, too; marked with *
-  --only      scale, burst, one-owner, rare, unsatisfiable, loss, full, broadcast, churn, detect, join
+  --only      scale, burst, one-owner, rare, unsatisfiable, loss, full, broadcast, churn, detect, repair, join
   --jobs N    runs at a time (default: one for each processor)
   --no-docs   do not write the table and the plots into docs/
 """
@@ -348,6 +348,29 @@ def detect_rows(runs, _quick):
                 "", "0", at_most(0))]
 
 
+def repair_runs(quick):
+    lost = 14 if quick else 104
+    # One machine is lost every 25 s; the scenario's own time is for four.
+    return {size: Run("repair", size, lost=lost, duration_s=25 * (lost - 4))
+            for size in ([100] if quick else [100, 1000])}
+
+
+def repair_rows(runs, _quick):
+    rows = []
+    for run in runs.values():
+        rows += [row("repair", run, "replicas replaced while 30 % were slow", "repair.started_while_slow",
+                     "", "0", at_most(0))]
+        for phase, what, limit in (("single", "lost one after the other", 15),
+                                   ("third", "a third lost at once", 45)):
+            lost, started = run.figure(f"repair.{phase}.lost"), run.figure(f"repair.{phase}.started")
+            rows += [Row("repair", f"{run.title()}, {what}: pods started for {lost:,} lost replicas",
+                         started, "", "as many", started == lost, run),
+                     row("repair", run, f"{what}: replaced, p50", f"repair.{phase}.p50", "ms"),
+                     row("repair", run, f"{what}: replaced, p99", f"repair.{phase}.p99", "ms",
+                         f"{limit},000 ms", at_most(limit * 1000))]
+    return rows
+
+
 def join_runs(quick):
     return {"run": Run("join-storm", 300 if quick else 10000,
                        **({"duration_s": 30} if quick else {"settle_s": 10}))}
@@ -368,7 +391,7 @@ PARTS = {
     "unsatisfiable": (unsatisfiable_runs, unsatisfiable_rows), "loss": (loss_runs, loss_rows),
     "full": (full_runs, full_rows), "broadcast": (broadcast_runs, broadcast_rows),
     "churn": (churn_runs, churn_rows), "detect": (detect_runs, detect_rows),
-    "join": (join_runs, join_rows),
+    "repair": (repair_runs, repair_rows), "join": (join_runs, join_rows),
 }
 
 

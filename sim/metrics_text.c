@@ -4,6 +4,7 @@
 
 #include "archive.h"
 #include "metrics_state.h"
+#include "repair.h"
 
 /* A figure that was not measured is null, so that nobody takes it for a good one. */
 static void json_number(struct buf *out, const char *name, bool measured, double value,
@@ -138,6 +139,7 @@ void metrics_json(struct world *world, const struct metrics_outside *outside, st
 	json_run(world, outside, out);
 	json_market(&figures, out);
 	json_overlay(&figures, out);
+	repair_json(world, out);
 	traffic_json(world, out);
 	json_count(out, "protocol_bytes_per_machine", (uint64_t)figures.heap_mean);
 	json_count(out, "protocol_bytes_per_machine_max", (uint64_t)figures.heap_max);
@@ -245,6 +247,7 @@ void metrics_text(struct world *world, const struct metrics_outside *outside, st
 	text_market(&figures, out);
 	text_overlay(&figures, out);
 	archive_text(world, out);
+	repair_text(world, out);
 	buf_append_format(out, "  a node holds %lld bytes, the largest has held %lld\n",
 			  (long long)figures.heap_mean, (long long)figures.heap_max);
 }

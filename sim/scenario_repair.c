@@ -18,8 +18,7 @@ enum {
 	APART_MS = 25 * 1000,         /* between two losses */
 	REPAIRED_MS = 15 * 1000,      /* the promise: all but one in a hundred, in a room */
 	REPAIRED_MANY_MS = 45 * 1000, /* all, after a third of the machines at once */
-	SINGLE_LOSSES = 4,
-	TENDERS_PER_LOSS = 3, /* that find a place, on average: more would be a storm */
+	TENDERS_PER_LOSS = 3,         /* that find a place, on average: more would be a storm */
 	OFF_MS = 10 * 1000,
 	ALONE_MS = 40 * 1000,       /* each by itself: less than NODE_REBOOT_MS */
 	LONG_ALONE_MS = 150 * 1000, /* so long that each has replaced what it does not see */
@@ -49,11 +48,13 @@ static void note_started(struct world *world, uint64_t argument)
 
 static void expect_none_started(struct world *world, uint64_t argument)
 {
+	uint64_t started = world->totals.pods_started - world->noted_started;
+
 	(void)argument;
-	if (world->totals.pods_started != world->noted_started)
-		world_violate(
-			world, NULL, "%llu pods were replaced although no machine was lost",
-			(unsigned long long)(world->totals.pods_started - world->noted_started));
+	world->repairs.started_while_slow = started;
+	if (started)
+		world_violate(world, NULL, "%llu pods were replaced although no machine was lost",
+			      (unsigned long long)started);
 }
 
 static void lose(struct world *world, uint64_t machine)
@@ -87,17 +88,17 @@ static void lose_any(struct world *world, uint64_t argument)
 
 static void expect_repaired(struct world *world, uint64_t limit_ms)
 {
-	int64_t p99_us, max_us;
+	struct repair_figures figures;
 
-	repair_times(world, &p99_us, &max_us);
+	repair_sum(world, &figures);
 	world_tell(world, NULL, "%zu replicas were lost; 99 of 100 were replaced in %lld ms",
-		   world->repairs.count, (long long)(p99_us / US_PER_MS));
-	if (repair_open(world) > 0)
+		   (size_t)figures.lost, (long long)(figures.p99_us / US_PER_MS));
+	if (figures.replaced < figures.lost)
 		world_violate(world, NULL, "%zu of %zu lost replicas were not replaced",
-			      repair_open(world), world->repairs.count);
-	else if (p99_us > (int64_t)limit_ms * US_PER_MS)
+			      (size_t)(figures.lost - figures.replaced), (size_t)figures.lost);
+	else if (figures.p99_us > (int64_t)limit_ms * US_PER_MS)
 		world_violate(world, NULL, "replacing took %lld ms for one replica in a hundred",
-			      (long long)(p99_us / US_PER_MS));
+			      (long long)(figures.p99_us / US_PER_MS));
 }
 
 static void expect_no_storm(struct world *world, uint64_t argument)
@@ -121,10 +122,9 @@ static void expect_no_storm(struct world *world, uint64_t argument)
 			      (unsigned long long)losses);
 }
 
-static void forget_losses(struct world *world, uint64_t argument)
+static void end_phase(struct world *world, uint64_t phase)
 {
-	(void)argument;
-	world->repairs.count = 0;
+	repair_phase_end(world, (enum repair_phase)phase);
 }
 
 void repair_scenario(struct world *world)
@@ -139,13 +139,14 @@ void repair_scenario(struct world *world)
 	steps_starve(world, at_ms, at_ms + SLOW_MS);
 	at_ms += SLOW_MS + OFF_MS;
 	world_action(world, at_ms, expect_none_started, 0);
-	for (int i = 0; i < SINGLE_LOSSES; i++, at_ms += APART_MS)
+	for (int64_t i = 0; i < world->params.lost; i++, at_ms += APART_MS)
 		world_action(world, at_ms, lose_any, 0);
 	world_action(world, at_ms, expect_repaired, REPAIRED_MS);
-	world_action(world, at_ms + 1, forget_losses, 0);
+	world_action(world, at_ms + 1, end_phase, REPAIR_SINGLE);
 	world_action(world, at_ms + 2, lose_a_third, 0);
 	world_action(world, at_ms + REPAIRED_MANY_MS, expect_repaired, REPAIRED_MANY_MS);
 	world_action(world, at_ms + REPAIRED_MANY_MS, expect_no_storm, 0);
+	world_action(world, at_ms + REPAIRED_MANY_MS + 1, end_phase, REPAIR_THIRD);
 }
 
 /* ---- the power is gone everywhere ---- */

@@ -469,14 +469,11 @@ static void rescale(struct fake_backend *fake, const struct fake_object *object)
 
 			if (!uid_equal(&pod->presence.object.uid, &object->object.uid))
 				continue;
-			if (pod->presence.slot >= workload.replicas) {
+			if (pod->presence.slot >= workload.replicas)
 				stop_pod(fake, pod, false);
-				continue;
-			}
-			/* One that is on its way out still makes room for another. */
-			if (pod->presence.terminating)
-				pod->replace = true;
-			have++;
+			/* One on its way out makes room for another, if its slot is wanted. */
+			pod->replace = pod->presence.slot < workload.replicas;
+			have += pod->replace;
 		}
 		for (uint32_t slot = have; slot < workload.replicas; slot++)
 			add_pods(fake, object, slot);
