@@ -16,12 +16,16 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import time
 
 import pytest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import client_libraries
 import manifests
 from conftest import kubectl_binaries
 from fabric import eventually
@@ -269,6 +273,24 @@ def test_a_port_where_nobody_listens_is_told(echo, gateway, binary):
             pass  # kubectl had not read what was sent when it closed
         told = eventually("kubectl tells why", lambda: forward.process.stderr.readline())
         assert "connect to port 1 of the pod: Connection refused" in told
+
+
+@pytest.fixture(scope="module")
+def python_path(tmp_path_factory):
+    path = client_libraries.python_path(tmp_path_factory.mktemp("python"))
+    if path is None:
+        pytest.skip("no python3-kubernetes, and no archive to fetch it from")
+    return path
+
+
+def test_a_program_in_python_uses_the_streams_of_a_pod(echo, gateway, python_path):
+    """Its library speaks another port-forward than kubectl."""
+    script = os.path.join(os.path.dirname(__file__), "client_streams.py")
+    done = subprocess.run(
+        echo.network.command("env", f"PYTHONPATH={python_path}", client_libraries.PYTHON, script,
+                             echo.kubeconfig_file(gateway), "echo"),
+        capture_output=True, text=True, timeout=90)
+    assert done.stdout == "ok\n", done.stdout + done.stderr
 
 
 def test_a_client_attaches_to_what_runs(session_fabric, gateway, binary):

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a program written with @kubernetes/client-node does: informer, writes, apply, scale, errors.
+// What a program written with @kubernetes/client-node does: informer, writes, apply, scale, errors,
+// ports.
 // usage: node client_node.mjs KUBECONFIG; prints "ok" or fails with what was not as expected.
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import * as k8s from '@kubernetes/client-node';
 
 const EVENT_MS = 10000;
@@ -72,6 +74,38 @@ for (let tries = 0; ; tries++) {
 }
 assert.equal((await apps.readNamespacedDeployment({ namespace, name: 'by-node' })).spec.replicas, 2);
 await apps.deleteNamespacedDeployment({ namespace, name: 'by-node' });
+
+// Port 7 echoes, 13 greets and ends.
+await core.createNamespacedPod({ namespace, body: {
+  metadata: { name: 'by-node' }, spec: { containers: [{ name: 'c', image: 'busybox:1' }] },
+} });
+for (const deadline = Date.now() + EVENT_MS; ;) {
+  const { status } = await core.readNamespacedPod({ namespace, name: 'by-node' });
+  if (status.phase === 'Running') break;
+  assert(Date.now() < deadline, 'the pod does not run');
+}
+const forwarder = new k8s.PortForward(config);
+async function forwarded(port, size, text) {
+  const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  let told = '', found = '';
+  errors.on('data', (piece) => { told += piece; });
+  const done = new Promise((resolve, reject) => {
+    output.on('data', (piece) => { found += piece; if (found.length >= size) resolve(); });
+    setTimeout(() => reject(new Error(`port ${port}: only ${found.length} bytes`)), EVENT_MS).unref();
+  });
+  const socket = await forwarder.portForward(namespace, 'by-node', [port], output, errors, input);
+  const closed = new Promise((resolve) => { socket.on('close', resolve); });
+  if (text) input.write(text);
+  await done;
+  assert.equal(told, '');
+  if (text) socket.close();
+  await closed;
+  return found;
+}
+const sent = 'abcdefgh'.repeat(8192);
+assert.equal(await forwarded(7, sent.length, sent), sent);
+assert.equal(await forwarded(13, 9), 'good day\n');
+await core.deleteNamespacedPod({ namespace, name: 'by-node' });
 
 await core.deleteNamespacedConfigMap({ namespace, name: 'by-node' });
 await awaitEvent('delete by-node');

@@ -9,10 +9,12 @@ import json
 import sys
 import threading
 
-from kubernetes import client, config, utils, watch
+from kubernetes import client, config, stream, utils, watch
 from kubernetes.client.rest import ApiException
 
 EVENT_S = 10
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "by-python"},
+       "spec": {"containers": [{"name": "c", "image": "busybox:1"}]}}
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "by-python"}, "data": {"a": "1"}}
 DEPLOYMENT = {
     "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "by-python"},
@@ -38,9 +40,50 @@ def apply(api, data, **query):
         response_type="V1ConfigMap", auth_settings=["BearerToken"], _return_http_data_only=True)
 
 
+def running(core, body):
+    """Create a pod and wait until it runs."""
+    name = body["metadata"]["name"]
+    core.create_namespaced_pod("default", body)
+    for event in watch.Watch().stream(core.list_namespaced_pod, "default", timeout_seconds=EVENT_S,
+                                      field_selector=f"metadata.name={name}"):
+        if event["object"].status.phase == "Running":
+            return
+    raise AssertionError(f"pod {name} does not run")
+
+
+def receive(sock, size):
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        assert piece, f"the connection ended after {data!r}"
+        data += piece
+    return data
+
+
+def forward(core):
+    """Port 7 echoes, 13 greets and ends, 9 refuses."""
+    running(core, POD)
+    ports = stream.portforward(core.connect_get_namespaced_pod_portforward, "by-python", "default", ports="7,13,9")
+    echo = ports.socket(7)
+    echo.settimeout(EVENT_S)
+    data = bytes(range(256)) * 4096
+    sender = threading.Thread(target=echo.sendall, args=(data,))
+    sender.start()
+    assert receive(echo, len(data)) == data
+    sender.join()
+    assert receive(ports.socket(13), 9) == b"good day\n"
+    ports.socket(9).settimeout(EVENT_S)
+    assert ports.socket(9).recv(1) == b"", "an error ends the connection"
+    assert "refused" in ports.error(9), ports.error(9)
+    assert ports.error(7) is None and ports.error(13) is None
+    ports.close()
+    core.delete_namespaced_pod("by-python", "default")
+
+
 def main():
     config.load_kube_config(sys.argv[1])
     core, apps = client.CoreV1Api(), client.AppsV1Api()
+    forward(client.CoreV1Api(client.ApiClient()))
     listed = core.list_namespaced_config_map("default")
     events = []
 

@@ -1,64 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs written with other clients than kubectl, against the gateway over a fabric in memory.
 
-Their libraries are used where they are installed, or fetched into a temporary directory; without a
-network the tests skip.
+Without their libraries the tests skip.
 """
 
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from test_kubectl_fake import server  # noqa: F401  pylint: disable=unused-import
 
 HERE = pathlib.Path(__file__).parent
-CLIENT_NODE = "@kubernetes/client-node@1.4.0"  # the newest that runs on Node 20
-FETCH_S = 180
+sys.path.insert(0, str(HERE.parent))
+
+import client_libraries  # noqa: E402
+
 RUN_S = 60
-PYTHON = "/usr/bin/python3"
-DEBIAN_PACKAGES = """kubernetes cachetools certifi chardet charset-normalizer dateutil pyasn1 pyasn1-modules rsa
-google-auth idna urllib3 requests requests-oauthlib oauthlib websocket yaml six""".split()
 
 
 def run(command, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=RUN_S, check=False, **options)
 
 
-def fetched(command, directory):
-    try:
-        done = subprocess.run(command, cwd=directory, capture_output=True, timeout=FETCH_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
-
-
 @pytest.fixture(scope="module")
 def node_directory(tmp_path_factory):
-    """A directory whose node_modules have the client."""
-    given = os.environ.get("MAGIK_CLIENT_NODE")
-    directory = pathlib.Path(given) if given else tmp_path_factory.mktemp("node")
-    if not shutil.which("node"):
-        pytest.skip("no node")
-    if not given and not fetched(["npm", "install", "--silent", "--no-audit", "--no-fund", CLIENT_NODE], directory):
+    directory = client_libraries.node_directory(tmp_path_factory.mktemp("node"))
+    if directory is None:
         pytest.skip("no @kubernetes/client-node, and no registry to fetch it from")
     return directory
 
 
 @pytest.fixture(scope="module")
 def python_path(tmp_path_factory):
-    """PYTHONPATH with the client of Debian, "" where it is installed."""
-    if run([PYTHON, "-c", "import kubernetes"]).returncode == 0:
-        return ""
-    directory = tmp_path_factory.mktemp("python")
-    names = [f"python3-{name}" for name in DEBIAN_PACKAGES]
-    if not fetched(["apt-get", "download", *names], directory):
+    path = client_libraries.python_path(tmp_path_factory.mktemp("python"))
+    if path is None:
         pytest.skip("no python3-kubernetes, and no archive to fetch it from")
-    for package in directory.glob("*.deb"):
-        subprocess.run(["dpkg", "-x", package.name, "."], cwd=directory, check=True)
-    return str(directory / "usr/lib/python3/dist-packages")
+    return path
 
 
 def test_a_program_for_node(server, node_directory, tmp_path):  # noqa: F811
@@ -69,6 +50,6 @@ def test_a_program_for_node(server, node_directory, tmp_path):  # noqa: F811
 
 
 def test_a_program_in_python(server, python_path):  # noqa: F811
-    done = run([PYTHON, str(HERE / "client_python.py"), str(server["directory"] / "admin.kubeconfig")],
+    done = run([client_libraries.PYTHON, str(HERE / "client_python.py"), str(server["directory"] / "admin.kubeconfig")],
                env={**os.environ, "PYTHONPATH": python_path})
     assert done.stdout == "ok\n", done.stdout + done.stderr

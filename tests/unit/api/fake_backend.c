@@ -3,6 +3,7 @@
 #include "fake_backend.h"
 #include "fake_control.h"
 #include "fake_internal.h"
+#include "fake_port.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -652,11 +653,12 @@ static void fake_pod_evict(void *self, const struct uid *uid, const char *author
 	fake_pod_stop(self, uid, -1, author, done, arg);
 }
 
-/* Logs. */
+/* Logs and ports. */
 
 static void log_free(struct api_stream *log)
 {
 	list_remove(&log->link);
+	buf_deinit(&log->echo);
 	free(log);
 }
 
@@ -671,6 +673,7 @@ static struct api_stream *fake_stream_open(void *self, const struct api_stream_r
 	log->sink = sink;
 	log->arg = arg;
 	log->options = *options;
+	log->port = request->port;
 	(void)snprintf(log->container, sizeof(log->container), "%s", request->container);
 	if (options->tail_lines >= 0 && options->tail_lines < FAKE_LOG_LINES)
 		log->line = FAKE_LOG_LINES - (int)options->tail_lines;
@@ -683,20 +686,6 @@ static struct api_stream *fake_stream_open(void *self, const struct api_stream_r
 	}
 	list_append(&fake->logs, &log->link);
 	return log;
-}
-
-static bool fake_stream_write(void *self, struct api_stream *stream, struct bytes bytes)
-{
-	(void)self;
-	(void)stream;
-	(void)bytes;
-	return true;
-}
-
-static void fake_stream_finish(void *self, struct api_stream *stream)
-{
-	(void)self;
-	(void)stream;
 }
 
 static void fake_stream_resume(void *self, struct api_stream *log)
@@ -878,8 +867,12 @@ static void on_tick(uv_timer_t *timer)
 	list_for_each_safe (it, &fake->logs) {
 		struct api_stream *log = list_entry(it, struct api_stream, link);
 
-		if (!log->paused)
+		if (log->paused)
+			continue;
+		if (!log->port)
 			log_step(log);
+		else if (!fake_port_step(log))
+			log_free(log);
 	}
 	run_controllers(fake);
 }
@@ -904,8 +897,8 @@ static const struct api_backend_ops fake_ops = {
 	.pod_evict = fake_pod_evict,
 	.pod_stop = fake_pod_stop,
 	.stream_open = fake_stream_open,
-	.stream_write = fake_stream_write,
-	.stream_finish = fake_stream_finish,
+	.stream_write = fake_port_write,
+	.stream_finish = fake_port_finish,
 	.stream_resume = fake_stream_resume,
 	.stream_close = fake_stream_close,
 	.document = fake_document,

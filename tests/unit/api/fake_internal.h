@@ -50,6 +50,10 @@ struct api_stream {
 	char container[64];
 	bool begun, paused, endless;
 	int line;
+	/* Of API_STREAM_PORT. */
+	uint16_t port;
+	struct buf echo;
+	bool finished, full;
 };
 
 struct fake_backend {
