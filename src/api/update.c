@@ -48,7 +48,8 @@ static void load_implicit(struct call *call, struct current *current)
 		current_deinit(current);
 }
 
-/* A Node is what its machine says and what people have set; only that is stored. */
+/* A Node is what its machine says and what people have set; only that is stored. What nobody can
+ * set is left out: a patch is not to be warned of what it did not touch. */
 static void load_node(struct call *call, struct current *current)
 {
 	json_t *seen = compose_one(&call->api->backend, KUBE_NODES, NULL, call->name);
@@ -59,6 +60,7 @@ static void load_node(struct call *call, struct current *current)
 	if (!seen)
 		return;
 	(void)json_object_del(seen, "status");
+	(void)json_object_del(json_object_get(seen, "spec"), "providerID");
 	if (stored)
 		return;
 	current->implicit = uid_parse(kube_member_string(seen, "metadata.uid"), &current->uid);

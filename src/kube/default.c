@@ -77,9 +77,7 @@ static void default_container(json_t *container)
 			default_string(element, "protocol", "TCP");
 	}
 	json_array_foreach (json_object_get(container, "env"), index, element) {
-		json_t *field = kube_member(element, "valueFrom.fieldRef");
-		if (json_is_object(field))
-			default_string(field, "apiVersion", "v1");
+		kube_default_selectors(json_object_get(element, "valueFrom"));
 	}
 	default_probe(container, "livenessProbe");
 	default_probe(container, "readinessProbe");

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kube/schema.h"
 #include "kube/workload.h"
+#include "kube/zero.h"
 
 enum {
 	PORT_NAME_MAX = 15,
@@ -125,7 +127,12 @@ struct kube_hash kube_template_hash(const json_t *template)
 	struct kube_hash hash;
 	size_t len;
 	uint32_t sum = FNV_OFFSET_32;
-	char *text = kube_canonical(template, &len);
+	json_t *plain = json_deep_copy(template);
+	char *text;
+	if (plain)
+		kube_remove_zeros(plain, kube_schema_message("core/v1.PodTemplateSpec"));
+	text = kube_canonical(plain, &len);
+	json_decref(plain);
 	for (size_t i = 0; i < len; i++)
 		sum = (sum ^ (uint8_t)text[i]) * FNV_PRIME_32;
 	free(text);

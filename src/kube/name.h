@@ -45,7 +45,8 @@ struct kube_hash {
 	char text[KUBE_HASH_LEN + 1];
 };
 
-/* The pod-template-hash of a pod template: FNV-1a 32 of its canonical JSON, in safe characters. */
+/* The pod-template-hash of a pod template: FNV-1a 32 of its canonical JSON without zeros
+ * (kube/zero.h), in safe characters. */
 struct kube_hash kube_template_hash(const json_t *template);
 
 /* <deployment>-<template hash>. */

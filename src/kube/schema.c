@@ -2,6 +2,7 @@
 #include "kube/schema.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -20,6 +21,15 @@ const struct kube_message *kube_schema_of(const char *api_version, const char *k
 			return &kube_messages[row->message];
 	}
 	return NULL;
+}
+
+const struct kube_message *kube_schema_message(const char *name)
+{
+	size_t i = 0;
+	while (strcmp(kube_messages[i].name, name) != 0)
+		if (++i == kube_message_count)
+			abort(); /* the caller names one that there is */
+	return &kube_messages[i];
 }
 
 const struct kube_field *kube_schema_field(const struct kube_message *message, const char *name,

@@ -64,6 +64,9 @@ extern const size_t kube_schema_kind_count;
 /* The message of a kind, or NULL when the table has none. */
 const struct kube_message *kube_schema_of(const char *api_version, const char *kind);
 
+/* A message by its name, which must be one of the table's. */
+const struct kube_message *kube_schema_message(const char *name);
+
 /* A field by its JSON name, inline messages included; *@ret_owner is the message it belongs to. */
 const struct kube_field *kube_schema_field(const struct kube_message *message, const char *name,
 					   const struct kube_message **ret_owner);

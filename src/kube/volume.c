@@ -17,16 +17,24 @@ enum {
 static const char path_rule[] = "must be a relative path without '..'";
 static const char key_rule[] = "must consist of alphanumeric characters, '-', '_' or '.'";
 
+void kube_default_selectors(json_t *from)
+{
+	json_t *field = json_object_get(from, "fieldRef");
+	json_t *resource = json_object_get(from, "resourceFieldRef");
+
+	if (json_is_object(field))
+		kube_set_missing(field, "apiVersion", json_string("v1"));
+	if (json_is_object(resource))
+		kube_set_missing(resource, "divisor", json_string("0"));
+}
+
 static void default_items(json_t *items)
 {
 	size_t index;
 	json_t *item;
 
 	json_array_foreach (items, index, item) {
-		json_t *field = json_object_get(item, "fieldRef");
-
-		if (json_is_object(field))
-			kube_set_missing(field, "apiVersion", json_string("v1"));
+		kube_default_selectors(item);
 	}
 }
 

@@ -9,6 +9,10 @@
 /* Complete one element of spec.volumes. */
 void kube_default_volume(json_t *volume);
 
+/* Complete the fieldRef and resourceFieldRef in @from: an element of a downward API volume, or
+ * env[].valueFrom. Clients that hold a divisor in a struct always write it. */
+void kube_default_selectors(json_t *from);
+
 /* Judge the source of one element of spec.volumes, which @check stands at. */
 void kube_validate_volume_source(struct check *check, const json_t *volume);
 

@@ -47,7 +47,7 @@ class Least:
 
 
 def test_a_cordoned_machine_gets_no_work_until_it_is_uncordoned(trio):
-    trio.kubectl("cordon", "m2")
+    assert trio.kubectl("cordon", "m2").stderr == "", "nobody touched what cannot be set"
     for machine in trio.machines:
         eventually("every machine shows it",
                    lambda machine=machine: node(trio, "m2", machine)["spec"].get("unschedulable"))

@@ -41,9 +41,17 @@ def test_a_rolling_update_keeps_its_limits(fabric):
 
 
 def test_undo_brings_the_old_template_back(fabric):
-    fabric.apply(changed("back", 2, "one"))
+    def with_words(word):
+        """kubectl writes a template back without the empty value and with a divisor of 0."""
+        made = changed("back", 2, word)
+        made["spec"]["template"]["spec"]["containers"][0].setdefault("env", []).extend([
+            {"name": "EMPTY", "value": ""},
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu"}}}])
+        return made
+
+    fabric.apply(with_words("one"))
     fabric.kubectl("rollout", "status", "deployment/back", "--timeout=30s")
-    fabric.apply(changed("back", 2, "two"))
+    fabric.apply(with_words("two"))
     fabric.kubectl("rollout", "status", "deployment/back", "--timeout=40s")
     last = fabric.machines[2]
     fabric.kubectl("rollout", "undo", "deployment/back", machine=last)

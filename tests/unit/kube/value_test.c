@@ -283,6 +283,31 @@ static void test_names_follow_rfc_1123(void **state)
 	assert_false(kube_name_is_env("A=B"));
 }
 
+/* As a client that holds it in a struct writes it back. */
+static void test_a_template_is_the_same_without_what_says_nothing(void **state)
+{
+	json_t *said = json_of("{'metadata':{'labels':{'app':'web'},'annotations':{}},'spec':{"
+			       "'hostNetwork':false,'initContainers':[],'nodeName':null,"
+			       "'volumes':[{'name':'v','emptyDir':{'medium':''}}],"
+			       "'containers':[{'name':'c','env':[{'name':'A','value':''}],"
+			       "'ports':[{'containerPort':80,'hostPort':0}]}]}}");
+	json_t *left = json_of("{'metadata':{'labels':{'app':'web'}},'spec':{"
+			       "'volumes':[{'name':'v','emptyDir':{}}],"
+			       "'containers':[{'name':'c','env':[{'name':'A'}],"
+			       "'ports':[{'containerPort':80}]}]}}");
+	json_t *root = json_of("{'spec':{'securityContext':{'runAsUser':0}}}");
+	json_t *any = json_of("{'spec':{'securityContext':{}}}");
+	(void)state;
+	assert_string_equal(kube_template_hash(said).text, kube_template_hash(left).text);
+	assert_string_not_equal(kube_template_hash(root).text, kube_template_hash(any).text);
+	assert_int_equal(json_array_size(kube_member(said, "spec.initContainers")), 0);
+	assert_non_null(kube_member(said, "spec.initContainers"));
+	json_decref(said);
+	json_decref(left);
+	json_decref(root);
+	json_decref(any);
+}
+
 static void test_pod_names_are_made_of_the_hash_and_the_uid(void **state)
 {
 	json_t *one = json_of("{'spec':{'a':1},'metadata':{'labels':{'app':'web'}}}");
@@ -395,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_field_selectors_look_into_the_object),
 		cmocka_unit_test(test_field_selectors_name_fields_of_their_kind),
 		cmocka_unit_test(test_names_follow_rfc_1123),
+		cmocka_unit_test(test_a_template_is_the_same_without_what_says_nothing),
 		cmocka_unit_test(test_pod_names_are_made_of_the_hash_and_the_uid),
 		cmocka_unit_test(test_pods_of_a_long_name_still_have_a_host_name),
 		cmocka_unit_test(test_times_are_written_and_read_back),
