@@ -12,13 +12,12 @@
  * watches from it is told of everything that has changed in between. When the log has forgotten
  * that version it is 410.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/compose.h"
-#include "api/gateway.h"
+#include "api/list_options.h"
 #include "base/mem.h"
 
 enum {
@@ -30,14 +29,13 @@ struct list_answer {
 	struct call *call;
 	struct exchange *exchange;
 	enum kube_resource_id id;
-	struct kube_selector labels, fields;
-	bool table;
+	struct list_options options;
 	struct kube_table_view view;
 	struct watch_text **texts; /* not yet sent from @at on */
 	size_t count, at;
 	size_t remaining; /* behind this page, if @more */
 	bool more;
-	uint64_t version, limit;
+	uint64_t version;
 	char *after; /* key of the last object of the page before */
 };
 
@@ -49,8 +47,7 @@ static void answer_free(struct list_answer *answer)
 		watch_text_unref(answer->texts[i]);
 	free(answer->texts);
 	free(answer->after);
-	kube_selector_deinit(&answer->labels);
-	kube_selector_deinit(&answer->fields);
+	list_options_deinit(&answer->options);
 	if (answer->call) {
 		call_free(answer->call);
 		call_unhold(api);
@@ -70,31 +67,7 @@ void verb_get(struct call *call)
 	call_respond_stored(call, 200, object);
 }
 
-/* What was asked for. Each is false when it was answered with a failure. */
-
-static bool parse_selectors(struct list_answer *answer, struct call *call)
-{
-	struct err err = {0};
-
-	if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &answer->labels,
-				      &err) == 0 &&
-	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), call->resource,
-				      &answer->fields, &err) == 0)
-		return true;
-	call_fail_err(call, &err);
-	return false;
-}
-
-static bool parse_number(const char *text, uint64_t *ret_value)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret_value = strtoull(text, &end, 10);
-	return *end == 0 && errno == 0;
-}
+/* What was asked for. */
 
 /* "VERSION KEY" in base64. */
 static bool parse_token(struct list_answer *answer, const char *token)
@@ -109,87 +82,49 @@ static bool parse_token(struct list_answer *answer, const char *token)
 	}
 	if (fine) {
 		*space = 0;
-		fine = parse_number((char *)text.ptr, &answer->version);
+		fine = list_number((char *)text.ptr, &answer->version);
 		answer->after = fine ? mem_strdup(space + 1) : NULL;
 	}
 	buf_deinit(&text);
 	return fine;
 }
 
-static bool parse_paging(struct list_answer *answer, struct call *call)
+/* Where the page begins, of a version that there is. False: it was answered with a failure. */
+static bool find_page(struct list_answer *answer, struct call *call, const struct watch_log *log)
 {
-	const char *limit = url_param(&call->url, "limit");
-	const char *token = url_param(&call->url, "continue");
+	const struct list_options *options = &answer->options;
+	uint64_t at;
 
-	if (limit && *limit && !parse_number(limit, &answer->limit)) {
-		call_fail(call, KUBE_REASON_BAD_REQUEST, "limit must be a number");
-		return false;
-	}
-	if (token && *token && !parse_token(answer, token)) {
-		call_fail(call, KUBE_REASON_BAD_REQUEST, "continue key is not valid");
-		return false;
-	}
-	return true;
-}
-
-static bool parse_table(struct list_answer *answer, struct call *call)
-{
-	const struct api_backend *backend = &call->api->backend;
-
-	answer->table =
-		kube_table_is_wanted(http_request_header(&call->exchange->request, "accept"));
-	answer->view.now = backend->ops->now(backend->self);
-	if (!answer->table ||
-	    kube_include_parse(url_param(&call->url, "includeObject"), &answer->view.include))
-		return true;
-	call_fail(call, KUBE_REASON_BAD_REQUEST, "includeObject must be None, Metadata or Object");
-	return false;
-}
-
-/* A list at a version that is not there yet, or (exactly) any longer. */
-static bool parse_version(struct list_answer *answer, struct call *call,
-			  const struct watch_log *log)
-{
-	const char *version = url_param(&call->url, "resourceVersion");
-	const char *match = url_param(&call->url, "resourceVersionMatch");
-	uint64_t wanted = 0, at;
-
-	if (version && *version && !parse_number(version, &wanted)) {
-		call_fail(call, KUBE_REASON_BAD_REQUEST,
-			  "resourceVersion: Invalid value: must be a decimal number");
-		return false;
-	}
-	if (match && strcmp(match, "Exact") == 0 && wanted != log->stamp) {
+	answer->version = log->stamp;
+	if (options->exact && options->version != log->stamp) {
 		call_fail(call, KUBE_REASON_EXPIRED,
 			  "the provided resource version is not available");
 		return false;
 	}
-	if (answer->after && !watch_log_position(log, answer->version, &at)) {
-		call_fail(
-			call, KUBE_REASON_EXPIRED,
-			"the provided continue parameter is too old to display a consistent list");
+	if (!options->token)
+		return true;
+	if (!parse_token(answer, options->token)) {
+		call_fail(call, KUBE_REASON_BAD_REQUEST, "continue key is not valid");
 		return false;
 	}
-	return true;
+	if (watch_log_position(log, answer->version, &at))
+		return true;
+	call_fail(call, KUBE_REASON_EXPIRED,
+		  "the provided continue parameter is too old to display a consistent list");
+	return false;
 }
 
 /* What is sent. */
-
-static bool has_selectors(const struct list_answer *answer)
-{
-	return answer->labels.term_count || answer->fields.term_count;
-}
 
 static bool is_selected(const struct list_answer *answer, const struct watch_text *text)
 {
 	json_t *object;
 	bool selected;
 
-	if (!has_selectors(answer))
+	if (!list_options_has_selectors(&answer->options))
 		return true;
 	object = json_loadb(text->json, text->len, 0, NULL);
-	selected = kube_label_selector_matches(&answer->labels, object) &&
-		   kube_field_selector_matches(&answer->fields, object);
+	selected = list_options_selects(&answer->options, object);
 	json_decref(object);
 	return selected;
 }
@@ -227,13 +162,13 @@ static void collect(struct list_answer *answer, const struct watch_log *log)
 			return;
 		if (!is_selected(answer, text))
 			continue;
-		if (!answer->limit || answer->count < answer->limit) {
+		if (!answer->options.limit || answer->count < answer->options.limit) {
 			take(answer, text);
 			continue;
 		}
 		answer->more = true;
 		answer->remaining++;
-		if (has_selectors(answer))
+		if (list_options_has_selectors(&answer->options))
 			return; /* as Kubernetes: how many more is not told then */
 	}
 }
@@ -241,7 +176,7 @@ static void collect(struct list_answer *answer, const struct watch_log *log)
 /* One object by its name: no need for the others. */
 static bool collect_named(struct list_answer *answer, const struct watch_log *log)
 {
-	const char *name = kube_field_selector_name(&answer->fields);
+	const char *name = kube_field_selector_name(&answer->options.fields);
 	struct watch_text *text;
 	struct buf key = {0};
 
@@ -280,15 +215,20 @@ static void append_head(const struct list_answer *answer, struct buf *out)
 
 	if (answer->more) {
 		(void)json_object_set_new(metadata, "continue", token_json(answer));
-		if (!has_selectors(answer))
+		if (!list_options_has_selectors(&answer->options))
 			(void)json_object_set_new(metadata, "remainingItemCount",
 						  json_integer((json_int_t)answer->remaining));
 	}
-	if (answer->table) {
+	if (answer->options.table) {
 		json_t *table = kube_table(resource, list, &answer->view);
 
 		json_decref(list);
 		list = table;
+	} else if (answer->options.partial) {
+		json_t *partial = kube_partial(list);
+
+		json_decref(list);
+		list = partial;
 	}
 	text = json_dumps(list, JSON_COMPACT);
 	if (!text)
@@ -306,8 +246,7 @@ static void append_row(const struct list_answer *answer, const struct watch_text
 	char *row;
 
 	if (view.include != KUBE_INCLUDE_OBJECT) {
-		kube_row(bytes_buf(&text->cells),
-			 bytes_of(text->json + text->metadata_at, text->metadata_len), &view, out);
+		kube_row(bytes_buf(&text->cells), watch_text_metadata(text), &view, out);
 		return;
 	}
 	object = json_loadb(text->json, text->len, 0, NULL);
@@ -330,8 +269,10 @@ static bool append_items(struct list_answer *answer, struct buf *out)
 
 		if (answer->at++)
 			buf_append_str(out, ",");
-		if (answer->table)
+		if (answer->options.table)
 			append_row(answer, text, out);
+		else if (answer->options.partial)
+			kube_partial_text(watch_text_metadata(text), out);
 		else
 			buf_append(out, text->json, text->len);
 		watch_text_unref(text);
@@ -404,13 +345,12 @@ void verb_list(struct call *call)
 
 	answer->api = call->api;
 	answer->id = call->resource->id;
-	if (!parse_selectors(answer, call) || !parse_paging(answer, call) ||
-	    !parse_table(answer, call) || !parse_version(answer, call, log)) {
+	if (!list_options_read(call, false, &answer->options) || !find_page(answer, call, log)) {
 		answer_free(answer);
 		return;
 	}
-	if (!answer->after)
-		answer->version = log->stamp;
+	answer->view.now = call->api->backend.ops->now(call->api->backend.self);
+	answer->view.include = answer->options.include;
 	answer->call = call;
 	call_hold(call);
 	if (!collect_named(answer, log))

@@ -8,12 +8,11 @@
  * A client so slow that the log has forgotten its place is told 410 and lists again.
  */
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/gateway.h"
+#include "api/list_options.h"
 #include "base/mem.h"
 #include "kube/admit.h"
 
@@ -29,12 +28,12 @@ struct watch {
 	struct call *call;
 	struct exchange *exchange;
 	enum kube_resource_id id;
-	struct kube_selector labels, fields;
-	bool table, partial, columns_sent, bookmarks, initial_end;
-	enum kube_include include;
+	struct list_options options;
+	bool columns_sent;
 	struct watch_text **initial; /* the present state, not yet sent from initial_at on */
 	size_t initial_count, initial_at;
-	uint64_t sequence; /* of the next change to look at */
+	uint64_t initial_stamp; /* the log's, when that was so */
+	uint64_t sequence;      /* of the next change to look at */
 	uint64_t deadline_ms, bookmark_ms;
 	bool remote; /* of what others keep: no news of it comes by itself */
 	struct watch_refresh *refresh;
@@ -65,8 +64,7 @@ static void watch_free(struct watch *watch)
 	for (size_t i = watch->initial_at; i < watch->initial_count; i++)
 		watch_text_unref(watch->initial[i]);
 	free(watch->initial);
-	kube_selector_deinit(&watch->labels);
-	kube_selector_deinit(&watch->fields);
+	list_options_deinit(&watch->options);
 	call_free(watch->call);
 	uv_close((uv_handle_t *)&watch->timer, watch_timer_closed);
 }
@@ -105,9 +103,9 @@ static void send_event(struct watch *watch, const char *type, json_t *object)
 {
 	const struct kube_resource *resource = kube_resource(watch->id);
 
-	if (watch->table) {
+	if (watch->options.table) {
 		struct kube_table_view view = {
-			.include = watch->include,
+			.include = watch->options.include,
 			.now = watch->api->backend.ops->now(watch->api->backend.self),
 			.without_columns = watch->columns_sent,
 		};
@@ -116,7 +114,7 @@ static void send_event(struct watch *watch, const char *type, json_t *object)
 		json_decref(object);
 		object = table;
 		watch->columns_sent = true;
-	} else if (watch->partial) {
+	} else if (watch->options.partial) {
 		json_t *partial = kube_partial(object);
 
 		json_decref(object);
@@ -125,12 +123,17 @@ static void send_event(struct watch *watch, const char *type, json_t *object)
 	send_json(watch, kube_watch_event(type, object));
 }
 
-static void send_bookmark(struct watch *watch, bool initial_end)
+static void send_bookmark(struct watch *watch, uint64_t stamp, bool initial_end)
 {
-	const struct watch_log *log = watch->api->logs[watch->id];
+	json_t *bookmark = kube_bookmark(kube_resource(watch->id), stamp, initial_end);
 
-	send_json(watch, kube_watch_event("BOOKMARK", kube_bookmark(kube_resource(watch->id),
-								    log->stamp, initial_end)));
+	if (watch->options.partial) {
+		json_t *partial = kube_partial(bookmark);
+
+		json_decref(bookmark);
+		bookmark = partial;
+	}
+	send_json(watch, kube_watch_event("BOOKMARK", bookmark));
 }
 
 static void send_expired(struct watch *watch)
@@ -141,11 +144,6 @@ static void send_expired(struct watch *watch)
 
 /* Selecting. */
 
-static bool has_selectors(const struct watch *watch)
-{
-	return watch->labels.term_count || watch->fields.term_count;
-}
-
 /* Texts are parsed only for those who select by what is in them, and once for all of these. */
 static bool wants(const struct watch *watch, struct watch_text *text)
 {
@@ -153,11 +151,10 @@ static bool wants(const struct watch *watch, struct watch_text *text)
 
 	if (!text || !watch_text_is_in(text, watch->call->namespace))
 		return false;
-	if (!has_selectors(watch))
+	if (!list_options_has_selectors(&watch->options))
 		return true;
 	object = watch_log_parse(watch->api->logs[watch->id], text);
-	return object && kube_label_selector_matches(&watch->labels, object) &&
-	       kube_field_selector_matches(&watch->fields, object);
+	return object && list_options_selects(&watch->options, object);
 }
 
 /* A text as it is: nothing in it depends on who reads it. */
@@ -166,7 +163,10 @@ static void send_text(struct watch *watch, const char *type, const struct watch_
 	struct buf line = {0};
 
 	buf_append_format(&line, "{\"type\":\"%s\",\"object\":", type);
-	buf_append(&line, text->json, text->len);
+	if (watch->options.partial)
+		kube_partial_text(watch_text_metadata(text), &line);
+	else
+		buf_append(&line, text->json, text->len);
 	buf_append_str(&line, "}\n");
 	(void)exchange_write(watch->exchange, bytes_buf(&line));
 	buf_deinit(&line);
@@ -176,7 +176,7 @@ static void send_object(struct watch *watch, const char *type, struct watch_text
 {
 	const json_t *object;
 
-	if (!watch->table) {
+	if (!watch->options.table) {
 		send_text(watch, type, text);
 		return;
 	}
@@ -226,9 +226,9 @@ static void send_initial(struct watch *watch)
 	free(watch->initial);
 	watch->initial = NULL;
 	watch->initial_count = watch->initial_at = 0;
-	if (watch->initial_end)
-		send_bookmark(watch, true);
-	watch->initial_end = false;
+	if (watch->options.initial_end)
+		send_bookmark(watch, watch->initial_stamp, true);
+	watch->options.initial_end = false;
 }
 
 /* Send what there is, as far as the client takes it. May free the watch. */
@@ -237,7 +237,7 @@ static void watch_advance(struct watch *watch)
 	const struct watch_log *log = watch->api->logs[watch->id];
 	const struct watch_change *change;
 
-	if (watch->initial || watch->initial_end)
+	if (watch->initial || watch->options.initial_end)
 		send_initial(watch);
 	if (watch->initial)
 		return;
@@ -314,7 +314,7 @@ static void watch_refresh(struct watch *watch)
 	refresh->api = watch->api;
 	refresh->watch = watch;
 	watch->refresh = refresh;
-	scope.name = kube_field_selector_name(&watch->fields);
+	scope.name = kube_field_selector_name(&watch->options.fields);
 	call_hold(watch->call);
 	if (backend->ops->refresh(backend->self, &scope, watch_refreshed, refresh)) {
 		watch_refreshed(refresh, true);
@@ -328,7 +328,7 @@ static void watch_rearm(struct watch *watch)
 	uint64_t now = uv_now(watch->api->loop);
 	uint64_t left = watch->deadline_ms > now ? watch->deadline_ms - now : 0;
 
-	if (watch->bookmarks && left > BOOKMARK_MS)
+	if (watch->options.bookmarks && left > BOOKMARK_MS)
 		left = BOOKMARK_MS;
 	if (watch->remote && left > REFRESH_MS)
 		left = REFRESH_MS;
@@ -346,26 +346,16 @@ static void watch_on_timer(uv_timer_t *timer)
 	if (watch->remote)
 		watch_refresh(watch);
 	/* A bookmark says that everything up to it has been sent: only when that is so. */
-	if (watch->bookmarks && uv_now(watch->api->loop) >= watch->bookmark_ms && !watch->initial &&
-	    watch->sequence == watch_log_end(watch->api->logs[watch->id]) && !is_full(watch)) {
-		send_bookmark(watch, false);
+	if (watch->options.bookmarks && uv_now(watch->api->loop) >= watch->bookmark_ms &&
+	    !watch->initial && watch->sequence == watch_log_end(watch->api->logs[watch->id]) &&
+	    !is_full(watch)) {
+		send_bookmark(watch, watch->api->logs[watch->id]->stamp, false);
 		watch->bookmark_ms = uv_now(watch->api->loop) + BOOKMARK_MS;
 	}
 	watch_rearm(watch);
 }
 
 /* Starting. */
-
-static bool parse_u64(const char *text, uint64_t *ret_value)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret_value = strtoull(text, &end, 10);
-	return *end == 0 && errno == 0;
-}
 
 static void take_initial(struct watch *watch, const struct watch_log *log)
 {
@@ -378,54 +368,30 @@ static void take_initial(struct watch *watch, const struct watch_log *log)
 			watch->initial[i++] = watch_text_ref(text);
 	}
 	watch->initial_count = i;
+	watch->initial_stamp = log->stamp;
 }
 
 /* Where to begin. False when it was answered with a failure. */
 static bool find_start(struct watch *watch, struct call *call)
 {
 	const struct watch_log *log = changes_log(watch->api, watch->id);
-	const char *version = url_param(&call->url, "resourceVersion");
-	bool initial = url_flag(&call->url, "sendInitialEvents");
-	uint64_t from = 0;
+	const struct list_options *options = &watch->options;
 
-	if (version && *version && !parse_u64(version, &from)) {
-		call_fail(call, KUBE_REASON_BAD_REQUEST,
-			  "resourceVersion: Invalid value: must be a decimal number");
-		return false;
-	}
-	watch->initial_end = initial && watch->bookmarks;
-	if (initial || from == 0) {
+	watch->sequence = watch_log_end(log);
+	if (options->initial)
 		take_initial(watch, log);
-		watch->sequence = watch_log_end(log);
-		return true;
-	}
-	if (watch_log_position(log, from, &watch->sequence))
+	if (options->initial || options->version == 0 ||
+	    watch_log_position(log, options->version, &watch->sequence))
 		return true;
 	call_fail(call, KUBE_REASON_EXPIRED, "too old resource version");
 	return false;
 }
 
-static bool parse_selectors(struct watch *watch, struct call *call)
+static uint64_t timeout_s(const struct watch *watch)
 {
-	struct err err = {0};
+	uint64_t asked = watch->options.timeout_s;
 
-	if (kube_label_selector_parse(url_param(&call->url, "labelSelector"), &watch->labels,
-				      &err) == 0 &&
-	    kube_field_selector_parse(url_param(&call->url, "fieldSelector"), call->resource,
-				      &watch->fields, &err) == 0)
-		return true;
-	call_fail_err(call, &err);
-	return false;
-}
-
-static uint64_t timeout_s(const struct call *call)
-{
-	const char *text = url_param(&call->url, "timeoutSeconds");
-	uint64_t seconds;
-
-	if (!text || !parse_u64(text, &seconds) || seconds == 0)
-		return TIMEOUT_S_MAX;
-	return seconds < TIMEOUT_S_MAX ? seconds : TIMEOUT_S_MAX;
+	return asked && asked < TIMEOUT_S_MAX ? asked : TIMEOUT_S_MAX;
 }
 
 static void watch_start(struct watch *watch, struct call *call)
@@ -434,7 +400,7 @@ static void watch_start(struct watch *watch, struct call *call)
 
 	watch->exchange = call->exchange;
 	call->exchange = NULL;
-	watch->deadline_ms = uv_now(api->loop) + timeout_s(call) * 1000;
+	watch->deadline_ms = uv_now(api->loop) + timeout_s(watch) * 1000;
 	watch->bookmark_ms = uv_now(api->loop) + BOOKMARK_MS;
 	list_append(&api->watches, &watch->link);
 	(void)uv_timer_init(api->loop, &watch->timer);
@@ -449,23 +415,18 @@ static void watch_start(struct watch *watch, struct call *call)
 
 void verb_watch(struct call *call)
 {
-	const char *accept = http_request_header(&call->exchange->request, "accept");
 	struct watch *watch = mem_new(struct watch);
 
 	watch->api = call->api;
 	watch->call = call;
 	watch->id = call->resource->id;
-	watch->table = kube_table_is_wanted(accept);
-	watch->partial = kube_partial_is_wanted(accept);
-	watch->bookmarks = url_flag(&call->url, "allowWatchBookmarks");
-	if (!kube_include_parse(url_param(&call->url, "includeObject"), &watch->include))
-		watch->include = KUBE_INCLUDE_METADATA;
 	list_init(&watch->link);
-	if (parse_selectors(watch, call) && find_start(watch, call)) {
+	if (!list_options_read(call, true, &watch->options)) {
+		free(watch);
+	} else if (!find_start(watch, call)) {
+		list_options_deinit(&watch->options);
+		free(watch);
+	} else {
 		watch_start(watch, call);
-		return;
 	}
-	kube_selector_deinit(&watch->labels);
-	kube_selector_deinit(&watch->fields);
-	free(watch);
 }

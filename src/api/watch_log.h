@@ -85,6 +85,12 @@ struct watch_text *watch_text_new(const char *json, size_t len, const struct uid
 struct watch_text *watch_text_ref(struct watch_text *text);
 void watch_text_unref(struct watch_text *text);
 
+/* Of a text with cells: what its member "metadata" is. Borrowed. */
+static inline struct bytes watch_text_metadata(const struct watch_text *text)
+{
+	return bytes_of(text->json + text->metadata_at, text->metadata_len);
+}
+
 /* A log that begins at @version. */
 struct watch_log *watch_log_new(uint64_t version);
 void watch_log_free(struct watch_log *log);

@@ -233,6 +233,14 @@ void kube_cells(const struct kube_resource *resource, const json_t *object, stru
 	json_decref(cells);
 }
 
+void kube_partial_text(struct bytes metadata, struct buf *out)
+{
+	buf_append_str(out, "{\"kind\":\"PartialObjectMetadata\","
+			    "\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+	buf_append_bytes(out, metadata);
+	buf_append_str(out, "}");
+}
+
 void kube_row(struct bytes cells, struct bytes metadata, const struct kube_table_view *view,
 	      struct buf *out)
 {
@@ -240,10 +248,8 @@ void kube_row(struct bytes cells, struct bytes metadata, const struct kube_table
 	buf_append_str(out, "{\"cells\":");
 	kube_age_fill(cells, view->now, out);
 	if (view->include == KUBE_INCLUDE_METADATA) {
-		buf_append_str(out, ",\"object\":{\"kind\":\"PartialObjectMetadata\","
-				    "\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
-		buf_append_bytes(out, metadata);
-		buf_append_str(out, "}");
+		buf_append_str(out, ",\"object\":");
+		kube_partial_text(metadata, out);
 	}
 	buf_append_str(out, "}");
 }

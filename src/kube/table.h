@@ -52,6 +52,8 @@ bool kube_partial_is_wanted(const char *accept);
 
 /* The metadata of @object, or of every item of a List. A new reference. */
 _must_use_ json_t *kube_partial(const json_t *object);
+/* As kube_partial() of an object, from the text of its metadata to text. */
+void kube_partial_text(struct bytes metadata, struct buf *out);
 
 /* An empty list object of @resource, "PodList" with items []; fill items and hand it out. */
 _must_use_ json_t *kube_list_new(const struct kube_resource *resource, uint64_t resource_version);
