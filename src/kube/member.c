@@ -48,6 +48,15 @@ bool kube_member_true(const json_t *object, const char *path)
 	return json_is_true(kube_member(object, path));
 }
 
+bool kube_is_repeated(const json_t *list, size_t count, const char *key, const char *text)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(kube_member_string(json_array_get(list, i), key), text) == 0)
+			return true;
+	}
+	return false;
+}
+
 void kube_set(json_t *object, const char *key, json_t *value)
 {
 	assert(json_is_object(object) && value);

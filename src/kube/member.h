@@ -24,6 +24,9 @@ int64_t kube_member_int(const json_t *object, const char *path, int64_t otherwis
 /* True only for a member that is the boolean true. */
 bool kube_member_true(const json_t *object, const char *path);
 
+/* Whether one of the first @count elements of @list has the same @text under @key. */
+bool kube_is_repeated(const json_t *list, size_t count, const char *key, const char *text);
+
 /* Set a key of @object, which must be an object; @value is taken over and must not be NULL. */
 void kube_set(json_t *object, const char *key, json_t *value);
 void kube_set_string(json_t *object, const char *key, const char *value);

@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "kube/member.h"
 #include "kube/name.h"
+#include "kube/port.h"
 
 enum {
 	PORTS_MAX = 100,
@@ -116,35 +117,26 @@ static void validate_target(struct check *check, const json_t *target)
 	check_range(check, "targetPort", target, 1, 65535);
 }
 
-static bool is_repeated(const json_t *ports, size_t index, const char *name)
-{
-	for (size_t i = 0; i < index; i++)
-		if (strcmp(kube_member_string(json_array_get(ports, i), "name"), name) == 0)
-			return true;
-	return false;
-}
+static const struct port_rules port_rules = {
+	.number = "port",
+	.outside = "nodePort",
+	.name_fits = kube_name_is_label,
+	.name_detail = "must be a DNS label",
+	.named_when_several = true,
+};
 
-static void validate_port(struct check *check, const json_t *ports, size_t index)
+static void validate_ports(struct check *check, const json_t *ports)
 {
-	static const char *const protocols[] = {"TCP", "UDP", "SCTP", NULL};
-	const json_t *port = json_array_get(ports, index);
-	const char *name = kube_member_string(port, "name");
-	size_t mark = check_enter(check, "ports[%zu]", index);
+	for (size_t i = 0; i < json_array_size(ports) && i < PORTS_MAX; i++) {
+		const json_t *target = json_object_get(json_array_get(ports, i), "targetPort");
+		size_t mark;
 
-	if (!json_object_get(port, "port"))
-		check_required(check, "port", "");
-	check_range(check, "port", json_object_get(port, "port"), 1, 65535);
-	check_range(check, "nodePort", json_object_get(port, "nodePort"), 0, 65535);
-	(void)check_one_of(check, "protocol", kube_member_string(port, "protocol"), protocols);
-	if (json_object_get(port, "targetPort"))
-		validate_target(check, json_object_get(port, "targetPort"));
-	if (!*name && json_array_size(ports) > 1)
-		check_required(check, "name", "");
-	else if (*name && !kube_name_is_label(name))
-		check_invalid(check, "name", json_object_get(port, "name"), "must be a DNS label");
-	else if (*name && is_repeated(ports, index, name))
-		check_duplicate(check, "name", name);
-	check_leave(check, mark);
+		kube_validate_port(check, ports, i, &port_rules);
+		mark = check_enter(check, "ports[%zu]", i);
+		if (target)
+			validate_target(check, target);
+		check_leave(check, mark);
+	}
 }
 
 static void validate_address(struct check *check, const json_t *spec)
@@ -192,8 +184,7 @@ void kube_validate_service(struct check *check, const json_t *service)
 	}
 	if (json_array_size(ports) > PORTS_MAX)
 		check_forbidden(check, "ports", "has too many elements");
-	for (size_t i = 0; i < json_array_size(ports) && i < PORTS_MAX; i++)
-		validate_port(check, ports, i);
+	validate_ports(check, ports);
 	validate_address(check, spec);
 	check_leave(check, mark);
 	warn(check, service);

@@ -4,6 +4,7 @@
 
 #include "kube/member.h"
 #include "kube/name.h"
+#include "kube/port.h"
 #include "kube/quantity.h"
 #include "kube/validate.h"
 #include "kube/volume.h"
@@ -28,15 +29,13 @@ static const char label_rule[] =
 	"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "
 	"must start and end with an alphanumeric character";
 
-/* Whether an earlier element of @list has the same text under @key. */
-static bool is_repeated(const json_t *list, size_t index, const char *key, const char *text)
-{
-	for (size_t i = 0; i < index; i++) {
-		if (strcmp(kube_member_string(json_array_get(list, i), key), text) == 0)
-			return true;
-	}
-	return false;
-}
+static const struct port_rules port_rules = {
+	.number = "containerPort",
+	.outside = "hostPort",
+	.name_fits = kube_name_is_port,
+	.name_detail = "must be at most 15 lower case letters, digits or '-', with at least one "
+		       "letter",
+};
 
 /* A list short enough to be looked at in pairs; a longer one is remarked upon and counts as empty.
  */
@@ -49,26 +48,6 @@ static size_t list_count(struct check *check, const json_t *object, const char *
 	(void)snprintf(detail, sizeof(detail), "must have at most %zu elements", max);
 	check_forbidden(check, key, detail);
 	return 0;
-}
-
-static void validate_port(struct check *check, const json_t *ports, size_t index)
-{
-	static const char *const protocols[] = {"SCTP", "TCP", "UDP", NULL};
-	const json_t *port = json_array_get(ports, index);
-	const char *name = kube_member_string(port, "name");
-	size_t mark = check_enter(check, "ports[%zu]", index);
-	if (!json_object_get(port, "containerPort"))
-		check_required(check, "containerPort", "");
-	check_range(check, "containerPort", json_object_get(port, "containerPort"), 1, 65535);
-	check_range(check, "hostPort", json_object_get(port, "hostPort"), 0, 65535);
-	(void)check_one_of(check, "protocol", kube_member_string(port, "protocol"), protocols);
-	if (*name && !kube_name_is_port(name))
-		check_invalid(check, "name", json_object_get(port, "name"),
-			      "must be at most 15 lower case letters, digits or '-', with at "
-			      "least one letter");
-	else if (*name && is_repeated(ports, index, "name", name))
-		check_duplicate(check, "name", name);
-	check_leave(check, mark);
 }
 
 static void validate_env(struct check *check, const json_t *variable, size_t index)
@@ -219,7 +198,7 @@ static void validate_mount(struct check *check, const json_t *spec, const json_t
 	else if (!kube_is_mount_path(path))
 		check_invalid(check, "mountPath", json_object_get(mount, "mountPath"),
 			      "must be an absolute path without '..' and ':'");
-	else if (is_repeated(mounts, index, "mountPath", path))
+	else if (kube_is_repeated(mounts, index, "mountPath", path))
 		check_invalid(check, "mountPath", json_object_get(mount, "mountPath"),
 			      "must be unique");
 	check_leave(check, mark);
@@ -309,7 +288,7 @@ static void validate_container(struct check *check, const json_t *spec, const js
 	validate_image(check, container);
 	validate_command(check, container);
 	for (size_t i = 0; i < port_count; i++)
-		validate_port(check, ports, i);
+		kube_validate_port(check, ports, i, &port_rules);
 	for (size_t i = 0; i < env_count; i++)
 		validate_env(check, json_array_get(env, i), i);
 	kube_validate_env_from(check, container);
@@ -334,8 +313,8 @@ static void validate_containers(struct check *check, const json_t *spec, const c
 		else if (!kube_name_is_label(name))
 			check_invalid(check, "name", json_object_get(container, "name"),
 				      label_rule);
-		else if (is_repeated(containers, i, "name", name) ||
-			 is_repeated(earlier, json_array_size(earlier), "name", name))
+		else if (kube_is_repeated(containers, i, "name", name) ||
+			 kube_is_repeated(earlier, json_array_size(earlier), "name", name))
 			check_duplicate(check, "name", name);
 		validate_container(check, spec, container);
 		check_leave(check, mark);
@@ -354,7 +333,7 @@ static void validate_volumes(struct check *check, const json_t *spec)
 			check_required(check, "name", "");
 		else if (!kube_name_is_label(name))
 			check_invalid(check, "name", json_object_get(volume, "name"), label_rule);
-		else if (is_repeated(volumes, i, "name", name))
+		else if (kube_is_repeated(volumes, i, "name", name))
 			check_duplicate(check, "name", name);
 		kube_validate_volume_source(check, volume);
 		check_leave(check, mark);
