@@ -121,3 +121,22 @@ bool cli_add_namespaces(struct grant *grant, const char *list, struct err *err)
 	}
 	return true;
 }
+
+bool cli_grant_complete(struct grant *grant)
+{
+	if (grant->roles == 0)
+		grant->roles = ROLE_PLAIN;
+	grant->all_namespaces = grant_has(grant, ROLE_STEWARD) && grant->namespace_count == 0;
+	return grant->namespace_count == 0 || grant_has(grant, ROLE_STEWARD);
+}
+
+int cli_put(const char *file, struct bytes text, mode_t mode, struct err *err)
+{
+	int r = 0;
+
+	if (file)
+		r = file_write(file, text, mode);
+	else if (fwrite(text.ptr, 1, text.len, stdout) != text.len || fflush(stdout) != 0)
+		r = -EIO;
+	return r ? err_set(err, r, "%s: %s", file ? file : "standard output", strerror(-r)) : 0;
+}

@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/bytes.h"
 #include "base/err.h"
@@ -24,9 +25,9 @@ struct cli_verb {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct cli_verb verb_fabric_token, verb_fabric_show, verb_fabric_revoke,
-	verb_fabric_revocations, verb_fabric_root, verb_policy_check, verb_kubeconfig, verb_image,
-	verb_sim, verb_status, verb_version;
+extern const struct cli_verb verb_fabric_token, verb_fabric_request, verb_fabric_admit,
+	verb_fabric_show, verb_fabric_revoke, verb_fabric_revocations, verb_fabric_root,
+	verb_policy_check, verb_kubeconfig, verb_image, verb_sim, verb_status, verb_version;
 
 /* "magik: <text>" on stderr; returns CLI_FAILED. */
 int cli_fail(const struct err *err);
@@ -44,3 +45,10 @@ int64_t cli_duration_ms(const char *text);
 /* Roles or namespaces as a list with commas, into @grant. False names the odd one out in @err. */
 _must_use_ bool cli_add_roles(struct grant *grant, const char *list, struct err *err);
 _must_use_ bool cli_add_namespaces(struct grant *grant, const char *list, struct err *err);
+
+/* Roles not named are the plain ones; a steward without namespaces has all. False for namespaces of
+ * what is no steward. */
+_must_use_ bool cli_grant_complete(struct grant *grant);
+
+/* @text to the new content of @file with @mode, or to standard output (NULL). */
+_must_use_ int cli_put(const char *file, struct bytes text, mode_t mode, struct err *err);

@@ -19,11 +19,13 @@ static const struct {
 	const char *summary;
 } verbs[] = {
 	{"fabric", &verb_fabric_token, "print a token with which other machines join"},
+	{"fabric", &verb_fabric_request, "ask for membership where no connection leads"},
+	{"fabric", &verb_fabric_admit, "sign such a request"},
 	{"fabric", &verb_fabric_show, "tell which fabric this machine belongs to"},
 	{"fabric", &verb_fabric_revoke, "shut a machine, a user or a certificate out"},
 	{"fabric", &verb_fabric_revocations, "list what has been revoked"},
 	{"policy", &verb_policy_check, "tell whether a policy file is sound"},
-	{"fabric", &verb_fabric_root, "move the fabric's root keys off this machine"},
+	{"fabric", &verb_fabric_root, "move the fabric's root keys off this machine, or back"},
 	{NULL, &verb_kubeconfig, "print the administrator's kubeconfig"},
 	{NULL, &verb_image, "load, list and remove images on this machine"},
 	{NULL, &verb_status, "how the daemon on this machine is doing"},

@@ -24,17 +24,6 @@ static const struct option options[] = {
 	{0},
 };
 
-/* Roles not named are the plain ones; a steward without namespaces has all. */
-static void order_complete(struct token_order *order)
-{
-	struct grant *grant = &order->grant;
-
-	order->plain = grant->roles == 0 && grant->namespace_count == 0;
-	if (grant->roles == 0)
-		grant->roles = ROLE_PLAIN;
-	grant->all_namespaces = grant_has(grant, ROLE_STEWARD) && grant->namespace_count == 0;
-}
-
 /* 0, CLI_USAGE or CLI_FAILED; -1 when help was asked for. */
 static int order_parse(int argc, char **argv, struct token_order *order)
 {
@@ -57,11 +46,8 @@ static int order_parse(int argc, char **argv, struct token_order *order)
 		else if (option == '?')
 			return CLI_USAGE;
 	}
-	if (optind != argc || (order->grant.namespace_count > 0 && order->grant.roles != 0 &&
-			       !grant_has(&order->grant, ROLE_STEWARD)))
-		return CLI_USAGE;
-	order_complete(order);
-	return 0;
+	order->plain = order->grant.roles == 0 && order->grant.namespace_count == 0;
+	return optind == argc && cli_grant_complete(&order->grant) ? 0 : CLI_USAGE;
 }
 
 static void add_addresses(const json_t *status, struct voucher *voucher)

@@ -17,6 +17,7 @@
  *	D/root/                  owned by root, mode 0700; only where a fabric was made
  *	    machine.key workload.key api.key
  *	    root-machine.pem root-workload.pem root-api.pem
+ *	    request.key          the keys of a machine whose request is on its way (csr.h)
  *	    trust                the root keys this machine believes, also where it joined
  *	D/admin.kubeconfig       mode 0600; only where a fabric was made
  *	D/run                    symbolic link to the run directory
@@ -32,6 +33,7 @@
 
 #define CREDENTIALS_DIR "fabric"
 #define CREDENTIALS_ROOT_DIR "root"
+#define CREDENTIALS_REQUEST "request.key"
 #define CREDENTIALS_KUBECONFIG "admin.kubeconfig"
 
 /* Chains are concatenated DER, leaf first, without the root. */

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "identity/keyring.h"
+
 /* Deals out the block of random bytes, each byte once. */
 struct dealer {
 	const uint8_t *at;
@@ -34,26 +36,18 @@ static struct cert_order deal_order(struct dealer *dealer, enum cert_kind kind,
 	return order;
 }
 
-static int make_roots(struct dealer *dealer, struct wall now, struct fabric_made *made,
-		      struct err *err)
+/* With the keys of @roots, or with new ones (NULL). */
+static int make_roots(struct dealer *dealer, const struct root_keys *roots, struct wall now,
+		      struct fabric_made *made, struct err *err)
 {
-	char fabric[FABRIC_ID_LEN + 1];
-	int r = 0;
+	uint8_t serials[CERT_FAMILY_COUNT][CERT_SERIAL_LEN];
 
 	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
 		made->roots.key[i] = deal_key(dealer);
-	fabric_id_of(&made->roots.key[CERT_FAMILY_MACHINE - 1].public_key, fabric);
-	for (size_t i = 0; r == 0 && i < CERT_FAMILY_COUNT; i++) {
-		const struct key *key = &made->roots.key[i];
-		struct cert_order order = deal_order(dealer, CERT_ROOT, key, now);
-
-		order.family = (enum cert_family)(i + 1);
-		order.fabric = fabric;
-		order.grant = grant_all();
-		r = cert_issue(&order, &(struct signer){.key = key}, &made->credentials.root[i],
-			       err);
-	}
-	return r;
+	if (roots)
+		made->roots = *roots;
+	memcpy(serials, deal(dealer, sizeof(serials)), sizeof(serials));
+	return root_certs_make(&made->roots, now, serials, made->credentials.root, err);
 }
 
 static int make_admit(struct dealer *dealer, struct wall now, struct fabric_made *made,
@@ -131,10 +125,17 @@ static int make_admin(struct dealer *dealer, struct wall now, struct fabric_made
 int fabric_make(const char *node_name, struct wall now, uint8_t random[FABRIC_RANDOM_LEN],
 		struct fabric_made *ret_made, struct err *err)
 {
+	return fabric_make_under(NULL, node_name, now, random, ret_made, err);
+}
+
+int fabric_make_under(const struct root_keys *roots, const char *node_name, struct wall now,
+		      uint8_t random[FABRIC_RANDOM_LEN], struct fabric_made *ret_made,
+		      struct err *err)
+{
 	struct dealer dealer = {random, FABRIC_RANDOM_LEN};
 	struct fabric_made made = {0};
 	struct chain chain;
-	int r = make_roots(&dealer, now, &made, err);
+	int r = make_roots(&dealer, roots, now, &made, err);
 
 	if (r == 0)
 		r = make_admit(&dealer, now, &made, err);
@@ -166,9 +167,14 @@ int user_issue(const struct user_order *order, const struct signer *signer,
 {
 	struct dealer dealer = {random, USER_RANDOM_LEN};
 	struct user_credential user = {.key = deal_key(&dealer)};
-	struct cert_order cert = deal_order(&dealer, CERT_USER, &user.key, order->now);
+	struct cert_order cert;
 	int r;
 
+	if (order->key) {
+		key_wipe(&user.key);
+		user.key.public_key = *order->key;
+	}
+	cert = deal_order(&dealer, CERT_USER, &user.key, order->now);
 	cert.name = order->name;
 	cert.groups = order->groups;
 	cert.group_count = order->group_count;

@@ -14,7 +14,8 @@ enum {
 	FABRIC_RANDOM_LEN = FABRIC_SEEDS * KEY_SEED_LEN + FABRIC_SERIALS * CERT_SERIAL_LEN,
 };
 
-/* A user's key and chain (leaf, admit), for a kubeconfig. */
+/* A user's key and chain (leaf, admit), for a kubeconfig. Of a key that its holder keeps, only the
+ * public half. */
 struct user_credential {
 	struct key key;
 	struct buf chain;
@@ -30,6 +31,12 @@ struct fabric_made {
 _must_use_ int fabric_make(const char *node_name, struct wall now,
 			   uint8_t random[FABRIC_RANDOM_LEN], struct fabric_made *ret_made,
 			   struct err *err);
+
+/* The same under roots that exist already (NULL: new ones): the machine is an admitter of their
+ * fabric, whether others are left or not. */
+_must_use_ int fabric_make_under(const struct root_keys *roots, const char *node_name,
+				 struct wall now, uint8_t random[FABRIC_RANDOM_LEN],
+				 struct fabric_made *ret_made, struct err *err);
 void fabric_made_deinit(struct fabric_made *made);
 
 enum {
@@ -43,6 +50,8 @@ struct user_order {
 	size_t group_count;
 	struct wall now;
 	int64_t life_ms; /* 0: 90 days */
+	/* The key to certify, which its holder keeps; NULL: a new one, which @ret_user has. */
+	const struct node_id *key;
 };
 _must_use_ int user_issue(const struct user_order *order, const struct signer *signer,
 			  uint8_t random[USER_RANDOM_LEN], struct user_credential *ret_user,
@@ -50,6 +59,13 @@ _must_use_ int user_issue(const struct user_order *order, const struct signer *s
 void user_credential_deinit(struct user_credential *user);
 
 /* A kubeconfig (YAML) for @server, a host and port as "10.0.0.1:6443", appended to @ret_yaml.
- * Its context works in @namespace; NULL: kubectl's default. It contains the user's private key. */
-void kubeconfig_render(const struct user_credential *user, struct bytes api_root_der,
-		       const char *server, const char *namespace, struct buf *ret_yaml);
+ * Its context works in @namespace; NULL: kubectl's default. It contains the user's private key; or
+ * names @key_file, where its holder keeps it (NULL: it is in @user). */
+struct kubeconfig {
+	const struct user_credential *user;
+	struct bytes api_root_der;
+	const char *server;
+	const char *namespace;
+	const char *key_file;
+};
+void kubeconfig_render(const struct kubeconfig *config, struct buf *ret_yaml);

@@ -12,11 +12,20 @@ static void append_base64(struct buf *yaml, const char *indent, const char *fiel
 	buf_clear(pem);
 }
 
+/* A path may hold anything: in single quotes, YAML escapes nothing but the quote itself. */
+static void append_quoted(struct buf *yaml, const char *indent, const char *field, const char *text)
+{
+	buf_append_format(yaml, "%s%s: '", indent, field);
+	for (; *text; text++)
+		buf_append_str(yaml, *text == '\'' ? "''" : (char[2]){*text, 0});
+	buf_append_str(yaml, "'\n");
+}
+
 /* The entries are named after the fabric, so that several fabrics go into one file, and because a
  * user's name may hold what YAML would have to quote. */
-void kubeconfig_render(const struct user_credential *user, struct bytes api_root_der,
-		       const char *server, const char *namespace, struct buf *ret_yaml)
+void kubeconfig_render(const struct kubeconfig *config, struct buf *ret_yaml)
 {
+	const struct user_credential *user = config->user;
 	char rest_name[CERT_DNS_MAX];
 	struct chain chain;
 	struct buf pem = {0};
@@ -35,8 +44,8 @@ void kubeconfig_render(const struct user_credential *user, struct bytes api_root
 			  "  cluster:\n"
 			  "    server: https://%s\n"
 			  "    tls-server-name: %s\n",
-			  leaf.fabric, server, rest_name);
-	chain_to_pem(api_root_der, &pem);
+			  leaf.fabric, config->server, rest_name);
+	chain_to_pem(config->api_root_der, &pem);
 	append_base64(ret_yaml, "    ", "certificate-authority-data", &pem);
 	buf_append_format(ret_yaml,
 			  "contexts:\n"
@@ -45,8 +54,8 @@ void kubeconfig_render(const struct user_credential *user, struct bytes api_root
 			  "    cluster: magik-%s\n"
 			  "    user: magik-%s\n",
 			  leaf.fabric, leaf.fabric, leaf.fabric);
-	if (namespace)
-		buf_append_format(ret_yaml, "    namespace: %s\n", namespace);
+	if (config->namespace)
+		buf_append_format(ret_yaml, "    namespace: %s\n", config->namespace);
 	buf_append_format(ret_yaml,
 			  "current-context: magik-%s\n"
 			  "users:\n"
@@ -55,7 +64,11 @@ void kubeconfig_render(const struct user_credential *user, struct bytes api_root
 			  leaf.fabric, leaf.fabric);
 	chain_to_pem(bytes_buf(&user->chain), &pem);
 	append_base64(ret_yaml, "    ", "client-certificate-data", &pem);
-	key_export_pem(&user->key, &pem);
-	append_base64(ret_yaml, "    ", "client-key-data", &pem);
+	if (config->key_file) {
+		append_quoted(ret_yaml, "    ", "client-key", config->key_file);
+	} else {
+		key_export_pem(&user->key, &pem);
+		append_base64(ret_yaml, "    ", "client-key-data", &pem);
+	}
 	buf_deinit(&pem);
 }

@@ -315,6 +315,16 @@ static int verify_self(struct fabric *fabric, struct err *err)
 	return result ? -EACCES : 0;
 }
 
+/* What is known of fabric time when this machine has just become a member; 0: nothing. */
+static struct wall start_time(const struct fabric *fabric, struct wall system)
+{
+	const struct settings *settings = &fabric->settings;
+
+	if (settings->made || (settings->joined.ms && system.ms > settings->joined.ms))
+		return system;
+	return settings->joined.ms ? settings->joined : fabric->joined;
+}
+
 static void make_node(struct fabric *fabric)
 {
 	const struct options *options = &fabric->settings.options;
@@ -331,7 +341,7 @@ static void make_node(struct fabric *fabric)
 		.kept = store_time(fabric->store),
 		.complete = store_complete(fabric->store),
 		.rebooted = host_has_rebooted(fabric->host),
-		.fabric = fabric->settings.made ? system : fabric->joined,
+		.fabric = start_time(fabric, system),
 		.trust = fabric_node_trust(fabric),
 		.pool = options->pool,
 		.records_stay = options->records_stay,

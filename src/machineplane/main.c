@@ -145,8 +145,10 @@ static int verify_object(void *ctx, const struct host_envelope *envelope, struct
 
 static int run_host(const struct options *options, const struct state *state, struct err *err)
 {
-	struct settings settings = {
-		.options = *options, .made = state->made, .roots = state->roots};
+	struct settings settings = {.options = *options,
+				    .made = state->made,
+				    .roots = state->roots,
+				    .joined = state->joined};
 	struct hooks hooks = {.options = options};
 	struct buf config = {0};
 	struct host_config host = {
@@ -203,7 +205,7 @@ static int start(struct options *options, struct err *err)
 	result = state_prepare(options, &state, err);
 	if (result)
 		return result;
-	if (state.member && options->join)
+	if (state.member && options->join && !state.joined.ms)
 		log_event(LOG_LEVEL_INFO, "join-ignored",
 			  "this machine is a member already; --join is not needed");
 	return run_host(options, &state, err);

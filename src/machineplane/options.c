@@ -336,7 +336,8 @@ static const struct option_row rows[] = {
 	 "keys, records, images; survives a reboot (default /var/lib/magik)"},
 	{"run-dir", false, set_run_dir, "DIR", "sockets and pods (default /run/magik)"},
 	{"join", false, set_join, "TOKEN",
-	 "join a fabric: what `magik fabric token` printed there"},
+	 "join a fabric: what `magik fabric token` printed there, or the file that `magik fabric "
+	 "admit` made"},
 	{"bootstrap-peer", false, set_bootstrap, "ID@IP:PORT", "a member to dial; repeatable"},
 	{"rest-api-host", false, set_rest_host, "IP", "where the API listens (default 0.0.0.0)"},
 	{"rest-api-port", false, set_rest_port, "PORT", "(default 3000)"},

@@ -30,7 +30,7 @@ void settings_encode(const struct settings *settings, struct buf *out)
 					  json_integer(options->resources[i].count));
 	json = json_pack(
 		"{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:i,s:b,s:i,s:o,s:o,"
-		"s:o,s:o}",
+		"s:o,s:o,s:I}",
 		"node", options->node_name, "state", options->state_dir, "run", options->run_dir,
 		"rest-host", options->rest_host, "rest-port", (int)options->rest_port, "insecure",
 		(int)options->rest_insecure, "mesh-host", options->mesh_host, "mesh-port",
@@ -38,7 +38,8 @@ void settings_encode(const struct settings *settings, struct buf *out)
 		(int)options->no_schedule, "log-json", (int)options->log_json, "made",
 		(int)settings->made, "roots", (int)settings->roots, "pool", (int)options->pool,
 		"records-stay", (int)options->records_stay, "overcommit", (int)options->overcommit,
-		"bootstrap", bootstrap, "labels", labels, "taints", taints, "resources", resources);
+		"bootstrap", bootstrap, "labels", labels, "taints", taints, "resources", resources,
+		"joined", (json_int_t)settings->joined.ms);
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text)
 		abort();
@@ -94,24 +95,25 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels,
 	       *taints, *resources;
 	const char *node, *state, *run, *rest_host, *mesh_host;
+	json_int_t joined;
 	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots, pool, overcommit,
 		stay;
 	struct options *options = &ret_settings->options;
 
 	if (!json ||
-	    json_unpack(
-		    json,
-		    "{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:i,s:b,s:i,s:o,s:o,s:o,s:o}",
-		    "node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
-		    "rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
-		    "mesh-port", &mesh_port, "no-schedule", &no_schedule, "log-json", &log_json,
-		    "made", &made, "roots", &roots, "pool", &pool, "records-stay", &stay,
-		    "overcommit", &overcommit, "bootstrap", &bootstrap, "labels", &labels, "taints",
-		    &taints, "resources", &resources) != 0) {
+	    json_unpack(json,
+			"{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:i,s:b,s:i,s:o,s:o,s:o,"
+			"s:o,s:I}",
+			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
+			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
+			"mesh-port", &mesh_port, "no-schedule", &no_schedule, "log-json", &log_json,
+			"made", &made, "roots", &roots, "pool", &pool, "records-stay", &stay,
+			"overcommit", &overcommit, "bootstrap", &bootstrap, "labels", &labels,
+			"taints", &taints, "resources", &resources, "joined", &joined) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}
-	*ret_settings = (struct settings){.made = made, .roots = roots};
+	*ret_settings = (struct settings){.made = made, .roots = roots, .joined.ms = joined};
 	*options = (struct options){
 		.node_name = mem_strdup(node),
 		.state_dir = mem_strdup(state),

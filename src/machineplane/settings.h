@@ -10,8 +10,9 @@
 
 struct settings {
 	struct options options;
-	bool made;  /* this start made the fabric: its clock is fabric time */
-	bool roots; /* the fabric's root keys are on this machine */
+	bool made;          /* this start made the fabric: its clock is fabric time */
+	struct wall joined; /* as in struct state */
+	bool roots;         /* the fabric's root keys are on this machine */
 };
 
 void settings_encode(const struct settings *settings, struct buf *out);

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "identity/csr.h"
 #include "identity/fabric.h"
 #include "identity/join.h"
+#include "identity/keyring.h"
 #include "identity/voucher.h"
 #include "io/clock.h"
 #include "io/entropy.h"
@@ -25,6 +27,8 @@ enum {
 /* In D/root: the machine's id. With the roots' keys it is the last to be written. */
 #define NODE_FILE "node"
 #define TIME_FILE "time"
+/* In D/fabric: see contacts.c. */
+#define CONTACTS_FILE "contacts"
 
 /* In D/fabric like all certificates, and in D/root with their keys: what the fabric process can
  * write is not read when the roots sign. */
@@ -216,12 +220,13 @@ static int write_kubeconfig(const struct options *options, const struct fabric_m
 {
 	const struct buf *api_root = &made->credentials.root[CERT_FAMILY_API - 1];
 	struct credentials_file file = {.name = CREDENTIALS_KUBECONFIG, .secret = true};
+	struct kubeconfig config = {.user = &made->admin, .api_root_der = bytes_buf(api_root)};
 	struct buf server = {0};
 	int result;
 
 	rest_server(options, &server);
-	kubeconfig_render(&made->admin, bytes_buf(api_root), buf_cstr(&server), NULL,
-			  &file.content);
+	config.server = buf_cstr(&server);
+	kubeconfig_render(&config, &file.content);
 	result = write_one(options->state_dir, NULL, &file, 0, err);
 	secret_wipe(file.content.ptr, file.content.len);
 	buf_deinit(&file.content);
@@ -229,16 +234,49 @@ static int write_kubeconfig(const struct options *options, const struct fabric_m
 	return result;
 }
 
+static int load_file(const char *dir, const char *below, const char *name,
+		     struct credentials_files *files)
+{
+	char *path = path_of(dir, below, name);
+	struct buf content = {0};
+	int result = file_read(path, CREDENTIALS_FILE_LEN_MAX, &content);
+
+	free(path);
+	if (result)
+		buf_deinit(&content);
+	else
+		credentials_files_add(files, name, &content);
+	return result;
+}
+
+static int load_root_keys(const char *dir, struct root_keys *roots, struct err *err)
+{
+	struct credentials_files *files = mem_new(struct credentials_files);
+	int result;
+
+	for (size_t i = 0; root_keys_names[i]; i++)
+		(void)load_file(dir, CREDENTIALS_ROOT_DIR, root_keys_names[i], files);
+	result = root_keys_load(files, roots, err);
+	credentials_files_deinit(files);
+	free(files);
+	return result;
+}
+
+/* Roots that are there already, brought by magik fabric root import or left by a start that was cut
+ * off, are gone on with. */
 static int make_fabric(const struct options *options, struct state *state, struct err *err)
 {
 	uint8_t random[FABRIC_RANDOM_LEN];
 	struct fabric_made *made = mem_new(struct fabric_made);
 	struct credentials_files *files = mem_new(struct credentials_files);
 	const char *dir = options->state_dir;
+	struct root_keys roots = {0};
 	int result;
 
 	entropy_fill(random, sizeof(random));
-	result = fabric_make(options->node_name, clock_wall(), random, made, err);
+	result = fabric_make_under(load_root_keys(dir, &roots, NULL) == 0 ? &roots : NULL,
+				   options->node_name, clock_wall(), random, made, err);
+	root_keys_wipe(&roots);
 	if (result > 0)
 		result = -EINVAL;
 	if (result == 0) {
@@ -275,6 +313,109 @@ static void forget_one(const char *dir, const char *below, const char *name)
 
 	(void)unlink(path);
 	free(path);
+}
+
+/* The keys that this machine made its request with. */
+static int load_request(const char *dir, struct join_keys *keys, struct err *err)
+{
+	char *path = path_of(dir, CREDENTIALS_ROOT_DIR, CREDENTIALS_REQUEST);
+	struct key list[JOIN_SEEDS];
+	struct buf content = {0};
+	int result = file_read(path, KEYRING_LEN_MAX, &content);
+
+	if (result == -ENOENT)
+		result = err_set(err, result,
+				 "%s is not there: this machine has made no request, or has used "
+				 "it; magik fabric request makes one",
+				 path);
+	else if (result)
+		(void)fail(err, result, path);
+	else if ((result = keyring_read(bytes_buf(&content), join_key_names, list, err)) != 0)
+		(void)err_prefix(err, "%s", path);
+	else
+		csr_keys_take(list, keys);
+	secret_wipe(list, sizeof(list));
+	if (content.len)
+		secret_wipe(content.ptr, content.len);
+	buf_deinit(&content);
+	free(path);
+	return result;
+}
+
+/* Where others are, for the fabric process to dial. */
+static int write_contacts(const char *dir, const struct join_reply *reply, struct err *err)
+{
+	struct credentials_file file = {.name = CONTACTS_FILE, .secret = true};
+	int result;
+
+	for (size_t i = 0; i < reply->member_count; i++)
+		buf_append_format(&file.content, "%s\n", reply->members[i]);
+	result = write_one(dir, CREDENTIALS_DIR, &file, STATE_FABRIC_UID, err);
+	buf_deinit(&file.content);
+	return result;
+}
+
+/* The machine's chain last, as always; the request is of no use any more. */
+static int settle(const struct options *options, struct join_reply *reply, struct state *state,
+		  struct err *err)
+{
+	struct credentials_files *files = mem_new(struct credentials_files);
+	const char *dir = options->state_dir;
+	int result = 0;
+
+	if (strcmp(reply->credentials.machine.name, options->node_name) != 0)
+		result = err_set(err, -EINVAL,
+				 "this admission is for the name %s: start with --node-name %s",
+				 reply->credentials.machine.name, reply->credentials.machine.name);
+	if (result == 0)
+		result = write_trust(dir, state, err);
+	if (result == 0)
+		result = write_contacts(dir, reply, err);
+	if (result == 0)
+		result = write_node(dir, &reply->credentials.machine_key.public_key, err);
+	if (result == 0) {
+		credentials_save(&reply->credentials, files);
+		result = write_files(dir, CREDENTIALS_DIR, files, STATE_FABRIC_UID, err);
+	}
+	if (result == 0) {
+		forget_one(dir, CREDENTIALS_ROOT_DIR, CREDENTIALS_REQUEST);
+		forget_one(dir, CREDENTIALS_ROOT_DIR, TIME_FILE);
+		state->member = true;
+		state->joined = reply->now;
+	}
+	free(files);
+	return result;
+}
+
+/* --join FILE: what magik fabric admit made of this machine's request. */
+static int take_admission(const struct options *options, struct state *state, struct err *err)
+{
+	struct join_reply *reply = mem_new(struct join_reply);
+	struct join_keys keys = {0};
+	struct buf text = {0};
+	int result = file_read(options->join, CSR_ADMISSION_MAX, &text);
+
+	if (result == -EFBIG)
+		result = err_set(err, result, "%s: this file is longer than any admission",
+				 options->join);
+	else if (result)
+		(void)fail(err, result, options->join);
+	if (result == 0)
+		result = load_request(options->state_dir, &keys, err);
+	if (result == 0) {
+		result = csr_admission_open(bytes_buf(&text), &keys, reply, state->root, err);
+		if (result == 0)
+			result = settle(options, reply, state, err);
+		else
+			result = result > 0 ? -EINVAL : result;
+		if (result)
+			(void)err_prefix(err, "%s", options->join);
+		join_reply_deinit(reply);
+	}
+	join_keys_wipe(&keys);
+	buf_deinit(&text);
+	free(reply);
+	return result;
 }
 
 static int pin_token(const struct options *options, struct state *state, struct err *err)
@@ -347,6 +488,9 @@ static int prepare(const struct options *options, struct state *ret_state, struc
 	ret_state->member = exists(dir, CREDENTIALS_DIR, "machine.pem");
 	if (ret_state->member)
 		return read_trust(dir, ret_state, err);
+	if (options->join && strncmp(options->join, VOUCHER_PREFIX, strlen(VOUCHER_PREFIX)) != 0 &&
+	    access(options->join, F_OK) == 0)
+		return take_admission(options, ret_state, err);
 	if (options->join)
 		return pin_token(options, ret_state, err);
 	if (read_trust(dir, ret_state, err) == 0 &&
@@ -395,31 +539,11 @@ static int count_admitter(const char *dir, struct err *err)
 	return result;
 }
 
-static int load_file(const char *dir, const char *below, const char *name,
-		     struct credentials_files *files)
-{
-	char *path = path_of(dir, below, name);
-	struct buf content = {0};
-	int result = file_read(path, CREDENTIALS_FILE_LEN_MAX, &content);
-
-	free(path);
-	if (result)
-		buf_deinit(&content);
-	else
-		credentials_files_add(files, name, &content);
-	return result;
-}
-
 static int load_roots(const char *dir, struct root_keys *roots, struct buf certs[CERT_FAMILY_COUNT],
 		      struct err *err)
 {
-	struct credentials_files *files = mem_new(struct credentials_files);
-	int result = 0;
+	int result = load_root_keys(dir, roots, err);
 
-	for (size_t i = 0; root_keys_names[i]; i++)
-		(void)load_file(dir, CREDENTIALS_ROOT_DIR, root_keys_names[i], files);
-	result = root_keys_load(files, roots, err);
-	credentials_files_deinit(files);
 	for (size_t i = 0; result == 0 && i < CERT_FAMILY_COUNT; i++) {
 		struct buf pem = {0};
 		char *path = path_of(dir, CREDENTIALS_ROOT_DIR, root_cert_names[i]);
@@ -432,7 +556,6 @@ static int load_roots(const char *dir, struct root_keys *roots, struct buf certs
 		buf_deinit(&pem);
 		free(path);
 	}
-	free(files);
 	return result;
 }
 

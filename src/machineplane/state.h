@@ -2,10 +2,11 @@
 /*
  * State: the directory D as the privileged process prepares it, before anything foreign is read.
  *
- * First start without a token: makes a fabric, keeps its roots in D/root (root's own), gives the
- * machine's credentials to the fabric process in D/fabric and writes D/admin.kubeconfig. First
- * start with a token: pins the fabric's root keys from it; the fabric process then joins. Later:
- * checks.
+ * First start without a token: makes a fabric (under the roots in D/root, if magik fabric root
+ * import has put some there), keeps its roots in D/root (root's own), gives the machine's
+ * credentials to the fabric process in D/fabric and writes D/admin.kubeconfig. First start with a
+ * token: pins the fabric's root keys from it; the fabric process then joins. First start with the
+ * file of an admission (identity/csr.h): becomes a member. Later: checks.
  *
  * D/root/trust names the three root keys (hex, one a line): what the host process believes,
  * whatever the fabric process says. D/root/node names this machine.
@@ -31,9 +32,10 @@ enum {
 
 struct state {
 	struct node_id root[CERT_FAMILY_COUNT];
-	bool made;   /* this start made the fabric */
-	bool roots;  /* its root keys are in D/root */
-	bool member; /* credentials are there: a token is not needed any more */
+	bool made;          /* this start made the fabric */
+	bool roots;         /* its root keys are in D/root */
+	bool member;        /* credentials are there: a token is not needed any more */
+	struct wall joined; /* this start took an admission: fabric time is not before; else 0 */
 };
 
 /* 0, or a negative errno with a sentence in @err. */

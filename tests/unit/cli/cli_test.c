@@ -20,7 +20,9 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "identity/csr.h"
 #include "identity/fabric.h"
+#include "identity/keyring.h"
 #include "identity/voucher.h"
 #include "io/file.h"
 
@@ -261,11 +263,13 @@ static void test_status_as_json_is_the_answer_without_its_frame(void **state)
 
 static void test_the_kubeconfig_is_printed_with_another_server(void **state)
 {
+	struct kubeconfig config = {.user = &made.admin,
+				    .api_root_der = bytes_buf(&made.credentials.root[2]),
+				    .server = "10.0.0.1:6443"};
 	struct daemon daemon;
 	struct buf yaml = {0};
 
-	kubeconfig_render(&made.admin, bytes_buf(&made.credentials.root[2]), "10.0.0.1:6443", NULL,
-			  &yaml);
+	kubeconfig_render(&config, &yaml);
 	write_file(CREDENTIALS_KUBECONFIG, bytes_buf(&yaml), 0600);
 	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
 	assert_int_equal(RUN(&verb_kubeconfig, "--server", "10.0.0.2:6443"), CLI_OK);
@@ -380,7 +384,205 @@ static void test_root_keys_leave_the_machine(void **state)
 	path_of("root/machine.key", key);
 	assert_int_equal(access(key, F_OK), -1);
 	assert_int_equal(RUN(&verb_fabric_root, "export", path), CLI_FAILED);
-	assert_int_equal(RUN(&verb_fabric_root, "import", path), CLI_USAGE);
+	assert_int_equal(RUN(&verb_fabric_root, "import", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "under \"# machine.key\" is no Ed25519 private key"));
+	assert_int_equal(RUN(&verb_fabric_root, "burn", path), CLI_USAGE);
+}
+
+/* The fabric's roots as files in root/, as the daemon leaves them where it made the fabric. */
+static void put_roots(const struct root_keys *roots)
+{
+	char path[256];
+
+	path_of("root", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++) {
+		struct buf pem = {0};
+		char name[64];
+
+		key_export_pem(&roots->key[i], &pem);
+		(void)snprintf(name, sizeof(name), "root/%s", root_keys_names[i]);
+		write_file(name, bytes_buf(&pem), 0600);
+		buf_deinit(&pem);
+	}
+}
+
+static void put_trust(const struct root_keys *roots)
+{
+	struct buf trust = {0};
+
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		buf_append_format(&trust, "%s\n", node_id_text(&roots->key[i].public_key).text);
+	write_file("root/trust", bytes_buf(&trust), 0644);
+	buf_deinit(&trust);
+}
+
+static void test_root_keys_come_back_to_their_fabric_only(void **state)
+{
+	struct root_keys others = made.roots;
+	char path[256], key[256];
+	struct buf before = {0}, after = {0};
+
+	put_roots(&made.roots);
+	path_of("root/api.key", key);
+	assert_int_equal(file_read(key, 1024, &before), 0);
+	path_of("roots.pem", path);
+	assert_int_equal(RUN(&verb_fabric_root, "export", path), CLI_OK);
+	others.key[1] = made.credentials.machine_key;
+	put_trust(&others);
+	assert_int_equal(RUN(&verb_fabric_root, "import", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "roots of another fabric"));
+	put_trust(&made.roots);
+	assert_int_equal(RUN(&verb_fabric_root, "import", path), CLI_OK);
+	assert_int_equal(file_read(key, 1024, &after), 0);
+	assert_true(bytes_equal(bytes_buf(&before), bytes_buf(&after)));
+	path_of("root/root-workload.pem", key);
+	assert_int_equal(access(key, F_OK), 0);
+	assert_int_equal(RUN(&verb_fabric_root, "import", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "there are roots in"));
+	buf_deinit(&before);
+	buf_deinit(&after);
+}
+
+/* The reply in the admission on @out, opened with the keys that "request" left in @dir. */
+static void open_admission(const char *dir, struct join_reply *reply)
+{
+	struct node_id root[CERT_FAMILY_COUNT];
+	struct key list[JOIN_SEEDS];
+	struct join_keys keys;
+	struct buf text = {0};
+	struct err err = {0};
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/root/request.key", dir);
+	assert_int_equal(file_read(path, KEYRING_LEN_MAX, &text), 0);
+	assert_int_equal(keyring_read(bytes_buf(&text), join_key_names, list, &err), 0);
+	csr_keys_take(list, &keys);
+	if (csr_admission_open(bytes_str(out), &keys, reply, root, &err) != 0)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		assert_true(node_id_equal(&root[i], &made.roots.key[i].public_key));
+	buf_deinit(&text);
+}
+
+/* A request of a new machine with its own state directory below ours; @dir: where that is. */
+static void make_request(char dir[256], char request[256])
+{
+	const char *arguments[] = {"--node-name", "node7", "--output", request, NULL};
+	char own[sizeof(state_dir)], new_dir[sizeof(state_dir)];
+
+	path_of("new", dir);
+	path_of("node7.csr", request);
+	(void)snprintf(own, sizeof(own), "%s", state_dir);
+	(void)snprintf(new_dir, sizeof(new_dir), "%.50s/new", own);
+	(void)snprintf(state_dir, sizeof(state_dir), "%s", new_dir);
+	assert_int_equal(run_verb(&verb_fabric_request, arguments, out, complaint, sizeof(out)),
+			 CLI_OK);
+	(void)snprintf(state_dir, sizeof(state_dir), "%s", own);
+}
+
+static void test_a_machine_is_admitted_by_its_request(void **state)
+{
+	struct join_reply *reply = calloc(1, sizeof(*reply));
+	char dir[256], request[256];
+	struct daemon daemon;
+
+	make_request(dir, request);
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_fabric_admit, "--csr", request, "--role", "worker"), CLI_OK);
+	daemon_stop(&daemon);
+	assert_non_null(strstr(complaint, "admitted node7, identity "));
+	open_admission(dir, reply);
+	assert_int_equal(reply->credentials.machine.grant.roles, ROLE_WORKER);
+	assert_int_equal(reply->now.ms, NOW.ms);
+	assert_int_equal(reply->member_count, 2);
+	join_reply_deinit(reply);
+	free(reply);
+}
+
+/* On any computer: no daemon is asked, and no state directory is looked at. */
+static void test_the_roots_make_an_admitter_from_their_file(void **state)
+{
+	struct join_reply *reply = calloc(1, sizeof(*reply));
+	char dir[256], request[256], roots[256];
+	struct daemon daemon;
+
+	make_request(dir, request);
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_fabric_admit, "--csr", request, "--role", "worker,admit"),
+			 CLI_FAILED);
+	daemon_stop(&daemon);
+	assert_non_null(strstr(complaint, "--root FILE"));
+	put_roots(&made.roots);
+	path_of("roots.pem", roots);
+	assert_int_equal(RUN(&verb_fabric_root, "export", roots), CLI_OK);
+	path_of("run/" CONTROL_SOCKET, dir);
+	assert_int_equal(unlink(dir), 0);
+	path_of("new", dir);
+	assert_int_equal(RUN(&verb_fabric_admit, "--csr", request, "--role", "worker,admit",
+			     "--root", roots),
+			 CLI_OK);
+	open_admission(dir, reply);
+	assert_int_equal(reply->credentials.machine.grant.roles, ROLE_WORKER | ROLE_ADMIT);
+	assert_true(credentials_is_admitter(&reply->credentials));
+	assert_int_equal(reply->member_count, 0);
+	join_reply_deinit(reply);
+	free(reply);
+}
+
+static void test_what_is_no_request_is_refused(void **state)
+{
+	char path[256];
+
+	path_of("fabric/machine.pem", path);
+	assert_int_equal(RUN(&verb_fabric_admit, "--csr", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "is a certificate"));
+	assert_int_equal(RUN(&verb_kubeconfig, "--csr", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "is a certificate"));
+	assert_int_equal(RUN(&verb_fabric_admit, "--csr", "/nowhere"), CLI_FAILED);
+	assert_non_null(strstr(complaint, "/nowhere: No such file"));
+	assert_int_equal(RUN(&verb_fabric_admit), CLI_USAGE);
+	assert_int_equal(RUN(&verb_fabric_request), CLI_USAGE);
+	assert_int_equal(RUN(&verb_fabric_request, "--node-name", "No!"), CLI_FAILED);
+	assert_int_equal(RUN(&verb_fabric_request, "--node-name", "a"), CLI_FAILED);
+	assert_non_null(strstr(complaint, "a member of a fabric already"));
+	assert_int_equal(RUN(&verb_kubeconfig, "--key", "x"), CLI_USAGE);
+	assert_int_equal(RUN(&verb_kubeconfig, "--csr", path, "--key", "a\nb"), CLI_USAGE);
+}
+
+/* Made by openssl genpkey -algorithm ed25519 and openssl req -new -subj /O=dev/CN=jo. */
+static const char user_request[] =
+	"-----BEGIN CERTIFICATE REQUEST-----\n"
+	"MIGaME4CAQAwGzEMMAoGA1UECgwDZGV2MQswCQYDVQQDDAJqbzAqMAUGAytlcAMh\n"
+	"AAibAJ4LGFr6YtahqEGIP4lJYtBUOIIicVw+i2L+idSIoAAwBQYDK2VwA0EAJCDZ\n"
+	"94guVOu4LeS/b0bTqBW/bI2gNL5gpQLmgNTIoenPgvag9fImJVjQLmku/63hh5dD\n"
+	"egUaXJaYKy8xOOJ1Bg==\n"
+	"-----END CERTIFICATE REQUEST-----\n";
+
+static void test_a_users_own_key_is_certified(void **state)
+{
+	struct daemon daemon;
+	struct cert user;
+	char path[256];
+
+	path_of("jo.csr", path);
+	write_file("jo.csr", bytes_str(user_request), 0644);
+	assert_int_equal(RUN(&verb_kubeconfig, "--csr", path), CLI_FAILED);
+	assert_non_null(strstr(complaint, "asks for the group dev, which was not given"));
+	assert_int_equal(RUN(&verb_kubeconfig, "--csr", path, "--user", "ann", "--group", "dev"),
+			 CLI_FAILED);
+	assert_non_null(strstr(complaint, "is a request of jo, and not of ann"));
+	daemon_start(&daemon, CONTROL_SOCKET, status_answer);
+	assert_int_equal(RUN(&verb_kubeconfig, "--csr", path, "--group", "dev", "--role", "view"),
+			 CLI_OK);
+	daemon_stop(&daemon);
+	assert_null(strstr(out, "client-key-data"));
+	assert_non_null(strstr(out, "    client-key: 'jo.key'\n"));
+	user = user_of_kubeconfig();
+	assert_string_equal(user.name, "jo");
+	assert_int_equal(user.group_count, 2);
+	assert_string_equal(node_id_text(&user.key).text,
+			    "089b009e0b185afa62d6a1a841883f894962d054388222715c3e8b62fe89d488");
 }
 
 static void test_what_is_revoked_is_told_from_its_form(void **state)
@@ -505,6 +707,11 @@ int main(void)
 		TEST(test_a_role_stands_in_the_certificate_with_its_namespaces),
 		TEST(test_a_kubeconfig_file_is_its_owners),
 		TEST(test_root_keys_leave_the_machine),
+		TEST(test_root_keys_come_back_to_their_fabric_only),
+		TEST(test_a_machine_is_admitted_by_its_request),
+		TEST(test_the_roots_make_an_admitter_from_their_file),
+		TEST(test_what_is_no_request_is_refused),
+		TEST(test_a_users_own_key_is_certified),
 		TEST(test_what_is_revoked_is_told_from_its_form),
 		TEST(test_revocations_are_listed),
 		TEST(test_a_user_is_certified_with_groups),

@@ -142,11 +142,13 @@ static void test_a_node_name_must_be_a_dns_label(void **state)
 static void test_a_kubeconfig_carries_the_root_the_name_and_the_user(void **state)
 {
 	struct fabric_made *made = world_fabric(1);
+	struct kubeconfig config = {.server = "10.0.0.1:6443", .namespace = "prod"};
 	struct buf yaml = {0}, pem = {0}, data = {0};
 	char expected[128];
 
-	kubeconfig_render(&made->admin, bytes_buf(&made->credentials.root[CERT_FAMILY_API - 1]),
-			  "10.0.0.1:6443", "prod", &yaml);
+	config.user = &made->admin;
+	config.api_root_der = bytes_buf(&made->credentials.root[CERT_FAMILY_API - 1]);
+	kubeconfig_render(&config, &yaml);
 	(void)snprintf(expected, sizeof(expected), "tls-server-name: api.%s.magik\n",
 		       made->credentials.machine.fabric);
 	assert_non_null(strstr(buf_cstr(&yaml), expected));

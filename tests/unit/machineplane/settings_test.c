@@ -53,9 +53,11 @@ static void settings_come_back_as_they_were(void **state)
 	struct settings settings = sample(), back;
 
 	settings.options.join = mem_strdup("magik1.token");
+	settings.joined.ms = INT64_C(1795000000000);
 	round_trip(&settings, &back);
 	assert_true(back.made);
 	assert_false(back.roots);
+	assert_int_equal(back.joined.ms, settings.joined.ms);
 	assert_string_equal(back.options.node_name, "m1");
 	assert_string_equal(back.options.state_dir, "/s");
 	assert_string_equal(back.options.run_dir, "/r");

@@ -10,6 +10,8 @@
 
 #include "../identity/world.h"
 #include "base/mem.h"
+#include "identity/csr.h"
+#include "identity/keyring.h"
 #include "io/clock.h"
 #include "io/file.h"
 
@@ -256,6 +258,118 @@ static void a_token_pins_its_fabric_and_nothing_is_made(void **state)
 	world_free_fabric(made);
 }
 
+/* The keys of a request lie in root/, as magik fabric request leaves them; its admission by @made
+ * is the file that --join names. */
+static void put_admission(struct place *place, const struct fabric_made *made, const char *name)
+{
+	static char path[256];
+	struct join_answer answer = {.admitter = &made->credentials, .now = NOW};
+	struct buf ring = {0}, request = {0}, reply = {0}, admission = {0};
+	struct grant grant = grant_plain();
+	struct join_request opened;
+	struct join_keys keys;
+	struct key list[JOIN_SEEDS];
+	uint8_t random[JOIN_RANDOM_LEN];
+
+	answer.members = (const char *const[]){"10.0.0.1:7946"};
+	answer.member_count = 1;
+	world_random(77, random, sizeof(random));
+	join_keys_make(&keys, random);
+	csr_keys_list(&keys, list);
+	keyring_write(join_key_names, list, &ring);
+	assert_int_equal(file_make_dir(inside(place, "root"), 0700), 0);
+	assert_int_equal(file_write(inside(place, "root/request.key"), bytes_buf(&ring), 0600), 0);
+	csr_machine_build(&keys, name, &request);
+	assert_int_equal(csr_machine_open(bytes_buf(&request), &grant, &opened, &place->err), 0);
+	assert_int_equal(join_reply_build(&opened, &answer, &reply, &place->err), 0);
+	csr_admission_build(bytes_buf(&reply), &admission);
+	(void)snprintf(path, sizeof(path), "%s/admission", place->dir);
+	assert_int_equal(file_write(path, bytes_buf(&admission), 0644), 0);
+	place->options.join = path;
+	buf_deinit(&ring);
+	buf_deinit(&request);
+	buf_deinit(&reply);
+	buf_deinit(&admission);
+}
+
+static void an_admission_makes_a_member(void **state)
+{
+	struct place *place = *state;
+	struct fabric_made *made = world_fabric(5);
+	struct buf contacts;
+
+	put_admission(place, made, "alpha");
+	if (prepare(place) != 0)
+		fail_msg("%s", place->err.text);
+	assert_true(place->state.member);
+	assert_false(place->state.made || place->state.roots);
+	assert_int_equal(place->state.joined.ms, NOW.ms);
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		assert_true(node_id_equal(&place->state.root[i], &made->roots.key[i].public_key));
+	has(place, "fabric/machine.key", 0600, STATE_FABRIC_UID);
+	has(place, "fabric/machine.pem", 0644, STATE_FABRIC_UID);
+	has(place, "fabric/contacts", 0600, STATE_FABRIC_UID);
+	has(place, "root/trust", 0644, 0);
+	has(place, "root/node", 0644, 0);
+	has_not(place, "root/request.key");
+	has_not(place, "root/machine.key");
+	contacts = content_of(place, "fabric/contacts");
+	assert_string_equal(buf_cstr(&contacts), "10.0.0.1:7946\n");
+	buf_deinit(&contacts);
+
+	/* The next start has nothing to learn from it. */
+	assert_int_equal(prepare(place), 0);
+	assert_true(place->state.member);
+	assert_int_equal(place->state.joined.ms, 0);
+	world_free_fabric(made);
+}
+
+static void an_admission_is_good_for_its_request_and_name_only(void **state)
+{
+	struct place *place = *state;
+	struct fabric_made *made = world_fabric(5);
+
+	put_admission(place, made, "beta");
+	assert_int_equal(prepare(place), -EINVAL);
+	assert_non_null(strstr(place->err.text, "start with --node-name beta"));
+	has_not(place, "fabric/machine.pem");
+	has(place, "root/request.key", 0600, 0);
+	put_admission(place, made, "alpha");
+	assert_int_equal(unlink(inside(place, "root/request.key")), 0);
+	assert_int_equal(prepare(place), -ENOENT);
+	assert_non_null(strstr(place->err.text, "has made no request, or has used it"));
+	has_not(place, "root/trust");
+	world_free_fabric(made);
+}
+
+static void a_fabric_is_made_under_roots_that_were_brought(void **state)
+{
+	struct place *place = *state;
+	struct fabric_made *made = world_fabric(5);
+	struct credentials_files files;
+	struct buf kept;
+
+	root_keys_save(&made->roots, &files);
+	assert_int_equal(file_make_dir(inside(place, "root"), 0700), 0);
+	for (size_t i = 0; i < files.count; i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "root/%s", files.file[i].name);
+		assert_int_equal(
+			file_write(inside(place, name), bytes_buf(&files.file[i].content), 0600),
+			0);
+	}
+	assert_int_equal(prepare(place), 0);
+	assert_true(place->state.made && place->state.roots);
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		assert_true(node_id_equal(&place->state.root[i], &made->roots.key[i].public_key));
+	kept = content_of(place, "root/machine.key");
+	assert_true(bytes_equal(bytes_buf(&kept), bytes_buf(&files.file[0].content)));
+	buf_deinit(&kept);
+	credentials_files_deinit(&files);
+	world_free_fabric(made);
+}
+
 static void a_damaged_token_is_refused(void **state)
 {
 	struct place *place = *state;
@@ -383,6 +497,9 @@ int main(void)
 		PLACE_TEST(a_machine_that_has_said_who_it_is_stays_that),
 		PLACE_TEST(the_time_of_the_latest_award_is_kept),
 		PLACE_TEST(a_token_pins_its_fabric_and_nothing_is_made),
+		PLACE_TEST(an_admission_makes_a_member),
+		PLACE_TEST(an_admission_is_good_for_its_request_and_name_only),
+		PLACE_TEST(a_fabric_is_made_under_roots_that_were_brought),
 		PLACE_TEST(a_damaged_token_is_refused),
 		PLACE_TEST(damaged_trust_is_refused),
 		PLACE_TEST(ephemeral_keys_are_new_at_each_start),
