@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users and their limits, with kubectl against real daemons: roles in namespaces, revocation of users
-and machines, what is audited. Pods only say that they run here."""
+and machines, what is audited. Pods only say that they run, but where one is entered."""
 import json
 import os
 import re
@@ -196,3 +196,160 @@ def test_a_steward_of_one_namespace_takes_writes_for_that_one(trio):
     refused = jo.fails("create", "-f", "-", machine=limited, input=POD.format(name="mine"))
     assert "steward" in refused, refused
     assert "No resources found" in jo.run("get", "pods", machine=m1).stderr
+
+
+def revoked(machine, name):
+    return re.search(rf"user +{name}\b", machine.magik("fabric", "revocations").stdout)
+
+
+def test_what_was_revoked_on_a_machine_that_was_cut_off_holds_when_it_comes_back(trio):
+    """Nobody else could hear of it, and it was restarted before anybody did."""
+    jo = User(trio, "jo", "--role", "edit")
+    m1, m2, m3 = trio.machines
+    trio.network.partition([m1.host], [m2.host, m3.host])
+    eventually("m2 has lost m1", lambda: any(
+        item["name"] == "m1" and item["state"] in ("dead", "lost") for item in m2.status()["machines"])
+        or None, timeout=40)
+    m1.magik("fabric", "revoke", "jo", "--reason", "cut off")
+    jo.fails("get", "pods", machine=m1)
+    jo.ok("get", "pods", machine=m3)
+    m1.kill()
+    m1.start("--runtime", "null")
+    assert revoked(m1, "jo")
+    trio.network.heal()
+    for machine in (m2, m3):
+        eventually(f"{machine.name} has heard", lambda machine=machine: revoked(machine, "jo"), timeout=60)
+        jo.fails("get", "pods", machine=machine)
+
+
+def test_a_machine_that_was_revoked_while_it_was_cut_off_does_not_come_back(trio):
+    m1, m2, m3 = trio.machines
+
+    def state(of, seen_by):
+        return next((item["state"] for item in seen_by.status()["machines"] if item["name"] == of), None)
+    trio.network.partition([m1.host, m2.host], [m3.host])
+    eventually("m1 has lost m3", lambda: state("m3", m1) in ("dead", "lost"), timeout=40)
+    m1.magik("fabric", "revoke", "--machine", m3.identity())
+    trio.network.heal()
+    m2.wait_log(r"(?i)revoked", timeout=60)
+    for machine in (m1, m2):
+        assert state("m3", machine) not in ("alive", "ready", "suspect"), machine.name
+
+
+@pytest.fixture
+def real(new_fabric):
+    """Two machines that run containers."""
+    fabric = new_fabric()
+    fabric.grow(2)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    return fabric
+
+
+def test_a_process_in_a_pod_ends_when_its_user_is_revoked(real):
+    """Through another machine's gateway than the pod's, and revoked where neither looked."""
+    m1, m2 = real.machines
+    real.apply(manifests.pod("box", spec={"nodeSelector": {"kubernetes.io/hostname": "m2"}}))
+    real.wait_pods(1, "app=box")
+    jo, jim = (User(real, name, "--role", "edit") for name in ("jo", "jim"))
+    open_ones = {}
+    for user, name in ((jo, "jo"), (jim, "jim")):
+        open_ones[name] = subprocess.Popen(
+            user.command("exec", "-i", "box", "--", "sh", "-c", f"touch /tmp/{name}; exec cat"),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        open_ones[name].stdin.write("are you there\n")
+        open_ones[name].stdin.flush()
+        assert open_ones[name].stdout.readline() == "are you there\n"
+    m2.magik("fabric", "revoke", "jo", "--reason", "left")
+    eventually("jo's command has ended", lambda: open_ones["jo"].poll() is not None, timeout=30)
+    assert open_ones["jo"].returncode != 0
+    count = ("exec", "box", "--", "sh", "-c", "ps | grep -c '[c]at$'")
+    eventually("and the process in the pod with it, not jim's",
+               lambda: jim.run(*count).stdout.strip() == "1", timeout=30)
+    assert open_ones["jim"].poll() is None
+    open_ones["jim"].stdin.write("still\n")
+    open_ones["jim"].stdin.close()
+    assert open_ones["jim"].stdout.readline() == "still\n"
+    assert open_ones["jim"].wait(30) == 0
+    for process in open_ones.values():
+        process.stdout.close()
+        process.stderr.close()
+
+
+# What is tried, with the verb and the resource that it needs: what view and what edit says to it.
+TRIED = [
+    (("get", "configmap", "conf"), "get configmaps", True, True),
+    (("get", "deployments"), "list deployments.apps", True, True),
+    (("get", "secret", "key"), "get secrets", False, True),
+    (("create", "configmap", "new", "--dry-run=server"), "create configmaps", False, True),
+    (("label", "configmap", "conf", "a=b", "--dry-run=server"), "patch configmaps", False, True),
+    (("delete", "configmap", "conf", "--dry-run=server"), "delete configmaps", False, True),
+    (("create", "deployment", "d", "--image=busybox:1", "--dry-run=server"), "create deployments.apps",
+     False, True),
+    (("create", "quota", "q", "--hard=pods=1", "--dry-run=server"), "create resourcequotas", False, False),
+    (("create", "rolebinding", "r", "--clusterrole=view", "--user=x", "--dry-run=server"),
+     "create rolebindings.rbac.authorization.k8s.io", False, False),
+    (("create", "namespace", "n", "--dry-run=server"), "create namespaces", False, False),
+    (("get", "nodes"), "list nodes", False, False),
+]
+
+
+def test_every_steward_answers_and_acts_by_the_same_table(trio):
+    """What auth can-i says is what happens, whichever machine is asked."""
+    trio.kubectl("create", "configmap", "conf")
+    trio.kubectl("create", "secret", "generic", "key", "--from-literal=a=b")
+    view, edit = User(trio, "jim", "--role", "view"), User(trio, "jo", "--role", "edit")
+    odd = []
+    for machine in trio.machines:
+        eventually(f"{machine.name} has both", lambda machine=machine: trio.kubectl(
+            "get", "configmap/conf", "secret/key", machine=machine, check=False).returncode == 0)
+        for args, asked, *allowed in TRIED:
+            for user, role, may in zip((view, edit), ("view", "edit"), allowed):
+                said = user.run("auth", "can-i", *asked.split(), machine=machine)
+                done = user.run(*args, machine=machine)
+                forbidden = "forbidden" in done.stderr.lower() and done.returncode != 0
+                if (said.stdout.strip() == "yes", done.returncode == 0) != (may, may) or \
+                        not may and not forbidden:
+                    odd.append((machine.name, role, args, said.stdout, done.stderr))
+    assert not odd, odd
+
+
+def test_nothing_is_changed_or_entered_without_a_line(real):
+    """Everything that was asked of one machine, in its order, what failed and what was refused too."""
+    jo = User(real, "jo", "--role", "edit")
+    m2 = real.machines[1]
+    replaced = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf"},
+                           "data": {"a": "2"}})
+    jo.ok("create", "configmap", "conf", "--from-literal=a=1", machine=m2)
+    jo.fails("create", "configmap", "conf", machine=m2)
+    jo.ok("replace", "-f", "-", machine=m2, input=replaced)
+    jo.ok("patch", "configmap", "conf", "--type=json", "-p",
+          '[{"op": "add", "path": "/data/b", "value": "3"}]', machine=m2)
+    jo.ok("apply", "--server-side", "--force-conflicts", "-f", "-", machine=m2, input=replaced)
+    jo.ok("delete", "configmap", "conf", machine=m2)
+    jo.fails("delete", "configmap", "conf", machine=m2)
+    jo.ok("create", "-f", "-", machine=m2, input=manifests.text(manifests.deployment("web", 1)))
+    jo.ok("scale", "deployment", "web", "--replicas=2", machine=m2)
+    real.wait_pods(2, "app=web")
+    pod = eventually("m2 shows a pod", lambda: jo.run(
+        "get", "pods", "-o", "name", machine=m2).stdout.split()[:1])[0].split("/")[1]
+    jo.ok("exec", pod, "--", "true", machine=m2)
+    jo.fails("exec", pod, "--", "false", machine=m2)
+    jo.fails("taint", "node", "m1", "a=b:NoSchedule", machine=m2)
+    jo.ok("delete", "--raw", "/apis/apps/v1/namespaces/default/deployments", machine=m2)
+    lines = [(line["verb"], line["resource"], line.get("subresource"), line.get("name"), line["code"])
+             for line in audit(m2) if line["user"] == "jo"]
+    assert lines == [
+        ("create", "configmaps", None, "conf", 201),
+        ("create", "configmaps", None, None, 409),
+        ("update", "configmaps", None, "conf", 200),
+        ("patch", "configmaps", None, "conf", 200),
+        ("patch", "configmaps", None, "conf", 200),
+        ("delete", "configmaps", None, "conf", 200),
+        ("delete", "configmaps", None, "conf", 404),
+        ("create", "deployments", None, "web", 201),
+        ("patch", "deployments", "scale", "web", 200),
+        ("create", "pods", "exec", pod, 101),
+        ("create", "pods", "exec", pod, 101),
+        ("deletecollection", "deployments", None, None, 200),
+    ], json.dumps(lines)
