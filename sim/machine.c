@@ -442,6 +442,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_LOST:
 		family_lost(world, effect);
 		break;
+	case NODE_TOLD:
 	case NODE_REFUSED:
 	case NODE_CHANGED:
 	case NODE_STEPPED:

@@ -83,7 +83,7 @@ struct api_event {
 	const char *source_host;      /* node name */
 	struct wall first, last;
 	uint32_t count;
-	uint64_t serial; /* unique on this machine: the event's name is made from it */
+	struct uid id; /* of the event itself, the same on every machine */
 };
 
 struct api_put {
@@ -108,6 +108,8 @@ struct api_dispose {
 /* What is about to be read. @namespace "" for a kind without; NULL: all. @name NULL: all. */
 struct api_scope {
 	const char *kind, *namespace, *name;
+	const char *about; /* of kind "Event", whose @name is that of the object that the events are
+			    * about: its kind; NULL: any */
 };
 
 /* How a write ended: err.code is 0 on success, else err.status and err.text go to the client. */

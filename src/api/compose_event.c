@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events, which machines keep for a while and nobody stores. */
+/* Events: what keepers have noted, and what follows from how things are now. */
 #include <string.h>
 
 #include "api/compose_internal.h"
@@ -46,8 +46,8 @@ static void add_event(void *arg, const struct api_event *event)
 	struct uid about = involved_uid(composer->backend, event);
 	struct id_text uid = uid_text(&about);
 	const char *version = version_of_kind(event->kind);
-	uint8_t random[UID_LEN];
 	struct kube_event view = {
+		.uid = event->id,
 		.reason = event->reason,
 		.message = event->message,
 		.is_warning = strcmp(event->type, "Warning") == 0,
@@ -63,9 +63,6 @@ static void add_event(void *arg, const struct api_event *event)
 			  event->kind, "metadata", "name", event->name, "namespace",
 			  event->namespace, "uid", uid_is_none(&about) ? event->name : uid.text);
 
-	memcpy(random, &event->serial, sizeof(event->serial));
-	memcpy(random + 8, &event->first.ms, 8);
-	view.uid = uid_from_random(random);
 	view.involved = involved;
 	if (involved)
 		composer_add(composer, kube_event(&view), NULL, view.resource_version);
@@ -94,10 +91,13 @@ static void add_remark(struct composer *composer, const struct remark *remark)
 		.last = remark->since,
 		.count = 1,
 	};
+	uint8_t random[UID_LEN];
 
 	if (!uid_parse(kube_member_string(remark->about, "metadata.uid"), &event.uid))
 		return;
-	memcpy(&event.serial, event.uid.byte, sizeof(event.serial));
+	memcpy(random, event.uid.byte, 8);
+	memcpy(random + 8, &event.first.ms, 8);
+	event.id = uid_from_random(random);
 	add_event(composer, &event);
 }
 

@@ -173,6 +173,8 @@ void pod_target_deinit(struct pod_target *target);
 void refresh_then(struct call *call, void (*next)(struct call *call));
 /* The scope that a list or watch of this call reads. Borrowed from the call. */
 struct api_scope call_scope(const struct call *call);
+/* Less of it: what a field selector pins. The scope borrows from it. */
+void scope_select(struct api_scope *scope, const struct kube_selector *fields);
 
 /* route.c: the server's handler. */
 void route_handle(void *arg, struct exchange *exchange);

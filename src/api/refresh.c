@@ -31,10 +31,19 @@ struct api_scope call_scope(const struct call *call)
 	return scope;
 }
 
-/* Events are this machine's own, and what is created is not there yet. */
+void scope_select(struct api_scope *scope, const struct kube_selector *fields)
+{
+	bool events = strcmp(scope->kind, "Event") == 0;
+
+	scope->name =
+		kube_field_selector_value(fields, events ? "involvedObject.name" : "metadata.name");
+	scope->about = events ? kube_field_selector_value(fields, "involvedObject.kind") : NULL;
+}
+
+/* What is created is not there yet. */
 static bool needs_refresh(const struct call *call)
 {
-	return call->resource->id != KUBE_EVENTS && strcmp(call->verb, "create") != 0;
+	return strcmp(call->verb, "create") != 0;
 }
 
 static void refreshed(void *arg, bool complete)
@@ -50,10 +59,42 @@ static void refreshed(void *arg, bool complete)
 	call_unhold(api);
 }
 
-void refresh_then(struct call *call, void (*next)(struct call *call))
+/* Of Events in question it matters whose they are. An Event is named NAME.HEX. */
+static bool refresh_events(const struct call *call, struct waiting *waiting)
 {
 	const struct api_backend *backend = &call->api->backend;
 	struct api_scope scope = call_scope(call);
+	struct kube_selector fields = {0};
+	struct err err = {0};
+	char *name = mem_strdup(call->name), *dot = name ? strrchr(name, '.') : NULL;
+	bool fresh;
+
+	/* A selector that makes no sense is refused when the call is carried out. */
+	if (!name && kube_field_selector_parse(url_param(&call->url, "fieldSelector"),
+					       call->resource, &fields, &err) == 0)
+		scope_select(&scope, &fields);
+	if (dot)
+		*dot = 0;
+	if (name)
+		scope.name = name;
+	fresh = backend->ops->refresh(backend->self, &scope, refreshed, waiting);
+	kube_selector_deinit(&fields);
+	free(name);
+	return fresh;
+}
+
+static bool refresh(const struct call *call, struct waiting *waiting)
+{
+	const struct api_backend *backend = &call->api->backend;
+	struct api_scope scope = call_scope(call);
+
+	if (call->resource->id == KUBE_EVENTS)
+		return refresh_events(call, waiting);
+	return backend->ops->refresh(backend->self, &scope, refreshed, waiting);
+}
+
+void refresh_then(struct call *call, void (*next)(struct call *call))
+{
 	struct waiting *waiting;
 
 	if (!needs_refresh(call)) {
@@ -64,6 +105,6 @@ void refresh_then(struct call *call, void (*next)(struct call *call))
 	waiting->call = call;
 	waiting->next = next;
 	call_hold(call);
-	if (backend->ops->refresh(backend->self, &scope, refreshed, waiting))
+	if (refresh(call, waiting))
 		refreshed(waiting, true);
 }

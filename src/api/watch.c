@@ -314,7 +314,7 @@ static void watch_refresh(struct watch *watch)
 	refresh->api = watch->api;
 	refresh->watch = watch;
 	watch->refresh = refresh;
-	scope.name = kube_field_selector_name(&watch->options.fields);
+	scope_select(&scope, &watch->options.fields);
 	call_hold(watch->call);
 	if (backend->ops->refresh(backend->self, &scope, watch_refreshed, refresh)) {
 		watch_refreshed(refresh, true);

@@ -325,12 +325,17 @@ bool kube_field_selector_matches(const struct kube_selector *selector, const jso
 	return true;
 }
 
-const char *kube_field_selector_name(const struct kube_selector *selector)
+const char *kube_field_selector_value(const struct kube_selector *selector, const char *path)
 {
 	for (size_t i = 0; i < selector->term_count; i++) {
 		const struct kube_term *term = &selector->terms[i];
-		if (term->operator== KUBE_OPERATOR_IN && strcmp(term->key, "metadata.name") == 0)
+		if (term->operator== KUBE_OPERATOR_IN && strcmp(term->key, path) == 0)
 			return term->values[0];
 	}
 	return NULL;
+}
+
+const char *kube_field_selector_name(const struct kube_selector *selector)
+{
+	return kube_field_selector_value(selector, "metadata.name");
 }

@@ -67,5 +67,7 @@ bool kube_label_selector_matches(const struct kube_selector *selector, const jso
  */
 bool kube_field_selector_matches(const struct kube_selector *selector, const json_t *object);
 
-/* The value of metadata.name when the selector pins it with "=", or NULL: saves a whole list. */
+/* The value of the field @path when the selector pins it with "=", or NULL. Of metadata.name it
+ * saves a whole list. */
+const char *kube_field_selector_value(const struct kube_selector *selector, const char *path);
 const char *kube_field_selector_name(const struct kube_selector *selector);

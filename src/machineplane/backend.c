@@ -106,8 +106,9 @@ struct addr backend_address(const struct backend *backend, const struct node_id 
 
 static void scope_text(const struct api_scope *scope, struct buf *out)
 {
-	buf_append_format(out, "%s %s %s", scope->kind, scope->namespace ? scope->namespace : "*",
-			  scope->name ? scope->name : "*");
+	buf_append_format(out, "%s %s %s %s", scope->kind,
+			  scope->namespace ? scope->namespace : "*",
+			  scope->name ? scope->name : "*", scope->about ? scope->about : "*");
 }
 
 static bool is_fresh(const struct backend *backend, const struct api_scope *scope)
@@ -137,7 +138,7 @@ static bool backend_refresh(void *self, const struct api_scope *scope, api_refre
 			    void *arg)
 {
 	struct backend *backend = self;
-	struct node_scope node_scope = {scope->kind, scope->namespace, scope->name};
+	struct node_scope node_scope = {scope->kind, scope->namespace, scope->name, scope->about};
 	struct refreshing *refreshing;
 	uint64_t token;
 
@@ -346,9 +347,38 @@ static bool backend_buried(void *self, const struct uid *workload, api_object_fn
 	return true;
 }
 
+struct event_reader {
+	api_event_fn *each;
+	void *arg;
+};
+
+static void show_event(void *arg, const struct happening *what, const struct uid *id)
+{
+	const struct event_reader *reader = arg;
+	struct api_event event = {
+		.namespace = what->namespace,
+		.kind = what->kind,
+		.name = what->name,
+		.uid = what->about,
+		.type = what->warning ? "Warning" : "Normal",
+		.reason = what->reason,
+		.message = what->message,
+		.source_component = "machineplane",
+		.source_host = what->host,
+		.first = {what->first_ms},
+		.last = {what->last_ms},
+		.count = what->count,
+		.id = *id,
+	};
+
+	reader->each(reader->arg, &event);
+}
+
 static void backend_events(void *self, const char *namespace, api_event_fn *each, void *arg)
 {
-	events_each(((struct backend *)self)->fabric->events, namespace, each, arg);
+	struct event_reader reader = {each, arg};
+
+	node_journal_each(node_of(self), clock_mono(), namespace, show_event, &reader);
 }
 
 /* What this machine has sent to others, by type of message. */
@@ -846,14 +876,12 @@ void backend_changed(struct backend *backend, const struct node_effect *effect)
 		if (api)
 			api_workload_changed(api, &record->key.uid);
 		return;
-	case RECORD_PRESENCE: /* events.c has made events of it */
+	case RECORD_PRESENCE:
 		pod_named(backend, record,
 			  effect->change == RECORDS_REMOVED || effect->change == RECORDS_DROPPED ||
 				  record->gone);
-		if (api) {
-			api_events_changed(api);
+		if (api)
 			api_workload_changed(api, &record->object.uid);
-		}
 		return;
 	case RECORD_OBJECT:
 		if (api)

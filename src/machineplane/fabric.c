@@ -68,11 +68,8 @@ static void peer_event(struct fabric *fabric, const struct node_effect *effect)
 
 static void changed(struct fabric *fabric, const struct node_effect *effect)
 {
-	if (effect->change != RECORDS_DROPPED) { /* it lives on elsewhere */
-		events_record(fabric->events, effect->record, effect->change == RECORDS_REMOVED,
-			      effect->text);
+	if (effect->change != RECORDS_DROPPED) /* it lives on elsewhere */
 		pod_objects_changed(fabric->pod_objects, effect->record);
-	}
 	backend_changed(fabric->backend, effect);
 	if (effect->record->key.kind == RECORD_OBJECT &&
 	    strcmp(effect->record->object.kind, "Node") == 0) {
@@ -131,8 +128,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_CHANGED:
 		changed(fabric, effect);
 		return;
-	case NODE_LOST:
-		events_update_lost(fabric->events, effect->record, effect->text);
+	case NODE_TOLD:
 		backend_events_changed(fabric->backend);
 		return;
 	case NODE_PEER:
@@ -149,6 +145,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_REFRESHED:
 		backend_refreshed(fabric->backend, effect);
 		return;
+	case NODE_LOST: /* the journal tells of it */
 	case NODE_LOCATED:
 	case NODE_FETCHED:
 	case NODE_FOUND:
@@ -345,6 +342,7 @@ static void make_node(struct fabric *fabric)
 		.trust = fabric_node_trust(fabric),
 		.pool = options->pool,
 		.records_stay = options->records_stay,
+		.journal = true,
 	};
 
 	/* Above that of the life before, also when the system's clock was set back. */
@@ -392,7 +390,6 @@ static int start_member(struct fabric *fabric, struct err *err)
 		return result;
 	fabric->peers = peers_new(fabric);
 	fabric->streams = streams_new(fabric);
-	fabric->events = events_new(fabric);
 	fabric->pod_objects = pod_objects_new(fabric);
 	fabric->backend = backend_new(fabric);
 	fabric->audit = audit_log_new(fabric->settings.options.state_dir);
@@ -515,7 +512,6 @@ static void fabric_free(struct fabric *fabric)
 	peers_free(fabric->peers);
 	store_close(fabric->store);
 	control_free(fabric->control);
-	events_free(fabric->events);
 	pod_objects_free(fabric->pod_objects);
 	backend_free(fabric->backend);
 	audit_log_free(fabric->audit);

@@ -22,7 +22,6 @@
  *   backend.c   the REST gateway's questions, answered from the node
  *   streams.c   logs, processes and ports of pods, here and on other machines
  *   stream_request.c  how machines ask each other for those
- *   events.c    Kubernetes events, made from what changes
  *   document.c  what this machine tells of itself as JSON
  *   control.c   R/control.sock, for the magik command
  */
@@ -49,7 +48,6 @@ struct join;
 struct admission;
 struct host_state;
 struct backend;
-struct events;
 struct control;
 struct streams;
 struct renewal;
@@ -80,7 +78,6 @@ struct fabric {
 	struct admission *admission;
 	struct host_state *host;
 	struct backend *backend;
-	struct events *events;
 	struct pod_objects *pod_objects;
 	struct control *control;
 	struct streams *streams;
@@ -250,16 +247,6 @@ bool document_write(struct fabric *fabric, enum api_document which, const char *
 bool document_status(struct fabric *fabric, struct buf *json);
 bool document_counters(struct fabric *fabric, struct buf *json);
 bool document_tenders(struct fabric *fabric, struct buf *json);
-
-/* events.c */
-struct events *events_new(struct fabric *fabric);
-void events_free(struct events *events);
-/* @last_words: of a pod that is gone, most often why it was refused; "" when it was told to go. */
-void events_record(struct events *events, const struct record *record, bool removed,
-		   const char *last_words);
-/* @record is a version of an object that lost to another one; @message says what it changed. */
-void events_update_lost(struct events *events, const struct record *record, const char *message);
-void events_each(struct events *events, const char *namespace, api_event_fn *each, void *arg);
 
 /* control.c: the socket is made while we are root. */
 struct control *control_new(struct fabric *fabric, struct err *err);

@@ -597,6 +597,10 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		deliver_record_put(node, now, from, &message.record_put);
 	} else if (message.type >= MESSAGE_INDEX_ROWS && message.type <= MESSAGE_INDEX_ANSWER) {
 		node_index_receive(node, now, from, &message);
+	} else if (message.type == MESSAGE_JOURNAL_ASK) {
+		node_journal_asked(node, now, from, &message.journal_ask);
+	} else if (message.type == MESSAGE_JOURNAL) {
+		node_journal_answered(node, now, from, &message.journal_page);
 	} else if (message.type >= MESSAGE_HELLO) {
 		hear_time(node, now, from, &message);
 		overlay_receive(node->overlay, now, from, &message, node_fabric_time(node, now));

@@ -8,6 +8,7 @@
 #include "identity/fabric_time.h"
 #include "kube/needs.h"
 #include "market/controller.h"
+#include "node/journal.h"
 #include "node/node.h"
 
 /* An effect with the memory it points to. */
@@ -152,7 +153,12 @@ struct node {
 	struct list refreshes; /* struct node_refresh: refresh.c */
 	size_t refresh_count;
 	uint64_t refresh_token;
-	struct list locatings; /* lookups for the records: keepers.c */
+	struct journal *journal; /* NULL: none is kept */
+	bool told;               /* it has news that nobody was told of yet */
+	struct list readings;    /* of others' journals: journal_read.c */
+	uint64_t reading_token;
+	struct map journal_askers; /* node id -> its bucket (rate.c) */
+	struct list locatings;     /* lookups for the records: keepers.c */
 	size_t locating_count;
 	struct map partners; /* node id -> itself: who keeps something together with us */
 	bool near;           /* the records go by our neighbourhood, not by all stewards, */
@@ -440,6 +446,29 @@ bool node_refresh_fetched(struct node *node, struct mono now, const struct recor
 void node_refresh_tick(struct node *node, struct mono now);
 struct mono node_refresh_deadline(const struct node *node);
 void node_refreshes_deinit(struct node *node);
+
+/* Of the refresh @token somebody has read the journals. */
+void node_refresh_read(struct node *node, struct mono now, uint64_t token, bool complete);
+
+/* witness.c: what the change of a record means to people */
+void node_witness(struct node *node, const struct record_item *item, enum records_change change,
+		  const struct record_item *end);
+void node_witness_lost(struct node *node, const struct record_item *loser, const char *text);
+void node_witness_stored(struct node *node); /* what follows from what is stored */
+
+/* journal_read.c: what keepers have noted */
+void node_journal_init(struct node *node);
+void node_journal_deinit(struct node *node);
+/* Ask keepers of the home of @uid for what they have noted: node_refresh_read() follows. */
+uint64_t node_reading_begin(struct node *node, struct mono now, const struct uid *uid);
+bool node_reading_located(struct node *node, struct mono now, const struct records_effect *effect);
+void node_journal_asked(struct node *node, struct mono now, const struct node_id *from,
+			const struct journal_ask *ask);
+void node_journal_answered(struct node *node, struct mono now, const struct node_id *from,
+			   const struct journal_page *page);
+void node_journal_tick(struct node *node, struct mono now);
+struct mono node_journal_deadline(const struct node *node);
+void node_journal_tell(struct node *node); /* that it has news */
 
 /* object.c */
 bool node_drain_records(struct node *node, struct mono now);

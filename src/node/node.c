@@ -106,6 +106,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	list_init(&node->letters);
 	list_init(&node->locatings);
 	list_init(&node->refreshes);
+	node_journal_init(node);
 	node_index_init(node, now);
 	node_doubt_init(node, now);
 	map_init(&node->partners, config->seed);
@@ -157,6 +158,7 @@ void node_free(struct node *node)
 	node_stay_deinit(node);
 	node_keepers_deinit(node);
 	node_refreshes_deinit(node);
+	node_journal_deinit(node);
 	node_doubt_deinit(node);
 	node_index_deinit(node);
 	node_rates_deinit(&node->hand_ons);
@@ -435,6 +437,7 @@ void node_pump(struct node *node, struct mono now)
 		busy |= drain_loopback(node, now);
 	} while (busy);
 	node_near_check(node, now);
+	node_journal_tell(node);
 }
 
 static void advance(struct node *node, struct mono now)
@@ -586,6 +589,7 @@ void node_tick(struct node *node, struct mono now)
 	node_parked_expire(node, now);
 	node_index_tick(node, now);
 	node_refresh_tick(node, now);
+	node_journal_tick(node, now);
 	if (mono_reached(now, node->near_due))
 		node_stewards_update(node, now);
 	if (mono_reached(now, node->facts_due))
@@ -625,6 +629,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node->near_due);
 	deadline = mono_min(deadline, node_index_deadline(node));
 	deadline = mono_min(deadline, node_refresh_deadline(node));
+	deadline = mono_min(deadline, node_journal_deadline(node));
 	deadline = mono_min(deadline, node->families_due);
 	deadline = mono_min(deadline, node_collect_deadline(node));
 	return mono_min(deadline, node->facts_due);

@@ -16,6 +16,7 @@
 #include "identity/fabric_time.h"
 #include "identity/revocation.h"
 #include "market/market.h"
+#include "node/journal.h"
 #include "node/trust.h"
 #include "overlay/overlay.h"
 #include "records/records.h"
@@ -80,6 +81,7 @@ enum node_effect_type {
 	NODE_LOCATED,  /* @contacts keep the home of node_locate() @token, nearest first */
 	NODE_FETCHED, /* the fetch @token of node_fetch() has ended: @stored of @keepers answered */
 	NODE_CHANGED, /* @record changed: the watch stream */
+	NODE_TOLD,    /* node_journal_each() has more to tell */
 	NODE_LOST,    /* a change of the object of @record was lost to one made at the same time:
 		       * @text says how to bring it back */
 	NODE_PEER,    /* the member @to is now @peer_state */
@@ -178,6 +180,7 @@ struct node_config {
 	 * in fabrics where not every steward can keep everything.
 	 */
 	bool records_stay;
+	bool journal; /* what happens is noted for people: journal.h */
 };
 
 /* What this node has sent of one type of message, to others. */
@@ -240,6 +243,8 @@ _must_use_ int node_fetch(struct node *node, struct mono now, const struct uid *
  */
 struct node_scope {
 	const char *kind, *namespace, *name;
+	const char *about; /* of kind "Event", whose @name is that of the object that the events are
+			    * about: its kind; NULL: any */
 };
 
 /* Bring what the fabric has of @scope, pods of workloads included; NODE_REFRESHED follows, at once
@@ -325,6 +330,11 @@ void node_tick(struct node *node, struct mono now);
 void node_expect(const struct node *node, bool parts);
 struct mono node_deadline(const struct node *node);
 const struct node_effect *node_next_effect(struct node *node);
+
+/* What has happened, as far as it was noted or heard here: journal_each(). Of what others keep, a
+ * refresh of kind "Event" brings it here. */
+void node_journal_each(struct node *node, struct mono now, const char *namespace, journal_fn *each,
+		       void *arg);
 
 /* Reads. */
 struct wall node_fabric_time(const struct node *node, struct mono now);

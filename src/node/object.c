@@ -292,8 +292,10 @@ static void record_changed(struct node *node, const struct record *record,
 }
 
 /* Was the older version lost, or did the newer one come of it? */
-static void rivals_met(struct node *node, const struct record *winner, const struct record *loser)
+static void rivals_met(struct node *node, const struct record *winner,
+		       const struct record_item *lost_item)
 {
+	const struct record *loser = &lost_item->record;
 	const struct kube_version won = {
 		.json = bytes_buf(&winner->value),
 		.generation = winner->version.generation,
@@ -309,6 +311,7 @@ static void rivals_met(struct node *node, const struct record *winner, const str
 
 	if (!text)
 		return;
+	node_witness_lost(node, lost_item, text);
 	queued = node_queue(node, NODE_LOST);
 	record_copy(loser, &queued->record);
 	queued->effect.key = loser->key;
@@ -357,6 +360,7 @@ static void records_effect_apply(struct node *node, struct mono now,
 		return;
 	case RECORDS_CHANGED:
 		node_index_changed(node, now, effect->item, effect->change);
+		node_witness(node, effect->item, effect->change, effect->rival);
 		record_changed(node, &effect->item->record, effect->change, effect->rival);
 		return;
 	case RECORDS_PUT_DONE:
@@ -371,7 +375,8 @@ static void records_effect_apply(struct node *node, struct mono now,
 		node_locate_home(node, now, &effect->key.uid, &effect->target);
 		return;
 	case RECORDS_LOCATED:
-		if (node_index_located(node, now, effect))
+		if (node_index_located(node, now, effect) ||
+		    node_reading_located(node, now, effect))
 			return;
 		queued = node_queue_contacts(node, NODE_LOCATED, effect->contacts,
 					     effect->contact_count);
@@ -386,7 +391,7 @@ static void records_effect_apply(struct node *node, struct mono now,
 		fetched(node, now, effect);
 		return;
 	case RECORDS_RIVALS:
-		rivals_met(node, &effect->item->record, &effect->rival->record);
+		rivals_met(node, &effect->item->record, effect->rival);
 		return;
 	case RECORDS_NAME_CLASH:
 		node_collect_clash(node, &effect->item->record.key.uid);

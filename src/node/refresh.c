@@ -4,6 +4,9 @@
  *
  *	names of the scope --index--> uids --fetch of each home--> records, here --> NODE_REFRESHED
  *
+ * Of Events the homes are those of all objects that they may be about; once a home is here, its
+ * keepers are asked what they have noted there (journal_read.c).
+ *
  * Beside what the index names, what is here of the scope already is fetched again, so that a
  * deletion is noticed. A pod has no row: its name begins with that of what made it.
  */
@@ -18,7 +21,7 @@ enum {
 	REFRESHES_MAX = 256, /* at a time; more are answered with what is here */
 	FETCHES_MAX = 8,     /* of one refresh, at a time: each may dial three machines */
 	TRIES_MAX = 3,       /* of one home; one that was not had then may be missing */
-	LOOKUPS_MAX = 16,    /* of one refresh */
+	LOOKUPS_MAX = 32,    /* of one refresh: Events are looked for by 17 */
 	REFRESH_MS = 10 * 1000,
 };
 
@@ -26,11 +29,16 @@ enum {
 static const char *const makers[] = {"ReplicaSet", "StatefulSet", "DaemonSet",
 				     "Job",        "Deployment",  "Pod"};
 
-/* A home that is to be fetched, or is being fetched. */
+/* Other kinds whose objects things happen to. */
+static const char *const actors[] = {"CronJob", "ConfigMap", "Secret", "Service",
+				     "PersistentVolumeClaim"};
+
+/* A home that is to be fetched, or is being fetched; then its journals are read. */
 struct fetching {
 	uint64_t token;
 	struct uid uid; /* of the object that it is fetched for */
 	bool facts;     /* it is fetched for what a machine says of itself */
+	bool reading;
 	unsigned tries;
 };
 
@@ -40,6 +48,7 @@ struct node_refresh {
 	uint64_t lookups[LOOKUPS_MAX];
 	struct fetching fetches[FETCHES_MAX];
 	size_t lookup_count, fetch_count;
+	bool events;
 	struct map homes; /* home -> struct uid: seen; those not yet fetched are in @waiting */
 	struct fetching *waiting;
 	size_t waiting_count, waiting_cap;
@@ -95,11 +104,18 @@ static void want(const struct node *node, struct node_refresh *refresh, const st
 		 bool facts)
 {
 	struct bytes home = bytes_of(uid->byte, UID_HOME_LEN);
+	bool here = records_keeps(node->records, uid);
 
-	if (records_keeps(node->records, uid) || map_get(&refresh->homes, home))
+	if ((here && !refresh->events) || map_get(&refresh->homes, home))
 		return;
 	(void)map_put(&refresh->homes, home, mem_copy(uid->byte, UID_LEN));
-	fetch_later(refresh, &(struct fetching){.uid = *uid, .facts = facts});
+	fetch_later(refresh, &(struct fetching){.uid = *uid, .facts = facts, .reading = here});
+}
+
+static void read_journals(struct node *node, struct mono now, struct fetching *fetching)
+{
+	fetching->reading = true;
+	fetching->token = node_reading_begin(node, now, &fetching->uid);
 }
 
 /* Fetch more, or end. */
@@ -110,10 +126,15 @@ static void advance(struct node *node, struct mono now, struct node_refresh *ref
 
 		*fetching = refresh->waiting[--refresh->waiting_count];
 		fetching->tries++;
-		if (records_fetch(node->records, now, &fetching->uid, &fetching->token) == 0)
+		if (fetching->reading) {
+			read_journals(node, now, fetching);
 			refresh->fetch_count++;
-		else
+		} else if (records_fetch(node->records, now, &fetching->uid, &fetching->token) ==
+			   0) {
+			refresh->fetch_count++;
+		} else {
 			refresh->complete = false;
+		}
 	}
 	if (!refresh->lookup_count && !refresh->fetch_count)
 		refresh_end(node, refresh);
@@ -187,6 +208,23 @@ static void look_up_pods(struct node *node, struct mono now, struct node_refresh
 	}
 }
 
+static void look_up_events(struct node *node, struct mono now, struct node_refresh *refresh,
+			   const struct node_scope *scope)
+{
+	refresh->events = true;
+	if (scope->about && strcmp(scope->about, "Pod") != 0) {
+		look_up(node, now, refresh, scope->about, scope, scope->name);
+		return;
+	}
+	look_up_pods(node, now, refresh, scope);
+	if (scope->about)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(actors); i++)
+		look_up(node, now, refresh, actors[i], scope, scope->name);
+	for (size_t i = 0; scope->name && i < ARRAY_LEN(makers); i++)
+		look_up(node, now, refresh, makers[i], scope, scope->name);
+}
+
 void node_refresh_begin(struct node *node, struct mono now, const struct node_scope *scope,
 			uint64_t *ret_token)
 {
@@ -206,6 +244,8 @@ void node_refresh_begin(struct node *node, struct mono now, const struct node_sc
 	node->refresh_count++;
 	if (strcmp(scope->kind, "Pod") == 0)
 		look_up_pods(node, now, refresh, scope);
+	else if (strcmp(scope->kind, "Event") == 0)
+		look_up_events(node, now, refresh, scope);
 	else
 		look_up(node, now, refresh, scope->kind, scope, scope->name);
 	advance(node, now, refresh);
@@ -264,6 +304,10 @@ static void fetched(struct node *node, struct mono now, struct node_refresh *ref
 {
 	struct fetching fetching = refresh->fetches[at];
 
+	if (all && is_had(node, &fetching) && refresh->events && !fetching.facts) {
+		read_journals(node, now, &refresh->fetches[at]);
+		return;
+	}
 	refresh->fetches[at] = refresh->fetches[--refresh->fetch_count];
 	if (!all || !is_had(node, &fetching)) {
 		if (fetching.tries < TRIES_MAX)
@@ -280,13 +324,30 @@ bool node_refresh_fetched(struct node *node, struct mono now, const struct recor
 		struct node_refresh *refresh = list_entry(it, struct node_refresh, link);
 
 		for (size_t i = 0; i < refresh->fetch_count; i++) {
-			if (refresh->fetches[i].token != effect->token)
+			if (refresh->fetches[i].token != effect->token ||
+			    refresh->fetches[i].reading)
 				continue;
 			fetched(node, now, refresh, i, effect->quorum);
 			return true;
 		}
 	}
 	return false;
+}
+
+void node_refresh_read(struct node *node, struct mono now, uint64_t token, bool complete)
+{
+	list_for_each (it, &node->refreshes) {
+		struct node_refresh *refresh = list_entry(it, struct node_refresh, link);
+
+		for (size_t i = 0; i < refresh->fetch_count; i++) {
+			if (refresh->fetches[i].token != token || !refresh->fetches[i].reading)
+				continue;
+			refresh->complete = refresh->complete && complete;
+			refresh->fetches[i] = refresh->fetches[--refresh->fetch_count];
+			advance(node, now, refresh);
+			return;
+		}
+	}
 }
 
 void node_refresh_tick(struct node *node, struct mono now)

@@ -42,6 +42,8 @@ FAMILY(pod_request, Magik__PodRequest);
 FAMILY(index_rows, Magik__IndexRows);
 FAMILY(index_ask, Magik__IndexAsk);
 FAMILY(index_answer, Magik__IndexAnswer);
+FAMILY(journal_ask, Magik__JournalAsk);
+FAMILY(journal_page, Magik__JournalPage);
 FAMILY(vouch_want, Magik__VouchWant);
 FAMILY(vouch, Magik__Vouch);
 CODEC(member, Magik__Member);

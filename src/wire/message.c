@@ -36,6 +36,8 @@
 	X(INDEX_ROWS, index_rows, index_rows, Magik__IndexRows, false)                 \
 	X(INDEX_ASK, index_ask, index_ask, Magik__IndexAsk, false)                     \
 	X(INDEX_ANSWER, index_answer, index_answer, Magik__IndexAnswer, false)         \
+	X(JOURNAL_ASK, journal_ask, journal_ask, Magik__JournalAsk, false)             \
+	X(JOURNAL, journal, journal_page, Magik__JournalPage, false)                   \
 	X(VOUCH_WANT, vouch_want, vouch_want, Magik__VouchWant, false)                 \
 	X(VOUCH, vouch, vouch, Magik__Vouch, true)                                     \
 	X(HELLO, hello, hello, Magik__Hello, false)                                    \

@@ -48,6 +48,7 @@ enum {
 		16384,           /* revocations named in one message: all that a machine keeps */
 	MESSAGE_ROWS_MAX = 2048, /* rows of one index message: twice a shard that is full */
 	MESSAGE_SHARD_DEPTH_MAX = 32, /* bits of a shard's prefix */
+	MESSAGE_HAPPENINGS_MAX = 256, /* of one answer: with ordinary messages 32 KiB */
 	MESSAGE_VOUCH_MAX =
 		128, /* pods asked after in one message: more than a machine usually runs */
 	MESSAGE_CONTACTS_MAX = 20, /* contacts of one overlay message: Kademlia's k; they fit into
@@ -104,6 +105,9 @@ enum message_type {
 	MESSAGE_INDEX_ROWS,
 	MESSAGE_INDEX_ASK,
 	MESSAGE_INDEX_ANSWER,
+	/* events: unsigned, of those who were asked (node/journal.h) */
+	MESSAGE_JOURNAL_ASK,
+	MESSAGE_JOURNAL,
 	MESSAGE_VOUCH_WANT,
 	MESSAGE_VOUCH,
 	/* overlay: unsigned */
@@ -565,6 +569,36 @@ struct index_answer {
 	size_t row_count;
 };
 
+/* What has happened to the objects at that home? Answered by JOURNAL. */
+struct journal_ask {
+	uint64_t request;
+	struct uid home;
+	uint64_t after; /* go on behind this number of the receiver's; 0: from the beginning */
+};
+
+/* What happened to an object, as people hear of it: a Kubernetes Event. */
+struct happening {
+	struct uid about; /* the object, or the pod */
+	char *kind, *namespace, *name;
+	bool warning;
+	char *reason; /* a word such as Started */
+	char *message;
+	char *host;       /* name of the machine where it happened; "": none */
+	int64_t first_ms; /* fabric time */
+	int64_t last_ms;  /* not before @first_ms */
+	uint32_t count;   /* at least 1 */
+};
+
+void happening_copy(const struct happening *from, struct happening *to);
+void happening_deinit(struct happening *happening);
+
+struct journal_page {
+	uint64_t request;
+	struct happening *happenings;
+	size_t count;  /* <= MESSAGE_HAPPENINGS_MAX */
+	uint64_t next; /* 0: that is all */
+};
+
 /* A machine asks a keeper: are these pods of mine still wanted? */
 struct vouch_want {
 	struct vouch_pod {
@@ -785,6 +819,8 @@ struct message {
 		struct sync_offer sync_offer;
 		struct fetch fetch;
 		struct fetched fetched;
+		struct journal_ask journal_ask;
+		struct journal_page journal_page;
 		struct revocation revocation;
 		struct revoked revoked;
 		struct pod_request pod_request;

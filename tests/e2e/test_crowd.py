@@ -63,6 +63,40 @@ def test_work_reaches_all_machines_though_nobody_is_connected_to_all(crowd):
     eventually("no machine runs anything", lambda: running(crowd) == 0)
 
 
+EVENTS = "/api/v1/namespaces/default/events"
+
+
+def events(daemon, query=""):
+    """What daemon tells of the pods: name, reason, count and times of each Event."""
+    return sorted((event["metadata"]["name"], event["involvedObject"]["name"], event["reason"],
+                   event["count"], event["firstTimestamp"], event["lastTimestamp"])
+                  for event in daemon.api(EVENTS + query)["items"]
+                  if event["involvedObject"]["kind"] == "Pod")
+
+
+def test_every_machine_tells_the_same_events_of_a_pod(crowd):
+    eventually("every machine keeps a pool of others", lambda: pools(crowd))
+    crowd.daemons[-1].api(DEPLOYMENTS, "POST", manifests.deployment("web", 3))
+    wait_pods(crowd.daemons[0], 3)
+    names = sorted(pod["metadata"]["name"] for pod in pods(crowd.daemons[0]))
+
+    def told(daemon):
+        seen = events(daemon)
+        of_all = all({"Scheduled", "Started"} <= {event[2] for event in seen if event[1] == name}
+                     for name in names)
+        return of_all and seen
+    one = eventually("the first machine tells of all pods", lambda: told(crowd.daemons[0]))
+    for daemon in crowd.daemons:
+        eventually(f"{daemon.name} tells the same", lambda daemon=daemon: events(daemon) == one)
+        # As kubectl describe asks: for one pod, by its kind and name.
+        of_one = events(daemon, f"?fieldSelector=involvedObject.name%3D{names[0]},"
+                                "involvedObject.kind%3DPod")
+        assert of_one == [event for event in one if event[1] == names[0]]
+    # Each by its own name, from a machine that was not asked for it before.
+    for daemon, event in zip(crowd.daemons[1:], one):
+        assert daemon.api(f"{EVENTS}/{event[0]}")["reason"] == event[2]
+
+
 def pools(crowd):
     """What each machine tells of its connections, once all have enough of them."""
     overlays = [daemon.ask("status")["overlay"] for daemon in crowd.daemons]

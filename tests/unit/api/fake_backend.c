@@ -234,8 +234,8 @@ static void add_event(struct fake_backend *fake, const struct fake_pod *pod, con
 		.first = wall_now(),
 		.last = wall_now(),
 		.count = 1,
-		.serial = ++fake->serial,
 	};
+	memcpy(event->event.id.byte, &(uint64_t){++fake->serial}, sizeof(uint64_t));
 	list_append(&fake->events, &event->link);
 	if (fake->api)
 		api_events_changed(fake->api);

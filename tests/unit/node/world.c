@@ -318,6 +318,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 	case NODE_REVOKED:
 	case NODE_FORGET:
 	case NODE_CHANGED:
+	case NODE_TOLD:
 	case NODE_LOST:
 	case NODE_PEER:
 	case NODE_REFUSED:
@@ -399,6 +400,7 @@ static void machine_start(struct world *world, size_t i)
 		.trust = {.ops = &trust_ops, .self = machine},
 		.pool = world->pool,
 		.records_stay = world->records_stay,
+		.journal = true,
 	};
 	struct node_facts facts = {.schedulable = true, .pods_max = 110};
 	struct market_machine offer = {

@@ -367,9 +367,42 @@ static void assert_vouch_equal(const struct vouch *a, const struct vouch *b)
 	}
 }
 
-static void assert_absence_equal(const struct message *a, const struct message *b)
+static void assert_happening_equal(const struct happening *a, const struct happening *b)
 {
-	if (a->type == MESSAGE_VOUCH)
+	assert_true(uid_equal(&a->about, &b->about));
+	SAME_TEXT(kind);
+	SAME_TEXT(namespace);
+	SAME_TEXT(name);
+	SAME_NUMBER(warning);
+	SAME_TEXT(reason);
+	SAME_TEXT(message);
+	SAME_TEXT(host);
+	SAME_NUMBER(first_ms);
+	SAME_NUMBER(last_ms);
+	SAME_NUMBER(count);
+}
+
+static void assert_journal_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_JOURNAL_ASK) {
+		SAME_NUMBER(journal_ask.request);
+		SAME_NUMBER(journal_ask.after);
+		assert_true(uid_equal(&a->journal_ask.home, &b->journal_ask.home));
+		return;
+	}
+	SAME_NUMBER(journal_page.request);
+	SAME_NUMBER(journal_page.next);
+	SAME_NUMBER(journal_page.count);
+	for (size_t i = 0; i < a->journal_page.count; i++)
+		assert_happening_equal(&a->journal_page.happenings[i],
+				       &b->journal_page.happenings[i]);
+}
+
+static void assert_told_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_JOURNAL_ASK || a->type == MESSAGE_JOURNAL)
+		assert_journal_equal(a, b);
+	else if (a->type == MESSAGE_VOUCH)
 		assert_vouch_equal(&a->vouch, &b->vouch);
 	else
 		assert_vouch_want_equal(&a->vouch_want, &b->vouch_want);
@@ -566,6 +599,16 @@ static void assert_some_leaf_equal(const struct message *a, const struct message
 		SAME_ID(leaf_want.leaf);
 }
 
+static void assert_life_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_HELLO)
+		assert_hello_equal(&a->hello, &b->hello);
+	else if (a->type == MESSAGE_MEMBERS)
+		assert_members_equal(&a->members, &b->members);
+	else
+		assert_ping_equal(&a->ping, &b->ping);
+}
+
 static void assert_end_equal(const struct message *a, const struct message *b)
 {
 	if (a->type == MESSAGE_CANCEL)
@@ -623,16 +666,16 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
+	case MESSAGE_JOURNAL_ASK:
+	case MESSAGE_JOURNAL:
 	case MESSAGE_VOUCH_WANT:
 	case MESSAGE_VOUCH:
-		return assert_absence_equal(a, b);
+		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
-		return assert_hello_equal(&a->hello, &b->hello);
 	case MESSAGE_MEMBERS:
-		return assert_members_equal(&a->members, &b->members);
 	case MESSAGE_PING:
 	case MESSAGE_PONG:
-		return assert_ping_equal(&a->ping, &b->ping);
+		return assert_life_equal(a, b);
 	case MESSAGE_LEAF_WANT:
 	case MESSAGE_LEAF:
 		return assert_some_leaf_equal(a, b);

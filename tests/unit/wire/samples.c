@@ -347,6 +347,35 @@ static void sync_fill(struct message *message)
 	}
 }
 
+static struct happening sample_happening(void)
+{
+	return (struct happening){
+		.about = sample_uid(5),
+		.kind = mem_strdup("Pod"),
+		.namespace = mem_strdup("default"),
+		.name = mem_strdup("web-0"),
+		.warning = true,
+		.reason = mem_strdup("BackOff"),
+		.message = mem_strdup("Back-off restarting failed container"),
+		.host = mem_strdup("m1"),
+		.first_ms = 1800000000000,
+		.last_ms = 1800000000007,
+		.count = 3,
+	};
+}
+
+static void journal_fill(struct message *message)
+{
+	if (message->type == MESSAGE_JOURNAL_ASK) {
+		message->journal_ask = (struct journal_ask){9, sample_uid(1), 4};
+		return;
+	}
+	message->journal_page =
+		(struct journal_page){9, mem_alloc(2, sizeof(struct happening)), 2, 11};
+	message->journal_page.happenings[0] = sample_happening();
+	message->journal_page.happenings[1] = sample_happening();
+}
+
 static void vouch_fill(struct message *message)
 {
 	if (message->type == MESSAGE_VOUCH_WANT) {
@@ -505,8 +534,10 @@ struct message sample_message(enum message_type type)
 							 mem_strdup("stored")};
 	} else if (type < MESSAGE_INDEX_ROWS) {
 		sync_fill(&message);
-	} else if (type < MESSAGE_VOUCH_WANT) {
+	} else if (type < MESSAGE_JOURNAL_ASK) {
 		index_fill(&message);
+	} else if (type < MESSAGE_VOUCH_WANT) {
+		journal_fill(&message);
 	} else if (type < MESSAGE_HELLO) {
 		vouch_fill(&message);
 	} else if (type < MESSAGE_JOIN) {
