@@ -70,3 +70,6 @@ _must_use_ json_t *compose_node_own(const struct api_backend *backend, const cha
 
 /* The namespaces that always exist. */
 bool compose_namespace_is_built_in(const char *name);
+
+/* Whether nothing new may come into a namespace, because it is being deleted. */
+bool compose_namespace_is_dying(const struct api_backend *backend, const char *name);

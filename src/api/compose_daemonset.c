@@ -32,66 +32,113 @@ static size_t count_machines(const struct composer *composer, const json_t *set,
 	return machines.fitting;
 }
 
-struct pods {
-	struct composer *composer;
-	const json_t *set;
-	const struct uid *owner;
-	struct kube_daemon *list;
-	size_t count;
+struct pod {
+	json_t *json;
+	struct uid uid, owner;
 	uint64_t version;
+};
+
+/* The Pods that DaemonSets own: of one set, or of all. */
+struct pod_list {
+	struct composer *composer;
+	struct pod *pods;
+	size_t count;
 };
 
 static void note_pod(void *arg, const struct api_object *object)
 {
-	struct pods *pods = arg;
-	json_t *json = composer_parse(object);
-	const json_t *owner = kube_controller_of(json);
-	struct roster_slice slice;
-	struct uid uid;
+	struct pod_list *list = arg;
+	struct pod pod = {.uid = object->uid, .version = object->version};
+	const json_t *owner;
 
-	if (!owner || !uid_parse(kube_member_string(owner, "uid"), &uid) ||
-	    !uid_equal(&uid, pods->owner)) {
-		json_decref(json);
+	if (strcmp(object->kind, "Pod") != 0)
+		return;
+	pod.json = composer_parse(object);
+	owner = kube_controller_of(pod.json);
+	if (!owner || strcmp(kube_member_string(owner, "kind"), "DaemonSet") != 0 ||
+	    !uid_parse(kube_member_string(owner, "uid"), &pod.owner)) {
+		json_decref(pod.json);
 		return;
 	}
-	slice = roster_of(&pods->composer->roster, &object->uid);
-	pods->list = mem_resize(pods->list, pods->count + 1, sizeof(*pods->list));
-	pods->list[pods->count++] = (struct kube_daemon){
-		.pod = json,
-		.ready = slice.count > 0 && slice.presences[0]->ready,
-		.fits = count_machines(pods->composer, pods->set, kube_daemon_node(json)) > 0,
-	};
-	if (slice.version > pods->version)
-		pods->version = slice.version;
-	if (object->version > pods->version)
-		pods->version = object->version;
+	if ((list->count & (list->count - 1)) == 0)
+		list->pods = mem_resize(list->pods, list->count ? 2 * list->count : 1,
+					sizeof(*list->pods));
+	list->pods[list->count++] = pod;
 }
 
-static void add_set(void *arg, const struct api_object *object)
+/* With their presences; those of one set without looking at all that there are. */
+static void pods_load(struct composer *composer, struct pod_list *ret_list)
 {
-	struct composer *composer = arg;
 	const struct api_backend *backend = composer->backend;
-	json_t *json = composer_wants(composer, object) ? composer_parse(object) : NULL;
-	struct pods pods = {.composer = composer,
-			    .set = json,
-			    .owner = &object->uid,
-			    .version = object->version};
+	const struct uid *set = composer->query.workload;
 
-	if (!json)
+	*ret_list = (struct pod_list){.composer = composer};
+	if (set) {
+		backend->ops->family(backend->self, set, note_pod, ret_list);
+		for (size_t i = 0; i < ret_list->count; i++)
+			roster_add(&composer->roster, backend, &ret_list->pods[i].uid);
+	} else {
+		backend->ops->objects(backend->self, "Pod", composer->query.namespace, note_pod,
+				      ret_list);
+		roster_add(&composer->roster, backend, NULL);
+	}
+	roster_settle(&composer->roster, backend);
+}
+
+static void add_daemonset(struct pod_list *list, const json_t *json,
+			  const struct api_object *object)
+{
+	struct kube_daemon *daemons = mem_alloc(list->count + 1, sizeof(*daemons));
+	struct composer *composer = list->composer;
+	uint64_t version = object->version;
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct pod *pod = &list->pods[i];
+		struct roster_slice slice;
+
+		if (!uid_equal(&pod->owner, &object->uid))
+			continue;
+		slice = roster_of(&composer->roster, &pod->uid);
+		version = pod->version > version ? pod->version : version;
+		version = slice.version > version ? slice.version : version;
+		daemons[count++] = (struct kube_daemon){
+			.pod = pod->json,
+			.ready = slice.count > 0 && slice.presences[0]->ready,
+			.fits = count_machines(composer, json, kube_daemon_node(pod->json)) > 0,
+		};
+	}
+	composer_add(composer,
+		     kube_daemonset(json, daemons, count, count_machines(composer, json, NULL)),
+		     &object->uid, version);
+	free(daemons);
+}
+
+static void note_daemonset(void *arg, const struct api_object *object)
+{
+	struct pod_list *list = arg;
+	json_t *json;
+
+	if (strcmp(object->kind, "DaemonSet") != 0 || !composer_wants(list->composer, object))
 		return;
-	backend->ops->objects(backend->self, "Pod", object->namespace, note_pod, &pods);
-	composer_add(
-		composer,
-		kube_daemonset(json, pods.list, pods.count, count_machines(composer, json, NULL)),
-		&object->uid, pods.version);
-	for (size_t i = 0; i < pods.count; i++)
-		json_decref((json_t *)(uintptr_t)pods.list[i].pod);
-	free(pods.list);
+	json = composer_parse(object);
+	if (json)
+		add_daemonset(list, json, object);
 	json_decref(json);
 }
 
 void compose_daemonsets(struct composer *composer)
 {
-	roster_load(&composer->roster, composer->backend, NULL);
-	composer_objects(composer, "DaemonSet", add_set);
+	struct pod_list list;
+
+	pods_load(composer, &list);
+	if (composer->query.workload)
+		(void)composer->backend->ops->object_by_uid(
+			composer->backend->self, composer->query.workload, note_daemonset, &list);
+	else
+		composer->backend->ops->objects(composer->backend->self, "DaemonSet",
+						composer->query.namespace, note_daemonset, &list);
+	for (size_t i = 0; i < list.count; i++)
+		json_decref(list.pods[i].json);
+	free(list.pods);
 }

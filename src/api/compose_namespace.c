@@ -86,3 +86,20 @@ bool compose_namespace_is_built_in(const char *name)
 	}
 	return false;
 }
+
+static void note_dying(void *arg, const struct api_object *object)
+{
+	json_t *json = composer_parse(object);
+
+	*(bool *)arg = kube_is_dying(json);
+	json_decref(json);
+}
+
+/* One that merely is in use cannot be deleted: only those that were created are looked at. */
+bool compose_namespace_is_dying(const struct api_backend *backend, const char *name)
+{
+	bool dying = false;
+
+	(void)backend->ops->object(backend->self, "Namespace", "", name, note_dying, &dying);
+	return dying;
+}

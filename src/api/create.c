@@ -130,19 +130,14 @@ static bool set_managed(struct call *call, json_t *object, const json_t *managed
 static json_t *check_namespace(const struct call *call, const char *name)
 {
 	char qualified[KUBE_QUALIFIED_SIZE];
-	json_t *namespace, *refused = NULL;
 
-	if (!call->namespace)
+	if (!call->namespace || !compose_namespace_is_dying(&call->api->backend, call->namespace))
 		return NULL;
-	namespace = compose_one(&call->api->backend, KUBE_NAMESPACES, NULL, call->namespace);
 	kube_resource_qualified(call->resource, qualified, sizeof(qualified));
-	if (kube_is_dying(namespace))
-		refused = kube_status(KUBE_REASON_FORBIDDEN,
-				      "%s \"%s\" is forbidden: unable to create new content in "
-				      "namespace %s because it is being terminated",
-				      qualified, name, call->namespace);
-	json_decref(namespace);
-	return refused;
+	return kube_status(KUBE_REASON_FORBIDDEN,
+			   "%s \"%s\" is forbidden: unable to create new content in namespace %s "
+			   "because it is being terminated",
+			   qualified, name, call->namespace);
 }
 
 /* Takes @object and @call over. */

@@ -39,34 +39,55 @@ bool absence_means_deleted(int64_t confirmed_ms, const struct vouch *vouch, int6
 
 /* ---- answering */
 
-static bool runs_in_slot(const struct node *node, const struct presence *presence,
-			 const struct vouch_pod *asked)
-{
-	return presence->slot == asked->slot && !uid_equal(&presence->pod_uid, &asked->pod_uid) &&
-	       presence->phase == POD_RUNNING && !presence->terminating &&
-	       node_machine_alive(node, &presence->node);
-}
+/* The running pods of one object, read once for all that are asked after. */
+struct occupants {
+	struct uid object; /* none: of nothing yet */
+	struct occupant {
+		struct uid pod;
+		uint32_t slot;
+	} * list;
+	size_t count;
+};
 
-static bool is_replaced(const struct node *node, const struct vouch_pod *asked)
+static void occupants_load(struct occupants *occupants, const struct node *node,
+			   const struct uid *object)
 {
 	const struct record_item *item;
 	struct presence presence;
 	size_t position = 0;
-	bool found = false;
 
-	if (uid_is_none(&asked->pod_uid))
-		return false;
-	while (!found && (item = records_next(node->records, RECORD_PRESENCE, NULL,
-					      &asked->object_uid, &position))) {
+	occupants->object = *object;
+	occupants->count = 0;
+	while ((item = records_next(node->records, RECORD_PRESENCE, NULL, object, &position))) {
 		if (presence_decode(bytes_buf(&item->record.value), &presence) != 0)
 			continue;
-		found = runs_in_slot(node, &presence, asked);
+		if (presence.phase == POD_RUNNING && !presence.terminating &&
+		    node_machine_alive(node, &presence.node)) {
+			occupants->list = mem_resize(occupants->list, occupants->count + 1,
+						     sizeof(*occupants->list));
+			occupants->list[occupants->count++] =
+				(struct occupant){presence.pod_uid, presence.slot};
+		}
 		presence_deinit(&presence);
 	}
-	return found;
 }
 
-static enum standing standing_of(const struct node *node, const struct vouch_pod *asked)
+static bool is_replaced(const struct node *node, struct occupants *occupants,
+			const struct vouch_pod *asked)
+{
+	if (uid_is_none(&asked->pod_uid))
+		return false;
+	if (!uid_equal(&occupants->object, &asked->object_uid))
+		occupants_load(occupants, node, &asked->object_uid);
+	for (size_t i = 0; i < occupants->count; i++)
+		if (occupants->list[i].slot == asked->slot &&
+		    !uid_equal(&occupants->list[i].pod, &asked->pod_uid))
+			return true;
+	return false;
+}
+
+static enum standing standing_of(const struct node *node, struct occupants *occupants,
+				 const struct vouch_pod *asked)
 {
 	struct record_key key = {.kind = RECORD_OBJECT, .uid = asked->object_uid};
 
@@ -75,7 +96,7 @@ static enum standing standing_of(const struct node *node, const struct vouch_pod
 		return STANDING_DELETED;
 	if (!records_get(node->records, &key) || records_doubted(node->records, &asked->object_uid))
 		return STANDING_UNKNOWN;
-	return is_replaced(node, asked) ? STANDING_REPLACED : STANDING_WANTED;
+	return is_replaced(node, occupants, asked) ? STANDING_REPLACED : STANDING_WANTED;
 }
 
 void node_vouch_wanted(struct node *node, struct mono now, const struct node_id *from,
@@ -83,6 +104,7 @@ void node_vouch_wanted(struct node *node, struct mono now, const struct node_id 
 {
 	struct message answer = {.type = MESSAGE_VOUCH};
 	struct vouch *vouch = &answer.vouch;
+	struct occupants occupants = {0};
 
 	if (!node->config.steward)
 		return;
@@ -95,13 +117,22 @@ void node_vouch_wanted(struct node *node, struct mono now, const struct node_id 
 		vouch->verdicts[i] = (struct verdict){
 			.object_uid = want->pods[i].object_uid,
 			.pod_uid = want->pods[i].pod_uid,
-			.standing = standing_of(node, &want->pods[i]),
+			.standing = standing_of(node, &occupants, &want->pods[i]),
 		};
 	node_send_signed(node, now, &(struct node_destination){*from}, &answer);
 	message_deinit(&answer);
+	free(occupants.list);
 }
 
 /* ---- asking */
+
+static int by_object(const void *a, const void *b)
+{
+	const struct vouch_pod *left = a, *right = b;
+	int order = uid_compare(&left->object_uid, &right->object_uid);
+
+	return order ? order : uid_compare(&left->pod_uid, &right->pod_uid);
+}
 
 void node_vouch_want(struct node *node, const struct node_id *to, struct vouch_pod *pods,
 		     size_t count)
@@ -115,12 +146,12 @@ void node_vouch_want(struct node *node, const struct node_id *to, struct vouch_p
 	buf_deinit(&encoded);
 }
 
-/* After all pods of this machine; and, without any, how complete @to is. */
+/* After all pods of this machine; and, without any, how complete @to is. Those of one object follow
+ * each other: who is asked reads each object's pods once. */
 static void ask(struct node *node, const struct node_id *to)
 {
-	struct vouch_pod *pods = mem_alloc(MESSAGE_VOUCH_MAX, sizeof(*pods));
-	size_t count = 0;
-	bool sent = false;
+	struct vouch_pod *pods = mem_alloc(node->pods.count + 1, sizeof(*pods));
+	size_t count = 0, at = 0;
 
 	map_for_each (entry, &node->pods) {
 		const struct local_pod *pod = entry->value;
@@ -132,14 +163,14 @@ static void ask(struct node *node, const struct node_id *to)
 			.pod_uid = pod->presence.pod_uid,
 			.slot = pod->presence.slot,
 		};
-		if (count < MESSAGE_VOUCH_MAX)
-			continue;
-		node_vouch_want(node, to, pods, count);
-		sent = true;
-		count = 0;
 	}
-	if (count > 0 || !sent)
-		node_vouch_want(node, to, pods, count);
+	qsort(pods, count, sizeof(*pods), by_object);
+	do {
+		size_t part = count - at < MESSAGE_VOUCH_MAX ? count - at : MESSAGE_VOUCH_MAX;
+
+		node_vouch_want(node, to, pods + at, part);
+		at += part;
+	} while (at < count);
 	free(pods);
 }
 
