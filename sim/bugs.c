@@ -96,6 +96,8 @@ static const struct bug bugs[] = {
 	 FAULT_JOB_FORGETS, "--scenario families", "is done again"},
 	{"run-uid", "the uid of a run of a CronJob depends on who made it", SIM_BUG_NONE,
 	 FAULT_RUN_UID, "--scenario families", "there are two runs"},
+	{"claims-believed", "machines say what they like of pods of others", SIM_BUG_NONE,
+	 FAULT_CLAIM, "--scenario claims", "run, 4 wanted"},
 	{"clash-at-once", "of two objects of one name the younger goes at once", SIM_BUG_NONE,
 	 FAULT_CLASH, "--scenario reuse", "refused to delete"},
 	{"backoff-off", "what fits nowhere is tried again as soon as at first", SIM_BUG_NONE,

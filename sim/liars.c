@@ -16,12 +16,15 @@ enum {
 	DROPS_1000 = 50,
 	PER_THOUSAND = 1000,
 	GARBAGE_MAX = 300,
-	AT_BODY = 1, /* after a packet's type */
+	AT_BODY = 1,     /* after a packet's type */
+	CLAIMS_MAX = 32, /* pods of others that a liar remembers */
 };
 
 struct liar {
 	struct buf heard[HEARD_MAX];
 	size_t heard_count;
+	struct record claims[CLAIMS_MAX];
+	size_t claim_count; /* all that it ever remembered */
 };
 
 /* ---- what it sends and hears ---- */
@@ -76,6 +79,8 @@ void liars_free(struct world *world)
 			continue;
 		for (size_t j = 0; j < HEARD_MAX; j++)
 			buf_deinit(&liar->heard[j]);
+		for (size_t j = 0; j < CLAIMS_MAX; j++)
+			record_deinit(&liar->claims[j]);
 		free(liar);
 	}
 }
@@ -252,5 +257,81 @@ void liars_act(struct world *world, int64_t at_ms, int64_t until_ms)
 	for (size_t i = 0; i < world->machine_count; i++)
 		if (world->machines[i].tamper)
 			world_action(world, at_ms + (int64_t)world_random(world, ACT_MS), act,
+				     (uint64_t)until_ms << MACHINE_BITS | i);
+}
+
+/* ---- what others run ---- */
+
+/* Some pod of another machine, as its record here has it. */
+static void remember_pod(struct world *world, struct sim_machine *machine)
+{
+	const struct records *records = node_records(machine->node);
+	const struct record_item *item, *chosen = NULL;
+	struct liar *liar = machine->tamper_argument;
+	size_t position = 0, seen = 0;
+
+	while ((item = records_next(records, RECORD_PRESENCE, NULL, NULL, &position)))
+		if (!item->record.gone && world_random(world, ++seen) == 0)
+			chosen = item;
+	if (chosen) {
+		struct record *place = &liar->claims[liar->claim_count++ % CLAIMS_MAX];
+
+		record_deinit(place);
+		record_copy(&chosen->record, place);
+	}
+}
+
+/* That it is gone, or that it runs here: signed by the liar, and newer than what is known. */
+static void make_claim(struct world *world, struct sim_machine *machine, const struct record *of,
+		       struct buf *envelope)
+{
+	struct message message = {.type = MESSAGE_RECORD};
+	struct record *record = &message.record;
+	struct presence presence;
+	struct buf payload = {0};
+
+	record_copy(of, record);
+	record->version.hlc = (uint64_t)world_wall(world).ms << RECORDS_HLC_SHIFT;
+	record->written_ms = world_wall(world).ms;
+	record->gone = world_random(world, 2) == 0;
+	if (presence_decode(bytes_buf(&of->value), &presence) == 0) {
+		presence.node = machine->id;
+		buf_clear(&record->value);
+		presence_encode(&presence, &record->value);
+		presence_deinit(&presence);
+	}
+	message_encode(&message, &payload);
+	trust_seal_as(machine, bytes_buf(&payload), envelope);
+	buf_deinit(&payload);
+	message_deinit(&message);
+}
+
+static void claim(struct world *world, uint64_t argument)
+{
+	struct sim_machine *machine = &world->machines[argument & ((1U << MACHINE_BITS) - 1)];
+	int64_t until_ms = (int64_t)(argument >> MACHINE_BITS);
+	struct liar *liar = machine->tamper_argument;
+	size_t count = liar->claim_count < CLAIMS_MAX ? liar->claim_count : CLAIMS_MAX;
+	struct buf envelope = {0};
+
+	if (machine->node)
+		remember_pod(world, machine);
+	if (machine->node && count) {
+		make_claim(world, machine, &liar->claims[world_random(world, count)], &envelope);
+		for (size_t i = 0; i < world->machine_count; i++)
+			if (i != machine->index && world->machines[i].node)
+				say(world, machine, &world->machines[i], true,
+				    bytes_buf(&envelope));
+	}
+	buf_deinit(&envelope);
+	if (world->now_us < until_ms * US_PER_MS)
+		world_action(world, world->now_us / US_PER_MS + ACT_MS, claim, argument);
+}
+
+void liars_claim(struct world *world, int64_t at_ms, int64_t until_ms)
+{
+	for (size_t i = 0; i < world->machine_count; i++)
+		if (world->machines[i].tamper)
+			world_action(world, at_ms + (int64_t)world_random(world, ACT_MS), claim,
 				     (uint64_t)until_ms << MACHINE_BITS | i);
 }

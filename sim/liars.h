@@ -14,4 +14,8 @@ void liars_choose(struct world *world, size_t count);
 
 /* They act, from @at_ms to @until_ms. */
 void liars_act(struct world *world, int64_t at_ms, int64_t until_ms);
+
+/* They remember pods of others that they hear of, and say to everybody, from @at_ms to @until_ms,
+ * that these are gone, or run on them. */
+void liars_claim(struct world *world, int64_t at_ms, int64_t until_ms);
 void liars_free(struct world *world);

@@ -11,7 +11,9 @@ enum {
 	CALM_MS = 60 * 1000,
 	FIRST_MS = 5000,
 	TURN_MS = 60 * 1000,
-	APART_MS = 20 * 1000, /* longer than a verdict takes */
+	APART_MS = 20 * 1000,         /* longer than a verdict takes */
+	CLAIMED_AFTER_MS = 15 * 1000, /* by then everything runs */
+	CLAIMS_APART_MS = 40 * 1000,  /* more than a loss takes to be repaired */
 	CLOCK_JUMP_MS_MAX = 10 * 60 * 1000,
 };
 
@@ -27,6 +29,38 @@ void large_byzantine(struct world *world)
 	liars_act(world, at_ms, at_ms + busy_ms);
 	steps_work(world, at_ms, busy_ms / 2);
 	steps_expect_placed(world, at_ms + busy_ms);
+}
+
+/* One that runs something, and owns nothing. */
+static void lose_a_worker(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	for (size_t tries = 0; tries < world->pod_count; tries++) {
+		size_t machine = world->pods[world_random(world, world->pod_count)]->machine;
+
+		if (!world->machines[machine].powered || steps_is_owner(world, machine))
+			continue;
+		world_tell(world, NULL, "%s is lost for good", world->machines[machine].name);
+		world_power_off(world, machine);
+		return;
+	}
+}
+
+/* What is lost is replaced, whatever others say that they run of it. */
+void claims_scenario(struct world *world)
+{
+	int64_t at_ms, until_ms;
+
+	world->distinct = false;
+	liars_choose(world, (size_t)world->params.liars);
+	at_ms = steps_begin(world);
+	steps_work(world, at_ms, CLAIMED_AFTER_MS / 2);
+	at_ms += CLAIMED_AFTER_MS;
+	steps_expect_placed(world, at_ms);
+	until_ms = at_ms + (world->params.lost + 1) * CLAIMS_APART_MS;
+	liars_claim(world, at_ms, until_ms);
+	for (int64_t i = 0; i < world->params.lost; i++)
+		world_action(world, at_ms + (i + 1) * CLAIMS_APART_MS / 2, lose_a_worker, 0);
 }
 
 static void jump(struct world *world, uint64_t machine)

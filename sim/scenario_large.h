@@ -33,4 +33,5 @@ int64_t large_records_ms(const struct world *world); /* how long all but the bus
 
 /* scenario_hostile.c */
 void large_byzantine(struct world *world);
+void claims_scenario(struct world *world); /* a small one */
 void large_soak(struct world *world);

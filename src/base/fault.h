@@ -40,6 +40,7 @@ enum fault {
 	FAULT_RUN_UID,             /* the uid of a run of a CronJob depends on who made it */
 	FAULT_CONTROLLERS,         /* no bug: every keeper takes itself for the controller, which
 				    * must do no harm */
+	FAULT_CLAIM,               /* a machine may say what it likes of pods of others */
 	FAULT_CLASH,               /* the younger of two objects of one name goes at once */
 	FAULT_COUNT,
 };

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "identity/derive.h"
 #include "market/decide.h"
 #include "market/state.h"
 
@@ -145,13 +146,14 @@ static void choose(const struct market *market, const struct round *round, uint3
 	field_deinit(&field);
 }
 
-static struct uid new_pod_uid(struct market *market)
+static struct uid new_pod_uid(struct market *market, const struct uid *object,
+			      const struct node_id *machine)
 {
-	uint64_t random[2] = {prng_next(&market->prng), prng_next(&market->prng)};
-	uint8_t bytes[UID_LEN];
+	uint64_t random = prng_next(&market->prng);
+	uint8_t bytes[UID_POD_RANDOM_LEN];
 
-	memcpy(bytes, random, sizeof(bytes));
-	return uid_from_random(bytes);
+	memcpy(bytes, &random, sizeof(bytes));
+	return uid_of_pod(object, machine, bytes);
 }
 
 /* "<base>-<5 characters>": Kubernetes' letters, without vowels and look-alikes. */
@@ -176,7 +178,7 @@ static void assign(struct market *market, struct round *round, struct place *pla
 {
 	free(place->pod_name);
 	place->pod_name = new_pod_name(market, round);
-	place->pod_uid = new_pod_uid(market);
+	place->pod_uid = new_pod_uid(market, &round->tender.object.uid, &offer->node);
 	place->node = offer->node;
 	place_move(place, PLACE_AWARDED);
 	offer->pods = mem_resize(offer->pods, offer->pod_count + 1, sizeof(*offer->pods));

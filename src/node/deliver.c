@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "identity/derive.h"
 #include "market/tender.h"
 
 static void parked_free(struct node *node, struct parked *parked)
@@ -418,6 +419,15 @@ static bool clocks_agree(const struct node_signed *opened, const struct record *
 	       ahead_ms >= -NODE_RECORD_CLOCK_MS && ahead_ms <= NODE_RECORD_CLOCK_MS;
 }
 
+/* Of a pod only the machine speaks that its uid was made for. What is known of it need not be known
+ * here: a keeper that is new, or has forgotten a machine that was lost, believes no other either.
+ */
+static bool speaks_of_its_own(const struct record *record, const struct node_id *writer)
+{
+	return record->key.kind != RECORD_PRESENCE || fault_is_planted(FAULT_CLAIM) ||
+	       uid_is_of_pod(&record->key.sub, &record->key.uid, writer);
+}
+
 /* @expected_hlc: of a write on a condition; UINT64_MAX: of any other. */
 static void deliver_record(struct node *node, struct mono now, const struct node_id *from,
 			   const struct node_signed *opened, const struct record *record,
@@ -429,7 +439,9 @@ static void deliver_record(struct node *node, struct mono now, const struct node
 	};
 	int outcome = RECORDS_E_CLOCK;
 
-	if (clocks_agree(opened, record) && expected_hlc == UINT64_MAX)
+	if (!speaks_of_its_own(record, &opened->issuer))
+		outcome = RECORDS_E_WRITER;
+	else if (clocks_agree(opened, record) && expected_hlc == UINT64_MAX)
 		outcome = records_receive(node->records, now, node_fabric_time(node, now), from,
 					  &writer, record, envelope);
 	else if (clocks_agree(opened, record))

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "identity/derive.h"
 
 static void local_pod_free(struct local_pod *pod)
 {
@@ -364,6 +365,10 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	    node_is_deleted(node, &presence->pod_uid, presence->object.namespace))
 		node_pod_stop(node, &presence->pod_uid, NODE_GRACE_OF_MANIFEST,
 			      "deleted while it was not watched");
+	/* Nobody would believe what we say of it. */
+	else if (!uid_is_of_pod(&presence->pod_uid, &presence->object.uid, &node->config.self.id))
+		node_pod_stop(node, &presence->pod_uid, NODE_GRACE_OF_MANIFEST,
+			      "awarded to this machine under another identity");
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);
 }

@@ -41,9 +41,33 @@ static void test_same_thing_same_uid(void **state)
 	assert_true(uid_equal(&a, &parsed));
 }
 
+/* Of pod, object, machine and the random half, none can be another's. */
+static void test_a_pods_uid_says_whose_it_is(void **state)
+{
+	struct node_id machine = {.byte = {1}}, other = {.byte = {2}};
+	struct uid object = {.byte = {3}}, another = {.byte = {4}}, pod, again;
+	uint8_t random[UID_POD_RANDOM_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+	pod = uid_of_pod(&object, &machine, random);
+	assert_true(uid_is_of_pod(&pod, &object, &machine));
+	assert_false(uid_is_of_pod(&pod, &object, &other));
+	assert_false(uid_is_of_pod(&pod, &another, &machine));
+	for (size_t i = 0; i < UID_LEN; i++) {
+		struct uid changed = pod;
+
+		changed.byte[i] ^= 1;
+		assert_false(uid_is_of_pod(&changed, &object, &machine));
+	}
+	random[0] = 0;
+	again = uid_of_pod(&object, &machine, random);
+	assert_false(uid_equal(&again, &pod));
+	assert_true(uid_is_of_pod(&again, &object, &machine));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_pods_uid_says_whose_it_is),
 		cmocka_unit_test(test_home_is_the_owners),
 		cmocka_unit_test(test_same_thing_same_uid),
 	};

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "identity/derive.h"
 #include "identity/sha256.h"
 #include "market/tender.h"
 #include "world.h"
@@ -394,6 +395,16 @@ static void test_a_stopped_pod_is_replaced(void **state)
 	world_free(world);
 }
 
+/* The uid of a pod of @pod's object that @machine was awarded. */
+static void make_pod_uid(struct world *world, size_t machine, struct presence *pod)
+{
+	static const uint8_t random[UID_POD_RANDOM_LEN] = {3};
+
+	memset(pod->object.uid.byte, 4, UID_LEN);
+	pod->pod_uid =
+		uid_of_pod(&pod->object.uid, node_self(world->machines[machine].node), random);
+}
+
 /* The host's clock is converted anew each time, and is a millisecond off each time. */
 static void test_times_of_a_pod_do_not_wander(void **state)
 {
@@ -405,8 +416,7 @@ static void test_times_of_a_pod_do_not_wander(void **state)
 	size_t position = 0;
 
 	world_settle(world);
-	memset(pod.pod_uid.byte, 3, UID_LEN);
-	memset(pod.object.uid.byte, 4, UID_LEN);
+	make_pod_uid(world, 0, &pod);
 	pod.object.namespace = (char[]){"default"};
 	pod.object.kind = (char[]){"ReplicaSet"};
 	pod.object.name = (char[]){"old"};
@@ -467,8 +477,7 @@ static void test_a_pod_is_ready_since_it_became_so_last(void **state)
 
 	world_settle(world);
 	node = world->machines[0].node;
-	memset(pod.pod_uid.byte, 3, UID_LEN);
-	memset(pod.object.uid.byte, 4, UID_LEN);
+	make_pod_uid(world, 0, &pod);
 	pod.object.namespace = (char[]){"default"};
 	pod.object.kind = (char[]){"ReplicaSet"};
 	pod.object.name = (char[]){"old"};
@@ -497,8 +506,7 @@ static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void
 	struct presence pod = {.phase = POD_RUNNING, .started_ms = 1, .ready = true};
 
 	world_settle(world);
-	memset(pod.pod_uid.byte, 3, UID_LEN);
-	memset(pod.object.uid.byte, 4, UID_LEN);
+	make_pod_uid(world, 0, &pod);
 	pod.object.namespace = (char[]){"default"};
 	pod.object.kind = (char[]){"ReplicaSet"};
 	pod.object.name = (char[]){"old"};
@@ -508,6 +516,33 @@ static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void
 	world_run_ms(world, 1000);
 	assert_int_equal(world_running(world, 0, &pod.object.uid, NULL), 1);
 	assert_int_equal(world->machines[0].stops, 0);
+	world_free(world);
+}
+
+/* Whatever is known of it: here nobody has heard of the pod before. */
+static void test_nobody_is_believed_about_anothers_pod(void **state)
+{
+	struct world *world = world_new(2);
+	struct presence pod = {.phase = POD_RUNNING, .started_ms = 1, .ready = true};
+
+	world_settle(world);
+	pod.object.namespace = (char[]){"default"};
+	pod.object.kind = (char[]){"ReplicaSet"};
+	pod.object.name = (char[]){"old"};
+	pod.pod_name = (char[]){"old-1"};
+	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	make_pod_uid(world, 0, &pod);
+	node_pod_recovered(world->machines[1].node, world->now, &pod, bytes_str("{}"));
+	world_run_ms(world, 1000);
+	assert_int_equal(world_running(world, 0, &pod.object.uid, NULL), 0);
+	assert_true(node_counter(world->machines[0].node, NODE_COUNT_ROLE) > 0);
+	/* The machine itself, which comes later, is. */
+	node_pod_recovered(world->machines[0].node, world->now, &pod, bytes_str("{}"));
+	world_run_ms(world, 1000);
+	assert_int_equal(world_running(world, 0, &pod.object.uid, NULL), 1);
+	assert_int_equal(world->machines[0].stops, 0);
+	/* Who took up a pod under another identity lets it go. */
+	assert_int_equal(world->machines[1].stops, 1);
 	world_free(world);
 }
 
@@ -531,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_times_of_a_pod_do_not_wander),
 		cmocka_unit_test(test_a_pod_is_ready_since_it_became_so_last),
 		cmocka_unit_test(test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns),
+		cmocka_unit_test(test_nobody_is_believed_about_anothers_pod),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
