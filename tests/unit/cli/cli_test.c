@@ -23,6 +23,7 @@
 #include "identity/csr.h"
 #include "identity/fabric.h"
 #include "identity/keyring.h"
+#include "identity/trust.h"
 #include "identity/voucher.h"
 #include "io/file.h"
 
@@ -692,6 +693,44 @@ static void test_durations_have_a_unit_and_a_bound(void **state)
 	assert_int_equal(cli_duration_ms("5sx"), 0);
 }
 
+static void test_the_roots_certify_users_from_their_file(void **state)
+{
+	struct trust_query query = {.purpose = TRUST_REST_USER, .now_is_floor = true};
+	const char field[] = "client-certificate-data: ";
+	struct buf pem = {0}, der = {0};
+	struct bytes root[CERT_FAMILY_COUNT];
+	const char *text;
+	struct chain chain;
+	struct trust trust;
+	struct cert user;
+	struct err err = {0};
+	char roots[256];
+
+	put_roots(&made.roots);
+	path_of("roots.pem", roots);
+	assert_int_equal(RUN(&verb_fabric_root, "export", roots), CLI_OK);
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--root", roots), CLI_FAILED);
+	assert_non_null(strstr(complaint, "--server HOST:PORT"));
+	assert_int_equal(RUN(&verb_kubeconfig, "--user", "jo", "--role", "view", "--root", roots,
+			     "--server", "10.0.0.9:6443"),
+			 CLI_OK);
+	text = strstr(out, field) + strlen(field);
+	assert_true(base64_decode(bytes_of(text, strcspn(text, "\n")), &pem));
+	assert_true(chain_from_pem(bytes_buf(&pem), &der));
+	assert_true(chain_split(bytes_buf(&der), &chain));
+	/* The machines of the fabric, which have other certificates of the same roots, believe it.
+	 */
+	for (size_t i = 0; i < CERT_FAMILY_COUNT; i++)
+		root[i] = bytes_buf(&made.credentials.root[i]);
+	assert_int_equal(trust_init_certs(&trust, root, 8, 1, &err), 0);
+	if (trust_verify(&trust, &query, &chain, &user, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(user.name, "jo");
+	trust_deinit(&trust);
+	buf_deinit(&pem);
+	buf_deinit(&der);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -710,6 +749,7 @@ int main(void)
 		TEST(test_root_keys_come_back_to_their_fabric_only),
 		TEST(test_a_machine_is_admitted_by_its_request),
 		TEST(test_the_roots_make_an_admitter_from_their_file),
+		TEST(test_the_roots_certify_users_from_their_file),
 		TEST(test_what_is_no_request_is_refused),
 		TEST(test_a_users_own_key_is_certified),
 		TEST(test_what_is_revoked_is_told_from_its_form),
