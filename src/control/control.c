@@ -148,6 +148,16 @@ bool control_adopt(const struct control_view *view, const char *kind,
 	return verdict->count > before;
 }
 
+void control_annotate(json_t *object, const char *key, json_t *value)
+{
+	json_t *annotations = kube_object_at(kube_object_at(object, "metadata"), "annotations");
+
+	if (annotations)
+		kube_set(annotations, key, value);
+	else
+		json_decref(value);
+}
+
 /* ---- verdicts ---- */
 
 static struct control_step *step_add(struct control_verdict *verdict, enum control_step_type type)

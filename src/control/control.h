@@ -161,6 +161,9 @@ void control_call_at(struct control_verdict *verdict, struct wall at);
 
 void control_verdict_deinit(struct control_verdict *verdict);
 
+/* @value is taken over. */
+void control_annotate(json_t *object, const char *key, json_t *value);
+
 /*
  * Give @root the objects of @kind in its home that its selector matches and that nobody controls:
  * what an earlier one of its name has left behind (deletion with `orphan`), since what is created
@@ -169,6 +172,16 @@ void control_verdict_deinit(struct control_verdict *verdict);
  */
 bool control_adopt(const struct control_view *view, const char *kind,
 		   struct control_verdict *verdict);
+
+/* ---- revisions: the templates that a StatefulSet or a DaemonSet has had ---- */
+
+/* That of the present template, @name: made, or the highest again, and marked as acted upon. */
+void control_revision_keep(const struct control_view *view, const char *name,
+			   struct control_verdict *verdict);
+
+/* Old ones that no Pod has, beyond spec.revisionHistoryLimit, the lowest first, one at a call. */
+void control_revisions_forget(const struct control_view *view, const char *name,
+			      struct control_verdict *verdict);
 
 /* ---- the reconcilers, one file each ---- */
 

@@ -7,13 +7,10 @@
  * host process of its machine needs nothing new to believe. A Pod of a machine that is not known
  * at the moment stays: the machine may be back, and its pod with it.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "control/control.h"
-#include "identity/derive.h"
 #include "kube/daemonset.h"
 #include "kube/member.h"
 #include "kube/name.h"
@@ -27,8 +24,10 @@ enum {
 struct sight {
 	const struct control_view *view;
 	const json_t *set;
-	struct kube_hash hash; /* of the template */
-	int64_t wanted, available;
+	struct kube_hash hash;     /* of the template */
+	int64_t wanted, available; /* machines */
+	int64_t doubled;           /* those that have two Pods */
+	int64_t left, surge, surge_left;
 };
 
 static const struct presence *presence_of(const struct sight *sight,
@@ -70,106 +69,158 @@ static bool is_current(const struct sight *sight, const struct control_object *p
 		      sight->hash.text) == 0;
 }
 
-/* Of two Pods of one machine the available one stays, then the one with the smaller uid. */
-static const struct control_object *choose(const struct sight *sight, const char *node,
-					   struct control_verdict *verdict)
+/* The Pods of one machine: of the present template, and of an earlier one. */
+struct pair {
+	const struct control_object *current, *old;
+};
+
+/* Of two alike the available one stays, then the one with the smaller uid. */
+static void keep_one(const struct sight *sight, const struct control_object **best,
+		     const struct control_object *pod, struct control_verdict *verdict)
 {
-	const struct control_object *best = NULL;
+	if (!*best) {
+		*best = pod;
+	} else if (is_available(sight, pod) && !is_available(sight, *best)) {
+		control_dispose(verdict, *best);
+		*best = pod;
+	} else {
+		control_dispose(verdict, pod);
+	}
+}
+
+static struct pair pair_of(const struct sight *sight, const char *node,
+			   struct control_verdict *verdict)
+{
+	struct pair pair = {0};
+
+	for (size_t i = 0; i < sight->view->derived_count; i++) {
+		const struct control_object *pod = &sight->view->derived[i];
+
+		if (is_pod_of(pod, node))
+			keep_one(sight, is_current(sight, pod) ? &pair.current : &pair.old, pod,
+				 verdict);
+	}
+	return pair;
+}
+
+/* Its uid follows from the machine and the template: two sides of a partition make the same one.
+ * Its name follows from its uid. */
+static void make_pod(const struct sight *sight, const struct node_facts *facts,
+		     struct control_verdict *verdict)
+{
+	json_t *what = kube_text("Pod/%s/%s", facts->name, sight->hash.text);
+	json_t *made = control_object_again(sight->view, "v1", "Pod", "", json_string_value(what));
+	json_t *metadata = json_object_get(made, "metadata");
+	json_t *pod = kube_daemon_pod(sight->set, facts->name, &sight->hash);
+	json_t *prefix = kube_text("%s-", sight->view->root->ref.name);
+	struct kube_name name;
+	struct uid uid;
+
+	if (!uid_parse(kube_member_string(made, "metadata.uid"), &uid))
+		uid = sight->view->root->ref.uid; /* never: it has just been written */
+	name = kube_name_generate(json_string_value(prefix),
+				  (uint64_t)uid.byte[12] << 24 | (uint64_t)uid.byte[13] << 16 |
+					  (uint64_t)uid.byte[14] << 8 | uid.byte[15]);
+	kube_set_string(metadata, "name", name.text);
+	(void)json_object_update_missing(metadata, json_object_get(pod, "metadata"));
+	kube_set(made, "spec", json_incref(json_object_get(pod, "spec")));
+	control_create(verdict, made);
+	json_decref(pod);
+	json_decref(prefix);
+	json_decref(what);
+}
+
+/* A number of machines, or a part of those that are wanted, rounded up. */
+static int64_t portion(const struct sight *sight, const char *path, int64_t missing)
+{
+	const json_t *value = kube_member(sight->set, path);
+
+	if (json_is_string(value))
+		return (sight->wanted * strtol(json_string_value(value), NULL, 10) + 99) / 100;
+	return json_is_integer(value) ? json_integer_value(value) : missing;
+}
+
+/* While the template changes: how many may be missing at a time, or have two. */
+static void read_budget(struct sight *sight)
+{
+	int64_t unavailable = portion(sight, "spec.updateStrategy.rollingUpdate.maxUnavailable", 1);
+
+	sight->surge = portion(sight, "spec.updateStrategy.rollingUpdate.maxSurge", 0);
+	if (unavailable < 1 && sight->surge < 1)
+		unavailable = 1;
+	sight->left = unavailable - (sight->wanted - sight->available);
+	sight->surge_left = sight->surge - sight->doubled;
+}
+
+/* An earlier Pod runs alone. What is not available may go at once. */
+static void renew(struct sight *sight, const struct node_facts *facts,
+		  const struct control_object *old, struct control_verdict *verdict)
+{
+	if (is_available(sight, old) && sight->surge > 0) {
+		if (facts->schedulable && sight->surge_left-- > 0)
+			make_pod(sight, facts, verdict);
+		return;
+	}
+	if (is_available(sight, old) && sight->left-- <= 0)
+		return;
+	control_dispose(verdict, old);
+}
+
+static void judge_node(struct sight *sight, const struct control_node *node,
+		       struct control_verdict *verdict)
+{
+	struct pair pair = pair_of(sight, node->facts->name, verdict);
+	bool fits = kube_daemon_fits(sight->set, node->facts);
+	bool on_delete =
+		strcmp(kube_member_string(sight->set, "spec.updateStrategy.type"), "OnDelete") == 0;
+
+	if (pair.current && (!fits || has_ended(sight, pair.current)))
+		control_dispose(verdict, pair.current);
+	if (pair.old && (!fits || has_ended(sight, pair.old)))
+		control_dispose(verdict, pair.old);
+	else if (pair.old && pair.current &&
+		 (is_available(sight, pair.current) || !is_available(sight, pair.old)))
+		control_dispose(verdict, pair.old); /* its successor is there */
+	else if (pair.old && !pair.current && !on_delete)
+		renew(sight, node->facts, pair.old, verdict);
+	if (!pair.old && !pair.current && fits && node->facts->schedulable)
+		make_pod(sight, node->facts, verdict);
+}
+
+static bool has_both(const struct sight *sight, const char *node)
+{
+	bool current = false, old = false;
 
 	for (size_t i = 0; i < sight->view->derived_count; i++) {
 		const struct control_object *pod = &sight->view->derived[i];
 
 		if (!is_pod_of(pod, node))
 			continue;
-		if (!best) {
-			best = pod;
-		} else if (is_available(sight, pod) && !is_available(sight, best)) {
-			control_dispose(verdict, best);
-			best = pod;
-		} else {
-			control_dispose(verdict, pod);
-		}
+		current |= is_current(sight, pod);
+		old |= !is_current(sight, pod);
 	}
-	return best;
+	return current && old;
 }
 
-static void make_pod(const struct sight *sight, const struct node_facts *facts,
-		     struct control_verdict *verdict)
+/* Has @node an available Pod? */
+static bool is_served(const struct sight *sight, const char *node)
 {
-	struct buf what = {0}, prefix = {0};
-	struct kube_name name;
-	json_t *pod, *made;
-	struct uid uid;
-
-	/* A Pod that was deleted leaves its uid behind: the next one needs another. */
-	buf_append_format(&what, "Pod/%s/%" PRId64, facts->name, sight->view->now.ms);
-	uid = uid_derive(&sight->view->root->ref.uid, buf_cstr(&what));
-	buf_append_format(&prefix, "%s-", sight->view->root->ref.name);
-	name = kube_name_generate(buf_cstr(&prefix),
-				  (uint64_t)uid.byte[12] << 24 | (uint64_t)uid.byte[13] << 16 |
-					  (uint64_t)uid.byte[14] << 8 | uid.byte[15]);
-	made = control_object_new(sight->view, "v1", "Pod", name.text, buf_cstr(&what));
-	pod = kube_daemon_pod(sight->set, facts->name, &sight->hash);
-	(void)json_object_update_missing(json_object_get(made, "metadata"),
-					 json_object_get(pod, "metadata"));
-	kube_set(made, "spec", json_incref(json_object_get(pod, "spec")));
-	control_create(verdict, made);
-	json_decref(pod);
-	buf_deinit(&what);
-	buf_deinit(&prefix);
-}
-
-/* How many may be missing at a time while the template changes. */
-static int64_t budget(const struct sight *sight)
-{
-	const json_t *value =
-		kube_member(sight->set, "spec.updateStrategy.rollingUpdate.maxUnavailable");
-	int64_t allowed = json_is_integer(value) ? json_integer_value(value) : 1;
-
-	if (json_is_string(value))
-		allowed = (sight->wanted * strtol(json_string_value(value), NULL, 10) + 99) / 100;
-	if (allowed < 1)
-		allowed = 1;
-	return allowed - (sight->wanted - sight->available);
-}
-
-static void judge_node(struct sight *sight, const struct control_node *node, int64_t *left,
-		       struct control_verdict *verdict)
-{
-	const struct control_object *pod = choose(sight, node->facts->name, verdict);
-	bool on_delete =
-		strcmp(kube_member_string(sight->set, "spec.updateStrategy.type"), "OnDelete") == 0;
-
-	if (!kube_daemon_fits(sight->set, node->facts)) {
-		if (pod)
-			control_dispose(verdict, pod);
-		return;
-	}
-	if (!pod) {
-		if (node->facts->schedulable)
-			make_pod(sight, node->facts, verdict);
-		return;
-	}
-	if (has_ended(sight, pod)) {
-		control_dispose(verdict, pod);
-		return;
-	}
-	if (is_current(sight, pod) || on_delete)
-		return;
-	/* What is not available may go at once. */
-	if (is_available(sight, pod) && (*left)-- <= 0)
-		return;
-	control_dispose(verdict, pod);
+	for (size_t i = 0; i < sight->view->derived_count; i++)
+		if (is_pod_of(&sight->view->derived[i], node) &&
+		    is_available(sight, &sight->view->derived[i]))
+			return true;
+	return false;
 }
 
 static void count(struct sight *sight)
 {
-	for (size_t i = 0; i < sight->view->node_count; i++)
-		sight->wanted += sight->view->nodes[i].facts->schedulable &&
-				 kube_daemon_fits(sight->set, sight->view->nodes[i].facts);
-	for (size_t i = 0; i < sight->view->derived_count; i++)
-		sight->available += strcmp(sight->view->derived[i].ref.kind, "Pod") == 0 &&
-				    is_available(sight, &sight->view->derived[i]);
+	for (size_t i = 0; i < sight->view->node_count; i++) {
+		const struct node_facts *facts = sight->view->nodes[i].facts;
+
+		sight->wanted += facts->schedulable && kube_daemon_fits(sight->set, facts);
+		sight->doubled += has_both(sight, facts->name);
+		sight->available += is_served(sight, facts->name);
+	}
 }
 
 void control_daemonset(const struct control_view *view, struct control_verdict *verdict)
@@ -179,11 +230,15 @@ void control_daemonset(const struct control_view *view, struct control_verdict *
 		.set = view->root->json,
 		.hash = kube_template_hash(kube_member(view->root->json, "spec.template")),
 	};
-	int64_t left;
+	struct kube_name revision = kube_name_replica_set(view->root->ref.name, &sight.hash);
 
+	if (control_adopt(view, "ControllerRevision", verdict))
+		return;
+	control_revision_keep(view, revision.text, verdict);
 	count(&sight);
-	left = budget(&sight);
+	read_budget(&sight);
 	for (size_t i = 0; i < view->node_count; i++)
-		judge_node(&sight, &view->nodes[i], &left, verdict);
+		judge_node(&sight, &view->nodes[i], verdict);
+	control_revisions_forget(view, revision.text, verdict);
 	control_call_at(verdict, (struct wall){.ms = view->now.ms + LOOK_AGAIN_MS});
 }

@@ -89,108 +89,6 @@ static bool is_available(const struct ordinals *on, const struct presence *prese
 	return false;
 }
 
-/* ---- revisions ---- */
-
-static int64_t highest_revision(const struct control_view *view)
-{
-	int64_t highest = 0;
-
-	for (size_t i = 0; i < view->derived_count; i++) {
-		int64_t revision = kube_member_int(view->derived[i].json, "revision", 0);
-
-		if (strcmp(view->derived[i].ref.kind, "ControllerRevision") == 0 &&
-		    revision > highest)
-			highest = revision;
-	}
-	return highest;
-}
-
-static void annotate(json_t *object, const char *key, json_t *value)
-{
-	json_t *annotations = kube_object_at(kube_object_at(object, "metadata"), "annotations");
-
-	if (annotations)
-		kube_set(annotations, key, value);
-	else
-		json_decref(value);
-}
-
-/* As Kubernetes has it: a strategic merge patch that brings the template back. */
-static json_t *revision_data(const json_t *root)
-{
-	json_t *template = json_deep_copy(kube_member(root, "spec.template"));
-
-	kube_set_string(template, "$patch", "replace");
-	return json_pack("{s:{s:o}}", "spec", "template", template);
-}
-
-static void create_revision(const struct ordinals *on, const struct kube_name *name)
-{
-	const struct control_view *view = on->view;
-	json_t *what = kube_text("ControllerRevision/%s", name->text);
-	json_t *revision = control_object_again(view, "apps/v1", "ControllerRevision", name->text,
-						json_string_value(what));
-	const json_t *labels = kube_member(view->root->json, "spec.template.metadata.labels");
-
-	kube_set(json_object_get(revision, "metadata"), "labels",
-		 json_is_object(labels) ? json_deep_copy(labels) : json_object());
-	kube_set(revision, "data", revision_data(view->root->json));
-	kube_set_int(revision, "revision", highest_revision(view) + 1);
-	annotate(revision, KUBE_OBSERVED, kube_text("%" PRIu64, view->root->generation));
-	control_create(on->verdict, revision);
-	json_decref(what);
-}
-
-/* The revision of the present template: made, or the highest again, and marked as acted upon. */
-static void keep_revision(const struct ordinals *on)
-{
-	const struct control_object *revision =
-		find(on->view, "ControllerRevision", on->update.text);
-	int64_t highest = highest_revision(on->view);
-	json_t *json;
-
-	if (!revision) {
-		create_revision(on, &on->update);
-		return;
-	}
-	json = json_deep_copy(revision->json);
-	if (kube_member_int(json, "revision", 0) < highest)
-		kube_set_int(json, "revision", highest + 1);
-	annotate(json, KUBE_OBSERVED, kube_text("%" PRIu64, on->view->root->generation));
-	control_update(on->verdict, revision, json);
-}
-
-static bool is_used(const struct control_view *view, const char *revision)
-{
-	for (size_t i = 0; i < view->derived_count; i++)
-		if (strcmp(view->derived[i].ref.kind, "Pod") == 0 &&
-		    strcmp(kube_revision_label(view->derived[i].json), revision) == 0)
-			return true;
-	return false;
-}
-
-/* Old revisions that no ordinal has, beyond the limit, the lowest first. */
-static void forget_revisions(const struct ordinals *on)
-{
-	int64_t limit = kube_member_int(on->view->root->json, "spec.revisionHistoryLimit", 10);
-	const struct control_object *lowest = NULL;
-	int64_t old = 0;
-
-	for (size_t i = 0; i < on->view->derived_count; i++) {
-		const struct control_object *one = &on->view->derived[i];
-
-		if (strcmp(one->ref.kind, "ControllerRevision") != 0 ||
-		    strcmp(one->ref.name, on->update.text) == 0 || is_used(on->view, one->ref.name))
-			continue;
-		old++;
-		if (!lowest || kube_member_int(one->json, "revision", 0) <
-				       kube_member_int(lowest->json, "revision", 0))
-			lowest = one;
-	}
-	if (lowest && old > limit)
-		control_dispose(on->verdict, lowest);
-}
-
 /* ---- the Pods ---- */
 
 static const json_t *template_of(const struct ordinals *on, const char *revision)
@@ -268,7 +166,7 @@ static void set_template(const struct ordinals *on, json_t *pod, const char *rev
 	kube_set(metadata, "annotations",
 		 json_is_object(annotations) ? json_deep_copy(annotations) : json_object());
 	if (epoch)
-		annotate(pod, KUBE_EPOCH, epoch);
+		control_annotate(pod, KUBE_EPOCH, epoch);
 	if (bound)
 		kube_set(json_object_get(pod, "spec"), "nodeName", bound);
 	set_volumes(on, json_object_get(pod, "spec"), ordinal);
@@ -615,7 +513,7 @@ void control_statefulset(const struct control_view *view, struct control_verdict
 	    control_adopt(view, "ControllerRevision", verdict))
 		return;
 	on.current = current_of(&on);
-	keep_revision(&on);
+	control_revision_keep(view, on.update.text, verdict);
 	forget_claims(&on);
 	if (!find(view, "ControllerRevision", on.update.text))
 		return; /* the pods come with the next call */
@@ -628,5 +526,5 @@ void control_statefulset(const struct control_view *view, struct control_verdict
 		update_deleted(&on);
 	else
 		roll(&on, up);
-	forget_revisions(&on);
+	control_revisions_forget(view, on.update.text, verdict);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/daemonset.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "kube/admit.h"
@@ -39,6 +40,30 @@ void kube_default_daemonset(json_t *set)
 		kube_default_pod_spec(pod_spec);
 }
 
+/* "0", "0%", 0 or nothing at all. */
+static bool is_none(const json_t *portion)
+{
+	if (json_is_string(portion))
+		return strtol(json_string_value(portion), NULL, 10) == 0;
+	return json_integer_value(portion) == 0;
+}
+
+/* As Kubernetes: machines may be without a Pod for a while, or have two, but not both. */
+static void validate_rolling(struct check *check, const json_t *rolling)
+{
+	const json_t *unavailable = json_object_get(rolling, "maxUnavailable");
+	const json_t *surge = json_object_get(rolling, "maxSurge");
+	size_t mark = check_enter(check, "updateStrategy.rollingUpdate");
+
+	if (is_none(unavailable) && is_none(surge))
+		check_invalid(check, "maxUnavailable", unavailable,
+			      "cannot be 0 when maxSurge is 0");
+	if (!is_none(unavailable) && !is_none(surge))
+		check_invalid(check, "maxSurge", surge,
+			      "may not be set when maxUnavailable is not 0");
+	check_leave(check, mark);
+}
+
 void kube_validate_daemonset(struct check *check, const json_t *set)
 {
 	static const char *const types[] = {"RollingUpdate", "OnDelete", NULL};
@@ -51,6 +76,8 @@ void kube_validate_daemonset(struct check *check, const json_t *set)
 
 	(void)check_one_of(check, "updateStrategy.type",
 			   kube_member_string(spec, "updateStrategy.type"), types);
+	if (kube_member(spec, "updateStrategy.rollingUpdate"))
+		validate_rolling(check, kube_member(spec, "updateStrategy.rollingUpdate"));
 	check_range(check, "minReadySeconds", json_object_get(spec, "minReadySeconds"), 0,
 		    INT32_MAX);
 	if (json_object_size(json_object_get(spec, "selector")) == 0)
@@ -142,6 +169,40 @@ const char *kube_daemon_node(const json_t *pod)
 	return node ? node : "";
 }
 
+/* While a template changes a machine may have two Pods: it counts once. */
+static bool is_second(const struct kube_daemon *pods, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (strcmp(kube_daemon_node(pods[i].pod), kube_daemon_node(pods[at].pod)) == 0)
+			return true;
+	return false;
+}
+
+static bool is_ready(const struct kube_daemon *pod, const char *hash)
+{
+	(void)hash;
+	return pod->ready;
+}
+
+static bool is_updated(const struct kube_daemon *pod, const char *hash)
+{
+	const char *of = json_string_value(
+		json_object_get(kube_member(pod->pod, "metadata.labels"), KUBE_DAEMON_HASH));
+
+	return of && strcmp(of, hash) == 0;
+}
+
+/* Is one of those on the machine of @at so? */
+static bool is_any(const struct kube_daemon *pods, size_t count, size_t at,
+		   bool (*is_so)(const struct kube_daemon *pod, const char *hash), const char *hash)
+{
+	for (size_t i = at; i < count; i++)
+		if (strcmp(kube_daemon_node(pods[i].pod), kube_daemon_node(pods[at].pod)) == 0 &&
+		    is_so(&pods[i], hash))
+			return true;
+	return false;
+}
+
 json_t *kube_daemonset(const json_t *set, const struct kube_daemon *pods, size_t count,
 		       size_t desired)
 {
@@ -150,13 +211,12 @@ json_t *kube_daemonset(const json_t *set, const struct kube_daemon *pods, size_t
 	int64_t current = 0, ready = 0, updated = 0, misplaced = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		const char *of = json_string_value(json_object_get(
-			kube_member(pods[i].pod, "metadata.labels"), KUBE_DAEMON_HASH));
-
+		if (is_second(pods, i))
+			continue;
 		current += pods[i].fits;
 		misplaced += !pods[i].fits;
-		ready += pods[i].fits && pods[i].ready;
-		updated += pods[i].fits && of && strcmp(of, hash.text) == 0;
+		ready += pods[i].fits && is_any(pods, count, i, is_ready, NULL);
+		updated += pods[i].fits && is_any(pods, count, i, is_updated, hash.text);
 	}
 	kube_set_int(status, "currentNumberScheduled", current);
 	kube_set_int(status, "numberMisscheduled", misplaced);

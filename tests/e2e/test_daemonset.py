@@ -41,3 +41,33 @@ def test_each_machine_that_fits_runs_one(fabric, write):
     finally:
         fabric.kubectl("delete", "daemonset", "agent")
     eventually("nothing is left", lambda: not pods(fabric, "agent"))
+
+
+def steps(fabric, name):
+    """What the pods' template said, per machine."""
+    return sorted((pod["spec"].get("nodeName", "?"), pod["metadata"].get("annotations", {}).get("step", ""))
+                  for pod in pods(fabric, name))
+
+
+def test_an_earlier_template_is_brought_back(fabric, write):
+    machines = ["m1", "m2", "m3"]
+    made = daemonset("rolled")
+    made["spec"]["updateStrategy"] = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    made["spec"]["template"]["metadata"]["annotations"] = {"step": "one"}
+    fabric.kubectl("apply", "-f", write(made))
+    try:
+        eventually("one runs on each machine", lambda: steps(fabric, "rolled") == [
+            (machine, "one") for machine in machines], timeout=60)
+        fabric.kubectl("patch", "daemonset", "rolled", "--type=merge", "-p", json.dumps(
+            {"spec": {"template": {"metadata": {"annotations": {"step": "two"}}}}}))
+        eventually("all have the second template", lambda: steps(fabric, "rolled") == [
+            (machine, "two") for machine in machines], timeout=60)
+        history = fabric.kubectl("rollout", "history", "daemonset/rolled").stdout
+        assert [line.split()[0] for line in history.splitlines() if line[:1].isdigit()] == ["1", "2"], history
+        fabric.kubectl("rollout", "undo", "daemonset/rolled")
+        eventually("all have the first template again", lambda: steps(fabric, "rolled") == [
+            (machine, "one") for machine in machines], timeout=60)
+        fabric.kubectl("rollout", "status", "daemonset/rolled", "--timeout=60s")
+    finally:
+        fabric.kubectl("delete", "daemonset", "rolled")
+    eventually("nothing is left", lambda: not pods(fabric, "rolled"))

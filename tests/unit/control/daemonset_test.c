@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "family.h"
 
+#include "base/mem.h"
 #include "kube/daemonset.h"
 
 enum {
@@ -71,7 +72,8 @@ static size_t count_on(const char *node)
 	size_t count = 0;
 
 	for (size_t i = 0; i < scene.family->derived_count; i++)
-		count += strcmp(kube_daemon_node(scene.family->derived[i].json), node) == 0;
+		count += strcmp(scene.family->derived[i].ref.kind, "Pod") == 0 &&
+			 strcmp(kube_daemon_node(scene.family->derived[i].json), node) == 0;
 	return count;
 }
 
@@ -130,12 +132,12 @@ static void test_a_failed_pod_is_replaced_under_another_uid(void **state)
 	(void)state;
 	scene_new("'nodeSelector':{'disk':'ssd'},");
 	family_run(scene.family);
-	first = scene.family->derived[0].ref.uid;
-	family_add_pod(scene.family, &scene.family->derived[0], 0, POD_FAILED);
+	first = family_find(scene.family, "Pod")->ref.uid;
+	family_add_pod(scene.family, family_find(scene.family, "Pod"), 0, POD_FAILED);
 	scene.family->now.ms += 1000;
 	family_run(scene.family);
 	assert_int_equal(family_count(scene.family, "Pod"), 1);
-	assert_false(uid_equal(&first, &scene.family->derived[0].ref.uid));
+	assert_false(uid_equal(&first, &family_find(scene.family, "Pod")->ref.uid));
 	family_free(scene.family);
 }
 
@@ -149,7 +151,8 @@ static size_t count_current(void)
 		const json_t *labels =
 			kube_member(scene.family->derived[i].json, "metadata.labels");
 
-		count += strcmp(json_string_value(json_object_get(labels, KUBE_DAEMON_HASH)),
+		count += strcmp(scene.family->derived[i].ref.kind, "Pod") == 0 &&
+			 strcmp(json_string_value(json_object_get(labels, KUBE_DAEMON_HASH)),
 				hash.text) == 0;
 	}
 	return count;
@@ -174,6 +177,74 @@ static void test_a_changed_template_rolls_one_by_one(void **state)
 	family_free(scene.family);
 }
 
+static void test_both_sides_of_a_partition_make_the_same_pod(void **state)
+{
+	struct uid one, other;
+	char *name;
+
+	(void)state;
+	scene_new("'nodeSelector':{'disk':'ssd'},");
+	family_run(scene.family);
+	one = family_find(scene.family, "Pod")->ref.uid;
+	name = mem_strdup(family_find(scene.family, "Pod")->ref.name);
+	family_free(scene.family);
+	/* The other side is later, and has its own clock. */
+	scene_new("'nodeSelector':{'disk':'ssd'},");
+	scene.family->now.ms += 4711;
+	family_run(scene.family);
+	other = family_find(scene.family, "Pod")->ref.uid;
+	assert_true(uid_equal(&one, &other));
+	assert_string_equal(name, family_find(scene.family, "Pod")->ref.name);
+	family_free(scene.family);
+	free(name);
+}
+
+static void test_with_surge_the_next_one_is_there_before_the_old_one_goes(void **state)
+{
+	(void)state;
+	scene_new("");
+	family_set(scene.family, "spec.updateStrategy.rollingUpdate", "maxUnavailable",
+		   json_integer(0));
+	family_set(scene.family, "spec.updateStrategy.rollingUpdate", "maxSurge", json_integer(1));
+	family_run(scene.family);
+	run_pods();
+	family_set(scene.family, "spec.template.spec", "hostname", json_string("new"));
+	for (size_t done = 1; done <= NODES; done++) {
+		scene.family->now.ms += 1000;
+		family_run(scene.family);
+		assert_int_equal(family_count(scene.family, "Pod"), NODES + 1);
+		assert_int_equal(count_current(), done);
+		run_pods();
+		family_run(scene.family);
+	}
+	assert_int_equal(family_count(scene.family, "Pod"), NODES);
+	assert_int_equal(count_current(), NODES);
+	family_free(scene.family);
+}
+
+static void test_templates_are_kept_as_revisions_up_to_the_limit(void **state)
+{
+	static const char *const names[] = {"r1", "r2", "r3", "r4"};
+
+	(void)state;
+	scene_new("");
+	family_set(scene.family, "spec", "revisionHistoryLimit", json_integer(2));
+	family_run(scene.family);
+	assert_int_equal(family_count(scene.family, "ControllerRevision"), 1);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		family_set(scene.family, "spec.template.spec", "hostname", json_string(names[i]));
+		for (size_t round = 0; round < 2 * NODES; round++) {
+			scene.family->now.ms += 1000;
+			family_run(scene.family);
+			run_pods();
+		}
+		assert_int_equal(count_current(), NODES);
+	}
+	/* The present one and two before it. */
+	assert_int_equal(family_count(scene.family, "ControllerRevision"), 3);
+	family_free(scene.family);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +253,9 @@ int main(void)
 		cmocka_unit_test(test_a_cordoned_machine_keeps_its_own_and_gets_no_new_one),
 		cmocka_unit_test(test_a_failed_pod_is_replaced_under_another_uid),
 		cmocka_unit_test(test_a_changed_template_rolls_one_by_one),
+		cmocka_unit_test(test_both_sides_of_a_partition_make_the_same_pod),
+		cmocka_unit_test(test_with_surge_the_next_one_is_there_before_the_old_one_goes),
+		cmocka_unit_test(test_templates_are_kept_as_revisions_up_to_the_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
