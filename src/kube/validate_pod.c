@@ -191,8 +191,7 @@ static void validate_mount(struct check *check, const json_t *spec, const json_t
 		check_required(check, "name", "");
 	else if (!volume_named(spec, name))
 		check_not_found(check, "name", name);
-	if (*kube_member_string(mount, "subPath"))
-		kube_validate_sub_path(check, mount, volume_named(spec, name));
+	kube_validate_sub_path(check, mount);
 	if (!*path)
 		check_required(check, "mountPath", "");
 	else if (!kube_is_mount_path(path))

@@ -263,18 +263,18 @@ void kube_validate_volume_source(struct check *check, const json_t *volume)
 		check_forbidden(check, "", "may not specify more than 1 volume type");
 }
 
-void kube_validate_sub_path(struct check *check, const json_t *mount, const json_t *volume)
+void kube_validate_sub_path(struct check *check, const json_t *mount)
 {
-	const json_t *path = json_object_get(mount, "subPath");
+	static const char *const names[] = {"subPath", "subPathExpr"};
 
-	if (!is_relative(kube_member_string(mount, "subPath")))
-		check_invalid(check, "subPath", path, path_rule);
-	/* In what containers write to, a link would lead out of the volume. */
-	else if (volume && !json_object_get(volume, "configMap") &&
-		 !json_object_get(volume, "secret") && !json_object_get(volume, "downwardAPI") &&
-		 !json_object_get(volume, "projected"))
-		check_forbidden(check, "subPath",
-				"only of volumes that containers cannot write to");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *path = kube_member_string(mount, names[i]);
+
+		if (*path && !is_relative(path))
+			check_invalid(check, names[i], json_object_get(mount, names[i]), path_rule);
+	}
+	if (*kube_member_string(mount, "subPath") && *kube_member_string(mount, "subPathExpr"))
+		check_forbidden(check, "subPathExpr", "may not be used with subPath");
 }
 
 void kube_validate_env_source(struct check *check, const json_t *from)

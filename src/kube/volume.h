@@ -16,8 +16,8 @@ void kube_default_selectors(json_t *from);
 /* Judge the source of one element of spec.volumes, which @check stands at. */
 void kube_validate_volume_source(struct check *check, const json_t *volume);
 
-/* Judge the subPath of a mount of @volume (NULL: it is unknown). */
-void kube_validate_sub_path(struct check *check, const json_t *mount, const json_t *volume);
+/* Judge the subPath or subPathExpr of a mount. */
+void kube_validate_sub_path(struct check *check, const json_t *mount);
 
 /* Judge env[].valueFrom and envFrom[] where they name other objects. */
 void kube_validate_env_source(struct check *check, const json_t *from);

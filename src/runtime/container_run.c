@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "runtime/child.h"
+#include "runtime/container_parts.h"
 #include "runtime/crun.h"
 #include "runtime/files.h"
 #include "runtime/oci_spec.h"
@@ -47,13 +48,30 @@ char *container_log_path(const struct container *container, uint32_t run)
 		path_format("%s/logs/%zu.%u.log", container->pod->dir, container->index, run).text);
 }
 
-static int write_config(const struct container_run *run, const struct run_paths *paths,
-			const struct image *image, const struct image_user *user, struct err *err)
+static int write_config(const struct oci_inputs *inputs, const struct run_paths *paths,
+			struct err *err)
+{
+	struct path file = path_format("%s/config.json", paths->bundle.text);
+	json_t *spec;
+	char *text;
+	int r = oci_spec_build(inputs, &spec, err);
+
+	if (r < 0)
+		return r;
+	text = json_dumps(spec, JSON_COMPACT);
+	json_decref(spec);
+	r = text ? file_replace(file.text, bytes_str(text), 0600) : -ENOMEM;
+	free(text);
+	return r < 0 ? err_set(err, r, "write %s: %s", file.text, strerror(-r)) : 0;
+}
+
+static int configure(const struct container_run *run, const struct run_paths *paths,
+		     const struct image *image, const struct image_user *user, struct err *err)
 {
 	const struct pod *pod = run->container->pod;
 	const struct pods_config *config = &pod->pods->config;
 	struct path rootfs = path_format("%s/rootfs", paths->bundle.text);
-	struct path file = path_format("%s/config.json", paths->bundle.text);
+	struct path parts = container_parts_dir(paths->bundle.text);
 	struct oci_inputs inputs = {
 		.pod = pod->spec,
 		.container = run->container->spec,
@@ -65,23 +83,16 @@ static int write_config(const struct container_run *run, const struct run_paths 
 		.volumes_dir = config->volumes_dir,
 		.pod_dir = pod->dir,
 		.rootfs = rootfs.text,
+		.parts_dir = parts.text,
 		.cgroup = paths->cgroup.text,
 		.seccomp = config->seccomp,
 		.nofile_max = config->nofile_max,
 		.oom_score_min = config->oom_score_min,
 		.has_swap_limits = config->has_swap_limits,
 	};
-	json_t *spec;
-	char *text;
-	int r = oci_spec_build(&inputs, &spec, err);
+	int r = container_parts_hold(&inputs, config->policy, err);
 
-	if (r < 0)
-		return r;
-	text = json_dumps(spec, JSON_COMPACT);
-	json_decref(spec);
-	r = text ? file_replace(file.text, bytes_str(text), 0600) : -ENOMEM;
-	free(text);
-	return r < 0 ? err_set(err, r, "write %s: %s", file.text, strerror(-r)) : 0;
+	return r == 0 ? write_config(&inputs, paths, err) : r;
 }
 
 /* Root filesystem and configuration. */
@@ -102,7 +113,7 @@ static int run_make(struct container_run *run, const struct run_paths *paths,
 	oci_user(run->container->spec, &image->config, user_text, sizeof(user_text));
 	r = image_user_resolve(path_format("%s/rootfs", paths->bundle.text).text, user_text, &user,
 			       err);
-	return r == 0 ? write_config(run, paths, image, &user, err) : r;
+	return r == 0 ? configure(run, paths, image, &user, err) : r;
 }
 
 static int run_engine(struct container_run *run, const struct run_paths *paths, struct err *err)
@@ -112,6 +123,7 @@ static int run_engine(struct container_run *run, const struct run_paths *paths, 
 
 	run->reason = "StartError";
 	r = engine->ops->prepare(engine, &paths->engine, err);
+	container_parts_release(run->container->spec, paths->bundle.text);
 	if (r < 0)
 		return r;
 	/* Before it starts, so that even the shortest life is seen to end. */
@@ -159,6 +171,7 @@ int container_run_remove(const struct container *container, uint32_t number, str
 
 	run_paths_init(paths, container, number);
 	r = engine->ops->remove(engine, &paths->engine, err);
+	container_parts_release(container->spec, paths->bundle.text); /* if its start was cut off */
 	if (r == 0)
 		r = rootfs_unmount(paths->bundle.text, err);
 	if (r == 0) {

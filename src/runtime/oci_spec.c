@@ -11,6 +11,7 @@
 #include "runtime/config.h"
 #include "runtime/files.h"
 #include "runtime/oci_env.h"
+#include "runtime/pod_spec_read.h"
 
 enum {
 	NOFILE_SOFT = 65536, /* enough for servers, without surprising programs that loop over it */
@@ -199,23 +200,79 @@ static void add_mount(json_t *mounts, const char *to, const char *type, const ch
 					      "source", from, "options", list));
 }
 
-static int add_volume(const struct oci_inputs *inputs, const struct volume_mount *mount,
-		      json_t *mounts, struct err *err)
+int oci_volume_path(const struct oci_inputs *inputs, const struct volume *volume,
+		    struct path *ret_path, struct err *err)
 {
-	const struct volume *volume = mount->volume;
-	struct path from = volume->kind == VOLUME_HOST_PATH
-				   ? path_format("%s", volume->host_path)
-				   : path_format("%s/volumes/%s", inputs->pod_dir, volume->name);
 	const struct object_key claim = {.kind = KUBE_CLAIM, .name = volume->claim};
 
-	if (volume->kind == VOLUME_CLAIM &&
-	    claim_path(inputs->volumes_dir, config_find(inputs->config, &claim), &from) < 0)
+	if (volume->kind == VOLUME_HOST_PATH)
+		*ret_path = path_format("%s", volume->host_path);
+	else if (volume->kind != VOLUME_CLAIM)
+		*ret_path = path_format("%s/volumes/%s", inputs->pod_dir, volume->name);
+	else if (claim_path(inputs->volumes_dir, config_find(inputs->config, &claim), ret_path) < 0)
 		return err_set(err, -ENOENT, "persistentvolumeclaim \"%.200s\" not found",
 			       volume->claim);
-	if (mount->sub_path) /* of a projected volume: as it is now, for good */
-		from = path_format("%s/volumes/%s/..data/%s", inputs->pod_dir, volume->name,
-				   mount->sub_path);
+	return 0;
+}
 
+bool oci_mount_is_part(const struct volume_mount *mount)
+{
+	return mount->sub_path && mount->volume->kind != VOLUME_PROJECTED;
+}
+
+/* The first name in $(...) that expanding has left, as nothing has that name. */
+static int check_expanded(const char *path, struct err *err)
+{
+	const char *name = strstr(path, "$(");
+
+	if (name)
+		return err_set(err, -EINVAL, "subPathExpr: there is no variable for %.60s", name);
+	if (!spec_is_relative_path(path))
+		return err_set(err, -EINVAL, "subPathExpr: \"%.100s\" is not a relative path",
+			       path);
+	return 0;
+}
+
+int oci_sub_path(const struct oci_inputs *inputs, const struct volume_mount *mount,
+		 struct path *ret_path, struct err *err)
+{
+	json_t *env, *own, *expanded;
+	int r;
+
+	if (!mount->sub_path_expands) {
+		*ret_path = path_format("%s", mount->sub_path);
+		return 0;
+	}
+	r = oci_env_build(inputs, &env, &own, err);
+	if (r < 0)
+		return r;
+	expanded = oci_env_expand(mount->sub_path, own);
+	r = check_expanded(json_string_value(expanded), err);
+	if (r == 0)
+		*ret_path = path_format("%s", json_string_value(expanded));
+	json_decref(expanded);
+	json_decref(env);
+	json_decref(own);
+	return r;
+}
+
+static int add_volume(const struct oci_inputs *inputs, size_t index, json_t *mounts,
+		      struct err *err)
+{
+	const struct volume_mount *mount = &inputs->container->mounts[index];
+	struct path from, part;
+	int r = oci_volume_path(inputs, mount->volume, &from, err);
+
+	if (r == 0 && oci_mount_is_part(mount)) {
+		from = path_format("%s/%zu", inputs->parts_dir, index);
+	} else if (r == 0 && mount->sub_path) { /* as it is now, for good */
+		r = oci_sub_path(inputs, mount, &part, err);
+		if (r == 0)
+			from = path_format("%s/volumes/%s/..data/%s", inputs->pod_dir,
+					   mount->volume->name, part.text);
+	}
+	if (r < 0)
+		return r;
 	add_mount(mounts, mount->path, "bind", from.text,
 		  mount->read_only ? "rbind,ro,rprivate" : "rbind,rw,rprivate");
 	return 0;
@@ -246,7 +303,7 @@ static int build_mounts(const struct oci_inputs *inputs, json_t **ret_mounts, st
 		add_mount(mounts, path_format("/etc/%s", files[i]).text, "bind",
 			  path_format("%s/etc/%s", inputs->pod_dir, files[i]).text, etc_options);
 	for (size_t i = 0; r == 0 && i < inputs->container->mount_count; i++)
-		r = add_volume(inputs, &inputs->container->mounts[i], mounts, err);
+		r = add_volume(inputs, i, mounts, err);
 	if (r < 0)
 		json_decref(mounts);
 	else

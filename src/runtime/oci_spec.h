@@ -12,6 +12,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "runtime/files.h"
 #include "runtime/image_config.h"
 #include "runtime/image_user.h"
 #include "runtime/pod_facts.h"
@@ -29,6 +30,7 @@ struct oci_inputs {
 	const char *volumes_dir; /* where claims lie; NULL: nowhere */
 	const char *pod_dir;     /* where ns/, etc/, shm and volumes/ of the pod lie */
 	const char *rootfs;
+	const char *parts_dir; /* where parts of volumes are held, by the number of their mount */
 	const char *cgroup;
 	const char *seccomp;  /* compiled, base64 */
 	uint64_t nofile_max;  /* this process's own hard limit: more cannot be given */
@@ -40,6 +42,18 @@ struct oci_inputs {
  */
 void oci_user(const struct container_spec *container, const struct image_config *image,
 	      char *ret_user, size_t size);
+
+/* Where @volume lies on this machine. -ENOENT: its claim is not here. */
+_must_use_ int oci_volume_path(const struct oci_inputs *inputs, const struct volume *volume,
+			       struct path *ret_path, struct err *err);
+
+/* Whether a part of its volume has to be held for @mount: not of those that we alone write. */
+bool oci_mount_is_part(const struct volume_mount *mount);
+
+/* Which part of its volume @mount wants: relative, without "..". -EINVAL when the environment does
+ * not make one of it. */
+_must_use_ int oci_sub_path(const struct oci_inputs *inputs, const struct volume_mount *mount,
+			    struct path *ret_path, struct err *err);
 
 /*
  * Build it; the caller owns *@ret_spec. -EINVAL with a sentence where image and manifest leave

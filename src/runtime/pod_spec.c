@@ -263,22 +263,22 @@ static bool is_service_account_mount(const char *path)
 	return path && strncmp(path, "/var/run/secrets/kubernetes.io/", 31) == 0;
 }
 
-/*
- * A part of a volume. Only of those that we alone write: in another, a link that a container puts
- * there would lead out of it.
- */
+/* A part of a volume, named or made of the environment. */
 static int read_sub_path(const json_t *item, struct volume_mount *mount, struct err *err)
 {
-	const char *path = spec_text(item, "subPath");
+	const char *path = spec_text(item, "subPath"), *made = spec_text(item, "subPathExpr");
 
-	if (!path || path[0] == '\0')
-		return 0;
-	if (mount->volume->kind != VOLUME_PROJECTED)
-		return spec_unsupported(err, "subPath of a volume that containers write to");
-	if (!spec_is_relative_path(path))
-		return spec_malformed(err, "subPath");
-	mount->sub_path = path;
-	return 0;
+	if (path && !*path)
+		path = NULL;
+	if (made && !*made)
+		made = NULL;
+	if (path && made)
+		return spec_malformed(err, "subPath beside subPathExpr");
+	mount->sub_path = path ? path : made;
+	mount->sub_path_expands = made != NULL;
+	return !mount->sub_path || spec_is_relative_path(mount->sub_path)
+		       ? 0
+		       : spec_malformed(err, path ? "subPath" : "subPathExpr");
 }
 
 static int read_mounts(const json_t *container, const struct pod_spec *spec,
@@ -307,8 +307,6 @@ static int read_mounts(const json_t *container, const struct pod_spec *spec,
 			return spec_malformed(err, "volumeMounts");
 		if (is_in_proc(mount->path))
 			return spec_unsupported(err, "a volume in /proc");
-		if (json_object_get(item, "subPathExpr"))
-			return spec_unsupported(err, "subPathExpr");
 		r = read_sub_path(item, mount, err);
 		if (r < 0)
 			return r;

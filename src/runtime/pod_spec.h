@@ -136,7 +136,8 @@ struct volume {
 struct volume_mount {
 	const struct volume *volume;
 	const char *path;
-	const char *sub_path; /* NULL: the whole volume */
+	const char *sub_path;  /* NULL: the whole volume */
+	bool sub_path_expands; /* it may hold $(NAME) */
 	bool read_only;
 };
 

@@ -145,3 +145,55 @@ def test_a_claim_of_one_pod_is_given_to_one_pod(fabric):
     fabric.kubectl("delete", "pod", "wants")
     fabric.kubectl("delete", "pvc", "sole")
     assert by_name(fabric, "wants") == {}
+
+
+def parts(name, claim_name, command, mounts, env=()):
+    """A pod that runs a command with parts of a claim."""
+    made = using(name, claim_name)
+    container = made["spec"]["containers"][0]
+    container["command"] = ["sh", "-c", command + "; exec sleep 1000"]
+    container["volumeMounts"] = [{"name": "data", **mount} for mount in mounts]
+    container["env"] = list(env)
+    made["spec"]["terminationGracePeriodSeconds"] = 0
+    return made
+
+
+def read(fabric, pod, path):
+    return fabric.kubectl("exec", pod, "--", "cat", path).stdout.strip()
+
+
+def test_parts_of_a_volume_are_mounted_and_lead_nowhere_else(fabric):
+    fabric.apply(claim("shared"))
+    name = {"name": "WHO", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    fabric.apply(parts("writer", "shared", "echo new > /one/file; echo of-$WHO > /own/file; ln -s / /all/root; "
+                       "ln -s ../../../../../../../../etc /all/up; ln -s logs /all/inside; "
+                       "echo -n file > /all/alone",
+                       [{"mountPath": "/all"}, {"mountPath": "/one", "subPath": "logs/a"},
+                        {"mountPath": "/own", "subPathExpr": "of/$(WHO)"}], [name]))
+    fabric.wait_pods(1)
+    eventually("it has written", lambda: read(fabric, "writer", "/all/alone") == "file" or None)
+    assert read(fabric, "writer", "/all/logs/a/file") == "new"
+    assert read(fabric, "writer", "/all/of/writer/file") == "of-writer"
+
+    fabric.apply(parts("reader", "shared", "true",
+                       [{"mountPath": "/part", "subPath": "inside/a", "readOnly": True},
+                        {"mountPath": "/etc/alone", "subPath": "alone"}]))
+    fabric.wait_pods(2)
+    assert read(fabric, "reader", "/part/file") == "new", "a link that stays in the volume is followed"
+    assert read(fabric, "reader", "/etc/alone") == "file", "a file may be mounted"
+    refused = fabric.kubectl("exec", "reader", "--", "touch", "/part/other", check=False)
+    assert refused.returncode != 0 and "Read-only" in refused.stderr
+
+    for thief, path in (("absolute", "root/etc"), ("relative", "up")):
+        fabric.apply(parts(thief, "shared", "true", [{"mountPath": "/stolen", "subPath": path}]))
+
+        def refused_again(thief=thief):
+            state = fabric.get("pod", thief)["status"]["containerStatuses"][0]
+            ended = state["lastState"]["terminated"]
+            return (ended["reason"], state["ready"]) == ("CreateContainerConfigError", False)
+        eventually(f"{thief} cannot be made", refused_again)
+    with open("/proc/mounts", encoding="utf-8") as mounts:
+        held = [line for line in mounts if fabric.directory in line and "/parts/" in line]
+    assert not held, "nothing is held once the containers have been made"
+    fabric.kubectl("delete", "pod", "writer", "reader", "absolute", "relative", "--grace-period=0", "--force")
+    fabric.kubectl("delete", "pvc", "shared", "--wait=false")

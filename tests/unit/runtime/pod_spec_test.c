@@ -101,6 +101,11 @@ static void test_what_cannot_be_kept_is_refused(void **state)
 	expect_refused(ONE(",\"resources\":{\"limits\":{\"memory\":\"1Ki\"}}"), -EINVAL, "memory");
 }
 
+#define PART_OF(part)                                                           \
+	POD("{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],\"containers\":[{" \
+	    "\"name\":\"a\",\"image\":\"b\",\"volumeMounts\":[{\"name\":\"v\"," \
+	    "\"mountPath\":\"/x\"," part "}]}]}")
+
 static void test_names_that_would_become_paths_are_checked(void **state)
 {
 	(void)state;
@@ -116,10 +121,11 @@ static void test_names_that_would_become_paths_are_checked(void **state)
 	expect_refused(ONE(",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"key\":"
 			   "\"k\",\"name\":\"../x\"}}}]"),
 		       -EINVAL, "name");
-	expect_refused(POD("{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}],\"containers\":[{"
-			   "\"name\":\"a\",\"image\":\"b\",\"volumeMounts\":[{\"name\":\"v\","
-			   "\"mountPath\":\"/x\",\"subPath\":\"y\"}]}]}"),
-		       -EOPNOTSUPP, "subPath");
+	expect_refused(PART_OF("\"subPath\":\"../y\""), -EINVAL, "subPath");
+	expect_refused(PART_OF("\"subPath\":\"y/../..\""), -EINVAL, "subPath");
+	expect_refused(PART_OF("\"subPath\":\"/y\""), -EINVAL, "subPath");
+	expect_refused(PART_OF("\"subPathExpr\":\"../$(A)\""), -EINVAL, "subPathExpr");
+	expect_refused(PART_OF("\"subPath\":\"y\",\"subPathExpr\":\"$(A)\""), -EINVAL, "subPath");
 }
 
 #define MOUNT_AT(path)                                                          \
