@@ -11,7 +11,8 @@ bench goes on where it was.
   --quick     up to 1,000 machines, in about a minute; docs/ is left alone
   --fresh     measure everything again
   --keep      take what an older build has measured, too; marked with *
-  --only      scale, burst, one-owner, rare, unsatisfiable, loss, full, broadcast, churn, detect, repair, join
+  --only      scale, burst, one-owner, rare, unsatisfiable, loss, full, broadcast, churn, detect, repair, join,
+              records
   --jobs N    runs at a time (default: one for each processor)
   --no-docs   do not write the table and the plots into docs/
 """
@@ -385,6 +386,34 @@ def join_rows(runs, _quick):
                 "99.9 %", at_least(99.9), 100)]
 
 
+def records_runs(quick):
+    """Records by distance: a third of the machines is new when all has been written."""
+    sizes = [(100, 2000)] if quick else [(300, 3000), (1000, 20000)]
+    return {machines: Run("records", machines, records=records, pool=32, duration_s=60)
+            for machines, records in sizes}
+
+
+def records_rows(runs, _quick):
+    rows = []
+    for run in runs.values():
+        rows += [
+            row("records", run, "records that lack a keeper", "records.lacking", "", "0",
+                at_most(0)),
+            row("records", run, "the fullest machine, of the average", "records.spread", "x",
+                "<= 3", at_most(3)),
+            row("records", run, "rows of the largest shard", "records.shard_rows_max", "",
+                "<= 1,000", at_most(1000)),
+            row("records", run, "list rows that are wrong", "records.list_rows_wrong", "", "0",
+                at_most(0)),
+            row("records", run, "lists that say that they lack something",
+                "records.lists_incomplete", ""),
+            row("records", run, "writes, p99", "records.write_ms.p99", "ms"),
+            row("records", run, "lookups by name, p99", "records.lookup_ms.p99", "ms"),
+            row("records", run, "a list of all, p50", "records.list_ms.p50", "ms"),
+        ]
+    return rows
+
+
 PARTS = {
     "scale": (scale_runs, scale_rows), "burst": (burst_runs, burst_rows),
     "one-owner": (one_owner_runs, one_owner_rows), "rare": (rare_runs, rare_rows),
@@ -392,6 +421,7 @@ PARTS = {
     "full": (full_runs, full_rows), "broadcast": (broadcast_runs, broadcast_rows),
     "churn": (churn_runs, churn_rows), "detect": (detect_runs, detect_rows),
     "repair": (repair_runs, repair_rows), "join": (join_runs, join_rows),
+    "records": (records_runs, records_rows),
 }
 
 

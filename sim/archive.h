@@ -4,11 +4,9 @@
  *
  * Records without pods are written, changed and deleted by random machines, and read by others. The
  * archive knows what was acknowledged, and so what a read must find. At the end it looks at all
- * machines: each record is with the K stewards that are truly nearest, a deleted one with nobody.
+ * machines: each record is with the K stewards to which it truly falls, a deleted one with nobody.
  */
 #pragma once
-
-#include <jansson.h>
 
 #include "world.h"
 
@@ -41,4 +39,4 @@ void archive_check(struct world *world);
 
 /* What was measured, as lines of text; nothing if nothing was written. */
 void archive_text(struct world *world, struct buf *out);
-void archive_json(struct world *world, json_t *figures);
+void archive_json(struct world *world, struct buf *out);

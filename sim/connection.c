@@ -132,7 +132,7 @@ static struct sim_dial *find_dial(const struct sim_machine *machine, const struc
 {
 	struct sim_dial *dial = machine->dials;
 
-	while (dial && !(addr_equal(&dial->addr, addr) && node_id_equal(&dial->id, id)))
+	while (dial && !(node_id_equal(&dial->id, id) && addr_equal(&dial->addr, addr)))
 		dial = dial->next;
 	return dial;
 }

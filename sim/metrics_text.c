@@ -141,6 +141,7 @@ void metrics_json(struct world *world, const struct metrics_outside *outside, st
 	json_overlay(&figures, out);
 	repair_json(world, out);
 	traffic_json(world, out);
+	archive_json(world, out);
 	json_count(out, "protocol_bytes_per_machine", (uint64_t)figures.heap_mean);
 	json_count(out, "protocol_bytes_per_machine_max", (uint64_t)figures.heap_max);
 	json_count(out, "events", world->totals.events);

@@ -19,7 +19,8 @@
 
 enum {
 	REFRESHES_MAX = 256, /* at a time; more are answered with what is here */
-	FETCHES_MAX = 8,     /* of one refresh, at a time: each may dial three machines */
+	FETCHES_MAX = 64,    /* of one refresh, at a time: each asks three machines, which together
+			      * are fewer than stay connected for that (OVERLAY_TRANSIENT_MAX) */
 	TRIES_MAX = 3,       /* of one home; one that was not had then may be missing */
 	LOOKUPS_MAX = 32,    /* of one refresh: Events are looked for by 17 */
 	REFRESH_MS = 10 * 1000,
@@ -36,8 +37,9 @@ static const char *const actors[] = {"CronJob", "ConfigMap", "Secret", "Service"
 /* A home that is to be fetched, or is being fetched; then its journals are read. */
 struct fetching {
 	uint64_t token;
-	struct uid uid; /* of the object that it is fetched for */
-	bool facts;     /* it is fetched for what a machine says of itself */
+	uint64_t position; /* of its home: neighbours are looked up together */
+	struct uid uid;    /* of the object that it is fetched for */
+	bool facts;        /* it is fetched for what a machine says of itself */
 	bool reading;
 	unsigned tries;
 };
@@ -109,7 +111,10 @@ static void want(const struct node *node, struct node_refresh *refresh, const st
 	if ((here && !refresh->events) || map_get(&refresh->homes, home))
 		return;
 	(void)map_put(&refresh->homes, home, mem_copy(uid->byte, UID_LEN));
-	fetch_later(refresh, &(struct fetching){.uid = *uid, .facts = facts, .reading = here});
+	fetch_later(refresh, &(struct fetching){.uid = *uid,
+						.position = records_home_position(uid),
+						.facts = facts,
+						.reading = here});
 }
 
 static void read_journals(struct node *node, struct mono now, struct fetching *fetching)
@@ -271,6 +276,20 @@ static bool take(uint64_t *list, size_t *count, uint64_t token)
 	return false;
 }
 
+static int position_order(const void *a, const void *b)
+{
+	const struct fetching *left = a, *right = b;
+
+	return (left->position > right->position) - (left->position < right->position);
+}
+
+static void sort_waiting(struct node_refresh *refresh)
+{
+	if (refresh->waiting_count)
+		qsort(refresh->waiting, refresh->waiting_count, sizeof(*refresh->waiting),
+		      position_order);
+}
+
 void node_refresh_found(struct node *node, struct mono now, const struct shards_effect *effect)
 {
 	list_for_each (it, &node->refreshes) {
@@ -282,6 +301,7 @@ void node_refresh_found(struct node *node, struct mono now, const struct shards_
 		for (size_t i = 0; i < effect->row_count; i++)
 			want(node, refresh, &effect->rows[i].row.uid,
 			     !uid_is_none(&effect->rows[i].row.sub));
+		sort_waiting(refresh);
 		advance(node, now, refresh);
 		return;
 	}

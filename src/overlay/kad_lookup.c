@@ -590,14 +590,31 @@ struct mono kad_lookup_deadline(const struct kad *kad)
 
 /* ---- end ---- */
 
+/* Of those around a steward that is looked up others may be near to what is looked up next: they
+ * are named as well, though they were not asked. Beyond the KAD_BUCKET nearest that we heard of
+ * there may be more that we did not hear of. */
+static bool is_told(const struct kad_lookup *lookup, size_t at, size_t before)
+{
+	const struct kad_candidate *candidate = &lookup->list[at];
+
+	if (!is_wanted(lookup, candidate))
+		return false;
+	return candidate->state == KAD_ANSWERED ||
+	       (lookup->kind == KAD_LOOKUP_STEWARDS && before < KAD_BUCKET &&
+		(candidate->state == KAD_NEW || candidate->state == KAD_ASKED));
+}
+
 static void tell_nearest(struct kad *kad, const struct kad_lookup *lookup)
 {
 	struct kad_out *out = kad_out_add(kad, KAD_FOUND, NULL);
-	size_t count = 0;
+	size_t count = 0, before = 0;
 
 	out->contacts = mem_alloc(KAD_BUCKET, sizeof(struct contact));
 	for (size_t i = 0; i < lookup->count && count < KAD_BUCKET; i++) {
-		if (lookup->list[i].state != KAD_ANSWERED || !is_wanted(lookup, &lookup->list[i]))
+		bool told = is_told(lookup, i, before);
+
+		before += lookup->list[i].state != KAD_GONE && lookup->list[i].state != KAD_SILENT;
+		if (!told)
 			continue;
 		if (count == 0)
 			out->effect.hops = lookup->list[i].hops;

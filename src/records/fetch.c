@@ -16,11 +16,11 @@
 #include "records/internal.h"
 
 enum {
-	FETCHES_MAX = 1024,     /* at a time; the oldest ends with what it has */
-	FETCH_WIDE_MS = 300,    /* then all keepers are asked */
-	FETCH_END_MS = 3000,    /* and then it ends */
-	FETCH_TOKENS_MAX = 64,  /* callers that wait for one home; more fetch it again */
-	FETCH_KEYS_MAX = 65536, /* named for one home: a workload of that many pods */
+	FETCHES_MAX = 1024,                /* at a time; the oldest ends with what it has */
+	FETCH_WIDE_MS = RECORDS_RESEND_MS, /* then all keepers are asked */
+	FETCH_END_MS = 3000,               /* and then it ends */
+	FETCH_TOKENS_MAX = 64,             /* callers that wait for one home; more fetch it again */
+	FETCH_KEYS_MAX = 65536,            /* named for one home: a workload of that many pods */
 };
 
 /* A record that a keeper has. */
@@ -96,7 +96,7 @@ static bool is_settled(const struct records *records, const struct uid *uid)
 {
 	const struct record_steward *nearest[RECORDS_KEEPERS];
 	size_t count =
-		stewards_nearest(&records->stewards, home_position(uid), RECORDS_KEEPERS, nearest);
+		stewards_in_order(&records->stewards, home_position(uid), RECORDS_KEEPERS, nearest);
 
 	for (size_t i = 0; i < count; i++) {
 		const struct partner *partner = partner_find(records, &nearest[i]->contact.id);

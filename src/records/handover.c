@@ -8,7 +8,8 @@
  *
  * A drops a record when all its keepers have it and RECORDS_DROP_MS have passed; not earlier, for
  * who came in between may be gone again soon. Offers are few and slow: a home that was left at once
- * by many machines is brought to its keepers by those who still keep it.
+ * by many machines is brought to its keepers by those who still keep it. Where A is far from the
+ * home it does not go by those it knows: the keepers are looked up.
  */
 #include <stdlib.h>
 
@@ -17,9 +18,11 @@
 #include "records/internal.h"
 
 enum {
-	OFFER_AGAIN_MS = 5000,     /* for what was wanted to arrive and be stored */
-	OFFER_CALM_MS = 60 * 1000, /* all have it, but it is not time to drop it */
+	OFFER_AGAIN_MS = 5000, /* for what was wanted to arrive and be stored; then twice that, */
+	OFFER_CALM_MS = 60 * 1000, /* up to this; and when all have it, but it is not time to drop
+				    * it */
 	OFFER_HOMES_MAX = 256,     /* in one tick: the rest with the next one */
+	OFFER_LOOKUPS_MAX = 16,    /* of keepers, in one tick: each asks a dozen machines */
 	OFFER_TICK_MS = 1000,
 };
 
@@ -81,6 +84,28 @@ static bool is_safe(const struct home *home, const struct item *item)
 	       (home->keeper_count == RECORDS_KEEPERS && item->had == all_keepers(home));
 }
 
+/* Longer from offer to offer: who does not take it now has a reason. */
+static int64_t again_ms(struct home *home)
+{
+	int64_t ms = (int64_t)OFFER_AGAIN_MS << home->offers;
+
+	if (ms >= OFFER_CALM_MS)
+		return OFFER_CALM_MS;
+	home->offers++;
+	return ms;
+}
+
+static bool is_all_had(const struct home *home)
+{
+	list_for_each (link, &home->items) {
+		const struct item *item = list_entry(link, struct item, in_home);
+
+		if (item->kept && item->had != all_keepers(home))
+			return false;
+	}
+	return home->keeper_count > 0;
+}
+
 static void home_offer(struct records *records, struct home *home, struct map *drafts)
 {
 	bool all = true;
@@ -96,7 +121,7 @@ static void home_offer(struct records *records, struct home *home, struct map *d
 		}
 	}
 	home->offer_at = mono_add_ms(
-		records->now, prng_jitter(&records->prng, all ? OFFER_CALM_MS : OFFER_AGAIN_MS));
+		records->now, prng_jitter(&records->prng, all ? OFFER_CALM_MS : again_ms(home)));
 }
 
 /* True: all that was kept of it has gone, maybe the home itself. */
@@ -120,7 +145,7 @@ static bool home_drop(struct records *records, struct home *home)
 
 void handover_tick(struct records *records)
 {
-	size_t budget = OFFER_HOMES_MAX;
+	size_t budget = OFFER_HOMES_MAX, lookups = OFFER_LOOKUPS_MAX;
 	struct map drafts;
 
 	if (!records->large)
@@ -135,11 +160,16 @@ void handover_tick(struct records *records)
 			if (home_drop(records, home))
 				continue;
 			budget--;
-			home_offer(records, home, &drafts);
+			if (is_all_had(home) || home_find_keepers(records, home))
+				home_offer(records, home, &drafts);
+			else if (--lookups > 0)
+				home->offer_at = mono_add_ms(records->now, OFFER_TICK_MS);
+			else
+				break;
 		}
 		records->repair_at = mono_min(records->repair_at, home->offer_at);
 	}
-	if (budget == 0)
+	if (budget == 0 || lookups == 0)
 		records->repair_at =
 			mono_min(records->repair_at, mono_add_ms(records->now, OFFER_TICK_MS));
 	map_for_each (entry, &drafts) {
@@ -172,6 +202,14 @@ static bool is_over(const struct records *records, const struct record_key *key)
 	return key->kind == RECORD_OBJECT && tombstone && tombstone->shown.durable;
 }
 
+static bool is_wanted(const struct records *records, const struct sync_entry *entry,
+		      const struct item *known)
+{
+	if (known)
+		return record_version_compare(&known->shown.record.version, &entry->version) < 0;
+	return home_is_wanted(records, &entry->key);
+}
+
 void handover_offered(struct records *records, const struct node_id *from,
 		      const struct sync_offer *offer)
 {
@@ -189,9 +227,7 @@ void handover_offered(struct records *records, const struct node_id *from,
 		if ((known && has_for_good(known, &entry->version)) ||
 		    is_over(records, &entry->key))
 			have.entries[have.entry_count++] = *entry;
-		else if ((!known || record_version_compare(&known->shown.record.version,
-							   &entry->version) < 0) &&
-			 want_may_ask(records, from, entry))
+		else if (is_wanted(records, entry, known) && want_may_ask(records, from, entry))
 			want.keys[want.key_count++] = entry->key;
 	}
 	if (have.entry_count > 0)

@@ -10,7 +10,8 @@
 #include "records/internal.h"
 
 enum {
-	CHANGES_MAX = 8, /* beyond, all homes are looked at again */
+	CHANGES_MAX = 8,                    /* beyond, all homes are looked at again */
+	NEAR_STEWARDS = RECORDS_AROUND + 4, /* of those around a home others may not know so many */
 };
 
 static_assert(sizeof(uint64_t) == UID_HOME_LEN, "a home is a number");
@@ -28,6 +29,11 @@ uint64_t home_position(const struct uid *uid)
 	struct digest digest = sha256(bytes_of(uid->byte, UID_HOME_LEN));
 
 	return position_of(&digest);
+}
+
+uint64_t records_home_position(const struct uid *uid)
+{
+	return home_position(uid);
 }
 
 const struct uid *record_home(const struct record *record)
@@ -144,10 +150,16 @@ static uint64_t home_fold(const struct home *home)
 	return fold;
 }
 
+/* What is not ours any more need not be watched over by us: it is dropped when all have it. */
+static bool home_is_guarded(const struct home *home)
+{
+	return home->mine && home->durable_count > 0;
+}
+
 /* The home's first durable record has come, or the last one has gone. */
 static void home_guard(struct records *records, struct home *home, bool guarded)
 {
-	for (size_t i = 0; i < home->keeper_count; i++) {
+	for (size_t i = 0; home->mine && i < home->keeper_count; i++) {
 		home->keepers[i]->lasting += guarded;
 		home->keepers[i]->lasting -= !guarded;
 		tell_partner(records, home->keepers[i], home->keepers[i]->lasting > 0);
@@ -160,7 +172,7 @@ static void home_leave_keepers(struct home *home)
 
 	for (size_t i = 0; i < home->keeper_count; i++) {
 		home->keepers[i]->homes--;
-		home->keepers[i]->lasting -= home->durable_count > 0;
+		home->keepers[i]->lasting -= home_is_guarded(home);
 		home->keepers[i]->fold ^= fold;
 	}
 	home->keeper_count = 0;
@@ -187,6 +199,7 @@ static void home_adopt(struct records *records, struct home *home)
 static void home_release(struct records *records, struct home *home)
 {
 	home->offer_at = mono_add_ms(records->now, prng_jitter(&records->prng, RECORDS_REPAIR_MS));
+	home->offers = 0;
 	home->drop_at = mono_add_ms(records->now, RECORDS_DROP_MS);
 	records->repair_at = mono_min(records->repair_at, home->offer_at);
 }
@@ -195,17 +208,6 @@ static void home_forget_offers(struct home *home)
 {
 	list_for_each (link, &home->items)
 		list_entry(link, struct item, in_home)->had = 0;
-}
-
-/* The K nearest known stewards, with ourselves if we are one of them. Returns the distance of the
- * farthest, beyond which nobody matters. */
-static uint64_t home_nearest(const struct records *records, uint64_t position,
-			     const struct record_steward **nearest, size_t *ret_count)
-{
-	*ret_count = stewards_nearest(&records->stewards, position, RECORDS_KEEPERS, nearest);
-	if (*ret_count < RECORDS_KEEPERS)
-		return UINT64_MAX;
-	return nearest[*ret_count - 1]->position ^ position;
 }
 
 static bool keepers_are(const struct home *home, const struct records *records,
@@ -237,7 +239,7 @@ static void home_set_keepers(struct records *records, struct home *home, const s
 		partner = partner_get(records, nearest[i]);
 		partner->homes++;
 		partner->fold ^= fold;
-		partner->lasting += home->durable_count > 0;
+		partner->lasting += home_is_guarded(home);
 		home->keepers[home->keeper_count++] = partner;
 		if (partner->lasting > 0)
 			tell_partner(records, partner, true);
@@ -246,18 +248,38 @@ static void home_set_keepers(struct records *records, struct home *home, const s
 	}
 }
 
+static bool has_self(const struct records *records, const struct record_steward **list,
+		     size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_self(records, &list[i]->contact.id))
+			return true;
+	return false;
+}
+
+/* Somebody who knows fewer of those around than we do may take us for a keeper. */
+static bool is_near(const struct records *records, uint64_t position)
+{
+	const struct record_steward *nearest[NEAR_STEWARDS];
+	size_t count = stewards_nearest(&records->stewards, position, NEAR_STEWARDS, nearest);
+
+	return has_self(records, nearest, count);
+}
+
 /* Who keeps it now? */
 static void home_place(struct records *records, struct home *home)
 {
 	const struct record_steward *nearest[RECORDS_KEEPERS];
-	bool mine = false, was = home->mine;
+	bool mine, was = home->mine, was_far = home->far;
 	struct home old;
 	size_t count;
 
-	home->radius = home_nearest(records, home->position, nearest, &count);
-	for (size_t i = 0; i < count; i++)
-		mine |= is_self(records, &nearest[i]->contact.id);
-	if (!mine && home->kept_count == 0)
+	count = stewards_keepers(&records->stewards, home->position, nearest, &home->radius);
+	mine = has_self(records, nearest, count);
+	home->far = !mine && home->kept_count > 0 && !is_near(records, home->position);
+	if (home->far && was_far)
+		return;
+	if (home->far || (!mine && home->kept_count == 0))
 		count = 0;
 	if (mine == was && keepers_are(home, records, nearest, count))
 		return;
@@ -275,21 +297,52 @@ static void home_place(struct records *records, struct home *home)
 	records->repair_at = mono_min(records->repair_at, home->offer_at);
 }
 
+bool home_find_keepers(struct records *records, struct home *home)
+{
+	struct item *first = list_first(&home->items, struct item, in_home);
+	const struct record_steward *nearest[RECORDS_KEEPERS];
+	struct contact contacts[RECORDS_KEEPERS];
+	struct record_steward list[RECORDS_KEEPERS];
+	struct home old = *home;
+	size_t count;
+
+	if (!home->far)
+		return true;
+	if (!place_keepers(records, record_home(&first->shown.record), contacts, &count))
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		list[i] =
+			(struct record_steward){contacts[i], position_of_machine(&contacts[i].id)};
+		nearest[i] = &list[i];
+	}
+	if (keepers_are(home, records, nearest, count))
+		return true;
+	home_leave_keepers(home);
+	home_set_keepers(records, home, &old, nearest, count);
+	home_forget_offers(home);
+	return true;
+}
+
 enum home_claim home_claim(const struct records *records, const struct uid *uid)
 {
-	const struct record_steward *nearest[2 * RECORDS_KEEPERS];
+	const struct record_steward *keepers[RECORDS_KEEPERS];
+	uint64_t position;
 	size_t count;
 
 	if (!records->large)
 		return HOME_MINE;
 	if (!records->config.keeper)
 		return HOME_FAR;
-	count = stewards_nearest(&records->stewards, home_position(uid), ARRAY_LEN(nearest),
-				 nearest);
-	for (size_t i = 0; i < count; i++)
-		if (is_self(records, &nearest[i]->contact.id))
-			return i < RECORDS_KEEPERS ? HOME_MINE : HOME_NEAR;
-	return HOME_FAR;
+	position = home_position(uid);
+	if (!is_near(records, position))
+		return HOME_FAR;
+	count = stewards_in_order(&records->stewards, position, RECORDS_KEEPERS, keepers);
+	return has_self(records, keepers, count) ? HOME_MINE : HOME_NEAR;
+}
+
+bool home_is_wanted(const struct records *records, const struct record_key *key)
+{
+	return key->kind == RECORD_TOMBSTONE || home_claim(records, &key->uid) != HOME_FAR;
 }
 
 /* ---- items ---- */
@@ -456,7 +509,7 @@ static void partners_readdress(struct records *records)
 /* Does it concern what we keep, also where nothing is yet? */
 static bool is_around(const struct records *records, const uint64_t *positions, size_t count)
 {
-	const struct record_steward *nearest[2 * RECORDS_KEEPERS];
+	const struct record_steward *nearest[2 * RECORDS_AROUND];
 	size_t known = stewards_nearest(&records->stewards, records->position, ARRAY_LEN(nearest),
 					nearest);
 	uint64_t radius = known < ARRAY_LEN(nearest)
@@ -545,7 +598,7 @@ int64_t home_complete_since(const struct records *records, uint64_t position)
 
 	if (!records->config.keeper)
 		return 0;
-	count = stewards_nearest(&records->stewards, position, RECORDS_KEEPERS, nearest);
+	count = stewards_in_order(&records->stewards, position, RECORDS_KEEPERS, nearest);
 	for (size_t i = 0; i < count; i++) {
 		const struct partner *partner = partner_find(records, &nearest[i]->contact.id);
 

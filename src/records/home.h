@@ -3,7 +3,7 @@
  * Homes and partners: what is kept here, and with whom.
  *
  * A home is the first UID_HOME_LEN bytes of a uid (identity/derive.h); what shares one lies
- * together. Its keepers are the K stewards whose positions are nearest to SHA-256(home). A partner
+ * together. Its keepers are K of the stewards nearest to SHA-256(home) (steward.h). A partner
  * is another keeper of a home that we keep, or of one that we still have and no longer keep.
  *
  * Where every steward keeps everything all homes are ours, no home names its keepers, and the
@@ -32,12 +32,14 @@ struct home {
 	uint64_t position; /* of SHA-256(home) */
 	struct list items; /* struct item.in_home */
 	size_t count, kept_count, durable_count;  /* of the kept ones, those on disk */
-	struct partner *keepers[RECORDS_KEEPERS]; /* the others, nearest first; none while all that
+	struct partner *keepers[RECORDS_KEEPERS]; /* the others, in order; none while all that
 						   * is here are copies */
 	size_t keeper_count;
 	bool mine;              /* we are among its keepers */
-	uint64_t radius;        /* distance of the farthest keeper: who is nearer changes them */
+	bool far;               /* not even near: its keepers are those that were looked up */
+	uint64_t radius;        /* distance of those around it: who is nearer changes its keepers */
 	struct mono offer_at;   /* not mine: it is offered to its keepers then */
+	unsigned offers;        /* that not all have answered, in a row */
 	struct mono drop_at;    /* and is kept until then at least */
 	struct mono copy_until; /* copies of what others keep may be read until then */
 };
@@ -56,6 +58,13 @@ enum home_claim {
 	HOME_FAR,
 };
 enum home_claim home_claim(const struct records *records, const struct uid *uid);
+
+/* Not mine: who keeps it? What is far from us is looked up; false: that is under way. */
+_must_use_ bool home_find_keepers(struct records *records, struct home *home);
+
+/* A record that we do not have: what is kept elsewhere would be refused when it came, and whoever
+ * names it will find out. The home of a tombstone is known only when it has come. */
+bool home_is_wanted(const struct records *records, const struct record_key *key);
 
 struct home *home_find(const struct records *records, const struct uid *uid);
 

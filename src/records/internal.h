@@ -81,7 +81,8 @@ struct put {
 	bool *acked;
 	size_t keeper_count;
 	bool self, self_acked, self_failed, reported;
-	bool late; /* whoever has it first is enough */
+	bool late;       /* whoever has it first is enough */
+	unsigned sought; /* so often keepers were silent, and others found in their place */
 };
 
 /* A peer that is told when our disk has this version, or a newer one. */
@@ -135,7 +136,8 @@ struct records {
 	size_t bytes; /* of all items in the table */
 	struct map writers;
 
-	struct list places, locates; /* locate.c */
+	struct list places, locates, regions; /* locate.c */
+	size_t region_count;
 	struct map places_by_id;
 	size_t locate_count;
 	struct map wanted;   /* key -> struct wanted: want.c */
@@ -266,6 +268,8 @@ _must_use_ bool place_keepers(struct records *records, const struct uid *home,
 			      struct contact ret_keepers[RECORDS_KEEPERS], size_t *ret_count);
 /* One of them did not answer: the next one who asks has them looked up again. */
 void place_doubt(struct records *records, const struct uid *home);
+/* @id, who was taken for one of them, is silent: others are in its place. */
+void place_without(struct records *records, const struct uid *home, const struct node_id *id);
 bool place_is_old(const struct records *records, const struct uid *home);
 void locate_init(struct records *records);
 void locate_deinit(struct records *records);

@@ -3,6 +3,11 @@
  * Locate: who keeps a home that is not in our neighbourhood. It is looked up (by the caller: the
  * table of contacts is the overlay's) and remembered for RECORDS_PLACE_MS, or until one of those
  * named does not answer.
+ *
+ * A lookup names more machines than keep that home: all within some distance. It is remembered as a
+ * *region*, and says who keeps the homes around it as well; a home near to one that is being looked
+ * up waits for that. So a list of thousands of homes costs a lookup for every few machines, not one
+ * for every home.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +21,28 @@ enum {
 	LOCATES_MAX = 1024,     /* records_locate() that wait; the oldest is told what there is */
 	PLACE_OLD_MS = 5000,    /* what was looked up later than that is not looked up again yet */
 	PLACE_FAILED_MS = 2000, /* a lookup that found nobody is tried again after this */
+	REGIONS_MAX = 64,       /* 2 KiB each; beyond, the oldest is forgotten */
+	REGION_SURE = 16, /* so many nearest are surely all that there are so near; machines name
+			   * the 20 nearest that they know, and may miss some */
+};
+
+/* The stewards around @target: all that are within @radius, and some beyond. */
+struct region {
+	struct list link; /* of records.regions, oldest first */
+	struct stewards stewards;
+	uint64_t target, radius;
+	struct mono since, until;
 };
 
 struct place {
 	struct list link; /* of records.places, asked for longest ago first */
 	struct uid home;
-	uint64_t id;
+	uint64_t id, position;
 	struct contact keepers[RECORDS_KEEPERS];
 	size_t keeper_count;
 	struct mono since, until;
 	bool locating;
+	bool deferred; /* locating: a lookup nearby, not its own */
 };
 
 struct locate {
@@ -76,6 +93,7 @@ static struct place *place_get(struct records *records, const struct uid *home)
 		place = mem_new(struct place);
 		place->home = *home;
 		place->id = home_id(home);
+		place->position = home_position(home);
 		place->until = records->now;
 		list_init(&place->link);
 		(void)map_put(&records->places_by_id, place_key(&place->id), place);
@@ -85,6 +103,103 @@ static struct place *place_get(struct records *records, const struct uid *home)
 	return place;
 }
 
+/* ---- regions ---- */
+
+static void region_free(struct records *records, struct region *region)
+{
+	list_remove(&region->link);
+	records->region_count--;
+	stewards_deinit(&region->stewards);
+	free(region);
+}
+
+/* Nobody is nearer to @position than those it names: who was within its distance from there to the
+ * eighth of them would be within @radius from @target. */
+static bool region_covers(const struct region *region, uint64_t position)
+{
+	const struct record_steward *nearest[RECORDS_AROUND];
+	size_t count = stewards_nearest(&region->stewards, position, RECORDS_AROUND, nearest);
+	uint64_t away = position ^ region->target, reach;
+
+	if (count < RECORDS_AROUND)
+		return false;
+	reach = nearest[count - 1]->position ^ position;
+	return reach <= region->radius && away <= region->radius - reach;
+}
+
+static const struct region *region_find(struct records *records, uint64_t position)
+{
+	list_for_each_safe (link, &records->regions) {
+		struct region *region = list_entry(link, struct region, link);
+
+		if (mono_reached(records->now, region->until))
+			region_free(records, region);
+		else if (region_covers(region, position))
+			return region;
+	}
+	return NULL;
+}
+
+static void regions_doubt(struct records *records, uint64_t position)
+{
+	list_for_each_safe (link, &records->regions) {
+		struct region *region = list_entry(link, struct region, link);
+
+		if (region_covers(region, position))
+			region_free(records, region);
+	}
+}
+
+/* The keepers to whom the lot falls, without ourselves: what we keep is known without a lookup. */
+static void place_draw(const struct records *records, struct place *place,
+		       const struct stewards *stewards)
+{
+	const struct record_steward *keepers[RECORDS_KEEPERS + 1];
+	size_t count = stewards_in_order(stewards, place->position, ARRAY_LEN(keepers), keepers);
+
+	place->keeper_count = 0;
+	for (size_t i = 0; i < count && place->keeper_count < RECORDS_KEEPERS; i++)
+		if (!node_id_equal(&keepers[i]->contact.id, &records->config.self))
+			place->keepers[place->keeper_count++] = keepers[i]->contact;
+}
+
+static bool place_from_region(struct records *records, struct place *place)
+{
+	const struct region *region = region_find(records, place->position);
+
+	if (!region)
+		return false;
+	place_draw(records, place, &region->stewards);
+	place->since = region->since;
+	place->until = region->until;
+	return true;
+}
+
+/* Homes so near to each other probably have a region in common: half as far as the eighth steward
+ * is from us, for they lie equally dense everywhere. */
+static uint64_t region_width(const struct records *records)
+{
+	const struct record_steward *nearest[RECORDS_AROUND];
+	size_t count =
+		stewards_nearest(&records->stewards, records->position, RECORDS_AROUND, nearest);
+
+	return count < RECORDS_AROUND ? 0 : (nearest[count - 1]->position ^ records->position) / 2;
+}
+
+static bool is_looked_up_nearby(const struct records *records, const struct place *place)
+{
+	uint64_t width = region_width(records);
+
+	list_for_each (link, &records->places) {
+		const struct place *other = list_entry(link, struct place, link);
+
+		if (other != place && other->locating && !other->deferred &&
+		    (other->position ^ place->position) <= width)
+			return true;
+	}
+	return false;
+}
+
 static void place_look_up(struct records *records, struct place *place)
 {
 	struct records_effect *effect;
@@ -92,18 +207,21 @@ static void place_look_up(struct records *records, struct place *place)
 	if (place->locating)
 		return;
 	place->locating = true;
+	place->deferred = is_looked_up_nearby(records, place);
+	if (place->deferred)
+		return;
 	effect = effect_queue(records, RECORDS_LOCATE, NULL);
 	effect->key.uid = place->home;
 	effect->target = sha256(bytes_of(place->home.byte, UID_HOME_LEN));
 }
 
-/* Of the stewards we know, those nearest to @home. */
+/* Who keeps @home, of the stewards we know. */
 static size_t nearest_known(const struct records *records, const struct uid *home,
 			    struct contact ret_contacts[RECORDS_KEEPERS])
 {
 	const struct record_steward *nearest[RECORDS_KEEPERS];
-	size_t count =
-		stewards_nearest(&records->stewards, home_position(home), RECORDS_KEEPERS, nearest);
+	size_t count = stewards_in_order(&records->stewards, home_position(home), RECORDS_KEEPERS,
+					 nearest);
 
 	for (size_t i = 0; i < count; i++)
 		ret_contacts[i] = nearest[i]->contact;
@@ -120,7 +238,8 @@ bool place_keepers(struct records *records, const struct uid *home,
 		return true;
 	}
 	place = place_get(records, home);
-	if (place->locating || mono_reached(records->now, place->until)) {
+	if (place->locating ||
+	    (mono_reached(records->now, place->until) && !place_from_region(records, place))) {
 		place_look_up(records, place);
 		return false;
 	}
@@ -133,6 +252,18 @@ void place_doubt(struct records *records, const struct uid *home)
 {
 	struct place *place = place_find(records, home);
 
+	if (!place)
+		return;
+	place->until = records->now;
+	regions_doubt(records, place->position);
+}
+
+void place_without(struct records *records, const struct uid *home, const struct node_id *id)
+{
+	struct place *place = place_find(records, home);
+
+	list_for_each (link, &records->regions)
+		stewards_remove(&list_entry(link, struct region, link)->stewards, id);
 	if (place)
 		place->until = records->now;
 }
@@ -188,39 +319,100 @@ int records_locate(struct records *records, struct mono now, const struct uid *u
 	return 0;
 }
 
-/* Ourselves are not among @contacts, and would be where we were one of the nearest stewards: that
- * is known without a lookup. */
+/* The stewards that were found, and ourselves, who may be near and to whom the lot did not fall. */
+static struct region *region_new(struct records *records, uint64_t target,
+				 const struct contact *contacts, size_t count)
+{
+	struct region *region = mem_new(struct region);
+	struct record_steward *list = mem_alloc(count + 1, sizeof(*list));
+	const struct record_steward *nearest[REGION_SURE];
+	size_t known = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (contacts[i].steward)
+			list[known++] = (struct record_steward){
+				contacts[i], position_of_machine(&contacts[i].id)};
+	if (records->config.keeper)
+		list[known++] = (struct record_steward){.contact.id = records->config.self,
+							.position = records->position};
+	stewards_set(&region->stewards, list, known);
+	free(list);
+	region->target = target;
+	known = stewards_nearest(&region->stewards, target, REGION_SURE, nearest);
+	region->radius = known ? nearest[known - 1]->position ^ target : 0;
+	region->since = records->now;
+	region->until = mono_add_ms(records->now, prng_jitter(&records->prng, RECORDS_PLACE_MS));
+	if (records->region_count == REGIONS_MAX)
+		region_free(records, list_first(&records->regions, struct region, link));
+	list_append(&records->regions, &region->link);
+	records->region_count++;
+	return region;
+}
+
+/* Those who wait for the keepers of @place. */
+static void place_tell(struct records *records, const struct place *place)
+{
+	const struct uid home = place->home;
+
+	put_located(records, &home);
+	fetch_located(records, &home);
+	list_for_each_safe (link, &records->locates) {
+		struct locate *locate = list_entry(link, struct locate, link);
+
+		if (home_id(&locate->home) == home_id(&home))
+			locate_end(records, locate);
+	}
+}
+
+/* Those that waited for a lookup nearby: it has told, or they are looked up themselves. */
+static void places_resume(struct records *records)
+{
+	struct place **waiting = mem_alloc(records->places_by_id.count, sizeof(struct place *));
+	size_t count = 0;
+
+	list_for_each (link, &records->places) {
+		struct place *place = list_entry(link, struct place, link);
+
+		if (place->deferred)
+			waiting[count++] = place;
+	}
+	/* While one is locating it is not freed. */
+	for (size_t i = 0; i < count; i++) {
+		waiting[i]->deferred = waiting[i]->locating = false;
+		if (place_from_region(records, waiting[i]))
+			place_tell(records, waiting[i]);
+		else
+			place_look_up(records, waiting[i]);
+	}
+	free(waiting);
+}
+
 void records_located(struct records *records, struct mono now, const struct uid *home,
 		     const struct contact *contacts, size_t count)
 {
 	struct place *place = place_get(records, home);
-	uint64_t id = home_id(home);
+	struct region *region;
 
 	records->now = now;
-	place->locating = false;
+	place->locating = place->deferred = false;
 	place->since = now;
-	place->keeper_count = 0;
-	for (size_t i = 0; i < count && place->keeper_count < RECORDS_KEEPERS; i++)
-		if (contacts[i].steward)
-			place->keepers[place->keeper_count++] = contacts[i];
-	place->until = mono_add_ms(now, prng_jitter(&records->prng, RECORDS_PLACE_MS));
+	region = region_new(records, place->position, contacts, count);
+	place_draw(records, place, &region->stewards);
+	place->until = region->until;
+	if (count == 0)
+		region_free(records, region);
 	if (place->keeper_count == 0) {
 		place->keeper_count = nearest_known(records, home, place->keepers);
 		place->until = mono_add_ms(now, PLACE_FAILED_MS);
 	}
-	put_located(records, home);
-	fetch_located(records, home);
-	list_for_each_safe (link, &records->locates) {
-		struct locate *locate = list_entry(link, struct locate, link);
-
-		if (home_id(&locate->home) == id)
-			locate_end(records, locate);
-	}
+	place_tell(records, place);
+	places_resume(records);
 }
 
 void locate_init(struct records *records)
 {
 	list_init(&records->places);
+	list_init(&records->regions);
 	list_init(&records->locates);
 	map_init(&records->places_by_id, prng_next(&records->prng));
 }
@@ -229,6 +421,8 @@ void locate_deinit(struct records *records)
 {
 	list_for_each_safe (link, &records->places)
 		place_free(records, list_entry(link, struct place, link));
+	list_for_each_safe (link, &records->regions)
+		region_free(records, list_entry(link, struct region, link));
 	list_for_each_safe (link, &records->locates)
 		free(list_entry(link, struct locate, link));
 	map_deinit(&records->places_by_id);
@@ -238,8 +432,8 @@ size_t records_nearest(const struct records *records, const struct uid *uid,
 		       struct contact *ret_contacts, size_t max)
 {
 	const struct record_steward *nearest[RECORDS_KEEPERS];
-	size_t count = stewards_nearest(&records->stewards, home_position(uid),
-					max < RECORDS_KEEPERS ? max : RECORDS_KEEPERS, nearest);
+	size_t count = stewards_in_order(&records->stewards, home_position(uid),
+					 max < RECORDS_KEEPERS ? max : RECORDS_KEEPERS, nearest);
 
 	for (size_t i = 0; i < count; i++)
 		ret_contacts[i] = nearest[i]->contact;

@@ -2,16 +2,22 @@
 /*
  * Puts: writes made here, until enough keepers have them.
  *
- * Copies go to every keeper, again every RECORDS_RESEND_MS to those that have not answered. The
- * write is reported when a quorum has answered, or at RECORDS_ACK_MS with what it has by then; with
- * nothing at all only when our own disk has failed, or takes longer than RECORDS_DISK_MS. After
- * that anti-entropy brings it to those who missed it.
+ * Copies go to every keeper, again every RECORDS_RESEND_MS to those that have not answered; if
+ * those are so many that there is no quorum, others are found in their place, and it takes
+ * PUT_SEEK_MS longer. The write is reported when a quorum has answered, or at RECORDS_ACK_MS with
+ * what it has by then; with nothing at all only when our own disk has failed, or takes longer than
+ * RECORDS_DISK_MS. After that anti-entropy brings it to those who missed it.
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "records/internal.h"
+
+enum {
+	PUT_SEEK_MS = 2 * RECORDS_RESEND_MS, /* a handshake, an answer, and a disk, also far away */
+	PUT_SEEKS_MAX = 2, /* each tells of others in the place of up to five silent ones */
+};
 
 static void put_free(struct records *records, struct put *put)
 {
@@ -129,14 +135,14 @@ static void put_set_keepers(struct records *records, struct put *put, const stru
 		put->acked[i] = records->large && !kind_is_durable(put->key.kind);
 }
 
-/* Every steward that lives, nearest first. */
+/* Every steward that lives, keepers first. */
 static struct contact *all_keepers(const struct records *records, const struct uid *home)
 {
 	size_t count = records->stewards.count;
 	struct contact *keepers = mem_alloc(count, sizeof(*keepers));
 	const struct record_steward **nearest = mem_alloc(count, sizeof(*nearest));
 
-	(void)stewards_nearest(&records->stewards, home_position(home), count, nearest);
+	(void)stewards_in_order(&records->stewards, home_position(home), count, nearest);
 	for (size_t i = 0; i < count; i++)
 		keepers[i] = nearest[i]->contact;
 	free(nearest);
@@ -190,7 +196,7 @@ bool put_must_ask(const struct records *records, const struct record *record, ui
 
 	if (expected_hlc == 0 || expected_hlc == UINT64_MAX || records->config.alone)
 		return false;
-	if (stewards_nearest(&records->stewards, home_position(record_home(record)), 1, &first) ==
+	if (stewards_in_order(&records->stewards, home_position(record_home(record)), 1, &first) ==
 	    0)
 		return records->large;
 	return !node_id_equal(&first->contact.id, &records->config.self);
@@ -208,6 +214,48 @@ static void put_begin(struct records *records, struct put *put, const struct con
 	put_check(records, put);
 }
 
+static bool has_acked(const struct put *put, const struct contact *keeper)
+{
+	for (size_t i = 0; i < put->keeper_count; i++)
+		if (put->acked[i] && node_id_equal(&put->keepers[i].id, &keeper->id))
+			return true;
+	return false;
+}
+
+/* What those who keep it still have said counts; the others are sent it. */
+static void put_change_keepers(struct records *records, struct put *put,
+			       const struct contact *keepers, size_t count)
+{
+	struct put old = *put;
+
+	put->keeper_count = 0;
+	put_set_keepers(records, put, keepers, count);
+	put->self = put->self || old.self;
+	put->self_acked = old.self_acked;
+	for (size_t i = 0; i < put->keeper_count; i++)
+		put->acked[i] = has_acked(&old, &put->keepers[i]);
+	free(old.keepers);
+	free(old.acked);
+	put_send(records, put);
+	put_check(records, put);
+}
+
+/* The silent ones may have gone since others named them. */
+static void put_seek_again(struct records *records, struct put *put)
+{
+	const struct uid *home = record_home(&put->item->shown.record);
+	struct contact keepers[RECORDS_KEEPERS];
+	size_t count;
+
+	put->sought++;
+	put->report_at = mono_add_ms(records->now, PUT_SEEK_MS);
+	for (size_t i = 0; i < put->keeper_count; i++)
+		if (!put->acked[i])
+			place_without(records, home, &put->keepers[i].id);
+	if (place_keepers(records, home, keepers, &count))
+		put_change_keepers(records, put, keepers, count);
+}
+
 void put_located(struct records *records, const struct uid *home)
 {
 	uint64_t id = home_id(home);
@@ -216,11 +264,16 @@ void put_located(struct records *records, const struct uid *home)
 		struct put *put = list_entry(link, struct put, link);
 		const struct uid *its = record_home(&put->item->shown.record);
 		struct contact keepers[RECORDS_KEEPERS];
+		bool again = put->stage == PUT_SENDING && put->sought > 0;
 		size_t count;
 
-		if (put->stage != PUT_LOCATING || home_id(its) != id ||
+		if ((put->stage != PUT_LOCATING && !again) || home_id(its) != id ||
 		    !place_keepers(records, its, keepers, &count))
 			continue;
+		if (again) {
+			put_change_keepers(records, put, keepers, count);
+			continue;
+		}
 		put->stage = is_conditional(put) ? PUT_ASKING : PUT_SENDING;
 		put_begin(records, put, keepers, count);
 	}
@@ -406,6 +459,16 @@ static void put_tick_asking(struct records *records, struct put *put)
 	}
 }
 
+static bool is_late(const struct records *records, const struct put *put)
+{
+	struct mono late = mono_add_ms(put->report_at, PUT_SEEK_MS - RECORDS_ACK_MS);
+
+	if (put->sought > 0)
+		late = put->report_at;
+	return records->large && put->stage == PUT_SENDING && put->sought < PUT_SEEKS_MAX &&
+	       !put_has_quorum(put) && mono_reached(records->now, late);
+}
+
 void put_tick(struct records *records)
 {
 	list_for_each_safe (link, &records->puts) {
@@ -413,6 +476,8 @@ void put_tick(struct records *records)
 
 		if (put->stage == PUT_ASKING) {
 			put_tick_asking(records, put);
+		} else if (is_late(records, put)) {
+			put_seek_again(records, put);
 		} else if (mono_reached(records->now, put->report_at) &&
 			   put_waits_for_disk(records, put)) {
 			put->late = true;

@@ -268,7 +268,7 @@ struct node_id records_controller(const struct records *records, const struct ui
 {
 	const struct record_steward *nearest;
 
-	if (stewards_nearest(&records->stewards, home_position(uid), 1, &nearest) == 0)
+	if (stewards_in_order(&records->stewards, home_position(uid), 1, &nearest) == 0)
 		return (struct node_id){0};
 	return nearest->contact.id;
 }

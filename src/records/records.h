@@ -8,9 +8,10 @@
  * and are acknowledged only after records_persisted().
  *
  * A record lies at its *home*, the first UID_HOME_LEN bytes of its object's uid, and is kept by the
- * K = min(RECORDS_KEEPERS, stewards) live stewards whose positions (overlay/kad.h) are nearest to
- * SHA-256(home). In a fabric no larger than the pool K is all stewards, and every other machine has
- * a copy of everything to read from. In a larger one:
+ * K = min(RECORDS_KEEPERS, stewards) live stewards that are drawn, always the same, from the
+ * RECORDS_AROUND whose positions (overlay/kad.h) are nearest to SHA-256(home): steward.h. In a
+ * fabric no larger than the pool K is all stewards, and every other machine has a copy of
+ * everything to read from. In a larger one:
  *  - Who is nearest is known without asking in our own neighbourhood, which the caller keeps us
  *    informed of (records_set_near()); elsewhere it is looked up (RECORDS_LOCATE) and remembered
  *    for a while.
@@ -46,6 +47,7 @@
 
 enum {
 	RECORDS_KEEPERS = 5,         /* K = min(5, stewards) acknowledge */
+	RECORDS_AROUND = 8,          /* that may be keepers of a home: records/steward.h */
 	RECORDS_QUORUM = 3,          /* of 5; a majority when fewer */
 	RECORDS_ACK_MS = 500,        /* then the write is reported with what it has */
 	RECORDS_DISK_MS = 10 * 1000, /* but for our own disk alone it is waited so long: nothing
@@ -222,10 +224,14 @@ _must_use_ int records_put(struct records *records, struct mono now, struct wall
 _must_use_ int records_fetch(struct records *records, struct mono now, const struct uid *uid,
 			     uint64_t *ret_token);
 
-/* The up to @max stewards nearest to the home of @uid that are known here, ourselves included when
- * we are one: nearest first, and right where the home is in our neighbourhood. Returns how many. */
+/* The up to @max stewards that keep the home of @uid as far as known here, ourselves included when
+ * we are one: in their order, and right where the home is in our neighbourhood. Returns how many.
+ */
 size_t records_nearest(const struct records *records, const struct uid *uid,
 		       struct contact *ret_contacts, size_t max);
+
+/* Where the home of @uid lies among all: what is next to it is kept by the same machines. */
+uint64_t records_home_position(const struct uid *uid);
 
 /* Is the home of @uid kept here? Then reads of it need no fetch. In a fabric where every steward
  * keeps everything that is so everywhere, for the others have a copy. */
@@ -303,6 +309,5 @@ const struct record_item *records_buried(const struct records *records, const st
 bool records_is_deleted(const struct records *records, const struct uid *uid);
 size_t records_count(const struct records *records, enum record_kind kind);
 
-/* The controller of an object: its first live keeper, the known steward whose position is nearest
- * to SHA-256(home). None when no steward lives. */
+/* The controller of an object: its first live keeper. None when no steward lives. */
 struct node_id records_controller(const struct records *records, const struct uid *uid);

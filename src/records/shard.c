@@ -134,6 +134,13 @@ const struct shards_effect *shards_next_effect(struct shards *shards)
 	return &shards->shown->effect;
 }
 
+/* Its halves are being told; until they have its rows it keeps them. */
+static bool is_splitting(const struct shards *shards, const struct shard *shard)
+{
+	return shard->state == SHARD_SPLIT &&
+	       !mono_reached(shards->now, mono_add_ms(shard->changed, 2 * SHARD_SYNC_MS));
+}
+
 struct shards_counts shards_counts(const struct shards *shards)
 {
 	struct shards_counts counts = shards->counts;
@@ -144,7 +151,7 @@ struct shards_counts shards_counts(const struct shards *shards)
 	map_for_each (entry, &shards->shards) {
 		const struct shard *shard = entry->value;
 
-		if (shard->rows.count > counts.largest)
+		if (shard->rows.count > counts.largest && !is_splitting(shards, shard))
 			counts.largest = shard->rows.count;
 	}
 	return counts;

@@ -6,9 +6,9 @@
  * A row says under which uid the record of a (kind, namespace, name) is; the record itself is then
  * fetched from its keepers and judged by its signature, so that a wrong row misleads nobody, it
  * only costs a question. The rows of one (kind, namespace) are a *shard*, held in memory by the
- * SHARD_KEEPERS stewards nearest to SHA-256("index KIND/NAMESPACE/BITS"). Beyond SHARD_ROWS_MAX
- * rows it splits by the next bit of SHA-256(name); two halves that have become small merge again.
- * BITS are the bits so far, "" at the root.
+ * SHARD_KEEPERS stewards that would keep a record there: SHA-256("index KIND/NAMESPACE/BITS").
+ * Beyond SHARD_ROWS_MAX rows it splits by the next bit of SHA-256(name); two halves that have
+ * become small merge again. BITS are the bits so far, "" at the root.
  *
  * Soft state: the controller of a record says its row again every SHARD_RENEW_MS, and a row that
  * nobody has confirmed for SHARD_ROW_MS is dropped; a deleted record's row says so for
@@ -97,7 +97,8 @@ struct shards_effect {
 };
 
 struct shards_counts {
-	size_t shards, rows, largest, own;
+	size_t shards, rows, own;
+	size_t largest; /* rows of one shard that is not just being split */
 	uint64_t splits, merges, refused;
 };
 

@@ -25,6 +25,12 @@ struct call *shard_call_new(struct shards *shards, enum call_purpose purpose,
 	return call;
 }
 
+void shard_call_add(struct call *call, const struct index_row *row)
+{
+	call->rows = mem_resize(call->rows, call->row_count + 1, sizeof(*call->rows));
+	index_row_copy(row, &call->rows[call->row_count++]);
+}
+
 void shard_call_free(struct shards *shards, struct call *call)
 {
 	(void)map_remove(&shards->calls, bytes_of(&call->request, sizeof(call->request)));

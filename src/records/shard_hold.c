@@ -56,9 +56,15 @@ static void hand_halves(struct shards *shards, struct shard *shard)
 	}
 }
 
+static bool is_large(const struct shard *shard)
+{
+	return shard->rows.count > SHARD_ROWS_MAX && shard->id.depth < MESSAGE_SHARD_DEPTH_MAX;
+}
+
+/* One that has just been merged is not split because somebody has not heard of that. */
 static void split(struct shards *shards, struct shard *shard)
 {
-	if (shard->state == SHARD_SPLIT || is_merging(shards, shard))
+	if (shard->state == SHARD_SPLIT || (is_merging(shards, shard) && !is_large(shard)))
 		return;
 	become(shards, shard, SHARD_SPLIT);
 	shards->counts.splits++;
@@ -67,7 +73,7 @@ static void split(struct shards *shards, struct shard *shard)
 
 static void split_if_large(struct shards *shards, struct shard *shard)
 {
-	if (shard->rows.count > SHARD_ROWS_MAX && shard->id.depth < MESSAGE_SHARD_DEPTH_MAX)
+	if (is_large(shard))
 		split(shards, shard);
 }
 
@@ -165,7 +171,7 @@ static enum index_outcome take_report(struct shards *shards, const struct index_
 		return INDEX_FULL;
 	if (shard->state != SHARD_SPLIT) {
 		if (shard->state == SHARD_LEAF && (shard->merged || shard->live) &&
-		    shard->live + rows->count <= SHARD_ROWS_MAX)
+		    shard->rows.count + rows->count <= SHARD_ROWS_MAX)
 			return INDEX_MERGED;
 		split(shards, shard);
 	}
@@ -295,9 +301,33 @@ static void forget_handed(struct shards *shards, struct shard *shard)
 	become(shards, shard, SHARD_HANDED);
 }
 
+/* The half has been split itself: its halves get the rows. */
+static void hand_down(struct shards *shards, struct shard *shard, const struct call *call)
+{
+	for (unsigned bit = 0; bit < 2; bit++) {
+		struct shard_id half = shard_child(&call->shard, bit);
+		struct call *next = shard_call_new(shards, CALL_SPLIT, &half);
+
+		shard_id_copy(&shard->id, &next->origin);
+		next->made = true;
+		for (size_t i = 0; i < call->row_count; i++)
+			if (shard_covers(&half, call->rows[i].name))
+				shard_call_add(next, &call->rows[i]);
+		if (next->row_count == 0) {
+			shard_call_free(shards, next);
+			continue;
+		}
+		shard->handing++;
+		shard_call_start(shards, next);
+	}
+}
+
 static void halves_have_it(struct shards *shards, struct shard *shard, const struct call *call)
 {
-	shard->handed = shard->handed && call->ok > 0;
+	if (call->ok == 0 && call->split && call->shard.depth < MESSAGE_SHARD_DEPTH_MAX)
+		hand_down(shards, shard, call);
+	else
+		shard->handed = shard->handed && call->ok > 0;
 	if (shard->handing == 0 && shard->handed && shard->state == SHARD_SPLIT)
 		shard_drop_rows(shards, shard);
 }

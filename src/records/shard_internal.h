@@ -176,7 +176,8 @@ void hold_differs(struct shards *shards, struct call *call, const struct contact
 
 /* shard_call.c */
 struct call *shard_call_new(struct shards *shards, enum call_purpose purpose,
-			    const struct shard_id *shard); /* then shard_call_start() */
+			    const struct shard_id *shard);           /* then shard_call_start() */
+void shard_call_add(struct call *call, const struct index_row *row); /* a copy */
 void shard_call_start(struct shards *shards, struct call *call);
 void shard_call_start_with(struct shards *shards, struct call *call, const struct contact *target);
 void calls_answer(struct shards *shards, const struct contact *from,

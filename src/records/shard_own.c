@@ -144,12 +144,6 @@ void hint_set(struct shards *shards, const struct shard_id *leaf)
 
 /* Saying. */
 
-static void call_add(struct call *call, const struct index_row *row)
-{
-	call->rows = mem_resize(call->rows, call->row_count + 1, sizeof(*call->rows));
-	index_row_copy(row, &call->rows[call->row_count++]);
-}
-
 /* The call of @batch that @own belongs to; one that is full is sent. */
 static void batch_add(struct shards *shards, struct map *batch, const struct own *own)
 {
@@ -166,7 +160,7 @@ static void batch_add(struct shards *shards, struct map *batch, const struct own
 		call->from_hint = depth > 0;
 		(void)map_put(batch, bytes_buf(&text), call);
 	}
-	call_add(call, &own->row);
+	shard_call_add(call, &own->row);
 	if (call->row_count == SHARD_ROWS_MAX) {
 		(void)map_remove(batch, bytes_buf(&text));
 		shard_call_start(shards, call);
@@ -258,7 +252,7 @@ static void own_down(struct shards *shards, const struct call *call)
 		next->made = true;
 		for (size_t i = 0; i < call->row_count; i++) {
 			if (shard_covers(&child, call->rows[i].name))
-				call_add(next, &call->rows[i]);
+				shard_call_add(next, &call->rows[i]);
 		}
 		if (next->row_count)
 			shard_call_start(shards, next);
@@ -274,7 +268,7 @@ static void own_from_root(struct shards *shards, const struct call *call)
 
 	hint_set(shards, &root);
 	for (size_t i = 0; i < call->row_count; i++)
-		call_add(next, &call->rows[i]);
+		shard_call_add(next, &call->rows[i]);
 	shard_call_start(shards, next);
 }
 

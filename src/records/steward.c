@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/prng.h"
 #include "overlay/kad.h"
 
 enum {
@@ -65,6 +66,19 @@ const struct record_steward *stewards_find(const struct stewards *stewards,
 	return NULL;
 }
 
+void stewards_remove(struct stewards *stewards, const struct node_id *id)
+{
+	for (size_t i = 0; i < stewards->count; i++) {
+		struct record_steward *steward = &stewards->list[i];
+
+		if (!node_id_equal(&steward->contact.id, id))
+			continue;
+		stewards->count--;
+		memmove(steward, steward + 1, (stewards->count - i) * sizeof(*steward));
+		return;
+	}
+}
+
 struct search {
 	const struct record_steward *list;
 	uint64_t target;
@@ -114,6 +128,56 @@ size_t stewards_nearest(const struct stewards *stewards, uint64_t target, size_t
 
 	search_range(&search, 0, stewards->count, 0);
 	return search.found;
+}
+
+uint64_t steward_lot(uint64_t distance)
+{
+	return prng_next(&(struct prng){distance});
+}
+
+/* The first @count of @list by lot. */
+static void draw(const struct record_steward **list, size_t count, uint64_t target)
+{
+	for (size_t i = 1; i < count; i++) {
+		const struct record_steward *steward = list[i];
+		uint64_t lot = steward_lot(steward->position ^ target);
+		size_t at = i;
+
+		for (; at > 0 && steward_lot(list[at - 1]->position ^ target) > lot; at--)
+			list[at] = list[at - 1];
+		list[at] = steward;
+	}
+}
+
+size_t stewards_in_order(const struct stewards *stewards, uint64_t target, size_t want,
+			 const struct record_steward **ret_list)
+{
+	const struct record_steward *around[RECORDS_AROUND];
+	size_t count;
+
+	if (want > RECORDS_AROUND) {
+		count = stewards_nearest(stewards, target, want, ret_list);
+		draw(ret_list, count < RECORDS_AROUND ? count : RECORDS_AROUND, target);
+		return count;
+	}
+	count = stewards_nearest(stewards, target, RECORDS_AROUND, around);
+	draw(around, count, target);
+	if (count > want)
+		count = want;
+	for (size_t i = 0; i < count; i++)
+		ret_list[i] = around[i];
+	return count;
+}
+
+size_t stewards_keepers(const struct stewards *stewards, uint64_t target,
+			const struct record_steward *ret_keepers[RECORDS_KEEPERS],
+			uint64_t *ret_radius)
+{
+	const struct record_steward *around[RECORDS_AROUND];
+	size_t count = stewards_nearest(stewards, target, RECORDS_AROUND, around);
+
+	*ret_radius = count < RECORDS_AROUND ? UINT64_MAX : around[count - 1]->position ^ target;
+	return stewards_in_order(stewards, target, RECORDS_KEEPERS, ret_keepers);
 }
 
 size_t stewards_differ(const struct stewards *old, const struct stewards *new, size_t max,

@@ -10,10 +10,10 @@
  *	A -> B   RECORD ...
  *
  * What several partners of B name is wanted of one of them (want.c). Every message is bounded, so a
- *large difference takes several rounds, which follow each other quickly. A begins at a random
- *bucket, and in a bucket that is too large for one message at a random place, so that rounds do not
- *repeat each other. In a large fabric partners may differ in what they think both keep, for a
- *moment: whoever is sent a record decides again whether to keep it.
+ * large difference takes several rounds, which follow each other quickly. A begins at a random
+ * bucket, and in a bucket that is too large for one message at a random place, so that rounds do
+ * not repeat each other. In a large fabric partners may differ in what they think both keep, for a
+ * moment: what A did not name is offered to it (handover.c), and A wants what it keeps.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +276,11 @@ struct allowance {
 	size_t records, bytes;
 };
 
+static bool is_left_out(const struct item *item)
+{
+	return item->shown.record.key.kind == RECORD_TOMBSTONE && fault_is_planted(FAULT_TOMBSTONE);
+}
+
 static bool allowed_send(struct records *records, struct allowance *allowance,
 			 const struct node_id *to, struct item *item)
 {
@@ -283,7 +288,7 @@ static bool allowed_send(struct records *records, struct allowance *allowance,
 
 	if (allowance->records == 0 || allowance->bytes < len)
 		return false;
-	if (item->shown.record.key.kind == RECORD_TOMBSTONE && fault_is_planted(FAULT_TOMBSTONE))
+	if (is_left_out(item))
 		return true;
 	allowance->records--;
 	allowance->bytes -= len;
@@ -296,7 +301,9 @@ static bool is_wanted(const struct records *records, const struct sync_entry *en
 {
 	if (known)
 		return record_version_compare(&entry->version, &known->shown.record.version) > 0;
-	return entry->key.kind != RECORD_OBJECT || !table_tombstone(records, &entry->key.uid);
+	if (entry->key.kind == RECORD_OBJECT && table_tombstone(records, &entry->key.uid))
+		return false;
+	return home_is_wanted(records, &entry->key);
 }
 
 static bool is_newer(const struct item *known, const struct sync_entry *entry)
@@ -335,9 +342,34 @@ static void compare_named(struct records *records, const struct node_id *from,
 		free(want.keys);
 }
 
-static void send_missing(struct records *records, const struct node_id *from,
-			 const struct sync_keys *keys, struct allowance *allowance,
-			 const struct map *seen)
+/* What a peer did not name: sent at once where everything is kept everywhere, else offered. */
+struct giving {
+	struct allowance *allowance;
+	struct sync_offer offer;
+};
+
+static bool give(struct records *records, const struct node_id *to, struct item *item,
+		 struct giving *giving)
+{
+	struct sync_offer *offer = &giving->offer;
+
+	if (!records->large)
+		return allowed_send(records, giving->allowance, to, item);
+	if (is_left_out(item))
+		return true;
+	if (offer->entry_count == MESSAGE_SYNC_KEYS_MAX)
+		return false;
+	if (!offer->entries)
+		offer->entries = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*offer->entries));
+	offer->entries[offer->entry_count++] =
+		(struct sync_entry){item->shown.record.key, item->shown.record.version};
+	return true;
+}
+
+/* What @from shares with us and did not name. */
+static void each_missing(struct records *records, const struct node_id *from,
+			 const struct sync_keys *keys, const struct map *seen,
+			 struct giving *giving)
 {
 	for (size_t i = 0; i < keys->bucket_count; i++) {
 		list_for_each (link, &records->buckets[keys->buckets[i]].items) {
@@ -346,12 +378,25 @@ static void send_missing(struct records *records, const struct node_id *from,
 			if (!is_shared(records, item, from) ||
 			    map_get(seen, bytes_of(item->key, RECORD_KEY_LEN)))
 				continue;
-			if (!allowed_send(records, allowance, from, item)) {
+			if (!give(records, from, item, giving)) {
 				sync_again_soon(records, from);
 				return;
 			}
 		}
 	}
+}
+
+static void send_missing(struct records *records, const struct node_id *from,
+			 const struct sync_keys *keys, struct allowance *allowance,
+			 const struct map *seen)
+{
+	struct giving giving = {.allowance = allowance};
+
+	each_missing(records, from, keys, seen, &giving);
+	if (giving.offer.entry_count > 0)
+		effect_send(records, from, MESSAGE_SYNC_OFFER)->sync_offer = giving.offer;
+	else
+		free(giving.offer.entries);
 }
 
 void sync_keys_received(struct records *records, const struct node_id *from,

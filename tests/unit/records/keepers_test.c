@@ -97,6 +97,75 @@ static void nearest_are_those_that_a_look_at_all_finds(void **state)
 	stewards_deinit(&stewards);
 }
 
+/* Exactly by the definition: no other one of those around has a lower lot. */
+static void keepers_are_drawn_from_those_around(void **state)
+{
+	struct record_steward list[STEWARDS];
+	const struct record_steward *keepers[RECORDS_KEEPERS];
+	struct stewards stewards = {0};
+
+	(void)state;
+	for (uint8_t n = 0; n < STEWARDS; n++)
+		list[n] = steward_of((uint8_t)(n + 1));
+	stewards_set(&stewards, list, STEWARDS);
+	for (uint8_t n = 0; n < 200; n++) {
+		struct uid uid = make_uid(n);
+		uint64_t target = home_position(&uid), radius;
+
+		assert_int_equal(stewards_keepers(&stewards, target, keepers, &radius),
+				 RECORDS_KEEPERS);
+		for (size_t i = 0; i < RECORDS_KEEPERS; i++) {
+			uint64_t lot = steward_lot(keepers[i]->position ^ target);
+			size_t around = 0, before = 0;
+
+			assert_true((keepers[i]->position ^ target) <= radius);
+			for (size_t j = 0; j < STEWARDS; j++) {
+				uint64_t distance = list[j].position ^ target;
+
+				around += distance <= radius;
+				before += distance <= radius && steward_lot(distance) < lot;
+			}
+			assert_int_equal(around, RECORDS_AROUND);
+			assert_int_equal(before, i);
+		}
+	}
+	stewards_deinit(&stewards);
+}
+
+/* What the fullest of many has is bounded by where they lie, not by luck. */
+static void load_is_spread_evenly(void **state)
+{
+	enum { MACHINES = 1000, HOMES = 400 * MACHINES };
+	struct record_steward *list = mem_alloc(MACHINES, sizeof(*list));
+	size_t *count = mem_alloc(MACHINES, sizeof(*count)), most = 0;
+	const struct record_steward *keepers[RECORDS_KEEPERS];
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3; seed++) {
+		struct prng prng = prng_seeded(seed);
+		struct stewards stewards = {0};
+
+		memset(count, 0, MACHINES * sizeof(*count));
+		for (size_t i = 0; i < MACHINES; i++)
+			list[i] = (struct record_steward){.position = prng_next(&prng)};
+		stewards_set(&stewards, list, MACHINES);
+		for (size_t i = 0; i < HOMES; i++) {
+			uint64_t radius;
+			size_t found =
+				stewards_keepers(&stewards, prng_next(&prng), keepers, &radius);
+
+			for (size_t k = 0; k < found; k++)
+				count[keepers[k] - stewards.list]++;
+		}
+		for (size_t i = 0; i < MACHINES; i++)
+			most = count[i] > most ? count[i] : most;
+		stewards_deinit(&stewards);
+	}
+	assert_in_range(most, 1, 5 * HOMES * RECORDS_KEEPERS / MACHINES / 2);
+	free(count);
+	free(list);
+}
+
 static void a_keeper_takes_what_is_its_own_and_refuses_what_is_far(void **state)
 {
 	struct records *records = in_large_fabric();
@@ -151,8 +220,14 @@ static void who_is_far_looks_the_keepers_up_and_writes_to_five(void **state)
 	found[0].steward = false;
 	records_located(records, at_ms(50), &far.key.uid, found, ARRAY_LEN(found));
 	assert_int_equal(sent(records, MESSAGE_RECORD, to, ARRAY_LEN(to)), RECORDS_KEEPERS);
-	for (size_t i = 0; i < RECORDS_KEEPERS; i++)
-		assert_true(node_id_equal(&to[i], &found[i + 1].id));
+	for (size_t i = 0; i < RECORDS_KEEPERS; i++) {
+		size_t at = 1; /* the first one is no steward */
+
+		while (at < ARRAY_LEN(found) && !node_id_equal(&to[i], &found[at].id))
+			at++;
+		assert_true(at < ARRAY_LEN(found));
+		found[at].id = (struct node_id){0}; /* once */
+	}
 	record_deinit(&far);
 	records_free(records);
 }
@@ -169,6 +244,7 @@ static void answer_offer(struct records *records, const struct record *record,
 static void what_is_no_longer_ours_is_dropped_when_all_keepers_have_it(void **state)
 {
 	struct records *records = make_records(1);
+	struct contact others[STEWARDS - 1];
 	struct record record;
 	struct node_id to[8];
 
@@ -184,10 +260,16 @@ static void what_is_no_longer_ours_is_dropped_when_all_keepers_have_it(void **st
 	know(records, 4, STEWARDS, 0);
 	(void)drain(records, RECORDS_SEND);
 	records_tick(records, at_ms(2 * S), make_fabric(0));
+	/* It is far: whom we know need not be those who keep it. */
+	assert_int_equal(sent(records, MESSAGE_SYNC_OFFER, to, ARRAY_LEN(to)), 0);
+	for (uint8_t n = 2; n <= STEWARDS; n++)
+		others[n - 2] = steward_of(n).contact;
+	records_located(records, at_ms(2 * S), &record.key.uid, others, ARRAY_LEN(others));
+	records_tick(records, at_ms(4 * S), make_fabric(0));
 	assert_int_equal(sent(records, MESSAGE_SYNC_OFFER, to, ARRAY_LEN(to)), RECORDS_KEEPERS);
 	for (size_t i = 0; i + 1 < RECORDS_KEEPERS; i++)
-		answer_offer(records, &record, &to[i], 2 * S + 10);
-	for (int64_t ms = 3 * S; ms < 2 * RECORDS_DROP_MS; ms += S)
+		answer_offer(records, &record, &to[i], 4 * S + 10);
+	for (int64_t ms = 5 * S; ms < 2 * RECORDS_DROP_MS; ms += S)
 		records_tick(records, at_ms(ms), make_fabric(0));
 	assert_non_null(records_get(records, &record.key)); /* one of them has not said so */
 	(void)drain(records, RECORDS_SEND);
@@ -259,6 +341,54 @@ static void who_hands_over_is_no_keeper(void **state)
 	records_free(records);
 }
 
+/* One lookup says who keeps what lies near to each other. */
+static void a_lookup_serves_the_homes_around_it(void **state)
+{
+	enum { MACHINES = 200, AROUND = 20 };
+	struct records *records = in_large_fabric();
+	struct contact found[AROUND];
+	static struct record_steward list[MACHINES];
+	const struct record_steward *nearest[AROUND];
+	struct stewards stewards = {0};
+	struct uid first = make_uid(1);
+	uint64_t target = home_position(&first), token;
+	size_t known = 0, looked_up = 0;
+
+	(void)state;
+	for (uint8_t n = 1; n <= MACHINES; n++)
+		list[n - 1] = steward_of(n);
+	stewards_set(&stewards, list, MACHINES);
+	(void)stewards_nearest(&stewards, target, AROUND, nearest);
+	for (size_t i = 0; i < AROUND; i++)
+		found[i] = nearest[i]->contact;
+	assert_int_equal(records_locate(records, at_ms(1), &first, &token), 0);
+	records_located(records, at_ms(2), &first, found, AROUND);
+	(void)drain(records, RECORDS_LOCATE);
+	for (uint32_t n = 0; n < 20000; n++) {
+		struct contact keepers[RECORDS_KEEPERS];
+		struct uid uid = make_uid(1);
+		uint64_t radius;
+		size_t count;
+
+		memcpy(uid.byte, &n, sizeof(n));
+		if (home_claim(records, &uid) == HOME_MINE)
+			continue;
+		if (!place_keepers(records, &uid, keepers, &count)) {
+			looked_up++;
+			continue;
+		}
+		known++;
+		assert_int_equal(stewards_keepers(&stewards, home_position(&uid), nearest, &radius),
+				 count);
+		for (size_t i = 0; i < count; i++)
+			assert_true(node_id_equal(&keepers[i].id, &nearest[i]->contact.id));
+	}
+	assert_in_range(known, 20000 / MACHINES, 20000 * AROUND / MACHINES);
+	assert_in_range(looked_up, 1, 20000);
+	stewards_deinit(&stewards);
+	records_free(records);
+}
+
 static void name_nothing(struct records *records, uint64_t request, const struct node_id *from)
 {
 	struct message fetched = {.type = MESSAGE_FETCHED,
@@ -316,6 +446,11 @@ static void a_new_steward_next_to_us_is_compared_with_soon(void **state)
 	records_free(records);
 }
 
+static uint64_t lot_of(const struct node_id *id, const struct record *record)
+{
+	return steward_lot(kad_place(id) ^ home_position(&record->key.uid));
+}
+
 static void on_a_condition_the_first_keeper_decides(void **state)
 {
 	struct records *records = in_large_fabric();
@@ -336,7 +471,8 @@ static void on_a_condition_the_first_keeper_decides(void **state)
 		found[i] = steward_of((uint8_t)(10 + i)).contact;
 	records_located(records, at_ms(10), &far.key.uid, found, ARRAY_LEN(found));
 	assert_int_equal(sent(records, MESSAGE_RECORD_PUT, to, ARRAY_LEN(to)), 1);
-	assert_true(node_id_equal(&to[0], &found[0].id));
+	for (size_t i = 0; i < ARRAY_LEN(found); i++)
+		assert_true(lot_of(&to[0], &far) <= lot_of(&found[i].id, &far));
 	assert_null(records_get(records, &far.key));
 	records_receive_message(records, at_ms(20), &to[0], &answer);
 	while ((effect = records_next_effect(records)) != NULL)
@@ -375,9 +511,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nearest_are_those_that_a_look_at_all_finds),
+		cmocka_unit_test(keepers_are_drawn_from_those_around),
+		cmocka_unit_test(load_is_spread_evenly),
 		cmocka_unit_test(a_keeper_takes_what_is_its_own_and_refuses_what_is_far),
 		cmocka_unit_test(who_is_far_looks_the_keepers_up_and_writes_to_five),
 		cmocka_unit_test(what_is_no_longer_ours_is_dropped_when_all_keepers_have_it),
+		cmocka_unit_test(a_lookup_serves_the_homes_around_it),
 		cmocka_unit_test(what_many_bring_is_asked_of_one),
 		cmocka_unit_test(who_hands_over_is_no_keeper),
 		cmocka_unit_test(a_fetch_ends_when_three_keepers_have_answered),
