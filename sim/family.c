@@ -11,11 +11,13 @@
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "checker.h"
 #include "identity/sha256.h"
 #include "kube/admit.h"
 #include "kube/job.h"
 #include "kube/lost.h"
 #include "kube/member.h"
+#include "kube/statefulset.h"
 #include "kube/time.h"
 
 static const struct {
@@ -283,6 +285,80 @@ void family_change(struct world *world, size_t at, size_t index, const struct fa
 			      family->name);
 	json_decref(object);
 	machine_pump(world, machine);
+}
+
+/* ---- ordinals ---- */
+
+static int64_t ordinal_of(const struct sim_pod *pod)
+{
+	return kube_ordinal(pod->presence.pod_name);
+}
+
+size_t family_runs_at(const struct world *world, size_t index, uint32_t ordinal)
+{
+	const struct sim_family *family = &world->families->family[index];
+
+	for (size_t i = 0; i < family->pod_count; i++)
+		if (host_is_alive(family->pods[i]) && ordinal_of(family->pods[i]) == ordinal)
+			return family->pods[i]->machine;
+	return SIM_ANY;
+}
+
+static const struct record_item *stored_pod(const struct sim_machine *machine,
+					    const struct sim_family *family, uint32_t ordinal)
+{
+	const struct record_item *item;
+	size_t position = 0;
+
+	while ((item = records_next(node_records(machine->node), RECORD_OBJECT, "Pod", &family->uid,
+				    &position)))
+		if (kube_ordinal(item->record.object.name) == ordinal)
+			return item;
+	return NULL;
+}
+
+static void put_released(struct world *world, struct sim_machine *machine,
+			 const struct record_item *item)
+{
+	json_t *pod =
+		json_loadb((const char *)item->record.value.ptr, item->record.value.len, 0, NULL);
+	struct object_ref ref;
+	struct node_put request = {
+		.object = &ref,
+		.generation = item->record.version.generation + 1,
+		.expected_hlc = item->record.version.hlc,
+	};
+	uint64_t token, hlc;
+	char *text;
+
+	object_ref_copy(&item->record.object, &ref);
+	kube_release(pod, (struct wall){item->record.written_ms});
+	kube_set_int(json_object_get(pod, "metadata"), "generation", (int64_t)request.generation);
+	text = json_dumps(pod, JSON_COMPACT);
+	request.json = bytes_str(text);
+	/* What came first is as good: somebody has just changed it. */
+	machine_call(machine, (void)!node_put(machine->node, machine_now(world, machine), &request,
+					      &token, &hlc));
+	free(text);
+	json_decref(pod);
+	object_ref_deinit(&ref);
+	machine_pump(world, machine);
+}
+
+void family_release(struct world *world, size_t at, size_t index, uint32_t ordinal)
+{
+	struct sim_family *family = &world->families->family[index];
+	struct sim_machine *machine = gateway(world, at);
+	const struct record_item *item = machine ? stored_pod(machine, family, ordinal) : NULL;
+
+	if (!item)
+		return;
+	world_tell(world, &family->uid, "%s is asked to give up ordinal %u of %s", machine->name,
+		   ordinal, family->name);
+	for (size_t i = 0; i < family->pod_count; i++)
+		if (ordinal_of(family->pods[i]) == ordinal)
+			family->pods[i]->given_up = true;
+	put_released(world, machine, item);
 }
 
 /* ---- conditional writes ---- */

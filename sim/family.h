@@ -13,8 +13,9 @@
  *     as far as it can know: pods that were lost less than FAMILY_NEWS_MS ago may count.
  *  2. Deployment: in a component there are no more than replicas + maxSurge pods for longer than
  *     news of a stop may travel.
- *  3. An ordinal of a StatefulSet is alive at most once, in all components together; or twice, for
- * a moment, where every keeper is made to take itself for its controller.
+ *  3. An ordinal of a StatefulSet runs at most once, in all components together, however many
+ *     controllers there are; what is being stopped still runs. Only a pod that a user has given up
+ *     by hand may run beside its successor until its machine hears of it.
  *  4. A machine runs at most one pod of a DaemonSet, but for a moment after a heal.
  *  5. What a slot of a Job has done is not done again, once its component can know; a slot has one
  *     pod at a time in a component.
@@ -104,6 +105,12 @@ struct families {
 size_t family_apply(struct world *world, size_t machine, const struct family_wish *wish);
 void family_change(struct world *world, size_t machine, size_t family,
 		   const struct family_change *change);
+
+/* A user gives the ordinal up: kubectl delete pod --force. */
+void family_release(struct world *world, size_t machine, size_t family, uint32_t ordinal);
+
+/* The machine that runs an ordinal; SIM_ANY: none does. */
+size_t family_runs_at(const struct world *world, size_t family, uint32_t ordinal);
 
 /* Every steward is asked at once to change the same version, and only that. */
 void family_rival_changes(struct world *world, size_t family);

@@ -74,13 +74,19 @@ static uint32_t least(const struct world *world, const struct sim_family *family
 
 /* ---- pods begin ---- */
 
-/* Another pod of the same ordinal, alive; NULL: there is none. */
+/* What is being stopped still runs, and so does what its machine knows nothing of any more. */
+static bool is_running(const struct sim_pod *pod)
+{
+	return host_is_alive(pod) || pod->state == SIM_POD_STOPPING;
+}
+
+/* Another pod of the same ordinal that runs; NULL: there is none. */
 static const struct sim_pod *find_twin(const struct sim_family *family, const struct sim_pod *pod)
 {
 	for (size_t i = 0; i < family->pod_count; i++) {
 		const struct sim_pod *other = family->pods[i];
 
-		if (other != pod && host_is_alive(other) &&
+		if (other != pod && is_running(other) && !other->given_up &&
 		    strcmp(other->presence.pod_name, pod->presence.pod_name) == 0)
 			return other;
 	}
@@ -90,7 +96,7 @@ static const struct sim_pod *find_twin(const struct sim_family *family, const st
 static void check_ordinal(struct world *world, const struct sim_family *family,
 			  const struct sim_pod *pod)
 {
-	const struct sim_pod *twin = find_twin(family, pod);
+	const struct sim_pod *twin = pod->given_up ? NULL : find_twin(family, pod);
 
 	if (twin)
 		world_violate(world, &family->uid, "ordinal %s is alive on %s and on %s",
@@ -98,21 +104,19 @@ static void check_ordinal(struct world *world, const struct sim_family *family,
 			      world->machines[pod->machine].name);
 }
 
-/* Two controllers that see each other's awards too late may make an ordinal twice. */
+/* What was given up ends when the world is whole, and what runs all the time is alone. */
 static void check_ordinals(struct world *world, struct sim_family *family)
 {
-	const struct sim_pod *twin = NULL;
+	for (size_t i = 0; i < family->pod_count; i++) {
+		struct sim_pod *pod = family->pods[i];
 
-	for (size_t i = 0; i < family->pod_count && !twin; i++)
-		if (host_is_alive(family->pods[i]))
-			twin = find_twin(family, family->pods[i]);
-	if (!twin)
-		family->over_us = 0;
-	else if (!family->over_us)
-		family->over_us = world->now_us;
-	else if (world->now_us - family->over_us > OVER_DISTURBED_MS * US_PER_MS)
-		world_violate(world, &family->uid, "ordinal %s stays alive twice",
-			      twin->presence.pod_name);
+		if (!is_running(pod))
+			continue;
+		if (pod->given_up && world_is_whole(world) && !in_grace(world) &&
+		    find_twin(family, pod))
+			pod->given_up = false; /* nothing excuses it any more */
+		check_ordinal(world, family, pod);
+	}
 }
 
 static void check_daemon(struct world *world, const struct sim_family *family,
@@ -224,8 +228,7 @@ bool family_pod_begins(struct world *world, struct sim_pod *pod)
 	pod->template_number = template_in(bytes_buf(&pod->manifest));
 	switch (family->wish.kind) {
 	case FAMILY_STATEFULSET:
-		if (!fault_is_planted(FAULT_CONTROLLERS))
-			check_ordinal(world, family, pod);
+		check_ordinal(world, family, pod);
 		break;
 	case FAMILY_DAEMONSET:
 		check_daemon(world, family, pod);

@@ -310,6 +310,7 @@ void host_recover(struct world *world, struct sim_machine *machine)
 				     node_pod_recovered(machine->node, machine_now(world, machine),
 							&pod->presence, bytes_buf(&pod->manifest)));
 	}
+	machine_call(machine, node_pods_known(machine->node));
 }
 
 void host_free(struct world *world)

@@ -291,6 +291,16 @@ void world_partition(struct world *world, size_t first_of_other_side)
 	network_sides_changed(world);
 }
 
+void world_cut_off(struct world *world, size_t machine)
+{
+	world_tell(world, NULL, "%s is cut off", world->machines[machine].name);
+	family_parted(world);
+	family_disturbed(world);
+	for (size_t i = 0; i < world->machine_count; i++)
+		world->machines[i].side = i == machine;
+	network_sides_changed(world);
+}
+
 void world_isolate(struct world *world)
 {
 	assert(world->machine_count <= UINT8_MAX + 1);

@@ -311,8 +311,6 @@ void control_families(struct world *world)
 	}
 }
 
-/* ---- every keeper a controller ---- */
-
 static void forced(struct world *world, uint64_t on)
 {
 	world_tell(world, NULL, "every keeper is %s controller", on ? "a" : "no longer a");
@@ -321,6 +319,126 @@ static void forced(struct world *world, uint64_t on)
 	else
 		fault_pull(FAULT_CONTROLLERS);
 }
+
+/* ---- ordinals ---- */
+
+enum {
+	ORDINALS = 4,
+	CALM_MS = 100 * 1000, /* what fitted nowhere for a while is tried again by then */
+	FAST_MS = 30 * 1000,  /* for all that may happen in a round */
+};
+
+static void cut_off_runner(struct world *world, uint64_t ordinal)
+{
+	size_t machine = family_runs_at(world, 0, (uint32_t)ordinal);
+
+	if (machine != SIM_ANY)
+		world_cut_off(world, machine);
+}
+
+static void power_off_runner(struct world *world, uint64_t ordinal)
+{
+	size_t machine = family_runs_at(world, 0, (uint32_t)ordinal);
+
+	if (machine != SIM_ANY)
+		world_power_off(world, machine);
+}
+
+static void kill_runner(struct world *world, uint64_t ordinal)
+{
+	size_t machine = family_runs_at(world, 0, (uint32_t)ordinal);
+
+	if (machine != SIM_ANY)
+		world_kill_daemon(world, machine);
+}
+
+static void give_up(struct world *world, uint64_t ordinal)
+{
+	family_release(world, 0, 0, (uint32_t)ordinal);
+}
+
+static void kill_daemon(struct world *world, uint64_t machine)
+{
+	world_kill_daemon(world, machine);
+}
+
+static int64_t soon(struct world *world)
+{
+	return (int64_t)world_random(world, FAST_MS);
+}
+
+/* Fewer and more again, at either side. */
+static void scale_twice(struct world *world, int64_t at_ms)
+{
+	size_t gateway = world_random(world, 2) ? SIM_ANY : world_random(world, CUT + 2);
+
+	change_at(world, at_ms, gateway, 0, 1 + world_random(world, ORDINALS - 1));
+	change_at(world, at_ms + 1000 + soon(world), gateway, 0, ORDINALS);
+}
+
+static void disturb(struct world *world, int64_t at_ms)
+{
+	uint64_t ordinal = world_random(world, ORDINALS);
+
+	switch (world_random(world, 5)) {
+	case 0:
+		world_action(world, at_ms, partition,
+			     1 + world_random(world, world->machine_count - 1));
+		break;
+	case 1:
+		world_action(world, at_ms, power_off_runner, ordinal);
+		break;
+	case 2:
+		world_action(world, at_ms, kill_runner, ordinal);
+		break;
+	default:
+		world_action(world, at_ms, cut_off_runner, ordinal);
+	}
+	if (world_random(world, 3) == 0)
+		world_action(world, at_ms + soon(world), give_up, ordinal);
+	if (world_random(world, 2))
+		scale_twice(world, at_ms + soon(world));
+	if (world_random(world, 3) == 0)
+		change_at(world, at_ms + soon(world), SIM_ANY, 2 + world_random(world, 80), 0);
+	/* A registrar that comes back remembers. */
+	if (world_random(world, 2)) {
+		int64_t kill_ms = at_ms + soon(world);
+
+		world_action(world, kill_ms, kill_daemon, world_random(world, CUT + 2));
+		world_action(world, kill_ms + 200 + soon(world) / 10, all_on, 0);
+	}
+}
+
+/* Whatever was asked for on either side. */
+static void want_all(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	family_change(world, SIM_ANY, 0, &(struct family_change){FAMILY_KEEP, ORDINALS});
+}
+
+void control_ordinals(struct world *world)
+{
+	int64_t at_ms = START_MS;
+
+	begin(world);
+	if (world_random(world, 2))
+		world_action(world, at_ms - 1, forced, true);
+	world_action(world, at_ms, apply, FAMILY_STATEFULSET);
+	for (int i = 0; i < 2 * ROUNDS; i++) {
+		/* The first time while they are being born. */
+		disturb(world, at_ms + (i ? 0 : 100 + (int64_t)world_random(world, 8000)));
+		at_ms += 3 * FAST_MS;
+		world_action(world, at_ms, heal, 0);
+		world_action(world, at_ms, all_on, 0);
+		world_action(world, at_ms + 20 * 1000, want_all, 0);
+		at_ms += CALM_MS;
+		world_action(world, at_ms, expect_settled, 0);
+		at_ms++;
+	}
+	world_action(world, at_ms, forced, false);
+}
+
+/* ---- every keeper a controller ---- */
 
 void control_controllers(struct world *world)
 {

@@ -6,4 +6,5 @@
 
 void control_rollout(struct world *world);
 void control_families(struct world *world);
+void control_ordinals(struct world *world);
 void control_controllers(struct world *world);

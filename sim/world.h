@@ -98,8 +98,9 @@ struct sim_pod {
 	size_t workload;           /* SIM_ANY: nobody asked for it */
 	uint32_t slot;
 	enum sim_pod_state state;
-	bool noted;  /* scenario_repair.c: it ran when the power went */
-	bool family; /* it belongs to one: family.h */
+	bool noted;    /* scenario_repair.c: it ran when the power went */
+	bool family;   /* it belongs to one: family.h */
+	bool given_up; /* an ordinal that a user has taken from its machine */
 	uint32_t template_number;
 	int64_t lost_us, done_us; /* when its machine lost power while it ran; when it ended */
 	struct presence presence; /* what the host says about it */
@@ -400,6 +401,7 @@ void world_reidentify(struct world *world, size_t machine); /* while off: a new 
 void world_readdress(struct world *world, size_t machine);  /* while off: another address */
 void world_clock_jump(struct world *world, size_t machine, int64_t ms); /* of its system's clock */
 void world_partition(struct world *world, size_t first_of_other_side);
+void world_cut_off(struct world *world, size_t machine); /* nobody hears it */
 void world_isolate(struct world *world); /* nobody hears anybody; at most 256 machines */
 void world_heal(struct world *world);
 void world_mute(struct world *world, size_t from, size_t to, bool mute);

@@ -42,7 +42,8 @@ void release_ordinal(const struct api_backend *backend, const struct uid *uid, c
 		(void)err_set_status(&result.err, -ENOENT, 404, "there is no such pod");
 		done(arg, &result);
 	} else {
-		kube_release(release.json);
+		kube_release(release.json,
+			     (struct wall){(int64_t)(release.put.expected_version >> 16)});
 		kube_set_int(json_object_get(release.json, "metadata"), "generation",
 			     (int64_t)release.put.generation);
 		text = json_dumps(release.json, JSON_COMPACT);

@@ -35,7 +35,9 @@ enum fault {
 	FAULT_PENDING,             /* a slot that is being placed counts as missing */
 	FAULT_YOUNGEST,            /* of two pods in a slot the younger one stays */
 	FAULT_SLOT_RUNS,           /* a machine takes awards for slots that it fills already */
-	FAULT_ORDINAL_UNBOUND,     /* an ordinal is not bound to the machine that runs it */
+	FAULT_TENURE_ALONE,        /* one registrar is enough to start an ordinal */
+	FAULT_TENURE_FORGETS,      /* a registrar gives an ordinal to whoever asks */
+	FAULT_TENURE_RELEASE,      /* a machine gives an ordinal back as soon as it is asked */
 	FAULT_JOB_FORGETS,         /* what pods of lost machines have done is forgotten */
 	FAULT_RUN_UID,             /* the uid of a run of a CronJob depends on who made it */
 	FAULT_CONTROLLERS,         /* no bug: every keeper takes itself for the controller, which

@@ -4,7 +4,9 @@
  * ControllerRevision for each pod template.
  *
  * The Pod of an ordinal stays as long as the ordinal is wanted; its pods come and go. An update
- * writes the new template into it and stops the pod that runs. That an ordinal runs at most once:
+ * writes the new template into it and stops the pod that runs. That an ordinal runs at most once is
+ * for its machines and registrars to see to (market/tenure.h), whatever controllers do. Here it is
+ * seen to that they need not refuse what had better not been tried:
  *  - nobody tenders it while anything is known of its old pod (market/controller.h: exclusive);
  *  - as soon as a machine reports it, its Pod is bound to that machine (spec.nodeName), so that
  *    while the machine is lost nobody else bids. `magik.io/on-lost: replace` leaves it unbound;
@@ -17,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fault.h"
 #include "base/mem.h"
 #include "kube/claim.h"
 #include "kube/deletion.h"
@@ -147,6 +148,16 @@ static void set_volumes(const struct ordinals *on, json_t *spec, int64_t ordinal
 		json_decref(volumes);
 }
 
+/* What the set says of all its ordinals. */
+static void hand_on(const struct ordinals *on, json_t *pod, const char *key)
+{
+	json_t *value =
+		json_object_get(kube_member(on->view->root->json, "metadata.annotations"), key);
+
+	if (value)
+		control_annotate(pod, key, json_incref(value));
+}
+
 /* Write the template of @revision into @pod, which keeps what makes it this one. */
 static void set_template(const struct ordinals *on, json_t *pod, const char *revision,
 			 int64_t ordinal)
@@ -167,6 +178,9 @@ static void set_template(const struct ordinals *on, json_t *pod, const char *rev
 		 json_is_object(annotations) ? json_deep_copy(annotations) : json_object());
 	if (epoch)
 		control_annotate(pod, KUBE_EPOCH, epoch);
+	hand_on(on, pod, KUBE_REGISTRARS);
+	if (on->replace)
+		hand_on(on, pod, KUBE_ON_LOST);
 	if (bound)
 		kube_set(json_object_get(pod, "spec"), "nodeName", bound);
 	set_volumes(on, json_object_get(pod, "spec"), ordinal);
@@ -314,8 +328,6 @@ static bool bind_pods(const struct ordinals *on)
 {
 	size_t before = on->verdict->count;
 
-	if (fault_is_planted(FAULT_ORDINAL_UNBOUND))
-		return false;
 	for (size_t i = 0; i < on->view->derived_count && !on->replace; i++)
 		bind_pod(on, &on->view->derived[i]);
 	return on->verdict->count > before;
@@ -335,6 +347,13 @@ static void update_pod(const struct ordinals *on, const struct control_object *p
 static bool is_updated(const struct ordinals *on, const struct control_object *pod)
 {
 	return strcmp(kube_revision_label(pod->json), on->update.text) == 0;
+}
+
+/* It was started from another template than its Pod has now: on the other side of a partition. */
+static bool is_stale(const struct control_object *pod, const struct presence *presence)
+{
+	return presence && !presence->terminating && presence->revision &&
+	       presence->revision != kube_revision_fold(pod->json);
 }
 
 /* ---- what is done in which order ---- */
@@ -435,6 +454,12 @@ static void roll(const struct ordinals *on, bool up)
 			continue;
 		if (!is_updated(on, pod)) {
 			update_pod(on, pod, presence);
+			return;
+		}
+		if (is_stale(pod, presence)) {
+			if (!up && is_available(on, presence))
+				continue;
+			control_stop(on->verdict, presence, UINT32_MAX);
 			return;
 		}
 		if (!is_available(on, presence))

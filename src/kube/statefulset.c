@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "kube/member.h"
 #include "kube/workload.h"
 
@@ -49,6 +50,15 @@ const char *kube_revision_label(const json_t *pod)
 	return label ? label : "";
 }
 
+/* FNV-1a: nobody gains by two revisions that fold alike, but not to be updated. */
+uint64_t kube_revision_fold(const json_t *pod)
+{
+	uint64_t fold = 0xcbf29ce484222325;
+	for (const char *at = kube_revision_label(pod); *at; at++)
+		fold = (fold ^ (uint8_t)*at) * 0x100000001b3;
+	return fold ? fold : 1;
+}
+
 bool kube_is_ordinal(const json_t *pod)
 {
 	const json_t *owner = kube_controller_of(pod);
@@ -63,12 +73,85 @@ uint64_t kube_epoch(const json_t *pod)
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
-void kube_release(json_t *pod)
+void kube_release(json_t *pod, struct wall written)
 {
 	json_t *annotations = kube_object_at(kube_object_at(pod, "metadata"), "annotations");
+	uint64_t epoch = kube_epoch(pod) + 1;
+	if (written.ms > 0 && (uint64_t)written.ms > epoch)
+		epoch = (uint64_t)written.ms;
 	(void)json_object_del(json_object_get(pod, "spec"), "nodeName"); /* it may not be there */
 	if (annotations)
-		kube_set(annotations, KUBE_EPOCH, kube_text("%" PRIu64, kube_epoch(pod) + 1));
+		kube_set(annotations, KUBE_EPOCH, kube_text("%" PRIu64, epoch));
+}
+
+/* ---- registrars ---- */
+
+static const char *annotation(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(
+		json_object_get(kube_member(object, "metadata.annotations"), key));
+	return text ? text : "";
+}
+
+/* What cannot be read is left out: so it may be that nobody has most of them. */
+static size_t registrars_read(const char *text, struct addr_peer *ret)
+{
+	size_t count = 0;
+	while (*text && count < KUBE_REGISTRARS_MAX) {
+		char one[ADDR_PEER_TEXT_MAX];
+		size_t len = strcspn(text, ",");
+		(void)snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		if (len < sizeof(one) && addr_peer_parse(one, &ret[count]) &&
+		    addr_can_be_dialled(&ret[count].addr))
+			count++;
+		text += len + (text[len] == ',');
+	}
+	return count;
+}
+
+bool kube_tenure_read(const json_t *pod, struct kube_tenure *ret_tenure)
+{
+	int64_t ordinal = kube_ordinal(kube_member_string(pod, "metadata.name"));
+	struct kube_tenure tenure = {.epoch = kube_epoch(pod), .revision = kube_revision_fold(pod)};
+
+	tenure.registrar_count =
+		registrars_read(annotation(pod, KUBE_REGISTRARS), tenure.registrars);
+	if (!kube_is_ordinal(pod) || tenure.registrar_count == 0 || ordinal < 0 ||
+	    ordinal > UINT32_MAX ||
+	    !uid_parse(kube_member_string(kube_controller_of(pod), "uid"), &tenure.set))
+		return false;
+	tenure.ordinal = (uint32_t)ordinal;
+	tenure.replace = strcmp(annotation(pod, KUBE_ON_LOST), "replace") == 0;
+	*ret_tenure = tenure;
+	return true;
+}
+
+void kube_set_registrars(json_t *statefulset, const struct addr_peer *registrars, size_t count)
+{
+	json_t *annotations =
+		kube_object_at(kube_object_at(statefulset, "metadata"), "annotations");
+	struct buf text = {0};
+
+	for (size_t i = 0; i < count; i++)
+		buf_append_format(&text, "%s%s", i ? "," : "", addr_peer_text(&registrars[i]).text);
+	if (annotations)
+		kube_set_string(annotations, KUBE_REGISTRARS, buf_cstr(&text));
+	buf_deinit(&text);
+}
+
+bool kube_keep_registrars(json_t *statefulset, const json_t *stored)
+{
+	json_t *annotations =
+		kube_object_at(kube_object_at(statefulset, "metadata"), "annotations");
+	const char *kept = annotation(stored, KUBE_REGISTRARS);
+
+	if (!annotations || strcmp(annotation(statefulset, KUBE_REGISTRARS), kept) == 0)
+		return false;
+	if (*kept)
+		kube_set_string(annotations, KUBE_REGISTRARS, kept);
+	else
+		(void)json_object_del(annotations, KUBE_REGISTRARS);
+	return true;
 }
 
 /* ---- status ---- */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/attr.h"
 #include "kube/name.h"
 #include "kube/rollout.h"
@@ -18,6 +19,13 @@
 #define KUBE_REVISION_LABEL "controller-revision-hash"
 #define KUBE_ON_LOST "magik.io/on-lost" /* of a StatefulSet: "wait" or "replace" */
 #define KUBE_EPOCH "magik.io/epoch"     /* of an ordinal's Pod: raised when it is given up */
+#define KUBE_REGISTRARS                                                           \
+	"magik.io/registrars" /* of both: market/tenure.h; "<id>@<ip>:<port>,..." \
+			       */
+
+enum {
+	KUBE_REGISTRARS_MAX = 5,
+};
 
 /* <name>-<ordinal>, and the way back; -1 when there is no number at the end. */
 struct kube_name kube_name_ordinal(const char *name, int64_t ordinal);
@@ -32,11 +40,35 @@ struct kube_name kube_revision_name(const json_t *statefulset);
 /* The revision that a Pod was made from, borrowed; "" for none. */
 const char *kube_revision_label(const json_t *pod);
 
+/* The same as a number, of which a pod tells what it was made from; never 0. */
+uint64_t kube_revision_fold(const json_t *pod);
+
 /* The epoch of an ordinal's Pod; 0: it was never given up. */
 uint64_t kube_epoch(const json_t *pod);
 
-/* Take the Pod of an ordinal from its machine, for good: its epoch rises. */
-void kube_release(json_t *pod);
+/* Take the Pod of an ordinal from its machine, for good: its epoch rises, also above what earlier
+ * Pods of that ordinal had. @written: fabric time of its present version. */
+void kube_release(json_t *pod, struct wall written);
+
+/* What the Pod of an ordinal says of who may run it. */
+struct kube_tenure {
+	struct uid set; /* its StatefulSet */
+	uint32_t ordinal;
+	uint64_t epoch, revision;
+	bool replace; /* from a machine that is lost */
+	struct addr_peer registrars[KUBE_REGISTRARS_MAX];
+	size_t registrar_count;
+};
+
+/* False: it is no ordinal's, or of a StatefulSet without registrars. */
+_must_use_ bool kube_tenure_read(const json_t *pod, struct kube_tenure *ret_tenure);
+
+/* Of a StatefulSet: it gets @registrars, whatever it says itself. */
+void kube_set_registrars(json_t *statefulset, const struct addr_peer *registrars, size_t count);
+
+/* Of a newer version of the StatefulSet @stored: it keeps what that has. Returns whether anything
+ * had to be changed. */
+bool kube_keep_registrars(json_t *statefulset, const json_t *stored);
 
 /* Is a stored Pod one of a StatefulSet's ordinals? */
 bool kube_is_ordinal(const json_t *pod);

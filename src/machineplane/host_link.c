@@ -182,8 +182,10 @@ static void pods_recover(struct host_state *host)
 	if (host->pods && host->pods->n_pods)
 		log_event(LOG_LEVEL_INFO, "pods-recovered", "%zu pods were found",
 			  host->pods->n_pods);
-	if (host->pods)
-		magik__ipc__pod_list__free_unpacked(host->pods, NULL);
+	if (!host->pods)
+		return;
+	node_pods_known(fabric->node);
+	magik__ipc__pod_list__free_unpacked(host->pods, NULL);
 	host->pods = NULL;
 }
 

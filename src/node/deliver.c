@@ -306,6 +306,9 @@ static bool is_awarded(const struct award *award, uint32_t slot)
 static bool runs_slot(const struct node *node, const struct uid *object_uid,
 		      const struct award *award)
 {
+	for (size_t i = 0; i < award->assignment_count; i++)
+		if (node_tenure_is_asked(node, object_uid, award->assignments[i].slot))
+			return true;
 	map_for_each (entry, &node->pods) {
 		const struct local_pod *pod = entry->value;
 		const struct presence *presence = &pod->presence;
@@ -495,6 +498,8 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 		deliver_record(node, now, from, opened, &message.record, envelope, UINT64_MAX);
 	else if (message.type == MESSAGE_REVOCATION)
 		node_revocation_arrived(node, now, from, opened, &message.revocation, envelope);
+	else if (message.type == MESSAGE_TENURE)
+		node_tenure_arrived(node, now, from, &message.tenure);
 	else if (message.type == MESSAGE_VOUCH)
 		node_vouched(node, now, opened, &message.vouch);
 	else if (message.type == MESSAGE_DISPOSAL)

@@ -7,6 +7,7 @@
 #include "base/prng.h"
 #include "identity/fabric_time.h"
 #include "kube/needs.h"
+#include "kube/statefulset.h"
 #include "market/controller.h"
 #include "node/journal.h"
 #include "node/node.h"
@@ -68,6 +69,7 @@ struct local_pod {
 	struct buf object;             /* the signed object, from the disk; only of a kept pod */
 	uint32_t stop_grace_s;         /* while it is stopping */
 	struct node_destination owner; /* who awarded it; none after a restart */
+	struct kube_tenure *seat;      /* of an ordinal that has registrars; else NULL */
 };
 
 /* An envelope whose issuer's certificate has been asked for. */
@@ -196,7 +198,12 @@ struct node {
 	struct mono collect_due, collect_sweep;
 	struct map families; /* home of a uid -> struct family (control.c) */
 	struct list families_dirty;
-	struct mono families_due; /* when one of them wants to be looked at, or sooner */
+	struct mono families_due;  /* when one of them wants to be looked at, or sooner */
+	struct registry *registry; /* tenure.c */
+	struct list candidates;    /* struct candidate: awards of ordinals that wait there */
+	struct map tenure_words;   /* node id -> its bucket: words about tenures */
+	struct mono tenure_due;
+	bool pods_known; /* the host has said what it runs */
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
 	struct node_traffic traffic[MESSAGE_TYPE_COUNT];
@@ -360,6 +367,36 @@ bool node_doubt_fetched(struct node *node, struct mono now, const struct records
 void node_doubt_tick(struct node *node, struct mono now);
 struct mono node_doubt_deadline(const struct node *node);
 
+/* tenure.c */
+void node_tenures_init(struct node *node);
+void node_tenures_deinit(struct node *node);
+/* False: its manifest is no ordinal's, or of one that has no registrars. */
+_must_use_ bool node_tenure_read(struct bytes manifest, struct kube_tenure *ret_seat);
+/* True: the pod of @start is one of an ordinal; node_pods_begin() follows, or it has failed. */
+_must_use_ bool node_tenure_ask(struct node *node, struct mono now,
+				const struct market_effect *start, const char *namespace);
+/* A pod that has not begun yet is not to. False: it has, or is none. */
+bool node_tenure_drop(struct node *node, struct mono now, const struct uid *pod_uid);
+void node_tenures_drop_matching(struct node *node, struct mono now, const struct uid *uid,
+				const char *namespace);
+void node_tenures_drop_all(struct node *node, struct mono now);
+_must_use_ bool node_tenure_is_asked(const struct node *node, const struct uid *object_uid,
+				     uint32_t slot);
+/* Nothing is left of the pod. */
+void node_tenure_release(struct node *node, struct mono now, const struct kube_tenure *seat,
+			 const struct uid *pod_uid);
+void node_tenure_arrived(struct node *node, struct mono now, const struct node_id *from,
+			 const struct tenure *tenure);
+void node_tenure_written(struct node *node, struct mono now, const struct record_key *key,
+			 const struct record_version *version, bool stored);
+void node_tenure_restore(struct node *node, const struct tenure *entry);
+void node_tenures_forget(struct node *node, const struct uid *set);
+void node_tenure_tick(struct node *node, struct mono now);
+/* @put's object with its registrars, the caller's; NULL: it is to be written as it is. @known: its
+ * present version, or NULL. */
+_must_use_ json_t *node_with_registrars(const struct node *node, const struct node_put *put,
+					const struct record_item *known);
+
 /* capacity.c */
 void node_capacity_changed(struct node *node, struct mono now, const struct record *record);
 void node_capacity_forget(struct node *node, const struct node_id *machine);
@@ -486,6 +523,9 @@ int node_put_presence(struct node *node, struct mono now, struct record *record,
 
 /* pod.c */
 void node_pods_start(struct node *node, struct mono now, const struct market_effect *start);
+/* @epoch: of its ordinal, 0: what the award says. */
+void node_pods_begin(struct node *node, struct mono now, const struct market_effect *start,
+		     uint64_t epoch);
 void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_s,
 		   const char *text);
 void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,

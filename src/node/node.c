@@ -109,6 +109,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node_journal_init(node);
 	node_index_init(node, now);
 	node_doubt_init(node, now);
+	node_tenures_init(node);
 	map_init(&node->partners, config->seed);
 	map_init(&node->watches, config->seed);
 	node_stewards_update(node, now);
@@ -151,6 +152,7 @@ void node_free(struct node *node)
 	node_families_deinit(node);
 	node_collect_deinit(node);
 	node_pods_deinit(node);
+	node_tenures_deinit(node);
 	map_for_each (entry, &node->stewards)
 		free(entry->value);
 	map_deinit(&node->stewards);
@@ -587,6 +589,7 @@ void node_tick(struct node *node, struct mono now)
 	node_doubt_tick(node, now);
 	node_vouch_tick(node, now);
 	node_parked_expire(node, now);
+	node_tenure_tick(node, now);
 	node_index_tick(node, now);
 	node_refresh_tick(node, now);
 	node_journal_tick(node, now);
@@ -631,6 +634,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_refresh_deadline(node));
 	deadline = mono_min(deadline, node_journal_deadline(node));
 	deadline = mono_min(deadline, node->families_due);
+	deadline = mono_min(deadline, node->tenure_due);
 	deadline = mono_min(deadline, node_collect_deadline(node));
 	return mono_min(deadline, node->facts_due);
 }

@@ -285,6 +285,9 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 void node_pod_kept(struct node *node, struct mono now, const struct presence *presence,
 		   struct bytes manifest, const struct node_note *note);
 
+/* All pods that the host has have been told: of others nothing is left. */
+void node_pods_known(struct node *node);
+
 /* Set resources of this machine aside for @ttl_ms: an id, or 0 when they are not free. */
 uint64_t node_reserve(struct node *node, struct mono now, int64_t cpu_milli, int64_t memory_bytes,
 		      int64_t ttl_ms);

@@ -77,6 +77,16 @@ static bool may_write(const struct node *node, struct mono now, const char *name
 						  namespace);
 }
 
+/* Takes @json over. */
+static void append_json(json_t *json, struct buf *out)
+{
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	buf_append_str(out, text);
+	free(text);
+	json_decref(json);
+}
+
 int node_object_put(struct node *node, struct mono now, const struct node_put *put,
 		    uint64_t *ret_token, uint64_t *ret_hlc)
 {
@@ -85,6 +95,7 @@ int node_object_put(struct node *node, struct mono now, const struct node_put *p
 		.version = {.generation = put->generation},
 	};
 	const struct record_item *known = records_get(node->records, &record.key);
+	json_t *changed;
 	int outcome;
 
 	if (!may_write(node, now, put->object->namespace))
@@ -95,7 +106,11 @@ int node_object_put(struct node *node, struct mono now, const struct node_put *p
 	if (put->json.len > MESSAGE_MANIFEST_MAX)
 		return NODE_E_FULL;
 	object_ref_copy(put->object, &record.object);
-	buf_append_bytes(&record.value, put->json);
+	changed = node_with_registrars(node, put, known);
+	if (changed)
+		append_json(changed, &record.value);
+	else
+		buf_append_bytes(&record.value, put->json);
 	outcome =
 		put_outcome(node_put_record(node, now, &record, put->expected_hlc, ret_token), put);
 	if (outcome == 0)
@@ -227,6 +242,13 @@ int node_restore(struct node *node, struct mono now, struct bytes envelope)
 		return outcome;
 	if (message_decode(opened.payload, &message) != 0)
 		return NODE_TRUST_E_MALFORMED;
+	if (message.type == MESSAGE_TENURE &&
+	    node_id_equal(&opened.issuer, &node->config.self.id) &&
+	    message.tenure.word == TENURE_WRITTEN) {
+		node_tenure_restore(node, &message.tenure);
+		message_deinit(&message);
+		return 0;
+	}
 	if (message.type != MESSAGE_RECORD) {
 		message_deinit(&message);
 		return NODE_TRUST_E_MALFORMED;
@@ -244,7 +266,10 @@ int node_restore(struct node *node, struct mono now, struct bytes envelope)
 void node_persisted(struct node *node, struct mono now, const struct record_key *key,
 		    const struct record_version *version, bool stored)
 {
-	records_persisted(node->records, now, key, version, stored);
+	if (key->kind == RECORD_NONE)
+		node_tenure_written(node, now, key, version, stored);
+	else
+		records_persisted(node->records, now, key, version, stored);
 	node_pump(node, now);
 }
 
@@ -286,9 +311,12 @@ static void record_changed(struct node *node, const struct record *record,
 		node_disown_check(node, record);
 		node_capacity_changed(node, node->last, record);
 	}
-	if (record->key.kind == RECORD_TOMBSTONE) /* by the copy: stopping writes records */
+	if (record->key.kind == RECORD_TOMBSTONE) {
+		node_tenures_forget(node, &queued->record.key.uid);
+		/* By the copy: stopping writes records. */
 		node_pods_stop_matching(node, &queued->record.key.uid,
 					queued->record.object.namespace, NODE_GRACE_OF_MANIFEST);
+	}
 }
 
 /* Was the older version lost, or did the newer one come of it? */

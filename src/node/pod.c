@@ -18,6 +18,7 @@ static void local_pod_free(struct local_pod *pod)
 	presence_deinit(&pod->presence);
 	buf_deinit(&pod->written);
 	buf_deinit(&pod->object);
+	free(pod->seat);
 	free(pod);
 }
 
@@ -82,23 +83,55 @@ static struct local_pod *local_pod_new(struct node *node, const struct presence 
 	return pod;
 }
 
-/* The award binds us: its pods exist from now on, and the host is to start them. */
+/* Of what was awarded to us. */
+static bool open_tender(struct node *node, struct mono now, const struct award *award,
+			struct message *ret_tender)
+{
+	struct node_signed opened;
+
+	if (node_open(node, now, bytes_buf(&award->tender_envelope), &opened) == 0 &&
+	    message_decode(opened.payload, ret_tender) == 0)
+		return true;
+	/* It was judged when the award came; its certificate has run out since. */
+	for (size_t i = 0; i < award->assignment_count; i++)
+		market_pod_failed(node->market, now, &award->assignments[i].pod_uid,
+				  "its owner's certificate is not valid any more");
+	return false;
+}
+
+static void take_seat(struct local_pod *pod, struct bytes manifest)
+{
+	struct kube_tenure seat;
+
+	if (!node_tenure_read(manifest, &seat))
+		return;
+	pod->seat = (struct kube_tenure *)mem_copy(&seat, sizeof(seat));
+	pod->presence.revision = seat.revision;
+}
+
+/* The award binds us: its pods exist from now on, and the host is to start them; unless somebody
+ * else may have the ordinal. */
 void node_pods_start(struct node *node, struct mono now, const struct market_effect *start)
 {
+	struct message tender;
+
+	if (!open_tender(node, now, &start->message->award, &tender))
+		return;
+	if (!node_tenure_ask(node, now, start, tender.tender.object.namespace))
+		node_pods_begin(node, now, start, 0);
+	message_deinit(&tender);
+}
+
+void node_pods_begin(struct node *node, struct mono now, const struct market_effect *start,
+		     uint64_t epoch)
+{
 	const struct message *award = start->message;
-	struct node_signed opened;
 	struct message tender;
 	struct queued_effect *queued;
 	struct local_pod *pod;
 
-	if (node_open(node, now, bytes_buf(&award->award.tender_envelope), &opened) != 0 ||
-	    message_decode(opened.payload, &tender) != 0) {
-		/* It was judged when the award came; its certificate has run out since. */
-		for (size_t i = 0; i < award->award.assignment_count; i++)
-			market_pod_failed(node->market, now, &award->award.assignments[i].pod_uid,
-					  "its owner's certificate is not valid any more");
+	if (!open_tender(node, now, &award->award, &tender))
 		return;
-	}
 	for (size_t i = 0; i < award->award.assignment_count; i++) {
 		const struct assignment *assignment = &award->award.assignments[i];
 		struct presence presence = {
@@ -107,7 +140,7 @@ void node_pods_start(struct node *node, struct mono now, const struct market_eff
 			.object = tender.tender.object,
 			.generation = tender.tender.generation,
 			.slot = assignment->slot,
-			.epoch = assignment->epoch,
+			.epoch = epoch ? epoch : assignment->epoch,
 			.phase = POD_PENDING,
 			.created_ms = node_fabric_time(node, now).ms,
 		};
@@ -116,6 +149,7 @@ void node_pods_start(struct node *node, struct mono now, const struct market_eff
 		pod = local_pod_new(node, &presence);
 		pod->owner = (struct node_destination){start->to, start->addr};
 		pod->of_this_life = true;
+		take_seat(pod, bytes_buf(&award->award.manifest));
 		presence_publish(node, now, pod);
 	}
 	node->vouch_due = mono_min(node->vouch_due, mono_add_ms(now, NODE_VOUCH_SOON_MS));
@@ -131,6 +165,8 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 	struct local_pod *pod = map_get(&node->pods, uid_bytes(pod_uid));
 	struct queued_effect *queued;
 
+	if (node_tenure_drop(node, node->last, pod_uid))
+		return;
 	/* Whoever asks again may only be less patient. */
 	if (!pod || (pod->stopping && grace_s >= pod->stop_grace_s))
 		return;
@@ -159,6 +195,8 @@ void node_pod_leave(struct node *node, struct mono now, const struct uid *pod_ui
 {
 	struct local_pod *pod = map_get(&node->pods, uid_bytes(pod_uid));
 
+	if (node_tenure_drop(node, now, pod_uid))
+		return;
 	if (!pod || pod->stopping || strcmp(pod->presence.object.namespace, namespace) != 0)
 		return;
 	if (!may_be_doubled(&pod->presence) || !pod->presence.ready) {
@@ -171,6 +209,7 @@ void node_pod_leave(struct node *node, struct mono now, const struct uid *pod_ui
 
 void node_leave_pods(struct node *node, struct mono now)
 {
+	node_tenures_drop_all(node, now);
 	map_for_each (entry, &node->pods) {
 		const struct presence *presence = &((struct local_pod *)entry->value)->presence;
 
@@ -186,6 +225,7 @@ void node_leave_pods(struct node *node, struct mono now)
 void node_pods_stop_matching(struct node *node, const struct uid *uid, const char *namespace,
 			     uint32_t grace_s)
 {
+	node_tenures_drop_matching(node, node->last, uid, namespace);
 	map_for_each (entry, &node->pods) {
 		const struct presence *pod = &((const struct local_pod *)entry->value)->presence;
 
@@ -242,6 +282,7 @@ static void merge_status(struct local_pod *pod, const struct presence *status, s
 	copy.generation = old.generation;
 	copy.slot = old.slot;
 	copy.epoch = old.epoch;
+	copy.revision = old.revision;
 	copy.node = old.node;
 	copy.created_ms = old.created_ms;
 	memcpy(copy.zones, old.zones, sizeof(copy.zones));
@@ -323,6 +364,8 @@ void node_pod_status(struct node *node, struct mono now, const struct presence *
 	if (pod->presence.phase == POD_GONE) {
 		if (pod->noted_ms || pod->object.len) /* of this life or of the one before */
 			node_queue(node, NODE_NOTE)->effect.pod_uid = pod->presence.pod_uid;
+		if (pod->seat)
+			node_tenure_release(node, now, pod->seat, &pod->presence.pod_uid);
 		local_pod_free(map_remove(&node->pods, key));
 	}
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
@@ -348,6 +391,7 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	struct local_pod *pod = local_pod_new(node, presence);
 	struct workload *workload;
 
+	take_seat(pod, manifest);
 	object_ref_copy(&presence->object, &record.object);
 	buf_append_bytes(&record.value, manifest);
 	workload = workload_read(&record);
@@ -371,6 +415,11 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 			      "awarded to this machine under another identity");
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);
+}
+
+void node_pods_known(struct node *node)
+{
+	node->pods_known = true;
 }
 
 void node_pod_refused(struct node *node, struct mono now, const struct uid *pod_uid,

@@ -110,6 +110,8 @@ enum message_type {
 	MESSAGE_JOURNAL,
 	MESSAGE_VOUCH_WANT,
 	MESSAGE_VOUCH,
+	/* which machine has an ordinal (market/tenure.h) */
+	MESSAGE_TENURE,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -630,6 +632,31 @@ struct vouch {
 	size_t count;
 };
 
+enum tenure_word {
+	TENURE_ASK,     /* machine -> registrar: may I start this pod? */
+	TENURE_GIVEN,   /* registrar -> machine: written down for @pod_uid, with @epoch */
+	TENURE_HELD,    /* registrar -> machine: @holder_uid of @machine has it */
+	TENURE_RELEASE, /* machine -> registrar: nothing is left of that pod here */
+	TENURE_QUERY,   /* registrar -> machine: somebody else asks; do you still have that pod? */
+	TENURE_KEEP,    /* machine -> registrar: yes */
+	TENURE_WRITTEN, /* never sent: what a registrar has on its disk */
+	TENURE_WORD_COUNT,
+};
+
+/* One ordinal of a StatefulSet: who has it, or wants it. */
+struct tenure {
+	enum tenure_word word;
+	struct uid set; /* the StatefulSet */
+	uint32_t ordinal;
+	uint64_t epoch;
+	uint64_t serial; /* of what its machine asks for, ascending: a hybrid clock */
+	struct node_id machine;
+	struct addr addr; /* of it; none: not known */
+	struct uid pod_uid;
+	struct uid holder_uid; /* HELD; else none */
+	bool replace;          /* ASK: it may be taken from a machine that is silent */
+};
+
 /* A machine as its peers know it. A higher incarnation replaces a lower one. */
 struct member {
 	struct node_id id;
@@ -829,6 +856,7 @@ struct message {
 		struct index_answer index_answer;
 		struct vouch_want vouch_want;
 		struct vouch vouch;
+		struct tenure tenure;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */

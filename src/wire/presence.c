@@ -85,6 +85,7 @@ static void presence_pack(struct packer *packer, const struct presence *from, Ma
 	to->generation = from->generation;
 	to->slot = from->slot;
 	to->epoch = from->epoch;
+	to->revision = from->revision;
 	to->node = pack_id(&from->node);
 	to->node_name = pack_name(from->node_name, MESSAGE_NAME_MAX);
 	zones_pack(packer, from->zones, &to->zones, &to->n_zones);
@@ -136,6 +137,7 @@ static void presence_unpack(struct unpacker *unpacker, const Magik__Presence *fr
 	to->generation = from->generation;
 	to->slot = from->slot;
 	to->epoch = from->epoch;
+	to->revision = from->revision;
 	unpack_id(unpacker, from->node, &to->node);
 	to->node_name = unpack_name(unpacker, from->node_name, MESSAGE_NAME_MAX);
 	zones_unpack(unpacker, from->zones, from->n_zones, to->zones);

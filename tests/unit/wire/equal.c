@@ -367,6 +367,20 @@ static void assert_vouch_equal(const struct vouch *a, const struct vouch *b)
 	}
 }
 
+static void assert_tenure_equal(const struct tenure *a, const struct tenure *b)
+{
+	SAME_NUMBER(word);
+	assert_true(uid_equal(&a->set, &b->set));
+	SAME_NUMBER(ordinal);
+	SAME_NUMBER(epoch);
+	SAME_NUMBER(serial);
+	SAME_ID(machine);
+	assert_true(addr_equal(&a->addr, &b->addr));
+	assert_true(uid_equal(&a->pod_uid, &b->pod_uid));
+	assert_true(uid_equal(&a->holder_uid, &b->holder_uid));
+	SAME_NUMBER(replace);
+}
+
 static void assert_happening_equal(const struct happening *a, const struct happening *b)
 {
 	assert_true(uid_equal(&a->about, &b->about));
@@ -402,6 +416,8 @@ static void assert_told_equal(const struct message *a, const struct message *b)
 {
 	if (a->type == MESSAGE_JOURNAL_ASK || a->type == MESSAGE_JOURNAL)
 		assert_journal_equal(a, b);
+	else if (a->type == MESSAGE_TENURE)
+		assert_tenure_equal(&a->tenure, &b->tenure);
 	else if (a->type == MESSAGE_VOUCH)
 		assert_vouch_equal(&a->vouch, &b->vouch);
 	else
@@ -666,10 +682,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
-	case MESSAGE_JOURNAL_ASK:
-	case MESSAGE_JOURNAL:
-	case MESSAGE_VOUCH_WANT:
-	case MESSAGE_VOUCH:
+	case MESSAGE_JOURNAL_ASK ... MESSAGE_TENURE:
 		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
 	case MESSAGE_MEMBERS:
@@ -735,6 +748,7 @@ void assert_presence_equal(const struct presence *a, const struct presence *b)
 	SAME_NUMBER(generation);
 	SAME_NUMBER(slot);
 	SAME_NUMBER(epoch);
+	SAME_NUMBER(revision);
 	SAME_ID(node);
 	SAME_TEXT(node_name);
 	assert_memory_equal(a->zones, b->zones, sizeof(a->zones));

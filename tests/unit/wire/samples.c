@@ -378,6 +378,19 @@ static void journal_fill(struct message *message)
 
 static void vouch_fill(struct message *message)
 {
+	if (message->type == MESSAGE_TENURE) {
+		message->tenure = (struct tenure){TENURE_HELD,
+						  sample_uid(1),
+						  3,
+						  1800000000000,
+						  5,
+						  sample_node_id(6),
+						  {{10, 0, 0, 1}, 7946, true},
+						  sample_uid(7),
+						  sample_uid(8),
+						  true};
+		return;
+	}
 	if (message->type == MESSAGE_VOUCH_WANT) {
 		message->vouch_want =
 			(struct vouch_want){mem_alloc(2, sizeof(struct vouch_pod)), 2};
@@ -584,6 +597,7 @@ struct presence sample_presence(void)
 		.generation = 3,
 		.slot = 7,
 		.epoch = 1,
+		.revision = 3,
 		.node = sample_node_id(8),
 		.node_name = mem_strdup("n2"),
 		.zones = {zone_of("a"), 0, 0, zone_of("")},
