@@ -291,6 +291,7 @@ def measure(gateway, options):
     figures["pages_cpu_s"] = cpu_s(gateway) - before
     figures["pages_s"], figures["largest_kib"] = sum(times), largest / 1024
     figures["kubectl_s"] = kubectl_seconds(gateway, "get", "pods", "-A")
+    figures["kubectl_whole_s"] = kubectl_seconds(gateway, "get", "pods", "-A", "--chunk-size=0")
     figures["listed_mib"] = memory_mib(gateway)
     pods = ask_json(connection, "GET", PODS)["items"]
     for of, names in (("", gateway.names_here(pods)), ("away_", gateway.names_elsewhere(pods))):
@@ -315,6 +316,7 @@ def show(figures):
             ("the largest page", "largest_kib", "KiB"),
             ("all pods, the first time since long", "first_list_s", "s"),
             ("`kubectl get pods -A`", "kubectl_s", "s"),
+            ("the same with `--chunk-size=0`", "kubectl_whole_s", "s"),
             ("a pod of the machine asked, p50", "get_p50_ms", "ms"),
             ("a pod of the machine asked, p99", "get_p99_ms", "ms"),
             ("of that, processor time of the gateway, mean", "get_cpu_ms", "ms"),
