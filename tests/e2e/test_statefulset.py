@@ -59,3 +59,56 @@ def test_an_ordinal_of_a_lost_machine_waits_until_it_is_given_up(new_fabric):
     three.kubectl("delete", "pod", name, "--force", "--grace-period=0", "--wait=false")
     eventually("it runs elsewhere", lambda: is_ready(by_name(three, "held")[name]) and
                by_name(three, "held")[name]["spec"]["nodeName"] != machine.name, 30)
+
+
+def runs(fabric, word):
+    """The main processes of all pods that were told this word, of every machine."""
+    return {machine.name: sum(args.startswith("sh -c trap") and args.endswith(word)
+                              for args in machine.host.processes().values())
+            for machine in fabric.machines}
+
+
+def watch_runs(fabric, word, most, check, timeout):
+    """Until @check holds: there are never more than @most."""
+    def once():
+        now = runs(fabric, word)
+        assert sum(now.values()) <= most, f"an ordinal runs twice: {now}"
+        return check(now)
+    return eventually(f"{word} is as it should be", once, timeout)
+
+
+def test_what_runs_on_a_machine_that_is_cut_off_is_not_started_twice(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(3)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    made = statefulset("apart", 3, "apart")
+    made["spec"]["template"]["spec"]["affinity"] = {"podAntiAffinity": {
+        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": {
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": {"matchLabels": {"app": "apart"}}}}]}}
+    made["spec"]["podManagementPolicy"] = "Parallel"  # nobody waits for the one that is missed
+    fabric.apply(made)
+    pods = wait_ordinals(fabric, "apart", 3)
+    away = next(machine for machine in fabric.machines
+                if any(pod["spec"]["nodeName"] == machine.name for pod in pods.values()))
+    here = [machine for machine in fabric.machines if machine is not away]
+    kept = sum(pod["spec"]["nodeName"] == away.name for pod in pods.values())
+    fabric.network.partition([away.host], [machine.host for machine in here])
+    for machine in here:
+        eventually("it is missed", lambda machine=machine: not is_ready(
+            fabric.get("node", away.name, machine=machine)), 60)
+    # Here all of them are taken away and wanted again; there one more is wanted.
+    fabric.kubectl("scale", "statefulset/apart", "--replicas=0", machine=here[0])
+    watch_runs(fabric, "apart", 3, lambda now: sum(now[one.name] for one in here) == 0, 40)
+    fabric.kubectl("scale", "statefulset/apart", "--replicas=3", machine=here[0])
+    fabric.kubectl("scale", "statefulset/apart", "--replicas=4", machine=away)
+    watch_runs(fabric, "apart", 3, lambda now: sum(now[one.name] for one in here) == 3 - kept, 60)
+    deadline = time.monotonic() + 12  # longer than a start is asked for
+    while time.monotonic() < deadline:
+        watch_runs(fabric, "apart", 3, lambda now: now[away.name] == kept, 1)
+    fabric.network.heal()
+    fabric.wait_nodes([machine.name for machine in fabric.machines], timeout=60)
+    fabric.kubectl("scale", "statefulset/apart", "--replicas=3", machine=here[0])
+    watch_runs(fabric, "apart", 4, lambda now: sum(now.values()) == 3, 90)
+    wait_ordinals(fabric, "apart", 3, 90)
