@@ -143,11 +143,14 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		keep_time(fabric);
 		return;
 	case NODE_REFRESHED:
-		backend_refreshed(fabric->backend, effect);
+		if (!pod_objects_refreshed(fabric->pod_objects, effect->token))
+			backend_refreshed(fabric->backend, effect);
+		return;
+	case NODE_FETCHED:
+		(void)pod_objects_fetched(fabric->pod_objects, effect->token);
 		return;
 	case NODE_LOST: /* the journal tells of it */
 	case NODE_LOCATED:
-	case NODE_FETCHED:
 	case NODE_FOUND:
 		return; /* nobody here looks anything up */
 	}

@@ -226,6 +226,9 @@ void pod_objects_release(struct pod_objects *objects, const struct uid *pod_uid)
 /* The claims whose directories are here, anew: of each the host is told when it has ended. */
 void pod_objects_claims_begin(struct pod_objects *objects);
 void pod_objects_claim(struct pod_objects *objects, const struct uid *claim);
+/* A refresh, or a fetch, has ended. Whether it was one for pods. */
+bool pod_objects_refreshed(struct pod_objects *objects, uint64_t token);
+bool pod_objects_fetched(struct pod_objects *objects, uint64_t token);
 void pod_objects_changed(struct pod_objects *objects, const struct record *record);
 
 /* backend.c */
