@@ -233,21 +233,48 @@ static bool scene_of_owner(const struct record *record, const struct node_id *wr
 	return true;
 }
 
+/* The CronJob that made the Job has seen it end. */
+static void tell_saw(struct node *node, const struct scene *job, bool completed)
+{
+	struct record_key key = {.kind = RECORD_OBJECT, .uid = job->about};
+	const struct record_item *item = records_get(node->records, &key);
+	struct words words = {.reason = "SawCompletedJob"};
+	struct buf text = {0};
+	struct scene cronjob;
+	json_t *json;
+
+	if (!item)
+		return;
+	json = json_loadb((const char *)item->record.value.ptr, item->record.value.len, 0, NULL);
+	if (scene_of_owner(&item->record, &item->writer, json, &cronjob) &&
+	    strcmp(cronjob.kind, "CronJob") == 0) {
+		cronjob.at_ms = job->at_ms;
+		buf_append_format(&text, "Saw completed job: %s, condition: %s", job->name,
+				  completed ? "Complete" : "Failed");
+		words.message = buf_cstr(&text);
+		tell(node, &cronjob, &words);
+	}
+	buf_deinit(&text);
+	json_decref(json);
+}
+
 static void tell_end(struct node *node, struct scene job, const json_t *progress)
 {
 	int64_t completed_ms = kube_member_int(progress, "spec.completionTime", 0);
 	int64_t failed_ms = kube_member_int(progress, "spec.failedTime", 0);
 	struct words words = {.reason = "Completed", .message = "Job completed"};
 
-	if (failed_ms && !completed_ms)
+	if (!completed_ms && !failed_ms)
+		return;
+	if (!completed_ms)
 		words = (struct words){
 			.warning = true,
 			.reason = kube_member_string(progress, "spec.reason"),
 			.message = kube_member_string(progress, "spec.message"),
 		};
 	job.at_ms = time_of(completed_ms ? completed_ms : failed_ms, job.at_ms);
-	if (completed_ms || failed_ms)
-		tell(node, &job, &words);
+	tell(node, &job, &words);
+	tell_saw(node, &job, completed_ms != 0);
 }
 
 static void see_object(struct node *node, const struct record *record, const struct node_id *writer)

@@ -120,4 +120,7 @@ def test_a_cronjob_runs_by_its_schedule_and_by_hand(fabric, space, write):
     jobs = fabric.api(f"/apis/batch/v1/namespaces/{space}/jobs").json()["items"]
     own = [item for item in jobs if item["metadata"]["name"].startswith("tick-")]
     assert own and own[0]["metadata"]["ownerReferences"][0]["name"] == "tick"
+    # What kubectl describe shows of it.
+    eventually("the CronJob has seen its run end", lambda: "Saw completed job: tick-" in fabric.kubectl(
+        "-n", space, "describe", "cronjob", "tick").stdout)
     assert "* * * * *" in fabric.kubectl("-n", space, "get", "cronjob", "tick").stdout
