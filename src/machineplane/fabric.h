@@ -149,6 +149,8 @@ void admit_closed(struct admission *admission, const struct quic_conn *conn);
 struct store *store_open(struct fabric *fabric, struct err *err);
 void store_close(struct store *store);
 size_t store_restore(struct store *store);
+/* Append the chain under @leaf, concatenated DER; false: nothing that it signed was stored here. */
+bool store_leaf(struct store *store, const struct digest *leaf, struct buf *ret_chain);
 void store_put(struct store *store, const struct record_key *key,
 	       const struct record_version *version, struct bytes envelope);
 void store_forget(struct store *store, const struct record_key *key);

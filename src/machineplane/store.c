@@ -284,6 +284,21 @@ static void restore_leaves(struct store *store, MDB_txn *txn)
 	mdb_cursor_close(cursor);
 }
 
+bool store_leaf(struct store *store, const struct digest *leaf, struct buf *ret_chain)
+{
+	MDB_val key = val(bytes_of(leaf->byte, ID_LEN)), value;
+	MDB_txn *txn;
+	bool found;
+
+	if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
+		return false;
+	found = mdb_get(txn, store->leaves, &key, &value) == 0;
+	if (found)
+		buf_append(ret_chain, value.mv_data, value.mv_size);
+	mdb_txn_abort(txn);
+	return found;
+}
+
 static int restore_record(struct store *store, struct bytes sealed)
 {
 	struct buf envelope = {0};

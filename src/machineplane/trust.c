@@ -41,15 +41,41 @@ static void seal(void *self, struct wall now, struct bytes payload, struct buf *
 	envelope_seal(&seal, payload, out);
 }
 
-/* Our own chain lives in the same bounded cache as everyone's: put it back when it fell out. */
-static bool is_own_leaf_again(struct fabric *fabric, const struct trust_query *query,
-			      const struct digest *leaf)
+/* The chain under @leaf, ours or from the disk: the cache of chains is bounded, and who wrote a
+ * record that is kept here may be gone, so that nobody else has it any more. */
+static bool kept_chain(struct fabric *fabric, const struct digest *leaf, struct buf *ret_chain)
 {
-	struct chain chain;
+	if (!digest_equal(leaf, &fabric->leaf))
+		return fabric->store && store_leaf(fabric->store, leaf, ret_chain);
+	buf_append_bytes(ret_chain, bytes_buf(&fabric->credentials.machine_chain));
+	return true;
+}
 
-	return digest_equal(leaf, &fabric->leaf) &&
-	       chain_split(bytes_buf(&fabric->credentials.machine_chain), &chain) &&
-	       trust_verify(&fabric->trust, query, &chain, NULL, NULL) == 0;
+/* Remember a chain if it is sound; each envelope is judged at its own time. */
+static bool chain_add(struct fabric *fabric, const struct trust_query *query,
+		      const struct chain *chain)
+{
+	switch (trust_verify(&fabric->trust, query, chain, NULL, NULL)) {
+	case _TRUST_E_OK:
+	case TRUST_E_RENEW_ONLY:
+	case TRUST_E_EXPIRED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Put a chain back that fell out of the cache. */
+static bool is_known_again(struct fabric *fabric, const struct trust_query *query,
+			   const struct digest *leaf)
+{
+	struct buf der = {0};
+	struct chain chain;
+	bool known = kept_chain(fabric, leaf, &der) && chain_split(bytes_buf(&der), &chain) &&
+		     chain_add(fabric, query, &chain);
+
+	buf_deinit(&der);
+	return known;
 }
 
 static int open_envelope(void *self, struct wall now, struct bytes bytes, struct node_signed *ret)
@@ -65,7 +91,7 @@ static int open_envelope(void *self, struct wall now, struct bytes bytes, struct
 	query = query_at(fabric, envelope.at);
 	outcome = envelope_open(bytes, &fabric->trust, &query, &envelope, &leaf, NULL);
 	if (outcome == ENVELOPE_E_UNKNOWN_ISSUER &&
-	    is_own_leaf_again(fabric, &query, &envelope.issuer))
+	    is_known_again(fabric, &query, &envelope.issuer))
 		outcome = envelope_open(bytes, &fabric->trust, &query, &envelope, &leaf, NULL);
 	switch (outcome) {
 	case _ENVELOPE_E_OK:
@@ -131,17 +157,18 @@ static bool is_admitter(void *self, struct wall at, const struct digest *leaf)
 static bool leaf_get(void *self, const struct digest *hash, struct leaf *ret_leaf)
 {
 	struct fabric *fabric = self;
-	struct bytes der = digest_equal(hash, &fabric->leaf)
-				   ? bytes_buf(&fabric->credentials.machine_chain)
-				   : trust_chain(&fabric->trust, hash);
-	struct chain chain;
+	struct bytes cached = trust_chain(&fabric->trust, hash);
+	struct buf kept = {0};
+	struct chain chain = {0};
 
 	*ret_leaf = (struct leaf){0};
-	if (!der.len || !chain_split(der, &chain))
-		return false;
-	for (size_t i = 0; i < chain.count && i < MESSAGE_CHAIN_MAX; i++)
-		buf_append_bytes(&ret_leaf->certs[ret_leaf->cert_count++], chain.cert[i]);
-	return true;
+	if (!cached.len && kept_chain(fabric, hash, &kept))
+		cached = bytes_buf(&kept);
+	if (cached.len && chain_split(cached, &chain))
+		for (size_t i = 0; i < chain.count && i < MESSAGE_CHAIN_MAX; i++)
+			buf_append_bytes(&ret_leaf->certs[ret_leaf->cert_count++], chain.cert[i]);
+	buf_deinit(&kept);
+	return ret_leaf->cert_count > 0;
 }
 
 static bool leaf_add(void *self, struct wall now, const struct leaf *leaf)
@@ -152,14 +179,7 @@ static bool leaf_add(void *self, struct wall now, const struct leaf *leaf)
 
 	for (size_t i = 0; i < leaf->cert_count && i < CHAIN_CERTS_MAX; i++)
 		chain.cert[chain.count++] = bytes_buf(&leaf->certs[i]);
-	switch (trust_verify(&fabric->trust, &query, &chain, NULL, NULL)) {
-	case _TRUST_E_OK:
-	case TRUST_E_RENEW_ONLY:
-	case TRUST_E_EXPIRED:
-		return true; /* sound; each envelope is judged at its own time */
-	default:
-		return false;
-	}
+	return chain_add(fabric, &query, &chain);
 }
 
 static const struct node_trust_ops ops = {

@@ -241,6 +241,39 @@ static void what_was_deleted_stays_deleted(void **state)
 	end(place);
 }
 
+/* As when its writer is gone, and everybody's cache has had others since. */
+static void who_wrote_a_record_is_known_as_long_as_it_is_kept(void **state)
+{
+	static const struct digest nobody = {{1}}, stranger = {{2}};
+	struct place *place = *state;
+	struct fabric *fabric;
+	struct node_trust trust;
+	struct node_signed opened;
+	struct buf envelope = {0};
+	struct digest writer;
+	struct leaf leaf;
+
+	begin(place);
+	fabric = place->fabric;
+	trust = fabric_node_trust(fabric);
+	writer = fabric->leaf;
+	assert_int_equal(put(place, 1, bytes_str("{}")), 0);
+	wait_for(place, 1);
+	trust.ops->seal(trust.self, NOW, bytes_str("words"), &envelope);
+	trust_deinit(&fabric->trust);
+	world_trust(&fabric->credentials, &fabric->trust);
+	fabric->leaf = nobody; /* the writer is another machine now */
+	assert_false(trust.ops->leaf_get(trust.self, &stranger, &leaf));
+	assert_true(trust.ops->leaf_get(trust.self, &writer, &leaf));
+	assert_true(leaf.cert_count > 0);
+	for (size_t i = 0; i < leaf.cert_count; i++)
+		buf_deinit(&leaf.certs[i]);
+	assert_int_equal(trust.ops->open(trust.self, NOW, bytes_buf(&envelope), &opened), 0);
+	assert_true(digest_equal(&opened.leaf, &writer));
+	buf_deinit(&envelope);
+	end(place);
+}
+
 static void what_waits_when_the_process_ends_is_written_too(void **state)
 {
 	struct place *place = *state;
@@ -386,6 +419,7 @@ int main(void)
 		PLACE_TEST(what_was_stored_is_there_after_a_restart),
 		PLACE_TEST(many_writes_at_once_are_all_there),
 		PLACE_TEST(what_was_deleted_stays_deleted),
+		PLACE_TEST(who_wrote_a_record_is_known_as_long_as_it_is_kept),
 		PLACE_TEST(what_waits_when_the_process_ends_is_written_too),
 		PLACE_TEST(what_lies_on_the_disk_says_nothing_without_the_key),
 		PLACE_TEST(time_is_kept),
