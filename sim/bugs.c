@@ -73,7 +73,7 @@ static const struct bug bugs[] = {
 	{"repair-off", "keepers of a large fabric compare nothing", SIM_BUG_NONE, FAULT_REPAIR,
 	 RECORDS, "keepers have a record"},
 	{"handover-off", "who is no keeper any more drops what it has at once", SIM_BUG_NONE,
-	 FAULT_HANDOVER, RECORDS, "lookups by name"},
+	 FAULT_HANDOVER, RECORDS, "keepers have a record"},
 	{"tombstones-off", "keepers bring each other everything but tombstones", SIM_BUG_NONE,
 	 FAULT_TOMBSTONE, RECORDS, "a record that is deleted"},
 	{"index-off", "holders of the index neither compare nor hand on", SIM_BUG_NONE, FAULT_INDEX,

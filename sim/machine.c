@@ -72,6 +72,7 @@ void machine_init(struct world *world, size_t index, bool steward)
 		.is_v4 = true};
 	(void)snprintf(machine->name, sizeof(machine->name), "n%zu", index);
 	map_init(&machine->disk, 1);
+	map_init(&machine->writers, 1);
 	list_init(&machine->pods);
 	machine_new_id(world, machine);
 	trust_reset(machine);
@@ -94,6 +95,8 @@ void machine_disk_clear(struct sim_machine *machine)
 	}
 	map_deinit(&machine->disk);
 	map_init(&machine->disk, 1);
+	map_deinit(&machine->writers);
+	map_init(&machine->writers, 1);
 	disk_clear_revocations(machine);
 	machine->contact_count = 0;
 	machine->kept = (struct fabric_time_kept){0};
@@ -358,6 +361,7 @@ static void disk_write(struct world *world, struct sim_machine *machine,
 	disk_forget(machine, &effect->key);
 	buf_append_bytes(envelope, effect->packet);
 	(void)map_put(&machine->disk, key_bytes(&effect->key, space), envelope);
+	trust_keep_writer(machine, effect->packet);
 	event->to = machine->index;
 	event->process = machine->process;
 	event->persisted = mem_new(struct sim_persisted);

@@ -79,7 +79,16 @@ static struct sim_machine *find_leaf(struct world *world, const struct digest *l
 
 static bool knows_leaf(struct sim_machine *machine, const struct sim_machine *issuer)
 {
-	return machine == issuer || links_has_leaf(&machine->links, issuer->index);
+	return machine == issuer || links_has_leaf(&machine->links, issuer->index) ||
+	       map_get(&machine->writers, bytes_of(issuer->id.byte, ID_LEN));
+}
+
+/* Its certificate was at hand, or the record would not have been taken. */
+void trust_keep_writer(struct sim_machine *machine, struct bytes envelope)
+{
+	static char kept;
+
+	(void)map_put(&machine->writers, bytes_of(envelope.ptr, ID_LEN), &kept);
 }
 
 static int open_envelope(void *self, struct wall now, struct bytes envelope,

@@ -178,6 +178,7 @@ struct sim_machine {
 	int64_t started_us, ended_us; /* its process, the last one before */
 	int64_t stalled_since_us;     /* if it is stalled */
 	struct map disk;              /* record key -> struct buf */
+	struct map writers;           /* whose certificates are on it, with their records */
 	struct buf *revocations;      /* on disk too: envelopes */
 	size_t revocation_count;
 	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
@@ -493,6 +494,8 @@ void host_free(struct world *world);
 /* ---- trust.c ---- */
 struct node_trust trust_of(struct sim_machine *machine);
 struct digest trust_leaf(const struct sim_machine *machine);
+/* A record is written to @machine's disk, with the certificate of who signed it. */
+void trust_keep_writer(struct sim_machine *machine, struct bytes envelope);
 void trust_reset(struct sim_machine *machine);
 void trust_deinit(struct sim_machine *machine);
 /* What a signed packet says, for the story and for broken hosts. False: not a signed message. */
