@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "archive.h"
+#include "archive_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,6 @@
 #include "identity/sha256.h"
 #include "overlay/kad.h"
 #include "records/steward.h"
-#include "samples.h"
 
 enum {
 	PART = 20,               /* one record in so many is changed, one is deleted */
@@ -18,6 +17,7 @@ enum {
 	SETTLED_MS = 2 * 1000,   /* what was acknowledged so long ago must be read */
 	SPREAD_MAX = 3,          /* the fullest machine, as a multiple of the average */
 	SPREAD_RECORDS_MIN = 50, /* fewer on average say nothing about the spread */
+	TOLD_MAX = 1 << 20,      /* machines that are told of a deletion, all deletions together */
 	STRICT_BIT = 1,
 	LISTS = 3,
 	US_TO_MS = 1000,
@@ -25,15 +25,6 @@ enum {
 
 /* Of reads while machines come and go: who has just come may not have it yet. */
 static const double reads_found_min = 0.999;
-
-struct entry {
-	struct uid uid;
-	uint64_t hlc; /* of the newest acknowledged version */
-	uint64_t pending_hlc;
-	uint32_t generation;
-	bool pending, deleted, dirty; /* dirty: a change was not acknowledged */
-	int64_t acked_us;
-};
 
 /* A write or read under way. */
 struct call {
@@ -45,24 +36,7 @@ struct call {
 	int64_t begin_us;
 };
 
-struct archive {
-	struct entry *entries;
-	size_t count, cap;
-	struct map puts, reads, looks; /* machine, token -> struct call */
-	/* A lookup or list that says that it may lack something is counted apart. */
-	uint64_t looks_begun, looks_unsure, looks_missed;
-	uint64_t lists_begun, lists_unsure, lists_lacking, listed, listed_wrong;
-	struct samples look_time, list_time;
-	uint64_t written, acked, partly, refused;
-	uint64_t reads_begun, reads_found, reads_missed, strict_missed;
-	struct samples put_time, read_time;
-	size_t held_min;
-	uint64_t lacking, held, machines_max;
-	double mean, most;
-	size_t shard_largest;
-};
-
-static struct archive *archive_of(struct world *world)
+struct archive *archive_of(struct world *world)
 {
 	if (world->archive)
 		return world->archive;
@@ -118,14 +92,55 @@ static struct sim_machine *some_machine(struct world *world)
 	return NULL;
 }
 
-static struct object_ref entry_ref(const struct entry *entry, char name[32])
+static size_t namespace_count(const struct archive *archive)
 {
-	static char namespace[] = "default", kind[] = "ConfigMap";
+	return (archive->cap + ARCHIVE_NAMESPACE - 1) / ARCHIVE_NAMESPACE;
+}
 
-	(void)snprintf(name, 32, "r%02x%02x%02x%02x%02x%02x", entry->uid.byte[0],
-		       entry->uid.byte[1], entry->uid.byte[2], entry->uid.byte[3],
-		       entry->uid.byte[4], entry->uid.byte[5]);
-	return (struct object_ref){entry->uid, namespace, kind, name};
+static void namespace_name(const struct archive *archive, size_t number, char name[32])
+{
+	if (namespace_count(archive) > 1)
+		(void)snprintf(name, 32, "ns-%zu", number);
+	else
+		(void)snprintf(name, 32, "default");
+}
+
+void archive_name(const struct archive *archive, size_t index, struct entry_name *ret_name)
+{
+	static char kind[] = "ConfigMap";
+	const struct entry *entry = &archive->entries[index];
+
+	namespace_name(archive, index % namespace_count(archive), ret_name->namespace);
+	(void)snprintf(ret_name->name, sizeof(ret_name->name), "r%02x%02x%02x%02x%02x%02x",
+		       entry->uid.byte[0], entry->uid.byte[1], entry->uid.byte[2],
+		       entry->uid.byte[3], entry->uid.byte[4], entry->uid.byte[5]);
+	ret_name->ref = (struct object_ref){entry->uid, ret_name->namespace, kind, ret_name->name};
+}
+
+size_t archive_add(struct world *world)
+{
+	struct archive *archive = archive_of(world);
+	struct entry *entry = &archive->entries[archive->count];
+	uint32_t index = (uint32_t)archive->count;
+
+	for (size_t i = 0; i < UID_LEN; i += sizeof(uint64_t)) {
+		uint64_t random = world_random(world, UINT64_MAX);
+
+		memcpy(entry->uid.byte + i, &random, sizeof(random));
+	}
+	entry->uid = uid_from_random(entry->uid.byte);
+	memcpy(entry->uid.byte + UID_LEN - sizeof(index), &index, sizeof(index));
+	return archive->count++;
+}
+
+struct entry *archive_find(const struct archive *archive, const struct uid *uid)
+{
+	uint32_t index;
+
+	memcpy(&index, uid->byte + UID_LEN - sizeof(index), sizeof(index));
+	if (index >= archive->count || !uid_equal(&archive->entries[index].uid, uid))
+		return NULL;
+	return &archive->entries[index];
 }
 
 /* ---- writes ---- */
@@ -146,14 +161,15 @@ static void write_entry(struct world *world, size_t index)
 	struct archive *archive = archive_of(world);
 	struct entry *entry = &archive->entries[index];
 	struct sim_machine *machine = some_machine(world);
-	char name[32], json[64];
-	struct object_ref ref = entry_ref(entry, name);
-	struct node_put put = {.object = &ref, .expected_hlc = UINT64_MAX};
+	struct entry_name name;
+	struct node_put put = {.object = &name.ref, .expected_hlc = UINT64_MAX};
+	char json[64];
 	uint64_t token = 0, hlc = 0;
 	int r;
 
-	if (!machine || entry->pending || entry->deleted)
+	if (!machine || entry->pending || entry->deleted || entry->excused)
 		return;
+	archive_name(archive, index, &name);
 	put.generation = ++entry->generation;
 	(void)snprintf(json, sizeof(json), "{\"data\":{\"generation\":\"%u\"}}", entry->generation);
 	put.json = bytes_str(json);
@@ -174,16 +190,16 @@ static void dispose_entry(struct world *world, size_t index)
 	struct archive *archive = archive_of(world);
 	struct entry *entry = &archive->entries[index];
 	struct sim_machine *machine = some_machine(world);
-	char name[32];
-	struct object_ref ref = entry_ref(entry, name);
+	struct entry_name name;
 	struct uid none = {0};
 	uint64_t token = 0;
 	int r;
 
-	if (!machine || entry->pending || entry->deleted || !entry->hlc)
+	if (!machine || entry->pending || entry->deleted || entry->excused || !entry->hlc)
 		return;
-	machine_call(machine, r = node_dispose(machine->node, machine_now(world, machine), &ref,
-					       &none, 0, &token));
+	archive_name(archive, index, &name);
+	machine_call(machine, r = node_dispose(machine->node, machine_now(world, machine),
+					       &name.ref, &none, 0, &token));
 	if (r)
 		return;
 	entry->pending = true;
@@ -226,17 +242,8 @@ static void write_some(struct world *world, uint64_t per_ms)
 {
 	struct archive *archive = archive_of(world);
 
-	for (uint64_t i = 0; i < per_ms && archive->count < archive->cap; i++) {
-		struct entry *entry = &archive->entries[archive->count];
-
-		for (size_t j = 0; j < UID_LEN; j += sizeof(uint64_t)) {
-			uint64_t random = world_random(world, UINT64_MAX);
-
-			memcpy(entry->uid.byte + j, &random, sizeof(random));
-		}
-		entry->uid = uid_from_random(entry->uid.byte);
-		write_entry(world, archive->count++);
-	}
+	for (uint64_t i = 0; i < per_ms && archive->count < archive->cap; i++)
+		write_entry(world, archive_add(world));
 	if (archive->count < archive->cap)
 		world_action(world, world->now_us / US_PER_MS + 1, write_some, per_ms);
 }
@@ -248,11 +255,19 @@ void archive_write(struct world *world, int64_t at_ms, int64_t for_ms)
 	world_action(world, at_ms, write_some, (uint64_t)per_ms);
 }
 
+/* Each deletion is told to all machines: in a large fabric that takes longer than all the rest. */
+static bool may_dispose(struct world *world)
+{
+	struct archive *archive = archive_of(world);
+
+	return archive->disposed++ < (TOLD_MAX / world->machine_count);
+}
+
 static void change(struct world *world, uint64_t index)
 {
 	if (index % 2)
 		write_entry(world, index);
-	else
+	else if (may_dispose(world))
 		dispose_entry(world, index);
 }
 
@@ -274,8 +289,8 @@ static void read_entry(struct world *world, uint64_t strict)
 	uint64_t token = 0;
 	int r;
 
-	if (!machine || !archive->count || entry->pending || entry->dirty || !entry->hlc ||
-	    world->now_us - entry->acked_us < SETTLED_MS * US_PER_MS)
+	if (!machine || !archive->count || entry->pending || entry->dirty || entry->excused ||
+	    !entry->hlc || world->now_us - entry->acked_us < SETTLED_MS * US_PER_MS)
 		return;
 	machine_call(machine, r = node_fetch(machine->node, machine_now(world, machine),
 					     &entry->uid, &token));
@@ -315,7 +330,8 @@ void archive_fetched(struct world *world, const struct sim_machine *machine,
 	key.uid = archive->entries[call->entry].uid;
 	item = records_get(node_records(machine->node), &key);
 	right = call->deleted ? !item : item && item->record.version.hlc >= call->hlc;
-	if (!right && !call->deleted && archive->entries[call->entry].deleted)
+	if (!right && !call->deleted &&
+	    (archive->entries[call->entry].deleted || archive->entries[call->entry].excused))
 		right = true; /* meanwhile */
 	archive->reads_found += right;
 	archive->reads_missed += !right;
@@ -332,10 +348,10 @@ void archive_fetched(struct world *world, const struct sim_machine *machine,
 
 /* ---- by name, and as a list ---- */
 
-static bool refresh(struct world *world, struct sim_machine *machine, const char *name,
-		    const struct call *call)
+static bool refresh(struct world *world, struct sim_machine *machine, const char *namespace,
+		    const char *name, const struct call *call)
 {
-	struct node_scope scope = {"ConfigMap", "default", name};
+	struct node_scope scope = {"ConfigMap", namespace, name};
 	uint64_t token = 0;
 	int r;
 
@@ -355,24 +371,29 @@ static void look_up(struct world *world, uint64_t argument)
 	const struct entry *entry = &archive->entries[index];
 	struct sim_machine *machine = some_machine(world);
 	struct call call = {.entry = index, .hlc = entry->hlc, .begin_us = world->now_us};
-	char name[32];
+	struct entry_name name;
 
 	(void)argument;
-	if (!machine || !archive->count || entry->pending || entry->dirty || !entry->hlc)
+	if (!machine || !archive->count || entry->pending || entry->dirty || entry->excused ||
+	    !entry->hlc)
 		return;
 	call.deleted = entry->deleted;
-	(void)entry_ref(entry, name);
-	archive->looks_begun += refresh(world, machine, name, &call);
+	archive_name(archive, index, &name);
+	archive->looks_begun += refresh(world, machine, name.namespace, name.name, &call);
 }
 
+/* All of one namespace. */
 static void list_all(struct world *world, uint64_t argument)
 {
+	struct archive *archive = archive_of(world);
 	struct sim_machine *machine = some_machine(world);
 	struct call call = {.list = true, .begin_us = world->now_us};
+	char namespace[32];
 
-	(void)argument;
+	call.entry = argument % namespace_count(archive);
+	namespace_name(archive, call.entry, namespace);
 	if (machine)
-		archive_of(world)->lists_begun += refresh(world, machine, NULL, &call);
+		archive->lists_begun += refresh(world, machine, namespace, NULL, &call);
 }
 
 void archive_look(struct world *world, int64_t at_ms, int64_t for_ms, int64_t count)
@@ -380,42 +401,44 @@ void archive_look(struct world *world, int64_t at_ms, int64_t for_ms, int64_t co
 	for (int64_t i = 0; i < count; i++)
 		world_action(world, at_ms + i * for_ms / count, look_up, 0);
 	for (int64_t i = 0; i < LISTS; i++)
-		world_action(world, at_ms + i * for_ms / LISTS, list_all, 0);
+		world_action(world, at_ms + i * for_ms / LISTS, list_all, (uint64_t)i);
 }
 
 static bool look_is_right(const struct archive *archive, const struct sim_machine *machine,
 			  const struct call *call)
 {
-	char name[32];
-	struct object_ref ref = entry_ref(&archive->entries[call->entry], name);
-	const struct record_item *item =
-		records_find(node_records(machine->node), ref.namespace, ref.kind, name);
+	const struct record_item *item;
+	struct entry_name name;
 
+	archive_name(archive, call->entry, &name);
+	item = records_find(node_records(machine->node), name.ref.namespace, name.ref.kind,
+			    name.ref.name);
 	return call->deleted ? !item : item && item->record.version.hlc >= call->hlc;
 }
 
 /* All that were acknowledged, and none that was deleted. */
-static void check_list(struct world *world, const struct sim_machine *machine, bool complete)
+static void check_list(struct world *world, const struct sim_machine *machine, size_t namespace,
+		       bool complete)
 {
 	struct archive *archive = world->archive;
-	size_t wrong = 0;
+	size_t wrong = 0, count = 0;
 
-	for (size_t i = 0; i < archive->count; i++) {
+	for (size_t i = namespace; i < archive->count; i += namespace_count(archive)) {
 		const struct entry *entry = &archive->entries[i];
 		struct call call = {.entry = i, .hlc = entry->hlc, .deleted = entry->deleted};
 
-		if (!entry->hlc || entry->dirty || entry->pending ||
+		count++;
+		if (!entry->hlc || entry->dirty || entry->pending || entry->excused ||
 		    look_is_right(archive, machine, &call))
 			continue;
 		wrong++;
 	}
 	if (wrong)
 		world_tell(world, NULL, "%s lists %zu of %zu records wrong, and calls it %s",
-			   machine->name, wrong, archive->count,
-			   complete ? "complete" : "incomplete");
+			   machine->name, wrong, count, complete ? "complete" : "incomplete");
 	archive->lists_unsure += !complete;
 	archive->lists_lacking += wrong > 0;
-	archive->listed += complete ? archive->count : 0;
+	archive->listed += complete ? count : 0;
 	archive->listed_wrong += complete ? wrong : 0;
 }
 
@@ -431,7 +454,7 @@ void archive_refreshed(struct world *world, const struct sim_machine *machine,
 	if (!call)
 		return;
 	if (call->list) {
-		check_list(world, machine, effect->complete);
+		check_list(world, machine, call->entry, effect->complete);
 		samples_add(&archive->list_time, world->now_us - call->begin_us);
 	} else {
 		if (!look_is_right(archive, machine, call)) {
@@ -616,7 +639,8 @@ void archive_check(struct world *world)
 	archive->held_min = RECORDS_KEEPERS;
 	archive->held = archive->lacking = 0;
 	for (size_t i = 0; i < archive->count; i++)
-		if (archive->entries[i].hlc && !archive->entries[i].dirty)
+		if (archive->entries[i].hlc && !archive->entries[i].dirty &&
+		    !archive->entries[i].excused)
 			check_entry(world, &archive->entries[i], list, count);
 	free(list);
 	check_spread(world);
@@ -628,7 +652,7 @@ void archive_check(struct world *world)
 	    reads_found_min * (double)(archive->reads_found + archive->reads_missed))
 		world_violate(world, NULL, "%" PRIu64 " of %" PRIu64 " reads missed",
 			      archive->reads_missed, archive->reads_begun);
-	if (!archive->acked || !archive->reads_found)
+	if ((!archive->acked && !world->params.placed) || !archive->reads_found)
 		world_violate(world, NULL, "nothing was written or read");
 }
 
@@ -671,6 +695,10 @@ void archive_text(struct world *world, struct buf *out)
 			  "largest shard\n",
 			  archive->held_min, archive->lacking, archive->mean, archive->most,
 			  archive->shard_largest);
+	buf_append_format(out,
+			  "  disks were given %" PRIu64 " copies; of %" PRIu64
+			  " records all copies were lost within one repair interval\n",
+			  archive->stored, archive->excused);
 }
 
 static void json_count(struct buf *out, const char *name, uint64_t value)
@@ -699,6 +727,8 @@ void archive_json(struct world *world, struct buf *out)
 	json_count(out, "reads", archive->reads_begun);
 	json_count(out, "reads_missed", archive->reads_missed);
 	json_count(out, "lacking", archive->lacking);
+	json_count(out, "copies_stored", archive->stored);
+	json_count(out, "excused", archive->excused);
 	json_count(out, "lookups", archive->looks_begun);
 	json_count(out, "lookups_missed", archive->looks_missed + archive->looks_unsure);
 	json_count(out, "lists", archive->lists_begun);

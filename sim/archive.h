@@ -17,6 +17,18 @@ void archive_free(struct archive *archive);
 /* params.records are written between @at_ms and @at_ms + @for_ms. */
 void archive_write(struct world *world, int64_t at_ms, int64_t for_ms);
 
+/* Instead: they lie on the disks of those to whom they fall, before any machine is started. */
+void archive_place(struct world *world);
+
+/* A disk is given a record, one that it had not (@anew) or a newer version; or is told to forget
+ * it. The last copy of what lives must not go, unless all who had it failed within one repair
+ * interval: that is counted. */
+void archive_kept(struct world *world, const struct record_key *key, bool anew);
+void archive_dropped(struct world *world, const struct sim_machine *machine,
+		     const struct record_key *key);
+/* The machine is off, and comes back without what is on its disk. */
+void archive_disk_lost(struct world *world, const struct sim_machine *machine);
+
 /* One in twenty is written again, and one in twenty deleted. */
 void archive_change(struct world *world, int64_t at_ms, int64_t for_ms);
 

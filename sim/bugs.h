@@ -31,6 +31,7 @@ enum sim_bug {
 	SIM_BUG_STANDING_OFF,
 	SIM_BUG_COMPARE_OFF,
 	SIM_BUG_LINE_OFF,
+	SIM_BUG_DISK_LOST_OFF,
 };
 
 struct bug {

@@ -358,7 +358,7 @@ static size_t reach(const struct world *world, size_t first, bool *reached)
 			uint32_t index;
 
 			if (!peer.connected ||
-			    !directory_find(world->directory, &peer.member->id, &index) ||
+			    !sim_directory_find(world->directory, &peer.member->id, &index) ||
 			    reached[index] || !world->machines[index].node)
 				continue;
 			reached[index] = true;
@@ -443,7 +443,8 @@ void checker_contacts_begin(struct world *world)
 		machine->known = mem_resize(machine->known, kad_contact_count(kad) + 1,
 					    sizeof(*machine->known));
 		while (kad_next_contact(kad, &position, &contact))
-			if (directory_find(world->directory, &contact.id, &machine->known[count]))
+			if (sim_directory_find(world->directory, &contact.id,
+					       &machine->known[count]))
 				count++;
 		machine->known_count = count;
 		machine->known_process = machine->process;

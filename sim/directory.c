@@ -14,7 +14,7 @@ struct place {
 	uint32_t machine_plus_1; /* 0: free */
 };
 
-struct directory {
+struct sim_directory {
 	struct place *place;
 	size_t cap, count;
 };
@@ -27,7 +27,7 @@ static uint64_t begin_of(const struct node_id *id)
 	return begin;
 }
 
-static struct place *find(const struct directory *directory, uint64_t begin)
+static struct place *find(const struct sim_directory *directory, uint64_t begin)
 {
 	size_t at = begin & (directory->cap - 1);
 
@@ -36,9 +36,9 @@ static struct place *find(const struct directory *directory, uint64_t begin)
 	return &directory->place[at];
 }
 
-struct directory *directory_new(size_t machines)
+struct sim_directory *sim_directory_new(size_t machines)
 {
-	struct directory *directory = mem_new(struct directory);
+	struct sim_directory *directory = mem_new(struct sim_directory);
 
 	directory->cap = 4;
 	while (directory->cap < 2 * machines)
@@ -47,7 +47,7 @@ struct directory *directory_new(size_t machines)
 	return directory;
 }
 
-void directory_free(struct directory *directory)
+void sim_directory_free(struct sim_directory *directory)
 {
 	if (!directory)
 		return;
@@ -55,7 +55,7 @@ void directory_free(struct directory *directory)
 	free(directory);
 }
 
-static void grow(struct directory *directory)
+static void grow(struct sim_directory *directory)
 {
 	struct place *old = directory->place;
 	size_t cap = directory->cap;
@@ -68,7 +68,7 @@ static void grow(struct directory *directory)
 	free(old);
 }
 
-void directory_put(struct directory *directory, const struct node_id *id, uint32_t machine)
+void sim_directory_put(struct sim_directory *directory, const struct node_id *id, uint32_t machine)
 {
 	struct place *place;
 
@@ -79,8 +79,8 @@ void directory_put(struct directory *directory, const struct node_id *id, uint32
 	*place = (struct place){begin_of(id), machine + 1};
 }
 
-bool directory_find(const struct directory *directory, const struct node_id *id,
-		    uint32_t *ret_machine)
+bool sim_directory_find(const struct sim_directory *directory, const struct node_id *id,
+			uint32_t *ret_machine)
 {
 	const struct place *place = find(directory, begin_of(id));
 

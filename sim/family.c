@@ -110,7 +110,7 @@ size_t family_controller(const struct world *world, size_t index)
 		if (!machine->steward || !machine->node)
 			continue;
 		id = records_controller(node_records(machine->node), &family->uid);
-		if (directory_find(world->directory, &id, &found))
+		if (sim_directory_find(world->directory, &id, &found))
 			return found;
 	}
 	return SIM_ANY;

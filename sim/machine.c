@@ -49,7 +49,7 @@ void machine_new_id(struct world *world, struct sim_machine *machine)
 	for (size_t i = 0; i < ID_LEN; i += sizeof(uint64_t))
 		memcpy(machine->id.byte + i, &(uint64_t){prng_next(&world->prng)},
 		       sizeof(uint64_t));
-	directory_put(world->directory, &machine->id, machine->index);
+	sim_directory_put(world->directory, &machine->id, machine->index);
 }
 
 void machine_init(struct world *world, size_t index, bool steward)
@@ -101,6 +101,8 @@ void machine_disk_clear(struct sim_machine *machine)
 	machine->contact_count = 0;
 	machine->kept = (struct fabric_time_kept){0};
 	machine->complete = (struct node_complete){0};
+	free(machine->standing);
+	machine->standing = NULL;
 }
 
 void machine_deinit(struct sim_machine *machine)
@@ -235,6 +237,7 @@ void machine_start(struct world *world, struct sim_machine *machine, bool join)
 		.system = machine_system(world, machine),
 		.kept = machine->kept,
 		.complete = machine->complete,
+		.standing = machine->standing,
 		.rebooted = machine->rebooted,
 		.fabric = join ? world_wall(world) : (struct wall){0},
 		.trust = trust_of(machine),
@@ -302,6 +305,10 @@ void machine_end(struct world *world, struct sim_machine *machine)
 	machine->kept = node_keep_time(machine->node, machine_now(world, machine),
 				       machine_system(world, machine));
 	machine->complete = node_keep_complete(machine->node, machine_now(world, machine));
+	if (!machine->standing && !world->params.stay)
+		machine->standing = mem_new(struct records_standing);
+	if (machine->standing)
+		node_keep_standing(machine->node, machine->standing);
 	remember_contacts(machine);
 	machine_call(machine, node_free(machine->node));
 	machine->node = NULL;
@@ -340,28 +347,49 @@ static struct bytes key_bytes(const struct record_key *key, uint8_t *space)
 	return bytes_of(space, 1 + 2 * UID_LEN);
 }
 
-static void disk_forget(struct sim_machine *machine, const struct record_key *key)
+void machine_disk_key(const uint8_t *bytes, struct record_key *ret_key)
+{
+	ret_key->kind = (enum record_kind)bytes[0];
+	memcpy(ret_key->uid.byte, bytes + 1, UID_LEN);
+	memcpy(ret_key->sub.byte, bytes + 1 + UID_LEN, UID_LEN);
+}
+
+/* Whether there was anything. */
+static bool disk_remove(struct sim_machine *machine, const struct record_key *key)
 {
 	uint8_t space[1 + 2 * UID_LEN];
 	struct buf *old = map_remove(&machine->disk, key_bytes(key, space));
 
 	if (!old)
-		return;
+		return false;
 	buf_deinit(old);
 	free(old);
+	return true;
+}
+
+static void disk_forget(struct sim_machine *machine, const struct record_key *key)
+{
+	if (disk_remove(machine, key))
+		archive_dropped(machine->world, machine, key);
+}
+
+void machine_keep(struct sim_machine *machine, const struct record_key *key, struct bytes envelope)
+{
+	uint8_t space[1 + 2 * UID_LEN];
+	struct buf *kept = mem_new(struct buf);
+
+	archive_kept(machine->world, key, !disk_remove(machine, key));
+	buf_append_bytes(kept, envelope);
+	(void)map_put(&machine->disk, key_bytes(key, space), kept);
+	trust_keep_writer(machine, envelope);
 }
 
 static void disk_write(struct world *world, struct sim_machine *machine,
 		       const struct node_effect *effect)
 {
-	uint8_t space[1 + 2 * UID_LEN];
-	struct buf *envelope = mem_new(struct buf);
 	struct sim_event *event = world_event(world, SIM_PERSISTED, PERSIST_US);
 
-	disk_forget(machine, &effect->key);
-	buf_append_bytes(envelope, effect->packet);
-	(void)map_put(&machine->disk, key_bytes(&effect->key, space), envelope);
-	trust_keep_writer(machine, effect->packet);
+	machine_keep(machine, &effect->key, effect->packet);
 	event->to = machine->index;
 	event->process = machine->process;
 	event->persisted = mem_new(struct sim_persisted);

@@ -12,7 +12,8 @@
  *	story.c       what happened, in words            metrics*.c  what is measured
  *	steps.c       what large scenarios are made of   params.c    what --set can change
  *	liars.c       byzantine machines                 bugs.c      faults built in on purpose
- *	processor.c   machines that share cores
+ *	processor.c   machines that share cores       consensus*.c a group of replicas
+ *	linear.c      histories that have an order    agents*.c    agents of pods
  *
  * The same arguments print the same bytes. Exit status 0: all held; 1: something did not, and the
  * story of it is printed with the command that repeats it; 2: the arguments make no sense.
@@ -256,5 +257,5 @@ int main(int argc, char **argv)
 		return usage(stdout);
 	if (argc < 2 || strcmp(argv[1], "run") != 0 || !parse(argc, argv, &options))
 		return usage(stderr);
-	return run(&options);
+	return options.scenario->run ? options.scenario->run(&options) : run(&options);
 }

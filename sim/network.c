@@ -85,7 +85,7 @@ struct sim_machine *network_find(struct world *world, const struct node_id *id)
 	struct sim_machine *machine;
 	uint32_t index;
 
-	if (!directory_find(world->directory, id, &index))
+	if (!sim_directory_find(world->directory, id, &index))
 		return NULL;
 	machine = &world->machines[index];
 	return node_id_equal(&machine->id, id) ? machine : NULL;

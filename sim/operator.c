@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What people and accidents do to the world. */
+#include "archive.h"
 #include "checker.h"
 
 #include <assert.h>
@@ -205,6 +206,11 @@ void world_delete(struct world *world, size_t index)
 	delete_at(world, index, gateway(world, &world->workloads[index]));
 }
 
+void world_delete_at(struct world *world, size_t index, size_t machine)
+{
+	delete_at(world, index, &world->machines[machine]);
+}
+
 size_t world_give_again(struct world *world, size_t index, size_t machine)
 {
 	const struct sim_workload old = world->workloads[index];
@@ -249,6 +255,7 @@ void world_power_on(struct world *world, size_t index, bool keep_state)
 		return;
 	machine->powered = true;
 	if (!keep_state) {
+		archive_disk_lost(world, machine);
 		machine_disk_clear(machine);
 		machine->rebooted = false; /* it was never there before */
 		host_forget_kept(world, machine);

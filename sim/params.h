@@ -42,6 +42,8 @@ struct params {
 	int64_t churn;      /* per thousand machines and minute that crash and come back */
 	int64_t forget;     /* percent of these that come back with an empty disk */
 	int64_t records;    /* written and read: archive.c */
+	int64_t calm_s;     /* quiet time before they are looked at; 0: as long as a hand-over */
+	int64_t placed;     /* 1: they lie with their keepers at the beginning */
 	int64_t lost;       /* machines that vanish */
 	int64_t starved;    /* percent of machines that are stalled half of the time */
 	int64_t stall_ms;   /* longest of these stalls */

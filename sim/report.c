@@ -9,7 +9,7 @@ enum {
 	STORY_LINES_MAX = 400, /* printed of a violation's story: its end */
 };
 
-static void print_command(FILE *out, const struct report_options *options)
+void report_command(FILE *out, const struct report_options *options)
 {
 	(void)fprintf(out, "magik-sim run --scenario %s", options->scenario_name);
 	if (options->machines)
@@ -19,6 +19,7 @@ static void print_command(FILE *out, const struct report_options *options)
 		(void)fprintf(out, " --set %s", options->sets[i]);
 	if (options->bug)
 		(void)fprintf(out, " --bug %s", options->bug->name);
+	(void)fprintf(out, "\n");
 }
 
 /* The lines about the object of the violation and about the world itself; messages between machines
@@ -57,8 +58,7 @@ static void print_violation(FILE *out, const struct world *world,
 	if (!options->story)
 		print_story(out, world, false);
 	(void)fprintf(out, "again: ");
-	print_command(out, options);
-	(void)fprintf(out, "\n");
+	report_command(out, options);
 }
 
 void report_print(struct world *world, const struct report_options *options,

@@ -2,6 +2,8 @@
 /* Report: the outcome of a run, as text or JSON; of a violation also its story. */
 #pragma once
 
+#include <stdio.h>
+
 #include "scenario.h"
 
 enum {
@@ -24,3 +26,6 @@ struct report_options {
 /* With JSON, the object is all that goes to standard output; a story goes to standard error. */
 void report_print(struct world *world, const struct report_options *options,
 		  const struct metrics_outside *outside);
+
+/* The command that repeats the run, as a line. */
+void report_command(FILE *out, const struct report_options *options);

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "agents.h"
+#include "consensus.h"
+#include "scenario_absence.h"
 #include "scenario_control.h"
 #include "scenario_large.h"
 #include "scenario_repair.h"
@@ -23,6 +26,15 @@ static const struct scenario scenarios[] = {
 	 {.stewards = STEWARDS},
 	 small_placement,
 	 NULL},
+	{"agents",
+	 "agents of pods find each other, while pods and machines come and go",
+	 false,
+	 200,
+	 0,
+	 {.settle_s = 60, .duration_s = 120, .replicas = 50, .churn = 60, .lost = 4},
+	 NULL,
+	 NULL,
+	 agents_scenario},
 	{"one-machine",
 	 "a fabric of one runs its own work",
 	 false,
@@ -180,6 +192,22 @@ static const struct scenario scenarios[] = {
 	 240000,
 	 {.duration_s = 300},
 	 away_scenario,
+	 NULL},
+	{"replaced",
+	 "a machine is away while all others are lost, and new ones are in their place",
+	 false,
+	 5,
+	 1600000,
+	 {.duration_s = 300},
+	 replaced_scenario,
+	 NULL},
+	{"apart",
+	 "some machines are cut off for longer than tombstones are kept",
+	 false,
+	 5,
+	 1700000,
+	 {.duration_s = 691200, .lost = 2},
+	 apart_scenario,
 	 NULL},
 	{"reuse",
 	 "workloads are deleted and made again under their names, which others hear of late",
@@ -373,6 +401,21 @@ static const struct scenario scenarios[] = {
 	  .readdress = 20},
 	 large_soak,
 	 NULL},
+	{.name = "consensus",
+	 .text = "replicas agree, whatever goes wrong between them and their clients",
+	 .run = cw_scenario},
+	{.name = "consensus-storm",
+	 .text = "the same, with hardly any time to get anything done",
+	 .run = cw_scenario_storm},
+	{.name = "consensus-lease",
+	 .text = "replicas with clocks as different as they may be, tempted to break promises",
+	 .run = cw_scenario_lease},
+	{.name = "consensus-kill",
+	 .text = "their leader is killed again and again: how long writes must wait",
+	 .run = cw_scenario_kill},
+	{.name = "consensus-idle",
+	 .text = "nobody asks them anything: what that costs",
+	 .run = cw_scenario_idle},
 };
 
 const struct scenario *scenario_find(const char *name)

@@ -210,24 +210,6 @@ static void heal(struct world *world, uint64_t argument)
 	world_heal(world);
 }
 
-static void expect_objects(struct world *world, uint64_t argument)
-{
-	(void)argument;
-	for (size_t i = 0; i < world->machine_count; i++)
-		for (size_t k = 0; k < world->workload_count; k++) {
-			const struct sim_workload *workload = &world->workloads[k];
-			struct record_key key = {.kind = RECORD_OBJECT, .uid = workload->uid};
-			const struct node *node = world->machines[i].node;
-
-			if (!node || !world->machines[i].steward)
-				continue;
-			if (!records_get(node_records(node), &key) != workload->deleted)
-				world_violate(
-					world, &workload->uid, "%s %s %s", world->machines[i].name,
-					workload->deleted ? "still has" : "has no", workload->name);
-		}
-}
-
 static void apply(struct world *world, uint64_t replicas)
 {
 	(void)world_apply(world, (uint32_t)replicas, 100);
@@ -262,7 +244,7 @@ void power_scenario(struct world *world)
 	world_action(world, at_ms, expect_untouched, 0);
 	world_action(world, at_ms, heal, 0);
 	world_action(world, at_ms + SIM_GRACE_MS, expect_untouched, 0);
-	world_action(world, at_ms + SIM_GRACE_MS, expect_objects, 0);
+	world_action(world, at_ms + SIM_GRACE_MS, steps_expect_objects, 0);
 }
 
 /* Each has placed what it missed; when they meet, what was there before stays. */
@@ -277,56 +259,7 @@ void power_long_scenario(struct world *world)
 	world_action(world, at_ms, expect_noted, 0);
 	world_action(world, at_ms, heal, 0);
 	world_action(world, at_ms + 2 * SIM_GRACE_MS, expect_noted, 0);
-	world_action(world, at_ms + 2 * SIM_GRACE_MS, expect_objects, 0);
-}
-
-/* ---- a machine is away ---- */
-
-static void away_off(struct world *world, uint64_t machine)
-{
-	world_power_off(world, machine);
-}
-
-static void delete_all(struct world *world, uint64_t kept)
-{
-	for (size_t i = kept; i < world->workload_count; i++)
-		world_delete(world, i);
-}
-
-static void away_on(struct world *world, uint64_t machine)
-{
-	world->noted_resumed = world->totals.pods_resumed;
-	world_power_on(world, machine, true);
-}
-
-static void expect_none_resumed(struct world *world, uint64_t argument)
-{
-	(void)argument;
-	if (world->totals.pods_resumed != world->noted_resumed)
-		world_violate(
-			world, NULL,
-			"%llu pods were started again although they were deleted or replaced",
-			(unsigned long long)(world->totals.pods_resumed - world->noted_resumed));
-}
-
-/* Of its pods some are replaced, and the objects of others deleted, meanwhile. */
-void away_scenario(struct world *world)
-{
-	int64_t away_ms = world->params.duration_s * MS_PER_S;
-	uint64_t machine = world->machine_count - 1;
-	int64_t at_ms = 5000;
-
-	world_boot_all(world);
-	world->distinct = false;
-	for (int64_t i = 0; i < 6; i++)
-		world_action(world, at_ms + 50 * i, apply, world->machine_count);
-	at_ms += PLACED_MS + 2 * NODE_VOUCH_MS;
-	world_action(world, at_ms, away_off, machine);
-	world_action(world, at_ms + APART_MS, delete_all, 2);
-	at_ms += away_ms;
-	world_action(world, at_ms, away_on, machine);
-	world_action(world, at_ms + SIM_GRACE_MS, expect_none_resumed, 0);
-	world_action(world, at_ms + SIM_GRACE_MS, expect_objects, 0);
+	world_action(world, at_ms + 2 * SIM_GRACE_MS, steps_expect_objects, 0);
 }
 
 /* ---- names are given again ---- */
@@ -370,5 +303,5 @@ void reuse_scenario(struct world *world)
 	for (int64_t i = 0; i < REUSED; i++)
 		world_action(world, at_ms + REUSE_MS * i, give_again, 0);
 	at_ms += REUSE_MS * REUSED + PLACED_MS;
-	world_action(world, at_ms, expect_objects, 0);
+	world_action(world, at_ms, steps_expect_objects, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scenarios of loss and power cuts; scenario.c has the table. */
+/* Scenarios of loss, power cuts and long absence; scenario.c has the table. */
 #pragma once
 
 #include "world.h"
@@ -7,5 +7,4 @@
 void repair_scenario(struct world *world); /* of both kinds */
 void power_scenario(struct world *world);
 void power_long_scenario(struct world *world);
-void away_scenario(struct world *world);
 void reuse_scenario(struct world *world);

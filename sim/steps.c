@@ -352,3 +352,21 @@ void steps_starve(struct world *world, int64_t at_ms, int64_t until_ms)
 			world_action(world, some_ms(world, at_ms, world->params.stall_ms), starve,
 				     i);
 }
+
+void steps_expect_objects(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	for (size_t i = 0; i < world->machine_count; i++)
+		for (size_t k = 0; k < world->workload_count; k++) {
+			const struct sim_workload *workload = &world->workloads[k];
+			struct record_key key = {.kind = RECORD_OBJECT, .uid = workload->uid};
+			const struct node *node = world->machines[i].node;
+
+			if (!node || !world->machines[i].steward)
+				continue;
+			if (!records_get(node_records(node), &key) != workload->deleted)
+				world_violate(
+					world, &workload->uid, "%s %s %s", world->machines[i].name,
+					workload->deleted ? "still has" : "has no", workload->name);
+		}
+}

@@ -52,5 +52,8 @@ void steps_break_ways(struct world *world, int64_t at_ms, int64_t until_ms);
 /* It violates if some replica that fits has not been accepted by then. */
 void steps_expect_placed(struct world *world, int64_t at_ms);
 
+/* It violates if a steward lacks the object of a workload, or has one that was deleted. */
+void steps_expect_objects(struct world *world, uint64_t argument);
+
 /* It violates if not all machines that hear each other are one overlay. */
 void steps_expect_formed(struct world *world, int64_t at_ms);

@@ -98,7 +98,7 @@ struct world *world_new(size_t machines, const struct params *params, uint64_t s
 	world->queue = queue_new();
 	world->machine_count = machines;
 	world->machines = mem_alloc(machines, sizeof(*world->machines));
-	world->directory = directory_new(machines);
+	world->directory = sim_directory_new(machines);
 	network_init(world);
 	world->pod_start_ms_min = 20;
 	world->pod_start_ms_max = 200;
@@ -143,7 +143,7 @@ void world_free(struct world *world)
 	host_free(world);
 	network_deinit(world);
 	map_deinit(&world->pods_by_uid);
-	directory_free(world->directory);
+	sim_directory_free(world->directory);
 	for (size_t i = 0; i < world->workload_count; i++)
 		free(world->workloads[i].slots);
 	map_deinit(&world->workloads_by_uid);

@@ -174,12 +174,13 @@ struct sim_machine {
 	uint64_t incarnation;
 	struct fabric_time_kept kept;
 	struct node_complete complete;
-	int64_t clock_error_ms;       /* its system's clock less true time */
-	int64_t started_us, ended_us; /* its process, the last one before */
-	int64_t stalled_since_us;     /* if it is stalled */
-	struct map disk;              /* record key -> struct buf */
-	struct map writers;           /* whose certificates are on it, with their records */
-	struct buf *revocations;      /* on disk too: envelopes */
+	struct records_standing *standing; /* NULL: none was written down */
+	int64_t clock_error_ms;            /* its system's clock less true time */
+	int64_t started_us, ended_us;      /* its process, the last one before */
+	int64_t stalled_since_us;          /* if it is stalled */
+	struct map disk;                   /* record key -> struct buf */
+	struct map writers;                /* whose certificates are on it, with their records */
+	struct buf *revocations;           /* on disk too: envelopes */
 	size_t revocation_count;
 	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
 	struct sim_dial *dials; /* under way, dial_count of them */
@@ -280,7 +281,7 @@ struct world {
 	uint32_t connection_last;
 	size_t machine_count;
 	struct sim_machine *machines;
-	struct directory *directory; /* id -> machine */
+	struct sim_directory *directory; /* id -> machine */
 	struct sim_network network;
 	int64_t processor_free_us[PARAMS_CORES_MAX]; /* from then on: processor.c */
 	struct sim_workload *workloads;              /* moves when it grows */
@@ -357,7 +358,10 @@ void machine_expect(const struct sim_machine *machine); /* an event of it is nea
 void machine_persisted(struct world *world, struct sim_machine *machine,
 		       const struct sim_persisted *persisted);
 void machine_disk_clear(struct sim_machine *machine);
-void machine_end(struct world *world, struct sim_machine *machine); /* of its daemon */
+/* Before it is started: a record that lies on its disk, and the certificate of who signed it. */
+void machine_keep(struct sim_machine *machine, const struct record_key *key, struct bytes envelope);
+void machine_disk_key(const uint8_t *bytes, struct record_key *ret_key); /* of sim_machine.disk */
+void machine_end(struct world *world, struct sim_machine *machine);      /* of its daemon */
 struct mono machine_now(const struct world *world, const struct sim_machine *machine);
 struct wall world_wall(const struct world *world);
 struct wall machine_system(const struct world *world, const struct sim_machine *machine);
@@ -379,12 +383,12 @@ void world_violate(struct world *world, const struct uid *uid, const char *forma
 	_printf_(3, 4);
 
 /* ---- directory.c: machines by id ---- */
-struct directory *directory_new(size_t machines);
-void directory_free(struct directory *directory);
-void directory_put(struct directory *directory, const struct node_id *id, uint32_t machine);
+struct sim_directory *sim_directory_new(size_t machines);
+void sim_directory_free(struct sim_directory *directory);
+void sim_directory_put(struct sim_directory *directory, const struct node_id *id, uint32_t machine);
 /* It knows the beginning of an id only: the caller compares the rest. False: nobody. */
-bool directory_find(const struct directory *directory, const struct node_id *id,
-		    uint32_t *ret_machine);
+bool sim_directory_find(const struct sim_directory *directory, const struct node_id *id,
+			uint32_t *ret_machine);
 
 /* ---- operator.c: what people and accidents do ---- */
 size_t world_apply(struct world *world, uint32_t replicas, int64_t cpu_milli);
@@ -393,6 +397,7 @@ struct sim_workload *world_workload(const struct world *world, const struct uid 
 size_t world_apply_wish(struct world *world, size_t machine, const struct sim_wish *wish);
 void world_scale(struct world *world, size_t workload, uint32_t replicas);
 void world_delete(struct world *world, size_t workload);
+void world_delete_at(struct world *world, size_t workload, size_t machine);
 /* Delete it, and make another one of its name at once, both at @machine. */
 size_t world_give_again(struct world *world, size_t workload, size_t machine);
 void world_power_off(struct world *world, size_t machine);   /* the pods die with it */

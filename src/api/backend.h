@@ -123,6 +123,7 @@ typedef void api_done_fn(void *arg, const struct api_result *result);
 typedef void api_refreshed_fn(void *arg, bool complete);
 typedef void api_member_fn(void *arg, const struct api_member *member);
 typedef void api_object_fn(void *arg, const struct api_object *object);
+typedef void api_name_fn(void *arg, const char *name);
 typedef void api_presence_fn(void *arg, const struct presence *presence, uint64_t version);
 typedef void api_event_fn(void *arg, const struct api_event *event);
 /* @name is complete ("magik_tenders_total"), @type "counter" or "gauge". */
@@ -212,6 +213,12 @@ struct api_backend_ops {
 	/* Reads. @kind NULL: all kinds; @namespace NULL: all namespaces. */
 	void (*members)(void *self, api_member_fn *each, void *arg);
 	void (*objects)(void *self, const char *kind, const char *namespace, api_object_fn *each,
+			void *arg);
+	/* The namespaces in which there is an object, each at least once. */
+	void (*namespaces)(void *self, api_name_fn *each, void *arg);
+	/* Of kind "ReplicaSet" or "Pod", those that say of no other object that it controls them.
+	 */
+	void (*unowned)(void *self, const char *kind, const char *namespace, api_object_fn *each,
 			void *arg);
 	/* Calls @each once and returns true when the object exists. */
 	bool (*object)(void *self, const char *kind, const char *namespace, const char *name,

@@ -13,6 +13,7 @@
 
 #include "api/compose.h"
 #include "api/gateway.h"
+#include "api/touched.h"
 #include "base/mem.h"
 #include "kube/member.h"
 #include "kube/statefulset.h"
@@ -21,65 +22,36 @@
 enum {
 	HOUSEKEEPING_MS = 60 * 1000,
 	LOG_UNUSED_MS = 5 * 60 * 1000, /* longer than any client waits between list and watch */
-	WORKLOADS_MAX = 256,           /* more dirty workloads in one turn: compose all of them */
 	REST_SHARE = 4,                /* after a turn, so many times its duration is for others: a
 					* rollout of a thousand pods must not take all of the processor */
 	REST_MS_MAX = 1000, /* watchers are not further behind than that, and lists never */
-	AGAIN_MS = 3500,    /* a pod that nobody takes shows only a while after it was asked
-			     * for (compose_pod.c), and no change tells of that */
-};
-
-/* Workloads that something happened to; more than it holds are all. */
-struct touched {
-	struct uid list[WORKLOADS_MAX];
-	size_t count;
-	bool all;
+	AGAIN_MS = COMPOSE_PENDING_MS + 500, /* a pod that nobody takes shows only a while after
+					      * it was asked for, and no change tells of that */
 };
 
 struct changes {
 	struct touched workloads;
 	bool any_workload, members, events;
-	struct touched young, old; /* to be looked at again: since less, and more, than AGAIN_MS */
-	uint64_t rest_until_ms;    /* loop time */
+	struct touched young;   /* made so recently that what they lack does not show yet */
+	struct touched again;   /* of these, those to be looked at once more in this turn */
+	uint64_t rest_until_ms; /* loop time */
 };
-
-static void touch(struct touched *touched, const struct uid *workload)
-{
-	for (size_t i = 0; i < touched->count; i++) {
-		if (uid_equal(&touched->list[i], workload))
-			return;
-	}
-	if (touched->count < WORKLOADS_MAX)
-		touched->list[touched->count++] = *workload;
-	else
-		touched->all = true;
-}
-
-static void touch_all_of(struct touched *touched, const struct touched *others)
-{
-	for (size_t i = 0; i < others->count; i++)
-		touch(touched, &others->list[i]);
-	touched->all = touched->all || others->all;
-}
-
-static bool any_touched(const struct touched *touched)
-{
-	return touched->count || touched->all;
-}
-
-static void untouch(struct touched *touched)
-{
-	touched->count = 0;
-	touched->all = false;
-}
 
 struct changes *changes_new(void)
 {
-	return mem_new(struct changes);
+	struct changes *changes = mem_new(struct changes);
+
+	touched_init(&changes->workloads);
+	touched_init(&changes->young);
+	touched_init(&changes->again);
+	return changes;
 }
 
 void changes_free(struct changes *changes)
 {
+	touched_deinit(&changes->workloads);
+	touched_deinit(&changes->young);
+	touched_deinit(&changes->again);
 	free(changes);
 }
 
@@ -315,28 +287,92 @@ static bool liveness_changed(struct api *api)
 	return changed;
 }
 
-static void touch_owner(void *arg, const struct api_object *object)
-{
-	json_t *json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
-	const json_t *owner = kube_controller_of(json);
-	struct uid uid;
+/* What one touched object leads to. */
+struct lead {
+	struct api *api;
+	struct touched *touched;
+};
 
-	if (owner && uid_parse(kube_member_string(owner, "uid"), &uid))
-		touch(arg, &uid);
-	json_decref(json);
+/* The time of writing is in the upper 48 bits of the hybrid clock. */
+static bool is_young(const struct api *api, const struct api_object *object)
+{
+	int64_t now_ms = api->backend.ops->now(api->backend.self).ms;
+
+	return now_ms - (int64_t)(object->version >> 16) < COMPOSE_PENDING_MS &&
+	       (strcmp(object->kind, "Pod") == 0 || strcmp(object->kind, "ReplicaSet") == 0);
 }
 
-/* What belongs to another object shows in that one's status: a ReplicaSet in its Deployment's. */
-static void touch_owners(struct api *api, struct touched *workloads)
+static void look_again_later(struct api *api);
+
+static void note_young(void *arg, const struct api_object *object)
+{
+	struct api *api = arg;
+
+	if (!is_young(api, object))
+		return;
+	touched_add(&api->changes->young, &object->uid);
+	look_again_later(api);
+}
+
+static void note_all_young(struct api *api)
 {
 	const struct api_backend *backend = &api->backend;
 
+	backend->ops->objects(backend->self, "Pod", NULL, note_young, api);
+	backend->ops->objects(backend->self, "ReplicaSet", NULL, note_young, api);
+}
+
+/* What belongs to another object shows in that one's status: a ReplicaSet in its Deployment's. */
+static void follow_object(void *arg, const struct api_object *object)
+{
+	const struct lead *lead = arg;
+	const json_t *owner;
+	struct uid uid;
+	json_t *json;
+
+	note_young(lead->api, object);
+	if (!kube_says_controlled(object->json))
+		return;
+	json = json_loadb((const char *)object->json.ptr, object->json.len, 0, NULL);
+	owner = kube_controller_of(json);
+	if (owner && uid_parse(kube_member_string(owner, "uid"), &uid))
+		touched_add(lead->touched, &uid);
+	json_decref(json);
+}
+
+static void follow_objects(struct api *api, struct touched *workloads)
+{
+	const struct api_backend *backend = &api->backend;
+	struct lead lead = {api, workloads};
+
 	/* Owners are added behind, and looked at in turn. */
-	for (size_t i = 0; i < workloads->count && !workloads->all; i++) {
+	if (workloads->all)
+		note_all_young(api);
+	for (size_t i = 0; i < workloads->count; i++) {
 		struct uid uid = workloads->list[i];
 
-		if (!backend->ops->object_by_uid(backend->self, &uid, touch_owner, workloads))
-			(void)backend->ops->buried(backend->self, &uid, touch_owner, workloads);
+		if (!backend->ops->object_by_uid(backend->self, &uid, follow_object, &lead))
+			(void)backend->ops->buried(backend->self, &uid, follow_object, &lead);
+	}
+}
+
+/* Of @again, what was not composed with @workloads; it may still be too young. */
+static void refresh_again(struct api *api, const struct touched *again,
+			  const struct touched *workloads)
+{
+	const struct api_backend *backend = &api->backend;
+
+	if (again->all && !workloads->all) {
+		refresh(api, KUBE_PODS, NULL);
+		note_all_young(api);
+	}
+	for (size_t i = 0; i < again->count; i++) {
+		const struct uid *uid = &again->list[i];
+
+		if (touched_has(workloads, uid))
+			continue;
+		refresh(api, KUBE_PODS, uid);
+		(void)backend->ops->object_by_uid(backend->self, uid, note_young, api);
 	}
 }
 
@@ -344,23 +380,27 @@ static void touch_owners(struct api *api, struct touched *workloads)
 static void changes_collect(struct api *api)
 {
 	struct changes *changes = api->changes;
-	struct touched workloads = changes->workloads;
+	struct touched workloads = touched_take(&changes->workloads);
+	struct touched again = touched_take(&changes->again);
 	bool any = changes->any_workload, members = changes->members, events = changes->events;
 	uint64_t began_ns = uv_hrtime(), rest_ms;
 
-	untouch(&changes->workloads);
 	changes->any_workload = changes->members = changes->events = false;
 	if (members && liveness_changed(api))
 		any = workloads.all = true;
-	touch_owners(api, &workloads);
+	follow_objects(api, &workloads);
 	if (any)
 		refresh_workloads(api, &workloads);
+	refresh_again(api, &again, &workloads);
 	if (members) {
 		refresh(api, KUBE_NODES, NULL);
 		refresh(api, KUBE_LEASES, NULL);
 	}
-	if (events || any) /* pods that wait, and claims, are remarked upon as well */
+	/* Pods that wait, and claims, are remarked upon as well. */
+	if (events || any || touched_any(&again))
 		refresh(api, KUBE_EVENTS, NULL);
+	touched_deinit(&workloads);
+	touched_deinit(&again);
 	rest_ms = REST_SHARE * (uv_hrtime() - began_ns) / 1000000;
 	changes->rest_until_ms =
 		uv_now(api->loop) + (rest_ms < REST_MS_MAX ? rest_ms : REST_MS_MAX);
@@ -390,19 +430,15 @@ static void look_again(uv_timer_t *timer)
 	struct api *api = timer->data;
 	struct changes *changes = api->changes;
 
-	touch_all_of(&changes->workloads, &changes->old);
-	changes->any_workload = changes->any_workload || any_touched(&changes->old);
-	changes->old = changes->young;
-	untouch(&changes->young);
-	if (!any_touched(&changes->old))
-		(void)uv_timer_stop(timer);
+	touched_add_all(&changes->again, &changes->young);
+	touched_deinit(&changes->young);
 	changes_schedule(api);
 }
 
 static void look_again_later(struct api *api)
 {
 	if (!api->closing && !uv_is_active((uv_handle_t *)&api->again))
-		(void)uv_timer_start(&api->again, look_again, AGAIN_MS, AGAIN_MS);
+		(void)uv_timer_start(&api->again, look_again, AGAIN_MS, 0);
 }
 
 void api_workload_changed(struct api *api, const struct uid *workload)
@@ -412,9 +448,7 @@ void api_workload_changed(struct api *api, const struct uid *workload)
 	if (!any_log(api))
 		return;
 	changes->any_workload = true;
-	touch(&changes->workloads, workload);
-	touch(&changes->young, workload);
-	look_again_later(api);
+	touched_add(&changes->workloads, workload);
 	changes_schedule(api);
 }
 
@@ -471,10 +505,8 @@ struct watch_log *changes_log(struct api *api, enum kube_resource_id id)
 		api->logs[id] = watch_log_new(api->backend.ops->version(api->backend.self));
 		shown.log = api->logs[id];
 		compose_each(&api->backend, id, &everything, seed, &shown);
-		if (id == KUBE_PODS) { /* who was asked for before anybody looked, too */
-			api->changes->young.all = true;
-			look_again_later(api);
-		}
+		if (id == KUBE_PODS || id == KUBE_EVENTS) /* who was asked for before, too */
+			note_all_young(api);
 	}
 	api->logs[id]->used_ms = uv_now(api->loop);
 	if (!api->closing && !uv_is_active((uv_handle_t *)&api->housekeeping))

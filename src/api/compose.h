@@ -16,6 +16,11 @@
 #include "base/id.h"
 #include "kube/resource.h"
 
+enum {
+	COMPOSE_PENDING_MS = 3000, /* placing takes far less: a slot empty for longer, since its
+				    * object was written, is shown as a pod that waits */
+};
+
 struct composed_item {
 	const char *key; /* "namespace/name"; "/name" without a namespace */
 	json_t *object;

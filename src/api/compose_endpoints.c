@@ -61,11 +61,22 @@ static void add_service(void *arg, const struct api_object *object)
 	json_decref(service);
 }
 
+static void note_any(void *arg, const struct api_object *object)
+{
+	(void)object;
+	*(bool *)arg = true;
+}
+
 void compose_endpoints(struct composer *composer)
 {
 	const struct api_backend *backend = composer->backend;
 	struct backends backends;
+	bool any = false;
 
+	/* To go through all pods for nothing would take most of the time of each change. */
+	backend->ops->objects(backend->self, "Service", composer->query.namespace, note_any, &any);
+	if (!any)
+		return;
 	backends_load(composer, &backends);
 	backend->ops->objects(backend->self, "Service", composer->query.namespace, add_service,
 			      &backends);

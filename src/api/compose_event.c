@@ -8,10 +8,6 @@
 #include "kube/member.h"
 #include "kube/time.h"
 
-enum {
-	REMARK_AFTER_MS = 3000, /* placing takes far less; changes.c looks again after that */
-};
-
 static void note_uid(void *arg, const struct api_object *object)
 {
 	*(struct uid *)arg = object->uid;
@@ -112,7 +108,7 @@ static void add_failed_scheduling(struct composer *composer, const json_t *pod)
 	remark.message = kube_member_string(condition, "message");
 	if (!kube_time_parse(kube_member_string(condition, "lastTransitionTime"), &remark.since))
 		return;
-	if (backend->ops->now(backend->self).ms - remark.since.ms >= REMARK_AFTER_MS ||
+	if (backend->ops->now(backend->self).ms - remark.since.ms >= COMPOSE_PENDING_MS ||
 	    strncmp(remark.message, of_claims, strlen(of_claims)) == 0)
 		add_remark(composer, &remark);
 }

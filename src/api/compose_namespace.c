@@ -21,17 +21,17 @@ struct namespaces {
 	struct wall oldest;
 };
 
-static void note_namespace(struct namespaces *namespaces, const char *name)
+static void note_namespace(void *arg, const char *name)
 {
+	struct namespaces *namespaces = arg;
+
 	if (*name && !map_get(&namespaces->names, bytes_str(name)))
 		(void)map_put(&namespaces->names, bytes_str(name), mem_strdup(name));
 }
 
-static void note_object_namespace(void *arg, const struct api_object *object)
+static void note_created(void *arg, const struct api_object *object)
 {
-	bool is_namespace = strcmp(object->kind, "Namespace") == 0;
-
-	note_namespace(arg, is_namespace ? object->name : object->namespace);
+	note_namespace(arg, object->name);
 }
 
 static void note_age(void *arg, const struct api_member *member)
@@ -65,7 +65,8 @@ void compose_namespaces(struct composer *composer)
 	map_init(&namespaces.names, 1);
 	for (size_t i = 0; i < ARRAY_LEN(built_in_namespaces); i++)
 		note_namespace(&namespaces, built_in_namespaces[i]);
-	backend->ops->objects(backend->self, NULL, NULL, note_object_namespace, &namespaces);
+	backend->ops->namespaces(backend->self, note_namespace, &namespaces);
+	backend->ops->objects(backend->self, "Namespace", NULL, note_created, &namespaces);
 	backend->ops->members(backend->self, note_age, &namespaces);
 	map_for_each (entry, &namespaces.names) {
 		char *name = entry->value;

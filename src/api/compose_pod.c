@@ -13,8 +13,6 @@
 #include "kube/workload.h"
 
 enum {
-	PENDING_AFTER_MS =
-		3000,     /* placing takes far less: a slot empty for longer cannot be filled */
 	PENDING_MAX = 64, /* shown of one workload: replicas may be any number */
 };
 
@@ -145,7 +143,7 @@ static void add_vacancies(void *arg, const struct api_object *object)
 	json_t *json;
 
 	if ((composer->query.workload && !uid_equal(composer->query.workload, &object->uid)) ||
-	    backend->ops->now(backend->self).ms - pending.since.ms < PENDING_AFTER_MS)
+	    backend->ops->now(backend->self).ms - pending.since.ms < COMPOSE_PENDING_MS)
 		return;
 	json = composer_parse(object);
 	slice = roster_of(&composer->roster, &object->uid);

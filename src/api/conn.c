@@ -534,10 +534,12 @@ static void conn_begin(struct conn *conn, struct http_request *request)
 	exchange->head = strcmp(request->method, "HEAD") == 0;
 	conn->exchange = exchange;
 	conn->body_left = request->content_length;
+	conn->chunks = (struct http_chunks){0};
 	conn->had_request = true;
 	conn->state = CONN_BODY;
 	conn->server->counters.requests++;
-	if (request->expect_continue && conn->in.len < conn->body_left) {
+	if (request->expect_continue &&
+	    (conn->in.len < conn->body_left || (request->chunked && !conn->in.len))) {
 		buf_append_str(&conn->out, "HTTP/1.1 100 Continue\r\n\r\n");
 		conn_pump(conn);
 	}
@@ -581,19 +583,47 @@ static bool conn_read_head(struct conn *conn)
 	return false;
 }
 
+/* True when something was taken and the body is not refused; *ret_complete: it is all there. */
+static bool conn_take_chunks(struct conn *conn, bool *ret_complete)
+{
+	const char *why = "";
+	size_t used = 0;
+	int r = http_chunks_feed(&conn->chunks, bytes_buf(&conn->in), &conn->exchange->body_text,
+				 &used, &why);
+
+	buf_consume(&conn->in, used);
+	*ret_complete = r == 0;
+	if (r == 0 || r == HTTP_E_MORE)
+		return used > 0;
+	conn_refuse(conn, http_outcome_status((enum http_outcome)r), why);
+	return false;
+}
+
+static bool conn_take_body(struct conn *conn, bool *ret_complete)
+{
+	size_t take = conn->in.len < conn->body_left ? conn->in.len : (size_t)conn->body_left;
+
+	buf_append(&conn->exchange->body_text, conn->in.ptr, take);
+	buf_consume(&conn->in, take);
+	conn->body_left -= take;
+	*ret_complete = conn->body_left == 0;
+	return take > 0;
+}
+
 static bool conn_read_body(struct conn *conn)
 {
 	struct exchange *exchange = conn->exchange;
-	size_t take = conn->in.len < conn->body_left ? conn->in.len : (size_t)conn->body_left;
+	bool complete, taken;
 
 	conn->header_started = false;
-	buf_append(&exchange->body_text, conn->in.ptr, take);
-	buf_consume(&conn->in, take);
-	conn->body_left -= take;
-	if (conn->body_left) {
+	taken = exchange->request.chunked ? conn_take_chunks(conn, &complete)
+					  : conn_take_body(conn, &complete);
+	if (conn->state != CONN_BODY) /* it was refused */
+		return false;
+	if (!complete) {
 		if (conn->read_eof)
 			conn_close(conn);
-		return take > 0;
+		return taken;
 	}
 	exchange->body = bytes_buf(&exchange->body_text);
 	conn->state = CONN_ANSWER;

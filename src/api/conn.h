@@ -3,6 +3,7 @@
  * response.c. */
 #pragma once
 
+#include "api/http_chunks.h"
 #include "api/server.h"
 
 enum conn_state {
@@ -47,6 +48,7 @@ struct conn {
 
 	struct exchange *exchange; /* BODY: being filled; ANSWER: with the handler, or NULL */
 	uint64_t body_left;
+	struct http_chunks chunks; /* of a body that comes in chunks */
 
 	uint64_t state_deadline_ms; /* loop time; 0: none */
 	uint64_t stall_deadline_ms; /* 0: nothing waits to be sent */

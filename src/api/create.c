@@ -24,19 +24,10 @@ struct left_behind {
 	bool found;
 };
 
-/* Almost everything has an owner, and says so near its beginning: to parse it all at each creation
- * would take most of the time. Text inside of a string has its quotes escaped. */
-static bool says_owned(const struct api_object *object)
-{
-	static const char owned[] = "\"controller\":true";
-
-	return memmem(object->json.ptr, object->json.len, owned, sizeof(owned) - 1) != NULL;
-}
-
 static void note_left_behind(void *arg, const struct api_object *object)
 {
 	struct left_behind *left = arg;
-	json_t *json = left->found || says_owned(object) ? NULL : composer_parse(object);
+	json_t *json = left->found ? NULL : composer_parse(object);
 
 	if (json && !kube_controller_of(json) && !kube_is_dying(json) &&
 	    kube_label_selector_matches(&left->selector, json)) {
@@ -58,7 +49,7 @@ static void take_home(struct call *call, const json_t *object, struct uid *uid)
 	    kube_label_selector_from_json(kube_member(object, "spec.selector"), &left.selector,
 					  NULL))
 		return;
-	backend->ops->objects(backend->self, id == KUBE_DEPLOYMENTS ? "ReplicaSet" : "Pod",
+	backend->ops->unowned(backend->self, id == KUBE_DEPLOYMENTS ? "ReplicaSet" : "Pod",
 			      call->namespace, note_left_behind, &left);
 	kube_selector_deinit(&left.selector);
 }

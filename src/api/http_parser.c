@@ -201,6 +201,7 @@ static int note_header(const struct http_header *header, struct http_request *re
 		return parse_length(header->value, request, ret_why);
 	} else if (strcmp(header->name, "transfer-encoding") == 0) {
 		framing->encodings++;
+		request->chunked = strcasecmp(header->value, "chunked") == 0;
 	} else if (strcmp(header->name, "connection") == 0) {
 		framing->close |= list_has(header->value, "close");
 		framing->keep_alive |= list_has(header->value, "keep-alive");
@@ -254,9 +255,9 @@ static int check_framing(const struct framing *framing, struct http_request *req
 		return malformed(ret_why, "repeated Content-Length");
 	if (framing->encodings && (framing->lengths || request->minor_zero))
 		return malformed(ret_why, "Transfer-Encoding contradicts the rest of the head");
-	if (framing->encodings)
+	if (framing->encodings > 1 || (framing->encodings && !request->chunked))
 		return refuse(ret_why, HTTP_E_LENGTH_REQUIRED,
-			      "send the body with a Content-Length");
+			      "send the body with a Content-Length, or in chunks");
 	if (request->content_length > HTTP_BODY_MAX)
 		return refuse(ret_why, HTTP_E_BODY_LARGE, "request body is too large");
 	request->keep_alive = !framing->close && (!request->minor_zero || framing->keep_alive);

@@ -6,8 +6,8 @@
  * it about where a request ends. So everything that real clients never send and that has been used
  * for request smuggling is refused: bare LF or CR, obs-fold, a space before the colon, both
  * Content-Length and Transfer-Encoding, repeated or malformed Content-Length, a missing, repeated
- * or malformed Host, control characters. Request bodies have a Content-Length or none at all;
- * chunked ones are answered 411.
+ * or malformed Host, control characters. Request bodies have a Content-Length, come
+ * in chunks (http_chunks.h), or there is none; other encodings are answered 411.
  *
  * OUR deviation from RFC 9112 section 3.2.2: the absolute form of the target is refused; only
  * proxies are sent it, and this is none.
@@ -59,6 +59,7 @@ struct http_request {
 	struct http_header headers[HTTP_HEADERS_MAX];
 	size_t header_count;
 	uint64_t content_length;
+	bool chunked;         /* the body comes in chunks, and content_length is 0 */
 	bool keep_alive;      /* the connection may carry another request */
 	bool expect_continue; /* an interim 100 is awaited before the body */
 	bool minor_zero;      /* HTTP/1.0: no chunked answers */

@@ -32,6 +32,7 @@ enum fault {
 	FAULT_TOMBSTONE,           /* keepers bring each other everything but tombstones */
 	FAULT_INDEX,               /* holders of the index neither compare nor hand on */
 	FAULT_ABSENCE,             /* a steward that was away for long shares all that it has */
+	FAULT_APART,               /* whoever was cut off for long is believed */
 	FAULT_PENDING,             /* a slot that is being placed counts as missing */
 	FAULT_YOUNGEST,            /* of two pods in a slot the younger one stays */
 	FAULT_SLOT_RUNS,           /* a machine takes awards for slots that it fills already */
@@ -44,6 +45,24 @@ enum fault {
 				    * must do no harm */
 	FAULT_CLAIM,               /* a machine may say what it likes of pods of others */
 	FAULT_CLASH,               /* the younger of two objects of one name goes at once */
+	FAULT_RAFT_OLD_TERM,       /* entries of earlier terms are agreed by counting */
+	FAULT_RAFT_VOTE_FORGOTTEN, /* a vote is not written down */
+	FAULT_RAFT_EARLY_ACK,      /* answers do not wait for the disk */
+	FAULT_RAFT_LEASE_DRIFT,    /* a lease takes all clocks for equal */
+	FAULT_RAFT_TWO_CHANGES,    /* members change before the last change is agreed */
+	FAULT_RAFT_PREVOTE,        /* members stand without asking first */
+	FAULT_RAFT_STALE_READ,     /* a leader answers without looking at its lease */
+	FAULT_RAFT_RESTART_VOTES,  /* a restarted member forgets what it promised a leader */
+	FAULT_RAFT_TRANSFER_LEASE, /* a leader keeps its lease after it has named a successor */
+	FAULT_RAFT_COMMIT_AHEAD,   /* a follower takes what it has not compared for agreed */
+	FAULT_RAFT_SESSIONS,       /* a snapshot lacks what was answered to clients */
+	FAULT_SERVICE_NAME,        /* whoever signs a service's record is believed */
+	FAULT_SERVICE_EXPIRY,      /* records of services never expire */
+	FAULT_SERVICE_PUSH,        /* nobody is told of a change, one has to ask */
+	FAULT_SERVICE_WITHDRAW,    /* who goes does not say so */
+	FAULT_SERVICE_RENEW,       /* keepers of records are told only of changes */
+	FAULT_SERVICE_MISSING,     /* nobody notices a sibling's silence */
+	FAULT_SERVICE_QUOTA, /* whoever asks to be told is told, and what is to be kept is kept */
 	FAULT_COUNT,
 };
 

@@ -48,7 +48,7 @@ struct frame {
 
 struct ipc_channel {
 	int fd;
-	enum ipc_side self;
+	enum ipc_side self, peer;
 	struct list queue; /* of struct frame */
 	size_t queued;     /* bytes */
 	size_t queued_fds;
@@ -85,7 +85,7 @@ int ipc_pair(int *ret_host_fd, int *ret_fabric_fd)
 	return 0;
 }
 
-struct ipc_channel *ipc_channel_new(int fd, enum ipc_side self)
+struct ipc_channel *ipc_channel_new(int fd, enum ipc_side self, enum ipc_side peer)
 {
 	struct ipc_channel *channel = mem_new(struct ipc_channel);
 	int flags = fcntl(fd, F_GETFL);
@@ -95,6 +95,7 @@ struct ipc_channel *ipc_channel_new(int fd, enum ipc_side self)
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	channel->fd = fd;
 	channel->self = self;
+	channel->peer = peer;
 	list_init(&channel->queue);
 	return channel;
 }
@@ -296,7 +297,7 @@ static const struct ipc_rule *frame_check(const struct ipc_channel *channel, siz
 	size_t len = (size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 |
 		     (size_t)head[3] << 24;
 
-	if (!rule || rule->from == channel->self || len > rule->len_max)
+	if (!rule || rule->from != channel->peer || len > rule->len_max)
 		return NULL;
 	if (head[6] > rule->fds || head[7] != 0)
 		return NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channel: typed messages between the fabric process and the host process of one machine.
+ * Channel: typed messages between the host process of a machine and those beside it: the fabric
+ * process, and the agent of each pod.
  *
- * The two share a stream socket pair. Each message travels as one frame:
+ * Two of them share a stream socket. Each message travels as one frame:
  *
  *   0        4        6        7        8
  *   | length | type   | fds    | zero   | protobuf payload, @length bytes |      (little-endian)
@@ -19,6 +20,7 @@
  */
 #pragma once
 
+#include <limits.h> /* for ipc.pb-c.h */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +33,7 @@
 enum ipc_side {
 	IPC_HOST,
 	IPC_FABRIC,
+	IPC_AGENT,
 };
 
 enum ipc_type {
@@ -69,8 +72,8 @@ struct ipc_message {
 /* Two connected descriptors, close-on-exec: one for each side. */
 _must_use_ int ipc_pair(int *ret_host_fd, int *ret_fabric_fd);
 
-/* A channel over @fd (made non-blocking, closed with the channel), as seen from @self. */
-_must_use_ struct ipc_channel *ipc_channel_new(int fd, enum ipc_side self);
+/* A channel over @fd (made non-blocking, closed with the channel) from @self to @peer. */
+_must_use_ struct ipc_channel *ipc_channel_new(int fd, enum ipc_side self, enum ipc_side peer);
 struct ipc_channel *ipc_channel_free(struct ipc_channel *channel);
 
 int ipc_channel_fd(const struct ipc_channel *channel);

@@ -107,8 +107,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		link_read(link);
 }
 
-int ipc_link_new(uv_loop_t *loop, int fd, enum ipc_side self, struct ipc_handler handler,
-		 struct ipc_link **ret_link)
+int ipc_link_new(uv_loop_t *loop, int fd, enum ipc_side self, enum ipc_side peer,
+		 struct ipc_handler handler, struct ipc_link **ret_link)
 {
 	struct ipc_link *link = mem_new(struct ipc_link);
 	int r;
@@ -120,7 +120,7 @@ int ipc_link_new(uv_loop_t *loop, int fd, enum ipc_side self, struct ipc_handler
 	}
 	(void)uv_idle_init(loop, &link->more);
 	(void)uv_idle_init(loop, &link->failed);
-	link->channel = ipc_channel_new(fd, self);
+	link->channel = ipc_channel_new(fd, self, peer);
 	link->handler = handler;
 	link->handles = 3;
 	link->poll.data = link;

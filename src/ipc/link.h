@@ -21,8 +21,8 @@ struct ipc_handler {
 };
 
 /* Takes @fd. */
-_must_use_ int ipc_link_new(uv_loop_t *loop, int fd, enum ipc_side self, struct ipc_handler handler,
-			    struct ipc_link **ret_link);
+_must_use_ int ipc_link_new(uv_loop_t *loop, int fd, enum ipc_side self, enum ipc_side peer,
+			    struct ipc_handler handler, struct ipc_link **ret_link);
 
 /* Queue and write at once as far as possible; the errors of ipc_send(). A peer found gone here is
  * reported through on_closed, never from within this call. */

@@ -244,7 +244,7 @@ static json_t *container_json(const struct container_status *container)
 	kube_set_string(status, "imageID", text_or_empty(container->image_id));
 	if (container->container_id && *container->container_id)
 		kube_set_string(status, "containerID", container->container_id);
-	kube_set(status, "started", json_boolean(running));
+	kube_set(status, "started", json_boolean(running && !container->starting));
 	return status;
 }
 

@@ -5,6 +5,7 @@
 #include "kube/member.h"
 #include "kube/name.h"
 #include "kube/port.h"
+#include "kube/probe.h"
 #include "kube/quantity.h"
 #include "kube/validate.h"
 #include "kube/volume.h"
@@ -242,9 +243,13 @@ static void validate_pod_security(struct check *check, const json_t *spec)
 {
 	const json_t *context = json_object_get(spec, "securityContext");
 	const json_t *groups = json_object_get(context, "supplementalGroups");
+	static const char *const policies[] = {"Always", "OnRootMismatch", NULL};
+	const char *policy = kube_member_string(context, "fsGroupChangePolicy");
 	size_t mark = check_enter(check, "securityContext");
 	validate_user(check, context);
 	check_range(check, "fsGroup", json_object_get(context, "fsGroup"), 0, ID_NUMBER_MAX);
+	if (*policy)
+		(void)check_one_of(check, "fsGroupChangePolicy", policy, policies);
 	size_t count = list_count(check, context, "supplementalGroups", GROUPS_MAX);
 	for (size_t i = 0; i < count; i++)
 		check_range(check, "supplementalGroups", json_array_get(groups, i), 0,
@@ -276,7 +281,8 @@ static void validate_command(struct check *check, const json_t *container)
 			      "must be an absolute path without '..' and ':'");
 }
 
-static void validate_container(struct check *check, const json_t *spec, const json_t *container)
+static void validate_container(struct check *check, const json_t *spec, const json_t *container,
+			       bool init)
 {
 	const json_t *ports = json_object_get(container, "ports");
 	const json_t *env = json_object_get(container, "env");
@@ -294,6 +300,7 @@ static void validate_container(struct check *check, const json_t *spec, const js
 	validate_resources(check, json_object_get(container, "resources"));
 	for (size_t i = 0; i < mount_count; i++)
 		validate_mount(check, spec, mounts, i);
+	kube_validate_probes(check, container, init);
 	validate_container_security(check, container);
 }
 
@@ -315,7 +322,7 @@ static void validate_containers(struct check *check, const json_t *spec, const c
 		else if (kube_is_repeated(containers, i, "name", name) ||
 			 kube_is_repeated(earlier, json_array_size(earlier), "name", name))
 			check_duplicate(check, "name", name);
-		validate_container(check, spec, container);
+		validate_container(check, spec, container, strcmp(key, "initContainers") == 0);
 		check_leave(check, mark);
 	}
 }

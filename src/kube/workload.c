@@ -54,6 +54,13 @@ const json_t *kube_controller_of(const json_t *object)
 	return NULL;
 }
 
+bool kube_says_controlled(struct bytes text)
+{
+	static const char says[] = "\"controller\":true";
+
+	return text.len && memmem(text.ptr, text.len, says, sizeof(says) - 1) != NULL;
+}
+
 struct kube_origin kube_origin_of(const json_t *object)
 {
 	const json_t *owner = kube_controller_of(object);

@@ -42,6 +42,11 @@ const json_t *kube_pod_metadata(const json_t *object);
 /* The owner reference with `controller: true`, borrowed; NULL when there is none. */
 const json_t *kube_controller_of(const json_t *object);
 
+/* Does @text, an object as compact JSON, say of an owner that it is the controller? Without a
+ * parser, which would take most of the time where many objects are looked at: a quote inside of a
+ * string is escaped, so nothing else looks like it. */
+bool kube_says_controlled(struct bytes text);
+
 /* What a user would name as the reason why a pod is there: the object's controlling owner, or the
  * object itself. Borrowed. */
 struct kube_origin {

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "io/clock.h"
 #include "io/entropy.h"
+#include "kube/workload.h"
 
 /* A write that waits for its keepers. */
 struct pending {
@@ -54,6 +55,7 @@ struct backend {
 	struct fabric *fabric;
 	struct map refreshing; /* token -> struct refreshing */
 	struct map fresh;      /* text of a scope -> struct mono: asked for last */
+	struct map unowned;    /* uid -> struct record_key: ReplicaSets and Pods without an owner */
 	struct map pods;       /* "namespace/name" -> struct pod_names */
 	struct map pod_names;  /* pod uid -> struct pod_name */
 	struct api_backend api;
@@ -215,13 +217,58 @@ static void backend_objects(void *self, const char *kind, const char *namespace,
 			    api_object_fn *each, void *arg)
 {
 	const struct records *records = node_records(node_of(self));
+	bool adjoin = kind && namespace;
 	const struct record_item *item;
 	size_t position = 0;
 
-	while ((item = records_next(records, RECORD_OBJECT, kind, NULL, &position))) {
+	while ((item = adjoin ? records_next_in(records, kind, namespace, &position)
+			      : records_next(records, RECORD_OBJECT, kind, NULL, &position))) {
 		struct api_object object = object_of(item);
 
 		if (!namespace || strcmp(namespace, object.namespace) == 0)
+			each(arg, &object);
+	}
+}
+
+static void backend_namespaces(void *self, api_name_fn *each, void *arg)
+{
+	const struct records *records = node_records(node_of(self));
+	const char *name = NULL;
+
+	while ((name = records_next_namespace(records, name)))
+		each(arg, name);
+}
+
+/* Almost everything has an owner: what has none is remembered, or each creation would go through
+ * all that there is. */
+static void note_owner(struct backend *backend, const struct record *record, bool gone)
+{
+	struct bytes uid = bytes_of(record->object.uid.byte, UID_LEN);
+	bool may = strcmp(record->object.kind, "ReplicaSet") == 0 ||
+		   strcmp(record->object.kind, "Pod") == 0;
+
+	if (!may)
+		return;
+	if (gone || kube_says_controlled(bytes_buf(&record->value)))
+		free(map_remove(&backend->unowned, uid));
+	else
+		free(map_put(&backend->unowned, uid, mem_copy(&record->key, sizeof(record->key))));
+}
+
+static void backend_unowned(void *self, const char *kind, const char *namespace,
+			    api_object_fn *each, void *arg)
+{
+	struct backend *backend = self;
+	const struct records *records = node_records(node_of(self));
+
+	map_for_each (entry, &backend->unowned) {
+		const struct record_item *item = records_get(records, entry->value);
+		struct api_object object;
+
+		if (!item)
+			continue;
+		object = object_of(item);
+		if (strcmp(object.kind, kind) == 0 && strcmp(object.namespace, namespace) == 0)
 			each(arg, &object);
 	}
 }
@@ -731,6 +778,8 @@ static const struct api_backend_ops ops = {
 	.refresh = backend_refresh,
 	.members = backend_members,
 	.objects = backend_objects,
+	.namespaces = backend_namespaces,
+	.unowned = backend_unowned,
 	.family = backend_family,
 	.object = backend_object,
 	.object_by_uid = backend_object_by_uid,
@@ -763,6 +812,7 @@ struct backend *backend_new(struct fabric *fabric)
 	backend->api = (struct api_backend){.ops = &ops, .self = backend};
 	map_init(&backend->refreshing, 1);
 	map_init(&backend->fresh, 1);
+	map_init(&backend->unowned, 1);
 	map_init(&backend->pods, 1);
 	map_init(&backend->pod_names, 1);
 	map_init(&backend->pending, 1);
@@ -786,6 +836,9 @@ void backend_free(struct backend *backend)
 		buf_deinit(&refreshing->text);
 		free(refreshing);
 	}
+	map_for_each (one, &backend->unowned)
+		free(one->value);
+	map_deinit(&backend->unowned);
 	map_deinit(&backend->fresh);
 	map_deinit(&backend->refreshing);
 	map_for_each (named, &backend->pod_names) {
@@ -884,6 +937,8 @@ void backend_changed(struct backend *backend, const struct node_effect *effect)
 			api_workload_changed(api, &record->object.uid);
 		return;
 	case RECORD_OBJECT:
+		note_owner(backend, record,
+			   effect->change == RECORDS_REMOVED || effect->change == RECORDS_DROPPED);
 		if (api)
 			api_workload_changed(api, &record->object.uid);
 		return;

@@ -38,7 +38,10 @@ static void keep_time(void *user)
 	struct fabric *fabric = user;
 	struct fabric_time_kept kept = node_keep_time(fabric->node, clock_mono(), clock_wall());
 	struct node_complete complete = node_keep_complete(fabric->node, clock_mono());
+	struct records_standing standing;
 
+	node_keep_standing(fabric->node, &standing);
+	store_keep_standing(fabric->store, &standing);
 	store_keep_time(fabric->store, &kept);
 	store_keep_complete(fabric->store, &complete);
 	loop_timer_set(fabric->keep_timer, mono_add_ms(clock_mono(), FABRIC_TIME_PERSIST_MS));
@@ -329,6 +332,7 @@ static void make_node(struct fabric *fabric)
 {
 	const struct options *options = &fabric->settings.options;
 	struct wall system = clock_wall();
+	struct records_standing standing;
 	struct node_config config = {
 		.self = {.id = fabric->credentials.machine.key,
 			 .addr = fabric->address,
@@ -348,6 +352,8 @@ static void make_node(struct fabric *fabric)
 		.journal = true,
 	};
 
+	if (store_standing(fabric->store, &standing))
+		config.standing = &standing;
 	/* Above that of the life before, also when the system's clock was set back. */
 	config.self.incarnation =
 		(uint64_t)(system.ms > config.kept.last_ms ? system.ms : config.kept.last_ms);

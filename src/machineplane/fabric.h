@@ -160,6 +160,9 @@ void store_keep_time(struct store *store, const struct fabric_time_kept *kept);
 
 struct node_complete store_complete(struct store *store);
 void store_keep_complete(struct store *store, const struct node_complete *complete);
+/* Of the records; false: nothing was written down. */
+_must_use_ bool store_standing(struct store *store, struct records_standing *ret);
+void store_keep_standing(struct store *store, const struct records_standing *standing);
 /* Of a pod: see NODE_NOTE. */
 void store_note(struct store *store, const struct uid *pod_uid, int64_t confirmed_ms,
 		struct bytes object);

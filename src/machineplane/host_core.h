@@ -91,6 +91,8 @@ _must_use_ int host_facts_read(const char *state_dir, struct host_facts *ret_fac
 /* host_fabric.c */
 void host_fabric_start(struct host *host);
 void host_fabric_end(struct host *host); /* no more messages; the process ends by itself */
+/* One of its messages, as the channel has let it through: nothing in it is believed. */
+void host_fabric_message(struct host *host, const struct ipc_message *message);
 void host_fabric_status(struct host *host, const struct presence *presence);
 void host_fabric_images(struct host *host);
 void host_fabric_claims(struct host *host);

@@ -119,6 +119,8 @@ static void fill_container(const struct container_status *from, size_t i,
 	to->restarts = from->restarts;
 	to->image = from->image;
 	to->image_id = from->image_id;
+	to->ready = from->ready;
+	to->starting = from->starting;
 	to->now = now;
 	now->state = (Magik__Ipc__ContainerState)from->state;
 	now->reason = from->reason;
@@ -489,9 +491,8 @@ static void on_ready(struct host *host, const Magik__Ipc__Ready *ready)
 	pods_set_host_ip(host->pods, ready->host_ip);
 }
 
-static void on_message(void *owner, struct ipc_message *message)
+void host_fabric_message(struct host *host, const struct ipc_message *message)
 {
-	struct host *host = owner;
 	const void *body = message->body;
 
 	switch (message->type) {
@@ -536,9 +537,16 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_IMAGE_LIST:
 	case IPC_CLAIM_LIST:
 	case IPC_DRAIN:
+	case IPC_CHECK_RUN:
+	case IPC_CHECK_DONE:
 	default:
 		break; /* the channel lets only the fabric's messages through */
 	}
+}
+
+static void on_message(void *owner, struct ipc_message *message)
+{
+	host_fabric_message(owner, message);
 }
 
 static void close_link(struct host *host)
@@ -627,7 +635,8 @@ static int spawn(struct host *host, struct err *err)
 	r = process_watch_new(host->loop, host->fabric_pid, on_fabric_ended, host,
 			      &host->fabric_watch);
 	if (r == 0)
-		r = ipc_link_new(loop_uv(host->loop), host_fd, IPC_HOST, handler, &host->link);
+		r = ipc_link_new(loop_uv(host->loop), host_fd, IPC_HOST, IPC_FABRIC, handler,
+				 &host->link);
 	if (r < 0) {
 		(void)kill(host->fabric_pid, SIGKILL);
 		return err_set(err, r, "watch the fabric process: %s", strerror(-r));

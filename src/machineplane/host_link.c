@@ -58,7 +58,8 @@ static void container_read(const Magik__Ipc__ContainerStatus *from, struct conta
 		to->last_started_ms = last->started_at_ms;
 		to->last_finished_ms = last->finished_at_ms;
 	}
-	to->ready = to->state == CONTAINER_RUNNING ||
+	to->starting = from->starting;
+	to->ready = from->ready ||
 		    (to->init && to->state == CONTAINER_TERMINATED && to->exit_code == 0);
 }
 
@@ -468,6 +469,8 @@ static void on_message(void *owner, struct ipc_message *message)
 		machine_tell(host);
 		node_leave_pods(fabric->node, clock_mono());
 		break;
+	case IPC_CHECK_RUN:
+	case IPC_CHECK_DONE:
 	case IPC_READY:
 	case IPC_ISSUE_REQUEST:
 	case IPC_POD_START:
@@ -502,7 +505,8 @@ struct host_state *host_state_new(struct fabric *fabric, int fd, struct err *err
 
 	host->fabric = fabric;
 	map_init(&host->revocations_told, entropy_u64());
-	result = ipc_link_new(loop_uv(fabric->loop), fd, IPC_FABRIC, handler, &host->link);
+	result =
+		ipc_link_new(loop_uv(fabric->loop), fd, IPC_FABRIC, IPC_HOST, handler, &host->link);
 	if (result == 0)
 		return host;
 	(void)err_set(err, result, "host process: %s", strerror(-result));

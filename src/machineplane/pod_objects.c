@@ -303,6 +303,20 @@ bool pod_objects_fetched(struct pod_objects *objects, uint64_t token)
 
 /* ---- what is needed ---- */
 
+/* Takes @need over. Most pods name nothing, and then are not looked at whenever something changes.
+ */
+static void need_put(struct pod_objects *objects, const struct uid *pod_uid, struct need *need)
+{
+	if (!need->count) {
+		need_free(need);
+		return;
+	}
+	need_free(map_put(&objects->needs, bytes_of(pod_uid->byte, UID_LEN), need));
+	for (size_t i = 0; i < need->count; i++)
+		tell(objects, need, need->names[i]);
+	follow_needs(objects);
+}
+
 void pod_objects_need(struct pod_objects *objects, const struct uid *pod_uid, struct bytes manifest)
 {
 	json_t *json = json_loadb((const char *)manifest.ptr, manifest.len, 0, NULL);
@@ -314,17 +328,18 @@ void pod_objects_need(struct pod_objects *objects, const struct uid *pod_uid, st
 		need = mem_new(struct need);
 		need->namespace = mem_strdup(namespace);
 		kube_references(kube_pod_spec(json), need_add, need);
-		need_free(map_put(&objects->needs, bytes_of(pod_uid->byte, UID_LEN), need));
-		for (size_t i = 0; i < need->count; i++)
-			tell(objects, need, need->names[i]);
-		follow_needs(objects);
+		need_put(objects, pod_uid, need);
 	}
 	json_decref(json);
 }
 
 void pod_objects_release(struct pod_objects *objects, const struct uid *pod_uid)
 {
-	need_free(map_remove(&objects->needs, bytes_of(pod_uid->byte, UID_LEN)));
+	struct need *need = map_remove(&objects->needs, bytes_of(pod_uid->byte, UID_LEN));
+
+	if (!need)
+		return;
+	need_free(need);
 	follow_needs(objects);
 }
 

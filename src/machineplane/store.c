@@ -269,21 +269,6 @@ void store_forget(struct store *store, const struct record_key *key)
 	list_append(&store->waiting, &write->link);
 }
 
-static void restore_leaves(struct store *store, MDB_txn *txn)
-{
-	struct trust_query query = fabric_query(store->fabric, TRUST_MESH);
-	struct chain chain;
-	MDB_cursor *cursor;
-	MDB_val key, value;
-
-	if (mdb_cursor_open(txn, store->leaves, &cursor) != 0)
-		return;
-	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0)
-		if (chain_split(bytes_of(value.mv_data, value.mv_size), &chain))
-			(void)!trust_verify(&store->fabric->trust, &query, &chain, NULL, NULL);
-	mdb_cursor_close(cursor);
-}
-
 bool store_leaf(struct store *store, const struct digest *leaf, struct buf *ret_chain)
 {
 	MDB_val key = val(bytes_of(leaf->byte, ID_LEN)), value;
@@ -310,6 +295,8 @@ static int restore_record(struct store *store, struct bytes sealed)
 	return outcome;
 }
 
+/* Who wrote a record is looked up with it (trust.c): all that there ever were might not fit into
+ * the cache of chains. */
 static size_t restore_records(struct store *store, MDB_txn *txn)
 {
 	MDB_cursor *cursor;
@@ -338,7 +325,6 @@ size_t store_restore(struct store *store)
 
 	if (mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn) != 0)
 		return 0;
-	restore_leaves(store, txn);
 	count = restore_records(store, txn);
 	mdb_txn_abort(txn);
 	return count;
@@ -406,6 +392,17 @@ void store_keep_complete(struct store *store, const struct node_complete *comple
 {
 	if (complete->since_ms)
 		meta_put(store, "complete", bytes_of(complete, sizeof(*complete)));
+}
+
+bool store_standing(struct store *store, struct records_standing *ret)
+{
+	return meta_get_struct(store, "standing", ret, sizeof(*ret));
+}
+
+void store_keep_standing(struct store *store, const struct records_standing *standing)
+{
+	if (standing->among_ms)
+		meta_put(store, "standing", bytes_of(standing, sizeof(*standing)));
 }
 
 struct note_names {

@@ -34,7 +34,9 @@ enum {
 	COLLECT_AGAIN_MS = 1000, /* while something is being deleted: whose task it is changes */
 	COLLECT_SWEEP_MS = 60 * 1000, /* owners that are not known here are asked for so often, */
 	COLLECT_FETCHES_MAX = 16,     /* so many at a time */
-	COLLECT_CLASH_MS = 30 * 1000, /* six rounds of anti-entropy: by then tombstones are here */
+	COLLECT_CLASH_MS = 10 * 1000, /* by then those who have met have compared what they have, */
+	COLLECT_NEWS_MS = 5 * 1000,   /* if nothing old has come for so long: a tombstone of the
+				       * older one may be on its way */
 	COLLECT_OWNERS_MAX = 16,      /* of one object: more are no owners */
 };
 
@@ -372,7 +374,7 @@ static void sight_deinit(struct sight *sight)
 	free(sight->pods);
 }
 
-/* ---- namespaces where not everything is kept here ---- */
+/* ---- where not everything is kept here ---- */
 
 static bool is_swept_kind(unsigned kind)
 {
@@ -416,17 +418,32 @@ bool node_collect_refreshed(struct node *node, uint64_t token, bool complete)
 	return false;
 }
 
-/* Is all here that lies in it? */
+/* Is all here that lies in the namespace @name and matters? */
 static bool namespace_is_here(struct node *node, struct mono now, struct dying *dying,
-			      const struct sight *sight, const char *name)
+			      bool some_left, const char *name)
 {
 	if (!node_index_is_used(node))
 		return true;
-	if (sight->object_count)
+	if (some_left)
 		dying->swept = false;
 	else if (!dying->swept)
 		sweep(node, now, dying, name);
 	return dying->swept;
+}
+
+/* Something is to be done with its dependents first, and others may keep them. */
+static bool waits_for_dependents(const json_t *json)
+{
+	return kube_has_finalizer(json, KUBE_FINALIZER_ORPHAN) ||
+	       kube_has_finalizer(json, KUBE_FINALIZER_FOREGROUND);
+}
+
+static bool sees_dependents(const struct sight *sight, const struct uid *owner)
+{
+	for (size_t i = 0; i < sight->object_count; i++)
+		if (kube_depends_on(sight->objects[i].json, owner))
+			return true;
+	return false;
 }
 
 /* ---- what is done ---- */
@@ -452,14 +469,18 @@ static void go_on(struct node *node, struct mono now, struct dying *dying,
 		see_dependents(node, &sight, dying, &root.ref.uid);
 	see_machines(node, &sight);
 	if (is_namespace)
-		whole = namespace_is_here(node, now, dying, &sight, root.ref.name);
+		whole = namespace_is_here(node, now, dying, sight.object_count > 0, root.ref.name);
+	else if (waits_for_dependents(json))
+		whole = namespace_is_here(node, now, dying, sees_dependents(&sight, &root.ref.uid),
+					  root.ref.namespace);
 	view.family = sight.objects;
 	view.family_count = sight.object_count;
 	view.pods = sight.pods;
 	view.pod_count = sight.pod_count;
 	if (strcmp(root.ref.kind, KUBE_CLAIM) == 0)
 		view.used = node_claim_is_used(node, &root.ref);
-	if (whole || sight.object_count)
+	if (whole ||
+	    (is_namespace ? sight.object_count > 0 : sees_dependents(&sight, &root.ref.uid)))
 		control_deletion(&view, &verdict);
 	carry_out(node, now, &verdict);
 	control_verdict_deinit(&verdict);
@@ -607,10 +628,14 @@ static void judge_clash(struct node *node, struct mono now, const struct uid *ui
 static void judge_clashes(struct node *node, struct mono now)
 {
 	struct uid_list uids = keys_of(&node->clashes);
+	struct mono quiet = fault_is_planted(FAULT_CLASH)
+				    ? now
+				    : mono_add_ms(records_old_news(node->records), COLLECT_NEWS_MS);
 
 	for (size_t i = 0; i < uids.count; i++) {
 		struct mono *at = map_get(&node->clashes, uid_bytes(&uids.list[i]));
 
+		*at = at->us > quiet.us ? *at : quiet;
 		if (!mono_reached(now, *at)) {
 			node->collect_due = mono_min(node->collect_due, *at);
 			continue;

@@ -17,16 +17,21 @@
 bool node_is_complete(const struct node *node)
 {
 	return node->complete && records_doubts(node->records) == 0 &&
-	       !overlay_is_large(node->overlay);
+	       !records_is_long_apart(node->records) && !overlay_is_large(node->overlay);
 }
 
 void node_complete_init(struct node *node, struct mono now)
 {
+	static const struct records_standing nothing;
 	const struct node_complete *kept = &node->config.complete;
 	bool keeps = node->config.steward && !node->config.records_stay;
 
 	node->complete_due = keeps ? mono_add_ms(now, NODE_COMPLETE_MS) : MONO_NEVER;
 	node->complete_since_ms = kept->since_ms;
+	if (keeps)
+		records_set_standing(node->records, now,
+				     node->config.standing ? node->config.standing : &nothing);
+	node->config.standing = NULL; /* borrowed */
 }
 
 /* Not told as our own: a steward that is complete only through us would tell it back. */
@@ -58,6 +63,7 @@ void node_complete_tick(struct node *node, struct mono now)
 {
 	int64_t now_ms = node_fabric_time(node, now).ms;
 
+	records_set_complete(node->records, node_is_complete(node) ? node->complete_since_ms : 0);
 	if (!mono_reached(now, node->complete_due))
 		return;
 	node->complete_due = MONO_NEVER;
@@ -73,9 +79,18 @@ void node_complete_tick(struct node *node, struct mono now)
 struct node_complete node_keep_complete(const struct node *node, struct mono now)
 {
 	struct node_complete kept = node->config.complete;
+	int64_t apart_ms = records_apart_since(node->records);
 
 	if (node->complete)
 		kept = (struct node_complete){.since_ms = node->complete_since_ms,
 					      .seen_ms = node_fabric_time(node, now).ms};
+	/* From then on others have deleted what we do not know of. */
+	if (apart_ms > RECORDS_APART_EVER && apart_ms < kept.seen_ms)
+		kept.seen_ms = apart_ms;
 	return kept;
+}
+
+void node_keep_standing(const struct node *node, struct records_standing *ret)
+{
+	records_standing(node->records, ret);
 }

@@ -13,6 +13,7 @@
  * all who are there have been away, nobody can say; after NODE_DOUBT_MS nobody is waited for.
  *
  * Who ran all the time has no doubts, also when it was cut off: it may be the one that others ask.
+ * What it brings they judge by themselves: records/apart.c.
  */
 #include "node/internal.h"
 
@@ -141,11 +142,34 @@ void node_doubt_met(struct node *node, struct mono now)
 
 /* ---- the answers ---- */
 
+/* It was deleted. Others may run pods of it that were cut off with us: they are told by a new
+ * tombstone. In a large fabric keepers do not sign what they do not know: that ends our own alone.
+ */
+static void deleted(struct node *node, struct mono now, const struct uid *uid)
+{
+	const struct record_item *item = records_doubted(node->records, uid);
+	struct object_ref ref;
+	uint64_t token;
+
+	if (!item)
+		return;
+	object_ref_copy(&item->record.object, &ref);
+	if (overlay_is_large(node->overlay) ||
+	    node_object_dispose(node, now, &ref, &(struct uid){0}, NODE_GRACE_OF_MANIFEST,
+				&token) != 0) {
+		node_pods_stop_matching(node, &ref.uid, ref.namespace, NODE_GRACE_OF_MANIFEST);
+		records_vouch(node->records, now, uid, false);
+	}
+	object_ref_deinit(&ref);
+}
+
 static void judge(struct node *node, struct mono now, const struct uid *uid, bool complete,
 		  int64_t complete_since_ms)
 {
-	if (complete)
-		records_vouch(node->records, now, uid, complete_since_ms > node->absent_since_ms);
+	if (complete && complete_since_ms > node->absent_since_ms)
+		records_vouch(node->records, now, uid, true);
+	else if (complete)
+		deleted(node, now, uid);
 	if (records_doubts(node->records) > 0)
 		return;
 	node->absent_since_ms = 0;

@@ -180,6 +180,7 @@ struct node {
 	struct mono kept_due, vouch_due, complete_due; /* vouch.c, complete.c */
 	struct mono hold_due;
 	struct mono hold_until;        /* nothing is placed before: the power has just come back */
+	bool sized;                    /* the records know how large the fabric is: keepers.c */
 	bool knows_peers;              /* other machines, whether they live or not */
 	bool complete, heard_complete; /* we; another one of whom we know */
 	int64_t complete_since_ms, heard_since_ms;

@@ -76,6 +76,16 @@ static void update_near(struct node *node, struct mono now)
 	free(list);
 }
 
+/* A newcomer would take everything for its own, and fetch it, until it sees that it has come to a
+ * large fabric. */
+static void size_check(struct node *node, struct mono now)
+{
+	if (node->sized || !overlay_is_sized(node->overlay))
+		return;
+	node->sized = true;
+	records_set_sized(node->records, now, true);
+}
+
 void node_stewards_update(struct node *node, struct mono now)
 {
 	node->near_due = MONO_NEVER;
@@ -91,6 +101,7 @@ void node_stewards_update(struct node *node, struct mono now)
 		node_workloads_recheck(node);
 	}
 	node_families_touch_all(node);
+	size_check(node, now);
 }
 
 /* After every event: has the neighbourhood changed? */
@@ -98,6 +109,8 @@ void node_near_check(struct node *node, struct mono now)
 {
 	bool large = overlay_is_large(node->overlay);
 
+	if (!node->sized && overlay_is_sized(node->overlay))
+		node->near_due = now;
 	if (node->config.records_stay || (!large && !node->near))
 		return;
 	if (large == node->near && node->near_seen == kad_changes(overlay_kad(node->overlay)))

@@ -76,14 +76,15 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	node->hold_due = config->rebooted ? mono_add_ms(now, NODE_REBOOT_MS) : MONO_NEVER;
 	node->hold_until = config->rebooted ? node->hold_due : now;
 	node->vouch_due = config->records_stay ? MONO_NEVER : mono_add_ms(now, NODE_VOUCH_MS);
-	node_complete_init(node, now);
 	fabric_time_init(&node->time, now, config->system, &config->kept);
 	if (config->fabric.ms)
 		fabric_time_set(&node->time, now, config->fabric);
 	node->overlay = overlay_new(&overlay, now);
 	node->records = records_new(&records);
+	records_set_sized(node->records, now, false);
 	node->market = market_new(&market);
 	node->controller = controller_new(config->seed);
+	node_complete_init(node, now);
 	map_init(&node->workloads, config->seed);
 	map_init(&node->families, config->seed);
 	list_init(&node->families_dirty);
@@ -384,6 +385,8 @@ static void overlay_effect_apply(struct node *node, struct mono now,
 	} else if (effect->type == OVERLAY_LOST) {
 		struct node_id lost = effect->to;
 
+		if (has_left(node, &lost))
+			records_elector_left(node->records, &lost);
 		node_stewards_update(node, now);
 		node_watched_lost(node, &lost);
 		if (!fault_is_planted(FAULT_LOSS))

@@ -170,7 +170,9 @@ struct node_config {
 	struct wall system;           /* the system's clock at start */
 	struct fabric_time_kept kept; /* what was written down last time; zeroed at first */
 	struct node_complete complete;
-	bool rebooted; /* the machine lost power, or was restarted, since its daemon ran last */
+	const struct records_standing
+		*standing; /* as written down; NULL: nothing. For node_new() */
+	bool rebooted;     /* the machine lost power, or was restarted, since its daemon ran last */
 	struct wall fabric; /* from a join or the making of a fabric; 0 = neither */
 	struct node_trust trust;
 	size_t pool; /* kept connections; 0: OVERLAY_POOL_DEFAULT */
@@ -325,6 +327,7 @@ struct fabric_time_kept node_keep_time(struct node *node, struct mono now, struc
 
 /* What to write down of this steward's completeness, as often as of time. */
 struct node_complete node_keep_complete(const struct node *node, struct mono now);
+void node_keep_standing(const struct node *node, struct records_standing *ret);
 
 void node_tick(struct node *node, struct mono now);
 

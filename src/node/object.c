@@ -360,6 +360,16 @@ static void fetched(struct node *node, struct mono now, const struct records_eff
 	queued->effect.complete_since = effect->complete_since;
 }
 
+/* Who was cut off for long has brought it back. */
+static void dispose_again(struct node *node, struct mono now, const struct object_ref *object)
+{
+	uint64_t token;
+
+	if (!records_is_deleted(node->records, &object->uid))
+		(void)!node_object_dispose(node, now, object, &(struct uid){0},
+					   NODE_GRACE_OF_MANIFEST, &token);
+}
+
 static void records_effect_apply(struct node *node, struct mono now,
 				 const struct records_effect *effect)
 {
@@ -420,6 +430,9 @@ static void records_effect_apply(struct node *node, struct mono now,
 		return;
 	case RECORDS_RIVALS:
 		rivals_met(node, &effect->item->record, effect->rival);
+		return;
+	case RECORDS_ABSENT:
+		dispose_again(node, now, &effect->item->record.object);
 		return;
 	case RECORDS_NAME_CLASH:
 		node_collect_clash(node, &effect->item->record.key.uid);

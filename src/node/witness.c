@@ -105,14 +105,31 @@ static void tell_trouble(struct node *node, const struct scene *scene,
 	buf_deinit(&text);
 }
 
+/* What its probes have found; of one that runs nothing else is said. */
+static void tell_probes(struct node *node, const struct scene *scene,
+			const struct container_status *container)
+{
+	const struct words words = {
+		.warning = strcmp(container->reason, "Killing") != 0,
+		.reason = container->reason,
+		.message = container->message,
+		.count = container->restarts + 1,
+	};
+
+	if (container->reason[0] && container->message[0])
+		tell(node, scene, &words);
+}
+
 static void tell_containers(struct node *node, const struct scene *scene,
 			    const struct presence *pod)
 {
 	for (size_t i = 0; i < pod->container_count; i++) {
-		if (pod->containers[i].state == CONTAINER_RUNNING)
-			tell_started(node, *scene, &pod->containers[i]);
-		else
+		if (pod->containers[i].state != CONTAINER_RUNNING) {
 			tell_trouble(node, scene, &pod->containers[i]);
+			continue;
+		}
+		tell_started(node, *scene, &pod->containers[i]);
+		tell_probes(node, scene, &pod->containers[i]);
 	}
 }
 
@@ -295,8 +312,6 @@ static void see_object(struct node *node, const struct record *record, const str
 	json_decref(json);
 }
 
-/* ---- changes ---- */
-
 /* In a large fabric keepers note; all others have copies, of whatever they look at. */
 static bool is_keeper(const struct node *node, const struct uid *home)
 {
@@ -312,6 +327,47 @@ static bool is_keeper(const struct node *node, const struct uid *home)
 	return false;
 }
 
+static uint64_t created_hlc(const struct record *record)
+{
+	return record->created_hlc ? record->created_hlc : record->version.hlc;
+}
+
+/* Of two objects of one name the younger one was deleted: the other one tells. */
+static void see_name_lost(struct node *node, const struct record *lost)
+{
+	struct record_key key = {.kind = RECORD_TOMBSTONE, .uid = lost->key.uid};
+	const struct object_ref *object = &lost->object;
+	const struct record_item *first =
+		records_find(node->records, object->namespace, object->kind, object->name);
+	const struct record_item *end = records_get(node->records, &key);
+	struct words words = {.warning = true, .reason = "NameTaken"};
+	struct buf text = {0};
+	struct scene scene;
+
+	if (!first || !end || created_hlc(&first->record) >= created_hlc(lost) ||
+	    !is_keeper(node, &first->record.key.uid))
+		return;
+	scene = (struct scene){
+		.home = first->record.key.uid,
+		.about = first->record.key.uid,
+		.writer = end->writer,
+		.kind = object->kind,
+		.namespace = object->namespace,
+		.name = object->name,
+		.host = "",
+		.at_ms = written_ms(&end->record),
+	};
+	buf_append_format(&text,
+			  "The name was given twice while machines did not hear each other; the "
+			  "younger object, %s, was deleted",
+			  uid_text(&lost->key.uid).text);
+	words.message = buf_cstr(&text);
+	tell(node, &scene, &words);
+	buf_deinit(&text);
+}
+
+/* ---- changes ---- */
+
 void node_witness(struct node *node, const struct record_item *item, enum records_change change,
 		  const struct record_item *end)
 {
@@ -325,6 +381,8 @@ void node_witness(struct node *node, const struct record_item *item, enum record
 		see_presence(node, record, &item->writer, ended ? &end->record : NULL);
 	else if (record->key.kind == RECORD_OBJECT && here)
 		see_object(node, record, &item->writer);
+	else if (record->key.kind == RECORD_OBJECT && change == RECORDS_REMOVED)
+		see_name_lost(node, record);
 }
 
 void node_witness_lost(struct node *node, const struct record_item *loser, const char *text)

@@ -173,6 +173,7 @@ struct overlay {
 	struct look *looks;           /* OVERLAY_LOOKS_MAX, or NULL */
 	size_t look_count;
 	bool large;   /* the fabric is larger than the pool */
+	bool sized;   /* that has been judged by those around our own position */
 	bool crowded; /* somebody was named for whom there is no room */
 	bool left;
 	struct mono house_at, renew_at, judge_at, small_since, merged_at;

@@ -337,6 +337,11 @@ size_t kad_entry_count(const struct kad *kad)
 	return kad->entry_count;
 }
 
+bool kad_has_joined(const struct kad *kad)
+{
+	return kad->joined;
+}
+
 /* k - 1 machines lie nearer than the k-th, whose distance is a share of the space: the unbiased
  * estimate of how many lie in all of it. */
 static uint64_t estimate_by_density(const struct kad *kad, const struct kad_entry *farthest)

@@ -179,6 +179,9 @@ size_t kad_contact_count(const struct kad *kad);
 /* Provider entries kept here for others and ourselves. */
 size_t kad_entry_count(const struct kad *kad);
 
+/* Our own position has been looked up: whoever is near us, is in the table. */
+bool kad_has_joined(const struct kad *kad);
+
 /* How many machines there are, ourselves included: exact while no bucket ever had to refuse one,
  * else from the density around our own position, with a standard error of a quarter. */
 uint64_t kad_estimate(const struct kad *kad);

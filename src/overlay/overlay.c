@@ -515,6 +515,11 @@ bool overlay_is_large(const struct overlay *overlay)
 	return overlay->large;
 }
 
+bool overlay_is_sized(const struct overlay *overlay)
+{
+	return overlay->sized;
+}
+
 uint64_t overlay_size(const struct overlay *overlay)
 {
 	uint64_t known = overlay_alive_count(overlay), estimate;

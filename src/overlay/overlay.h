@@ -175,6 +175,10 @@ bool overlay_is_whole(const struct overlay *overlay);
 /* The fabric is larger than the pool. Neither this nor whole: somebody's connection is missing. */
 bool overlay_is_large(const struct overlay *overlay);
 
+/* Whether it is large has been judged by those around our own position, once they were looked up.
+ * Before, a newcomer to a large fabric may take it for a small one. */
+bool overlay_is_sized(const struct overlay *overlay);
+
 /* To all live machines but ourselves. At most MESSAGE_GOSSIP_MAX bytes. */
 void overlay_broadcast(struct overlay *overlay, struct mono now, struct bytes payload);
 void overlay_relay(struct overlay *overlay, struct mono now, const struct uid *broadcast);

@@ -190,4 +190,8 @@ void parts_drain(struct overlay *overlay)
 		busy |= drain_tree(overlay);
 		busy |= drain_kad(overlay);
 	} while (busy);
+	if (overlay->sized || !kad_has_joined(overlay->kad))
+		return;
+	overlay->sized = true;
+	pool_judge(overlay);
 }

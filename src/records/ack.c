@@ -36,8 +36,41 @@ void ack_send_conflict(struct records *records, const struct node_id *to,
 		true;
 }
 
+/* The first of those who wait for @key; NULL: nobody does. */
+static struct waiter *waiter_first(const struct records *records, const struct record_key *key)
+{
+	uint8_t bytes[RECORD_KEY_LEN];
+
+	record_key_bytes(key, bytes);
+	return map_get(&records->waiters_by_key, bytes_of(bytes, sizeof(bytes)));
+}
+
+static void waiter_add(struct records *records, struct waiter *waiter)
+{
+	uint8_t bytes[RECORD_KEY_LEN];
+
+	record_key_bytes(&waiter->key, bytes);
+	waiter->next = map_put(&records->waiters_by_key, bytes_of(bytes, sizeof(bytes)), waiter);
+	list_append(&records->waiters, &waiter->link);
+	records->waiter_count++;
+}
+
 static void waiter_free(struct records *records, struct waiter *waiter)
 {
+	struct waiter *before = waiter_first(records, &waiter->key);
+	uint8_t bytes[RECORD_KEY_LEN];
+
+	record_key_bytes(&waiter->key, bytes);
+	if (before != waiter) {
+		while (before->next != waiter)
+			before = before->next;
+		before->next = waiter->next;
+	} else if (waiter->next) {
+		(void)map_put(&records->waiters_by_key, bytes_of(bytes, sizeof(bytes)),
+			      waiter->next);
+	} else {
+		(void)map_remove(&records->waiters_by_key, bytes_of(bytes, sizeof(bytes)));
+	}
 	list_remove(&waiter->link);
 	records->waiter_count--;
 	free(waiter);
@@ -45,33 +78,29 @@ static void waiter_free(struct records *records, struct waiter *waiter)
 
 void ack_later(struct records *records, const struct node_id *to, const struct record *record)
 {
-	struct waiter *waiter;
+	struct waiter *waiter = waiter_first(records, &record->key);
 
-	list_for_each (link, &records->waiters) {
-		waiter = list_entry(link, struct waiter, link);
+	for (; waiter; waiter = waiter->next)
 		if (node_id_equal(&waiter->from, to) &&
-		    record_key_compare(&waiter->key, &record->key) == 0 &&
 		    record_version_compare(&waiter->version, &record->version) == 0)
 			return;
-	}
 	if (records->waiter_count == RECORDS_WAITERS_MAX)
 		waiter_free(records, list_first(&records->waiters, struct waiter, link));
 	waiter = mem_new(struct waiter);
 	waiter->from = *to;
 	waiter->key = record->key;
 	waiter->version = record->version;
-	list_append(&records->waiters, &waiter->link);
-	records->waiter_count++;
+	waiter_add(records, waiter);
 }
 
 void ack_saved(struct records *records, const struct record_key *key,
 	       const struct record_version *version, bool stored)
 {
-	list_for_each_safe (link, &records->waiters) {
-		struct waiter *waiter = list_entry(link, struct waiter, link);
+	struct waiter *waiter = waiter_first(records, key), *next;
 
-		if (record_key_compare(&waiter->key, key) != 0 ||
-		    record_version_compare(&waiter->version, version) > 0)
+	for (; waiter; waiter = next) {
+		next = waiter->next;
+		if (record_version_compare(&waiter->version, version) > 0)
 			continue;
 		(void)ack_fill(records, &waiter->from, &waiter->key, &waiter->version,
 			       stored ? NULL : "the disk could not store it");
@@ -79,8 +108,15 @@ void ack_saved(struct records *records, const struct record_key *key,
 	}
 }
 
+void acks_init(struct records *records)
+{
+	list_init(&records->waiters);
+	map_init(&records->waiters_by_key, prng_next(&records->prng));
+}
+
 void acks_deinit(struct records *records)
 {
 	list_for_each_safe (link, &records->waiters)
-		waiter_free(records, list_entry(link, struct waiter, link));
+		free(list_entry(link, struct waiter, link));
+	map_deinit(&records->waiters_by_key);
 }

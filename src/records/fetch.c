@@ -366,14 +366,16 @@ void fetch_asked(struct records *records, const struct node_id *from, const stru
 {
 	struct fetched fetched = {.request = fetch->request};
 	const struct home *home = home_find(records, &fetch->home);
-	uint64_t position = home_position(&fetch->home);
+	enum home_claim claim = home_claim(records, &fetch->home);
 	size_t count, bytes = 0;
 	struct item **list = home_list(home, &count);
 
-	fetched.far = !records->config.keeper ||
-		      (home_claim(records, &fetch->home) == HOME_FAR && count == 0);
-	fetched.complete_ms = home_complete_since(records, position);
-	fetched.entries = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*fetched.entries));
+	fetched.far = !records->config.keeper || (claim == HOME_FAR && count == 0);
+	/* What its keepers know, who is only near to it does not. */
+	if (claim == HOME_MINE)
+		fetched.complete_ms = home_complete_since(records, home_position(&fetch->home));
+	fetched.entries = mem_alloc(count < MESSAGE_SYNC_KEYS_MAX ? count : MESSAGE_SYNC_KEYS_MAX,
+				    sizeof(*fetched.entries));
 	for (size_t i = 0; i < count; i++) {
 		const struct record *record = &list[i]->shown.record;
 
@@ -434,7 +436,9 @@ static void want_missing(struct records *records, struct fetch_state *fetch,
 {
 	struct sync_want want = {0};
 
-	want.keys = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*want.keys));
+	want.keys = mem_alloc(fetch->missing < MESSAGE_SYNC_KEYS_MAX ? fetch->missing
+								     : MESSAGE_SYNC_KEYS_MAX,
+			      sizeof(*want.keys));
 	map_for_each (entry, &fetch->named) {
 		struct named *named = entry->value;
 

@@ -43,6 +43,7 @@ static void draft_send(struct records *records, struct draft *draft)
 	effect->addr = draft->to->contact.addr;
 	effect->message.type = MESSAGE_SYNC_OFFER;
 	effect->message.sync_offer = draft->offer;
+	effect->message.sync_offer.apart_ms = records_apart_since(records);
 	draft->offer = (struct sync_offer){0};
 }
 
@@ -218,6 +219,7 @@ void handover_offered(struct records *records, const struct node_id *from,
 
 	if (!records->config.keeper || offer->entry_count == 0)
 		return;
+	apart_heard(records, from, offer->apart_ms);
 	have.entries = mem_alloc(offer->entry_count, sizeof(*have.entries));
 	want.keys = mem_alloc(offer->entry_count, sizeof(*want.keys));
 	for (size_t i = 0; i < offer->entry_count; i++) {

@@ -88,9 +88,15 @@ static void partner_grow(struct records *records, struct partner *partner)
 	struct mono soon =
 		mono_add_ms(records->now, prng_jitter(&records->prng, RECORDS_REPAIR_MS));
 
-	partner->settled = false;
+	partner->settled = partner->same = false;
 	partner->sync_at = mono_min(partner->sync_at, soon);
 	records->repair_at = mono_min(records->repair_at, partner->sync_at);
+}
+
+void partners_compare(struct records *records)
+{
+	map_for_each (entry, &records->partners)
+		partner_grow(records, entry->value);
 }
 
 static void tell_partner(struct records *records, struct partner *partner, bool near)
@@ -342,6 +348,8 @@ enum home_claim home_claim(const struct records *records, const struct uid *uid)
 
 bool home_is_wanted(const struct records *records, const struct record_key *key)
 {
+	if (records->unsized)
+		return false;
 	return key->kind == RECORD_TOMBSTONE || home_claim(records, &key->uid) != HOME_FAR;
 }
 
@@ -524,8 +532,11 @@ static bool is_around(const struct records *records, const uint64_t *positions, 
 
 static void partners_unsettle(struct records *records)
 {
-	map_for_each (entry, &records->partners)
-		((struct partner *)entry->value)->settled = false;
+	map_for_each (entry, &records->partners) {
+		struct partner *partner = entry->value;
+
+		partner->settled = partner->same = false;
+	}
 }
 
 void homes_update(struct records *records, const struct record_steward *list, size_t count,

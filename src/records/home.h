@@ -18,12 +18,18 @@
 struct partner {
 	struct contact contact;
 	uint64_t position;
-	size_t homes;        /* whose keepers it is among; 0: it is about to be forgotten */
-	uint64_t fold;       /* xor over what both of us keep: equal on both sides, or they sync */
-	struct mono sync_at; /* to be compared with, out of turn; MONO_NEVER: in turn */
-	bool settled;        /* both held the same since what we share last became more */
-	size_t lasting;      /* of these homes, those with durable records: its life matters */
-	bool known;          /* the caller has been told of it */
+	size_t homes;    /* whose keepers it is among; 0: it is about to be forgotten */
+	uint64_t fold;   /* xor over what both of us keep: equal on both sides, or they sync */
+	uint64_t theirs; /* its fold when it was heard of last */
+	/* What was found with these folds: it has nothing that we lack. We may differ in what we
+	 * think both keep, and then the folds never become equal. */
+	uint64_t agreed_theirs, agreed_ours;
+	struct mono agreed_until;
+	struct mono sync_at;    /* to be compared with, out of turn; MONO_NEVER: in turn */
+	bool settled;           /* we had all that it has since what we share last became more */
+	bool same;              /* and it lacked nothing that we have, either: apart.c */
+	size_t lasting;         /* of these homes, those with durable records: its life matters */
+	bool known;             /* the caller has been told of it */
 	int64_t complete_since; /* of what we share, fabric ms: records_fetch(); 0: not known */
 };
 
@@ -81,6 +87,9 @@ struct partner *partner_find(const struct records *records, const struct node_id
 /* The known stewards have changed. */
 void homes_update(struct records *records, const struct record_steward *list, size_t count,
 		  bool all);
+
+/* What we share with each of them is compared soon. */
+void partners_compare(struct records *records);
 
 /* Those with whom we keep nothing any more go. */
 void partners_sweep(struct records *records);

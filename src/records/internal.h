@@ -27,7 +27,8 @@ enum {
 	RECORDS_WAITERS_MAX = 8192,       /* peers that wait for our disk; they ask again */
 	RECORDS_SYNC_SEND_MAX = 1024,     /* records sent for one message of a peer */
 	RECORDS_SYNC_BYTES_MAX = 8 << 20,
-	RECORDS_SYNC_AGAIN_MS = 100, /* when one round could not carry everything */
+	RECORDS_AGREED_MS = 60 * 1000, /* then those who differ in what both keep compare again */
+	RECORDS_SYNC_AGAIN_MS = 100,   /* when one round could not carry everything */
 };
 
 struct writer;
@@ -88,6 +89,7 @@ struct put {
 /* A peer that is told when our disk has this version, or a newer one. */
 struct waiter {
 	struct list link;
+	struct waiter *next; /* who waits for the same key */
 	struct node_id from;
 	struct record_key key;
 	struct record_version version;
@@ -115,12 +117,22 @@ struct records {
 	uint64_t position; /* ours */
 	struct stewards stewards;
 	bool large;            /* not every steward keeps everything */
+	bool unsized;          /* whether it is large is not known yet */
 	struct map homes;      /* home -> struct home */
 	struct map partners;   /* node id -> struct partner */
 	struct mono repair_at; /* the next partner or offer that is due */
 	struct mono sole_at;   /* from then on we are alone, if nobody comes */
 	int64_t sole_since;    /* fabric ms; 0: we never were */
 	uint64_t fold;         /* xor of all in the table */
+
+	struct map electors;     /* node id -> struct elector: apart.c */
+	struct map standings;    /* node id -> int64_t: since when it says that it is apart */
+	int64_t apart_ms;        /* fabric ms: we are apart since; 0: we are not */
+	int64_t among_ms;        /* fabric ms: then we were not */
+	bool apart_borrowed;     /* by the word of others */
+	struct mono among_since; /* most are here */
+	struct mono old_news;    /* something durable came late, the last time */
+	int64_t complete_ms;     /* fabric ms: all deletions since are known; 0: who knows */
 
 	struct map items;                  /* key -> item: the newest version of each */
 	struct index by_key[RECORD_KINDS]; /* all of a kind; presences of one workload adjoin */
@@ -144,7 +156,8 @@ struct records {
 	struct list fetches; /* fetch.c */
 	size_t fetch_count;
 
-	struct list puts, waiters;
+	struct list puts, waiters; /* oldest first */
+	struct map waiters_by_key; /* key -> struct waiter */
 	size_t put_count, waiter_count;
 	uint64_t token;
 	struct mono sync_at, sweep_at, renew_at;
@@ -181,6 +194,9 @@ void name_insert(struct records *records, struct item *item);
 void name_remove(struct records *records, struct item *item);
 void name_report_clashes(struct records *records); /* all that there are */
 struct index *name_kind_index(const struct records *records, const char *kind);
+/* Where the objects of @namespace begin in such an index, and where those behind it begin. */
+size_t name_first_in(const struct index *index, const char *namespace);
+size_t name_first_behind(const struct index *index, const char *namespace);
 
 /* writer.c */
 struct writer *writer_find(const struct records *records, const struct node_id *id);
@@ -207,6 +223,19 @@ void doubt_lives(struct records *records, const struct uid *uid);
 void doubt_ends(struct records *records, const struct uid *uid);
 void doubts_deinit(struct records *records);
 
+/* apart.c */
+/* @from says since when it is apart; then it is lost. */
+void apart_heard(struct records *records, const struct node_id *from, int64_t apart_ms);
+void apart_lost(struct records *records, const struct node_id *id);
+void apart_tick(struct records *records);
+/* A tombstone that has expired, but not for those who are apart. */
+bool apart_holds(const struct records *records, const struct record *tombstone);
+/* 0, RECORDS_E_ABSENT or RECORDS_E_UNHEARD: what @from brings, and we do not have. */
+_must_use_ int apart_judge(const struct records *records, const struct node_id *from,
+			   const struct record *record);
+void apart_init(struct records *records);
+void apart_deinit(struct records *records);
+
 /* put.c */
 /* @item is in the table, unless it waits for the first keeper's word: put_must_ask(). */
 void put_start(struct records *records, struct item *item, uint64_t expected_hlc,
@@ -232,6 +261,7 @@ void ack_send_conflict(struct records *records, const struct node_id *to,
 void ack_later(struct records *records, const struct node_id *to, const struct record *record);
 void ack_saved(struct records *records, const struct record_key *key,
 	       const struct record_version *version, bool stored);
+void acks_init(struct records *records);
 void acks_deinit(struct records *records);
 
 /* sync.c */

@@ -104,7 +104,7 @@ static bool is_expired(const struct records *records, const struct record *recor
 	int64_t age_ms = records->fabric.ms - record->written_ms;
 
 	if (record->key.kind == RECORD_TOMBSTONE)
-		return age_ms > RECORDS_TOMBSTONE_MS;
+		return age_ms > RECORDS_TOMBSTONE_MS && !apart_holds(records, record);
 	return record->gone && age_ms > RECORDS_GONE_MS;
 }
 
@@ -371,6 +371,10 @@ static void answer(struct records *records, const struct node_id *from, const st
 		ack_send(records, from, record, "there is no room for it");
 	else if (outcome == RECORDS_E_FAR)
 		ack_send(records, from, record, "it is kept elsewhere");
+	else if (outcome == RECORDS_E_ABSENT)
+		ack_send(records, from, record, "it has been deleted");
+	else if (outcome == RECORDS_E_UNHEARD)
+		ack_send(records, from, record, "it may have been deleted");
 	else if (kind_is_durable(record->key.kind))
 		ack_later(records, from, record);
 	else
@@ -395,9 +399,19 @@ static void end_doubt(struct records *records, const struct record_writer *write
 		doubt_lives(records, &record->key.uid);
 }
 
+static void report_absent(struct records *records, const struct record_writer *writer,
+			  const struct record *record, struct bytes envelope)
+{
+	struct item *item = item_new(record, envelope, &writer->id);
+
+	effect_queue(records, RECORDS_ABSENT, item);
+	item_unref(item);
+}
+
 /* Is it for us? Keepers, and those who nearly are, keep it; who has asked for it reads it. */
-static int receive(struct records *records, const struct record_writer *writer,
-		   const struct record *record, struct bytes envelope)
+static int receive(struct records *records, const struct node_id *from,
+		   const struct record_writer *writer, const struct record *record,
+		   struct bytes envelope)
 {
 	const struct uid *home = record_home(record);
 	enum home_claim claim = home_claim(records, home);
@@ -410,6 +424,14 @@ static int receive(struct records *records, const struct record_writer *writer,
 		return outcome;
 	if (claim == HOME_FAR && !fetch_is_open(records, home))
 		return RECORDS_E_FAR;
+	outcome = apart_judge(records, from, record);
+	if (outcome == RECORDS_E_ABSENT)
+		report_absent(records, writer, record, envelope);
+	if (outcome)
+		return outcome;
+	if (kind_is_durable(record->key.kind) &&
+	    records->fabric.ms - record->written_ms > RECORDS_OLD_NEWS_MS)
+		records->old_news = records->now;
 	item = make_item(records, record, envelope, &writer->id);
 	item->kept = claim != HOME_FAR;
 	merge_insert(records, item);
@@ -444,7 +466,7 @@ int records_receive(struct records *records, struct mono now, struct wall fabric
 		writer_heard(records, from);
 		item_heard(records, &record->key);
 	}
-	outcome = receive(records, writer, record, envelope);
+	outcome = receive(records, from, writer, record, envelope);
 	if (outcome == RECORDS_E_OLD)
 		report_rival(records, writer, record, envelope);
 	answer(records, from, record, outcome);

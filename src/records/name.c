@@ -56,6 +56,33 @@ struct index *name_kind_index(const struct records *records, const char *kind)
 	return map_get(&records->kinds, bytes_str(kind));
 }
 
+/* A bound is borrowed by the comparison only, which reads. */
+static size_t lower_bound(const struct index *index, const char *namespace, const char *name)
+{
+	struct item bound = {
+		.shown.record.object = {.namespace = (char *)(uintptr_t) namespace,
+					.name = (char *)(uintptr_t)name},
+	};
+
+	return index_lower_bound(index, &bound);
+}
+
+size_t name_first_in(const struct index *index, const char *namespace)
+{
+	return lower_bound(index, namespace, "");
+}
+
+size_t name_first_behind(const struct index *index, const char *namespace)
+{
+	struct buf behind = {0};
+	size_t position;
+
+	buf_append_format(&behind, "%s\x01", namespace); /* before any longer name */
+	position = lower_bound(index, buf_cstr(&behind), "");
+	buf_deinit(&behind);
+	return position;
+}
+
 static struct index *kind_index_get(struct records *records, const char *kind)
 {
 	struct index *index = name_kind_index(records, kind);

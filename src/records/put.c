@@ -16,7 +16,7 @@
 
 enum {
 	PUT_SEEK_MS = 2 * RECORDS_RESEND_MS, /* a handshake, an answer, and a disk, also far away */
-	PUT_SEEKS_MAX = 2, /* each tells of others in the place of up to five silent ones */
+	PUT_SEEKS_MAX = 4, /* each tells of others in the place of up to five silent ones */
 };
 
 static void put_free(struct records *records, struct put *put)

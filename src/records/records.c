@@ -16,11 +16,12 @@ struct records *records_new(const struct records_config *config)
 	records->config = *config;
 	records->prng = prng_seeded(config->seed);
 	list_init(&records->puts);
-	list_init(&records->waiters);
 	table_init(records);
 	homes_init(records);
+	apart_init(records);
 	locate_init(records);
 	want_init(records);
+	acks_init(records);
 	list_init(&records->fetches);
 	return records;
 }
@@ -37,6 +38,7 @@ void records_free(struct records *records)
 	table_deinit(records);
 	doubts_deinit(records);
 	homes_deinit(records);
+	apart_deinit(records);
 	records_effects_deinit(records); /* what goes may have something to say */
 	writers_deinit(records);
 	free(records);
@@ -64,6 +66,16 @@ void records_set_near(struct records *records, struct mono now, const struct rec
 {
 	records->now = now;
 	homes_update(records, list, count, false);
+}
+
+void records_set_sized(struct records *records, struct mono now, bool sized)
+{
+	bool begins = records->unsized && sized;
+
+	records->now = now;
+	records->unsized = !sized;
+	if (begins)
+		partners_compare(records);
 }
 
 uint64_t records_clock_next(struct records *records, struct wall fabric)
@@ -245,11 +257,48 @@ const struct record_item *records_next(const struct records *records, enum recor
 	return item ? &item->shown : NULL;
 }
 
+const struct record_item *records_next_in(const struct records *records, const char *object_kind,
+					  const char *namespace, size_t *position)
+{
+	const struct index *index = name_kind_index(records, object_kind);
+	const struct item *item;
+
+	if (!index)
+		return NULL;
+	if (*position == 0)
+		*position = name_first_in(index, namespace);
+	item = next_live(index, position);
+	return item && strcmp(item->shown.record.object.namespace, namespace) == 0 ? &item->shown
+										   : NULL;
+}
+
+/* Of each kind the first one behind @after, and of these the first. */
+const char *records_next_namespace(const struct records *records, const char *after)
+{
+	const char *first = NULL;
+
+	map_for_each (entry, &records->kinds) {
+		const struct index *index = entry->value;
+		size_t position = name_first_behind(index, after ? after : "");
+		const struct item *item = next_live(index, &position);
+		const char *namespace = item ? item->shown.record.object.namespace : NULL;
+
+		if (namespace && (!first || strcmp(namespace, first) < 0))
+			first = namespace;
+	}
+	return first;
+}
+
 const struct record_item *records_buried(const struct records *records, const struct uid *uid)
 {
 	const struct item *item = map_get(&records->buried, bytes_of(uid->byte, UID_LEN));
 
 	return item ? &item->shown : NULL;
+}
+
+struct mono records_old_news(const struct records *records)
+{
+	return records->old_news;
 }
 
 bool records_is_deleted(const struct records *records, const struct uid *uid)

@@ -25,7 +25,8 @@
  *  - The newest version of a key wins (record_version_compare); merging is commutative, associative
  *    and idempotent, so two keepers that exchanged everything hold the same bytes.
  *  - A TOMBSTONE ends the OBJECT of its uid for good (RECORDS_TOMBSTONE_MS at least), whatever its
- *    version. Presences outlive it: a pod is there until its machine writes that it is gone.
+ *    version; after that those who know all deletions say what was one (apart.c, doubt.c).
+ * Presences outlive it: a pod is there until its machine writes that it is gone.
  *  - Writers: OBJECT and TOMBSTONE by a steward of the namespace; PRESENCE and NODE only by the
  *    machine they are about. The caller passes the verified issuer; records checks the rule.
  *  - hlc more than RECORDS_CLOCK_AHEAD_MS ahead of fabric time is refused.
@@ -67,12 +68,18 @@ enum {
 					  * that restarts is back by then */
 	RECORDS_SOLE_MS = 60 * 1000,  /* a steward that knows no other one for so long is alone */
 	RECORDS_PLACE_MS = 60 * 1000, /* who keeps a distant home is looked up again after this */
+	RECORDS_OLD_NEWS_MS = 5000,   /* longer than a write takes to its keepers */
 	RECORDS_CLOCK_AHEAD_MS = 30 * 1000, /* as clocks may differ */
 	RECORDS_HLC_SHIFT = 16,             /* hybrid clock = fabric ms << 16, and a counter */
 	RECORDS_TOMBSTONE_MS = 7 * 24 * 3600 * 1000,
-	RECORDS_COUNT_MAX = 200000,     /* per keeper, all kinds; beyond: refused and counted */
-	RECORDS_PER_WRITER_MAX = 20000, /* presences of one machine: a quota per peer */
-	RECORDS_BYTES_MAX = 512 << 20,  /* of values and envelopes, all kinds */
+	RECORDS_APART_MS = 6 * 24 * 3600 * 1000, /* cut off for longer, others may have forgotten
+						  * tombstones: a day less than they are kept,
+						  * for clocks differ, and deletions travel */
+	RECORDS_APART_EVER = 1,                  /* apart since then: it cannot say */
+	RECORDS_ELECTORS_MAX = 64,  /* stewards of which more than half make most of the fabric */
+	RECORDS_COUNT_MAX = 200000, /* per keeper, all kinds; beyond: refused and counted */
+	RECORDS_PER_WRITER_MAX = 20000,          /* presences of one machine: a quota per peer */
+	RECORDS_BYTES_MAX = 512 << 20,           /* of values and envelopes, all kinds */
 	RECORDS_BYTES_PER_WRITER_MAX = 32 << 20, /* 20,000 pods with a status of 800 bytes, twice */
 };
 
@@ -96,6 +103,19 @@ struct record_steward {
 	uint64_t position;
 };
 
+/* How long a tombstone is kept where somebody is apart, at most: what is deleted in so long a time
+ * fits in. */
+#define RECORDS_HELD_MS (90LL * 24 * 3600 * 1000)
+
+/* What a keeper writes down of how it is among the others: apart.c. Zeroed: nothing. */
+struct records_standing {
+	int64_t apart_ms; /* fabric time: cut off from most others since; 0: it is not */
+	int64_t among_ms; /* it was among them then */
+	bool borrowed;    /* it has that only from those it was among */
+	size_t elector_count;
+	struct node_id electors[RECORDS_ELECTORS_MAX];
+};
+
 enum records_result {
 	_RECORDS_E_OK,
 	RECORDS_E_OLD,      /* an equal or newer version is known; harmless */
@@ -104,6 +124,8 @@ enum records_result {
 	RECORDS_E_CLOCK,    /* its hlc is too far ahead */
 	RECORDS_E_FULL,     /* a limit or the writer's quota is reached */
 	RECORDS_E_FAR,      /* it is kept elsewhere */
+	RECORDS_E_ABSENT,   /* it was deleted while its sender was cut off: RECORDS_ABSENT */
+	RECORDS_E_UNHEARD,  /* it may have been, for all its sender has said yet */
 	RECORDS_E_CONFLICT, /* put: the name exists, or the expected version is not the current one
 			     */
 };
@@ -122,8 +144,10 @@ enum records_effect_type {
 	RECORDS_FETCHED, /* a fetch has ended: @stored of @keepers have answered; @quorum: enough of
 			  * them, and all that they named is here */
 	RECORDS_NAME_CLASH, /* @item lost its name to an older object */
-	RECORDS_RIVALS,     /* two versions of an object met: @item stays, @rival is the older one;
-			     * whether its writer knew of it only the values say */
+	RECORDS_ABSENT, /* @item, which is not kept here, was deleted so long ago that its tombstone
+			 * is gone: it is to be deleted again */
+	RECORDS_RIVALS, /* two versions of an object met: @item stays, @rival is the older one;
+			 * whether its writer knew of it only the values say */
 };
 
 /* A record as kept. Borrowed: valid until the next event. */
@@ -177,6 +201,11 @@ void records_set_stewards(struct records *records, struct mono now, const struct
  * and some of everywhere, ourselves included when we are one; in any order. */
 void records_set_near(struct records *records, struct mono now, const struct record_steward *list,
 		      size_t count);
+
+/* While the caller does not know whether the fabric is large (@sized false) this machine cannot
+ * tell what is its to keep: it takes what is written to it, but asks nobody for what it lacks, and
+ * compares with nobody. From then on it does, with all it has been told of. */
+void records_set_sized(struct records *records, struct mono now, bool sized);
 
 /* Who keeps the home of @uid? RECORDS_LOCATED with *ret_token follows, at once where it is known.
  */
@@ -275,6 +304,22 @@ size_t records_doubts(const struct records *records);
 const struct record_item *records_doubted(const struct records *records, const struct uid *uid);
 size_t records_list_doubts(const struct records *records, struct uid *ret_uids, size_t max);
 
+/*
+ * Who was cut off for longer than tombstones are kept does not bring back what others deleted:
+ * apart.c. They judge by what they know: in a small fabric by all deletions since @since_ms (fabric
+ * time; 0: they cannot say), in a large one as records_fetch() says.
+ */
+void records_set_complete(struct records *records, int64_t since_ms);
+/* What was written down, at a start; and what is to be. */
+void records_set_standing(struct records *records, struct mono now,
+			  const struct records_standing *kept);
+void records_standing(const struct records *records, struct records_standing *ret);
+int64_t records_apart_since(const struct records *records);
+/* Cut off for so long that it may keep what others have deleted. */
+bool records_is_long_apart(const struct records *records);
+/* It has left for good: not to be missed. */
+void records_elector_left(struct records *records, const struct node_id *id);
+
 /* The disk has (or could not store) what RECORDS_PERSIST asked for. */
 void records_persisted(struct records *records, struct mono now, const struct record_key *key,
 		       const struct record_version *version, bool stored);
@@ -302,12 +347,24 @@ const struct record_item *records_next(const struct records *records, enum recor
 				       const char *object_kind, const struct uid *uid,
 				       size_t *position);
 
+/* The same for the objects of one Kubernetes kind in one namespace, without a look at others. */
+const struct record_item *records_next_in(const struct records *records, const char *object_kind,
+					  const char *namespace, size_t *position);
+
+/* The first namespace behind @after (NULL: the first of all) in which there is an object; NULL:
+ * none. What lies in no namespace does not count. */
+const char *records_next_namespace(const struct records *records, const char *after);
+
 /* The last version of a deleted object, kept while presences of it are known; NULL otherwise. */
 const struct record_item *records_buried(const struct records *records, const struct uid *uid);
 
 /* Is a tombstone of @uid known here? */
 bool records_is_deleted(const struct records *records, const struct uid *uid);
 size_t records_count(const struct records *records, enum record_kind kind);
+
+/* When the last durable record came that had been written RECORDS_OLD_NEWS_MS before, or earlier:
+ * as long as they come we have not heard all that others have. */
+struct mono records_old_news(const struct records *records);
 
 /* The controller of an object: its first live keeper. None when no steward lives. */
 struct node_id records_controller(const struct records *records, const struct uid *uid);

@@ -74,10 +74,17 @@ static int64_t complete_for(const struct records *records, const struct node_id 
 /* Of two machines that keep nothing for others neither has what the other lacks. */
 static bool may_sync(const struct records *records, const struct node_id *with)
 {
-	if (is_self(records, with) || records->config.alone)
+	if (is_self(records, with) || records->config.alone || records->unsized)
 		return false;
 	return records->large ? records->config.keeper
 			      : records->config.keeper || partner_find(records, with);
+}
+
+/* Who keeps nothing for others lets itself be compared where everything is kept everywhere. */
+static bool answers_sync(const struct records *records, const struct node_id *from)
+{
+	return may_sync(records, from) ||
+	       !(records->config.alone || records->large || records->unsized);
 }
 
 static void send_summary(struct records *records, const struct node_id *with, bool buckets)
@@ -96,6 +103,7 @@ static void send_summary(struct records *records, const struct node_id *with, bo
 	else
 		summary->buckets[0] = shared_fold(records, with);
 	summary->complete_ms = complete_for(records, with);
+	summary->apart_ms = records_apart_since(records);
 }
 
 void sync_start(struct records *records, const struct node_id *with)
@@ -106,6 +114,21 @@ void sync_start(struct records *records, const struct node_id *with)
 		partner->sync_at = MONO_NEVER;
 	if (may_sync(records, with) && !(records->large && fault_is_planted(FAULT_REPAIR)))
 		send_summary(records, with, false);
+}
+
+/* The same was compared a moment ago, and it had nothing that we lack. */
+static bool is_agreed(const struct records *records, const struct partner *partner)
+{
+	return partner && partner->settled && partner->theirs == partner->agreed_theirs &&
+	       partner->fold == partner->agreed_ours &&
+	       !mono_reached(records->now, partner->agreed_until);
+}
+
+static void agree(struct records *records, struct partner *partner)
+{
+	partner->agreed_theirs = partner->theirs;
+	partner->agreed_ours = partner->fold;
+	partner->agreed_until = mono_add_ms(records->now, RECORDS_AGREED_MS);
 }
 
 /* With whom something durable is kept: those are connected. What lives in memory is repeated by its
@@ -140,6 +163,7 @@ void sync_tick(struct records *records)
 			mono_add_ms(records->now, prng_jitter(&records->prng, RECORDS_SYNC_MS));
 		partners_sweep(records);
 		homes_note_sole(records);
+		apart_tick(records);
 		copies_sweep(records);
 		want_sweep(records);
 		sync_random(records);
@@ -228,7 +252,9 @@ static void send_keys(struct records *records, const struct node_id *from, const
 		      const uint64_t *ours)
 {
 	size_t start = prng_below(&records->prng, SYNC_BUCKETS);
-	struct sync_keys keys = {.reply = true, .complete_ms = complete_for(records, from)};
+	struct sync_keys keys = {.reply = true,
+				 .complete_ms = complete_for(records, from),
+				 .apart_ms = records_apart_since(records)};
 
 	keys.buckets = mem_alloc(SYNC_BUCKETS, sizeof(*keys.buckets));
 	keys.entries = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*keys.entries));
@@ -246,21 +272,27 @@ static void settle(struct records *records, const struct node_id *with, int64_t 
 {
 	struct partner *partner = partner_find(records, with);
 
-	if (partner)
-		partner_settle(records, partner, complete_ms);
+	if (!partner)
+		return;
+	partner_settle(records, partner, complete_ms);
+	partner->same = true;
 }
 
 void sync_summary_received(struct records *records, const struct node_id *from,
 			   const struct sync_summary *summary)
 {
+	struct partner *partner = partner_find(records, from);
 	uint64_t ours[SYNC_BUCKETS];
 
-	if (!may_sync(records, from) && (records->config.alone || records->large))
+	if (!answers_sync(records, from))
 		return;
+	apart_heard(records, from, summary->apart_ms);
 	if (summary->bucket_count == 1) {
+		if (partner)
+			partner->theirs = summary->buckets[0];
 		if (summary->buckets[0] == shared_fold(records, from))
 			settle(records, from, summary->complete_ms);
-		else
+		else if (!records->large || !is_agreed(records, partner))
 			send_summary(records, from, true);
 		return;
 	}
@@ -311,14 +343,16 @@ static bool is_newer(const struct item *known, const struct sync_entry *entry)
 	return record_version_compare(&known->shown.record.version, &entry->version) > 0;
 }
 
-/* Compare what the peer named with what we have; @seen collects our keys that it named. */
-static void compare_named(struct records *records, const struct node_id *from,
-			  const struct sync_keys *keys, struct allowance *allowance,
-			  struct map *seen)
+/* Compare what the peer named with what we have; @seen collects our keys that it named. Returns how
+ * much of it we lack. */
+static size_t compare_named(struct records *records, const struct node_id *from,
+			    const struct sync_keys *keys, struct allowance *allowance,
+			    struct map *seen)
 {
 	struct sync_want want = {0};
+	size_t lacking = 0;
 
-	want.keys = mem_alloc(MESSAGE_SYNC_KEYS_MAX, sizeof(*want.keys));
+	want.keys = mem_alloc(keys->entry_count, sizeof(*want.keys));
 	for (size_t i = 0; i < keys->entry_count; i++) {
 		const struct sync_entry *entry = &keys->entries[i];
 		struct item *known;
@@ -329,6 +363,7 @@ static void compare_named(struct records *records, const struct node_id *from,
 		if (known)
 			(void)map_put(seen, bytes_of(known->key, RECORD_KEY_LEN), known);
 		if (is_wanted(records, entry, known)) {
+			lacking++;
 			if (want_may_ask(records, from, entry))
 				want.keys[want.key_count++] = entry->key;
 		} else if (known && is_newer(known, entry) &&
@@ -340,6 +375,20 @@ static void compare_named(struct records *records, const struct node_id *from,
 		effect_send(records, from, MESSAGE_SYNC_WANT)->sync_want = want;
 	else
 		free(want.keys);
+	return lacking;
+}
+
+/* We have all of what @from has, if it has named all that differs: far from filling a message. */
+static void settle_named(struct records *records, const struct node_id *from,
+			 const struct sync_keys *keys, size_t lacking)
+{
+	struct partner *partner = partner_find(records, from);
+
+	if (!records->large || !partner || lacking > 0 ||
+	    keys->entry_count > MESSAGE_SYNC_KEYS_MAX / 2)
+		return;
+	partner_settle(records, partner, keys->complete_ms);
+	agree(records, partner);
 }
 
 /* What a peer did not name: sent at once where everything is kept everywhere, else offered. */
@@ -393,6 +442,7 @@ static void send_missing(struct records *records, const struct node_id *from,
 	struct giving giving = {.allowance = allowance};
 
 	each_missing(records, from, keys, seen, &giving);
+	giving.offer.apart_ms = records_apart_since(records);
 	if (giving.offer.entry_count > 0)
 		effect_send(records, from, MESSAGE_SYNC_OFFER)->sync_offer = giving.offer;
 	else
@@ -405,10 +455,11 @@ void sync_keys_received(struct records *records, const struct node_id *from,
 	struct allowance allowance = {RECORDS_SYNC_SEND_MAX, RECORDS_SYNC_BYTES_MAX};
 	struct map seen;
 
-	if (!may_sync(records, from) && (records->config.alone || records->large))
+	if (!answers_sync(records, from))
 		return;
+	apart_heard(records, from, keys->apart_ms);
 	map_init(&seen, prng_next(&records->prng));
-	compare_named(records, from, keys, &allowance, &seen);
+	settle_named(records, from, keys, compare_named(records, from, keys, &allowance, &seen));
 	if (keys->entry_count < MESSAGE_SYNC_KEYS_MAX)
 		send_missing(records, from, keys, &allowance, &seen);
 	if (keys->entry_count > MESSAGE_SYNC_KEYS_MAX / 2)

@@ -127,6 +127,7 @@ void records_peer_lost(struct records *records, struct mono now, const struct no
 	records->now = now;
 	if (node_id_equal(peer, &records->config.self))
 		return;
+	apart_lost(records, peer);
 	/* Alone we take nobody's copies: who has left nothing here need not be remembered. */
 	writer = records->config.alone ? writer_find(records, peer) : writer_get(records, peer);
 	if (!writer)

@@ -15,7 +15,6 @@
 #include "io/log.h"
 #include "kube/claim.h"
 #include "kube/member.h"
-#include "runtime/pod_spec.h"
 
 static const char gone[] = ".gone";
 
@@ -153,14 +152,16 @@ static int check_room(const char *dir, const json_t *json, struct err *err)
 		       wanted >> 20, room >> 20);
 }
 
-/* Everyone may write to it, as to an emptyDir; with an fsGroup its files belong to that. */
-static int own_data(const char *data, int64_t group, struct err *err)
+/* Everyone may write to it at first, as to an emptyDir; later it is as pods have left it. */
+static int make_data(const char *data, struct err *err)
 {
-	bool has_group = group != POD_ID_UNSET;
+	struct path fresh = path_format("%s.new", data);
 
-	if ((has_group && chown(data, (uid_t)-1, (gid_t)group) < 0) ||
-	    chmod(data, has_group ? 02777 : 0777) < 0)
-		return err_set(err, -errno, "%s: %s", data, strerror(errno));
+	if (path_exists(data))
+		return 0;
+	if ((mkdir(fresh.text, 0700) < 0 && errno != EEXIST) || chmod(fresh.text, 0777) < 0 ||
+	    rename(fresh.text, data) < 0)
+		return err_set(err, -errno, "make %s: %s", data, strerror(errno));
 	return 0;
 }
 
@@ -174,7 +175,7 @@ static int write_claim(const char *dir, const json_t *json, struct err *err)
 	return r < 0 ? err_set(err, r, "write %s: %s", path.text, strerror(-r)) : 0;
 }
 
-int claim_make(const char *dir, const json_t *json, int64_t group, struct err *err)
+int claim_make(const char *dir, const json_t *json, struct err *err)
 {
 	struct path data, own;
 	struct uid uid;
@@ -193,9 +194,7 @@ int claim_make(const char *dir, const json_t *json, int64_t group, struct err *e
 		r = write_claim(own.text, json, err);
 	else
 		(void)err_set(err, r, "make %s: %s", own.text, strerror(-r));
-	if (r == 0 && mkdir(data.text, 0700) < 0 && errno != EEXIST)
-		r = err_set(err, -errno, "make %s: %s", data.text, strerror(errno));
-	return r < 0 ? r : own_data(data.text, group, err);
+	return r < 0 ? r : make_data(data.text, err);
 }
 
 int claim_remove(const char *dir, const struct uid *uid, struct err *err)

@@ -57,10 +57,10 @@ void claims_drop(struct claim *claim);
 _must_use_ int claim_path(const char *dir, const json_t *json, struct path *ret_path);
 
 /*
- * Make the directory, if it is not there, writable for everybody or for @group (POD_ID_UNSET:
- * none). -ENOSPC when the disk has less room than the claim asks for. Blocks.
+ * Make the directory, if it is not there, writable for everybody. -ENOSPC when the disk has less
+ * room than the claim asks for. Blocks.
  */
-_must_use_ int claim_make(const char *dir, const json_t *json, int64_t group, struct err *err);
+_must_use_ int claim_make(const char *dir, const json_t *json, struct err *err);
 
 /* Remove the directory with all that is in it. Blocks. */
 _must_use_ int claim_remove(const char *dir, const struct uid *uid, struct err *err);

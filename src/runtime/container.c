@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ void container_deinit(struct container *container)
 	struct container_status *status = &container->status;
 
 	process_watch_free(container->watch);
+	container_stop_asking(container);
 	loop_timer_free(container->timer);
 	free(status->name);
 	free(status->image);
@@ -90,6 +92,19 @@ void container_set_reason(struct container *container, const char *reason, const
 	text_set(&container->status.message, message);
 }
 
+void container_set_said(struct container *container, const char *reason, const char *said)
+{
+	char text[CONTAINER_SAID_MAX];
+
+	(void)snprintf(text, sizeof(text), "%s", said);
+	for (char *at = text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == '\x7f')
+			*at = ' ';
+	for (size_t len = strlen(text); len > 0 && text[len - 1] == ' '; len--)
+		text[len - 1] = '\0';
+	container_set_reason(container, reason, text);
+}
+
 void container_set_waiting(struct container *container, const char *reason, const char *message)
 {
 	struct container_status *status = &container->status;
@@ -104,7 +119,7 @@ void container_set_waiting(struct container *container, const char *reason, cons
 	status->state = CONTAINER_WAITING;
 	status->started_ms = status->finished_ms = 0;
 	status->exit_code = 0;
-	status->ready = false;
+	status->ready = status->starting = false;
 	container_set_reason(container, reason, message);
 }
 
@@ -112,6 +127,11 @@ static void on_timer(void *user)
 {
 	struct container *container = user;
 
+	if (container->state == RUN_RUNNING && container->unhealthy) {
+		container->kill_due = true;
+		pod_advance(container->pod);
+		return;
+	}
 	if (container->state != RUN_WAITING || container->pod->stage != STAGE_ACTIVE ||
 	    container->pod->pods->quiet)
 		return;
@@ -119,13 +139,39 @@ static void on_timer(void *user)
 	pod_advance(container->pod);
 }
 
-static void wait_ms(struct container *container, int64_t delay_ms)
+static void set_timer(struct container *container, int64_t delay_ms)
 {
-	container_set_state(container, RUN_WAITING);
 	if (!container->timer)
 		container->timer =
 			loop_timer_new(container->pod->pods->config.loop, on_timer, container);
 	loop_timer_set(container->timer, mono_add_ms(clock_mono(), delay_ms));
+}
+
+static void wait_ms(struct container *container, int64_t delay_ms)
+{
+	container_set_state(container, RUN_WAITING);
+	set_timer(container, delay_ms);
+}
+
+void container_stop_asking(struct container *container)
+{
+	probes_free(container->probes);
+	container->probes = NULL;
+	ask_free(container->hook);
+	container->hook = NULL;
+}
+
+void container_end_unhealthy(struct container *container, int64_t grace_s, const char *reason,
+			     const char *message)
+{
+	struct pod *pod = container->pod;
+
+	container_stop_asking(container);
+	container_set_said(container, reason, message);
+	container->unhealthy = true;
+	container->kill_due = false;
+	set_timer(container, (grace_s >= 0 ? grace_s : pod->spec->grace_s) * MS_PER_S);
+	pod_advance(pod);
 }
 
 bool container_wants_restart(const struct container *container, int code)
@@ -137,8 +183,25 @@ bool container_wants_restart(const struct container *container, int code)
 	return policy == RESTART_ALWAYS || (policy == RESTART_ON_FAILURE && code != 0);
 }
 
-/* What follows a run, or an attempt at one. */
-static void container_next(struct container *container, int64_t ran_ms)
+/* What could not be made waits for that, and says so; anything else for the next start. */
+static void set_back_off(struct container *container, const struct container_run *failed)
+{
+	struct buf text = {0};
+
+	if (failed && strncmp(failed->reason, "Create", strlen("Create")) == 0) {
+		container_set_waiting(container, failed->reason, failed->err.text);
+		return;
+	}
+	buf_append_str(&text, "back-off before the next start");
+	if (failed)
+		buf_append_format(&text, ": %s", failed->err.text);
+	container_set_waiting(container, "CrashLoopBackOff", buf_cstr(&text));
+	buf_deinit(&text);
+}
+
+/* What follows a run of so long, or an attempt at one that @failed. */
+static void container_next(struct container *container, int64_t ran_ms,
+			   const struct container_run *failed)
 {
 	int64_t delay_ms;
 
@@ -151,8 +214,7 @@ static void container_next(struct container *container, int64_t ran_ms)
 	container->status.restarts++;
 	delay_ms = backoff_next_ms(&container->backoff, ran_ms);
 	if (delay_ms > 0)
-		container_set_waiting(container, "CrashLoopBackOff",
-				      "back-off before the next start");
+		set_back_off(container, failed);
 	wait_ms(container, delay_ms);
 }
 
@@ -179,7 +241,7 @@ static void set_terminated(struct container *container, const char *reason, cons
 	status->finished_ms = clock_wall().ms;
 	if (status->started_ms == 0)
 		status->started_ms = status->finished_ms;
-	status->ready = false;
+	status->ready = status->starting = false;
 	container_set_reason(container, reason, message);
 	tell_log_watches(container);
 }
@@ -206,7 +268,7 @@ static void on_ended(void *arg)
 	ran_ms = container->status.finished_ms - container->status.started_ms;
 	container->conmon = 0;
 	run_free(run);
-	container_next(container, ran_ms);
+	container_next(container, ran_ms, NULL);
 	pod_job_done(pod);
 }
 
@@ -225,6 +287,9 @@ static void container_end(struct container *container)
 	container_set_state(container, RUN_ENDING);
 	process_watch_free(container->watch);
 	container->watch = NULL;
+	container_stop_asking(container);
+	if (container->timer)
+		loop_timer_set(container->timer, MONO_NEVER);
 	pod_job(container->pod, container_run_end, on_ended, run_new(container));
 }
 
@@ -236,13 +301,57 @@ static void on_conmon_ended(void *user)
 	pod_advance(container->pod);
 }
 
-void container_resume(struct container *container)
+static void watch_run(struct container *container)
 {
 	int r = process_watch_new(container->pod->pods->config.loop, container->conmon,
 				  on_conmon_ended, container, &container->watch);
 
 	container->state = RUN_RUNNING;
 	container->ended = r < 0;
+}
+
+void container_resume(struct container *container)
+{
+	watch_run(container);
+	if (container->unhealthy)
+		set_timer(container, container->pod->spec->grace_s * MS_PER_S);
+	else if (container->pod->stage == STAGE_ACTIVE)
+		container->probes = probes_new(container);
+}
+
+static void on_start_hook(void *user, enum agent_answer answer, const char *text)
+{
+	struct container *container = user;
+	struct buf message = {0};
+
+	container->hook = NULL;
+	if (answer != AGENT_WELL) {
+		buf_append_format(&message, "PostStartHook failed: %s", text);
+		container_end_unhealthy(container, -1, "FailedPostStartHook", buf_cstr(&message));
+		buf_deinit(&message);
+		return;
+	}
+	container->probes = probes_new(container);
+	pod_advance(container->pod);
+}
+
+/* A run has begun. It has not started, and nothing else is asked of it, before its first hook is
+ * done. */
+static void container_begin(struct container *container)
+{
+	const struct kube_probe *hook = &container->spec->post_start;
+
+	container->termed = container->killed = container->stop_hooked = false;
+	container->unhealthy = container->kill_due = false;
+	container->status.ready = false;
+	container->status.starting = true;
+	watch_run(container);
+	if (container->pod->stage != STAGE_ACTIVE)
+		return;
+	if (hook->action == KUBE_PROBE_NONE)
+		container->probes = probes_new(container);
+	else
+		container->hook = ask_new(container, hook, on_start_hook, container);
 }
 
 static void on_started(void *arg)
@@ -254,12 +363,11 @@ static void on_started(void *arg)
 
 	if (run->result < 0) {
 		set_terminated(container, run->reason, run->err.text, START_ERROR_CODE);
-		container_next(container, 0);
+		container_next(container, 0, run);
 	} else {
 		container_set_waiting(container, "", "");
 		status->state = CONTAINER_RUNNING;
 		status->started_ms = clock_wall().ms;
-		status->ready = true;
 		text_set(&status->image_id, run->image_id);
 		free(status->container_id);
 		status->container_id = NULL;
@@ -267,8 +375,7 @@ static void on_started(void *arg)
 		container->conmon_started = run->conmon_started;
 		container->stop_signal = run->stop_signal;
 		container->has_started = true;
-		container->termed = container->killed = false;
-		container_resume(container);
+		container_begin(container);
 	}
 	if (!status->container_id) {
 		struct buf id = {0};
@@ -372,10 +479,42 @@ static void container_signal(struct container *container, int signal)
 	pod_job(container->pod, container_run_signal, on_signalled, run);
 }
 
+static void on_stop_hook(void *user, enum agent_answer answer, const char *text)
+{
+	struct container *container = user;
+
+	(void)answer;
+	(void)text;
+	container->hook = NULL;
+	pod_advance(container->pod);
+}
+
+/* It has to go: first its last hook, then a signal, and when its time is over another one. */
+static void stop_running(struct container *container)
+{
+	const struct kube_probe *hook = &container->spec->pre_stop;
+
+	if (container->pod->grace_over || container->kill_due) {
+		container_stop_asking(container);
+		if (!container->killed)
+			container_signal(container, SIGKILL);
+		container->killed = true;
+		return;
+	}
+	if (!container->stop_hooked) {
+		container_stop_asking(container);
+		container->stop_hooked = true;
+		if (hook->action != KUBE_PROBE_NONE)
+			container->hook = ask_new(container, hook, on_stop_hook, container);
+	}
+	if (container->hook || container->termed || container->killed)
+		return;
+	container->termed = true;
+	container_signal(container, container->stop_signal > 0 ? container->stop_signal : SIGTERM);
+}
+
 static void advance_running(struct container *container)
 {
-	const struct pod *pod = container->pod;
-
 	if (container->busy)
 		return;
 	if (container->ended) {
@@ -383,16 +522,8 @@ static void advance_running(struct container *container)
 		container_end(container);
 		return;
 	}
-	if (pod->stage == STAGE_ACTIVE)
-		return;
-	if (pod->grace_over && !container->killed) {
-		container->killed = true;
-		container_signal(container, SIGKILL);
-	} else if (!container->termed && !container->killed) {
-		container->termed = true;
-		container_signal(container,
-				 container->stop_signal > 0 ? container->stop_signal : SIGTERM);
-	}
+	if (container->pod->stage != STAGE_ACTIVE || container->unhealthy)
+		stop_running(container);
 }
 
 void container_advance(struct container *container)

@@ -22,7 +22,7 @@ enum {
 	NET_FD = 4,
 	IPC_FD = 5,
 	UTS_FD = 6,
-	ARGV_MAX = 24,
+	ARGV_MAX = 32,
 	KIND_COUNT = 3,
 };
 
@@ -83,8 +83,12 @@ static int spawn(const struct infra_options *options, const int *join, pid_t *re
 		"3",
 		"--hostname",
 		options->hostname,
+		"--control-dir",
+		options->control_dir,
+		"--empty-dir",
+		options->empty_dir,
 	};
-	size_t count = 15;
+	size_t count = 19;
 	struct child_fd fds[4];
 	struct child_options child = {
 		.argv = argv, .cwd = "/", .fds = fds, .fd_count = 1, .own_session = true};

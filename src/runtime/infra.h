@@ -13,8 +13,10 @@
 #include "base/err.h"
 
 struct infra_options {
-	const char *agent;    /* path of the workplane binary */
-	const char *pin_dir;  /* exists */
+	const char *agent;       /* path of the workplane binary */
+	const char *pin_dir;     /* exists */
+	const char *control_dir; /* where it listens, runtime/agent.h */
+	const char *empty_dir;   /* becomes its root directory */
 	const char *pid_file; /* "<pid> <start time>" is written there before the agent goes on */
 	const char *namespace, *workload, *workload_kind, *pod, *hostname;
 	uint32_t replicas;

@@ -47,6 +47,7 @@ struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod
 	pod->message = mem_strdup("");
 	pod->grace_s = -1;
 	pod_config_init(pod);
+	pod->agent = agent_new(pods->config.loop, pod->dir);
 	pod->containers = mem_alloc(spec->container_count, sizeof(*pod->containers));
 	for (size_t i = 0; i < spec->container_count; i++)
 		container_init(&pod->containers[i], pod, i);
@@ -60,6 +61,7 @@ void pod_free(struct pod *pod)
 	pod_config_deinit(pod);
 	for (size_t i = 0; i < pod->spec->container_count; i++)
 		container_deinit(&pod->containers[i]);
+	agent_free(pod->agent);
 	process_watch_free(pod->infra_watch);
 	loop_timer_free(pod->grace_timer);
 	loop_timer_free(pod->null_timer);
@@ -315,6 +317,7 @@ void pod_teardown(struct pod *pod, const char *reason, const char *message)
 
 		process_watch_free(container->watch);
 		container->watch = NULL;
+		container_stop_asking(container);
 		if (container->state == RUN_RUNNING)
 			image_store_unuse(pod->pods->config.images, container->status.image_id);
 	}

@@ -25,6 +25,8 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "runtime/agent.h"
+#include "runtime/ask.h"
 #include "runtime/backoff.h"
 #include "runtime/claims.h"
 #include "runtime/files.h"
@@ -32,6 +34,7 @@
 #include "runtime/pod_facts.h"
 #include "runtime/pod_spec.h"
 #include "runtime/pods.h"
+#include "runtime/probe.h"
 #include "runtime/process_watch.h"
 
 enum pod_stage {
@@ -63,8 +66,13 @@ struct container {
 	bool busy;    /* a signal is on its way */
 	bool ended;   /* its conmon has ended */
 	bool termed, killed;
-	int stop_signal;  /* of the image; 0: SIGTERM */
-	bool has_started; /* in any run */
+	bool unhealthy;        /* its probes have said that this run is to end */
+	bool kill_due;         /* and it has had its time to do so */
+	struct probes *probes; /* while it runs; NULL: none */
+	struct ask *hook;      /* postStart or preStop, under way */
+	bool stop_hooked;      /* preStop has been begun, in this run */
+	int stop_signal;       /* of the image; 0: SIGTERM */
+	bool has_started;      /* in any run */
 	pid_t conmon;
 	uint64_t conmon_started; /* child_start_time() */
 	struct process_watch *watch;
@@ -87,6 +95,7 @@ struct pod {
 	struct pod_spec *spec;
 	struct pod_net net;
 	struct process_watch *infra_watch;
+	struct agent *agent;
 	struct container *containers;
 	unsigned jobs;
 	char *reason, *message; /* why it goes, if nobody asked for that */
@@ -166,9 +175,20 @@ void container_advance(struct container *container);
 void container_set_state(struct container *container, enum run_state state);
 /* Its run goes on, found again. */
 void container_resume(struct container *container);
+/* Its probes say that it is dead, or its first hook has failed: end this run. @grace_s: -1: as the
+ * pod. The texts are for an event. */
+void container_end_unhealthy(struct container *container, int64_t grace_s, const char *reason,
+			     const char *message);
+/* Neither probes nor hooks go on. */
+void container_stop_asking(struct container *container);
 bool container_is_at_rest(const struct container *container);
 void container_set_waiting(struct container *container, const char *reason, const char *message);
 void container_set_reason(struct container *container, const char *reason, const char *message);
+enum {
+	CONTAINER_SAID_MAX = 256, /* in a pod's status and its events */
+};
+/* The same of what the container itself has said: one line of it. */
+void container_set_said(struct container *container, const char *reason, const char *said);
 /* Whether a run that ended with @code is followed by another. */
 bool container_wants_restart(const struct container *container, int code);
 
@@ -229,8 +249,20 @@ struct pod_facts pod_facts_of(const struct pod *pod);
 /* pod_claims.c: volumes that outlive the pod */
 /* 0: each claim that the pod names is here, in @snapshot, and may be mounted; else a sentence. */
 _must_use_ int pod_claims_check(const struct pod *pod, const json_t *snapshot, struct err *err);
-/* Make their directories. Blocks. */
-_must_use_ int pod_claims_make(const struct pod *pod, const json_t *snapshot, struct err *err);
+/* How far the work on them is; none at first. */
+struct claims_work {
+	size_t at; /* the volume that is worked on */
+	struct group_walk *walk;
+	bool give; /* each goes to the fsGroup, if there is one */
+};
+
+/* Only who has not run yet may have volumes given away under it: no process is surprised. */
+bool pod_claims_give(const struct pod *pod);
+/* Make their directories, and give them to the fsGroup: GROUP_E_MORE asks for another step. Blocks.
+ */
+_must_use_ int pod_claims_make(const struct pod *pod, const json_t *snapshot,
+			       struct claims_work *work, struct err *err);
+void claims_work_deinit(struct claims_work *work);
 /* They have been made; on the loop. */
 void pod_claims_note(struct pod *pod, const json_t *snapshot);
 /* The pod is about to go, or has ended: others may have waited for that. */

@@ -8,6 +8,7 @@
 #include "kube/claim.h"
 #include "kube/member.h"
 #include "runtime/config.h"
+#include "runtime/group_walk.h"
 #include "runtime/job.h"
 #include "runtime/pod.h"
 
@@ -106,18 +107,52 @@ int pod_claims_check(const struct pod *pod, const json_t *snapshot, struct err *
 	return r;
 }
 
-int pod_claims_make(const struct pod *pod, const json_t *snapshot, struct err *err)
+bool pod_claims_give(const struct pod *pod)
 {
-	int r = 0;
+	return pod->spec->fs_group != POD_ID_UNSET && !pod->config_ready && !any_has_started(pod);
+}
 
-	for (size_t i = 0; r == 0 && i < pod->spec->volume_count; i++) {
-		const struct volume *volume = &pod->spec->volumes[i];
+void claims_work_deinit(struct claims_work *work)
+{
+	group_walk_free(work->walk);
+	*work = (struct claims_work){0};
+}
 
-		if (volume->kind == VOLUME_CLAIM)
-			r = claim_make(pod->pods->config.volumes_dir,
-				       claim_in(snapshot, volume->claim), pod->spec->fs_group, err);
-	}
+static int begin_claim(const struct pod *pod, const json_t *claim, struct claims_work *work,
+		       struct err *err)
+{
+	const char *dir = pod->pods->config.volumes_dir;
+	int r = claim_make(dir, claim, err);
+	struct path data;
+
+	if (r < 0 || !work->give)
+		return r;
+	r = claim_path(dir, claim, &data);
+	if (r == 0)
+		work->walk = group_walk_new(data.text, pod->spec->fs_group,
+					    pod->spec->fs_group_on_mismatch);
 	return r;
+}
+
+int pod_claims_make(const struct pod *pod, const json_t *snapshot, struct claims_work *work,
+		    struct err *err)
+{
+	for (; work->at < pod->spec->volume_count; work->at++) {
+		const struct volume *volume = &pod->spec->volumes[work->at];
+		int r = 0;
+
+		if (volume->kind != VOLUME_CLAIM)
+			continue;
+		if (!work->walk)
+			r = begin_claim(pod, claim_in(snapshot, volume->claim), work, err);
+		if (r == 0 && work->walk)
+			r = group_walk_step(work->walk, GROUP_STEP_MAX, err);
+		if (r != 0)
+			return r;
+		group_walk_free(work->walk);
+		work->walk = NULL;
+	}
+	return 0;
 }
 
 static void tell(struct pods *pods)

@@ -20,6 +20,8 @@
 #include "kube/workload.h"
 #include "runtime/config.h"
 #include "runtime/files.h"
+#include "runtime/group_walk.h"
+#include "runtime/job.h"
 #include "runtime/oci_env.h"
 #include "runtime/pod.h"
 #include "runtime/projected.h"
@@ -205,6 +207,7 @@ struct config_job {
 	struct pod *pod;
 	struct pod_facts facts;
 	json_t *snapshot;
+	struct claims_work claims;
 	int result;
 	struct err err;
 };
@@ -225,12 +228,13 @@ static void config_work(void *arg)
 {
 	struct config_job *job = arg;
 	const struct pod_spec *spec = job->pod->spec;
+	bool begun = job->result == GROUP_E_MORE;
 
-	for (size_t i = 0; job->result == 0 && i < spec->volume_count; i++)
+	for (size_t i = 0; !begun && job->result == 0 && i < spec->volume_count; i++)
 		if (spec->volumes[i].kind == VOLUME_PROJECTED)
 			job->result = write_volume(job, &spec->volumes[i], &job->err);
-	if (job->result == 0)
-		job->result = pod_claims_make(job->pod, job->snapshot, &job->err);
+	if (job->result >= 0)
+		job->result = pod_claims_make(job->pod, job->snapshot, &job->claims, &job->err);
 }
 
 static void set_missing(struct pod *pod, const char *text)
@@ -256,11 +260,24 @@ static void try_again(struct pod *pod)
 	loop_timer_set(pod->config_timer, mono_add_ms(clock_mono(), AGAIN_MS));
 }
 
+static bool is_wanted(const struct pod *pod)
+{
+	return !pod->torn && !pod->closed && pod->stage <= STAGE_ACTIVE;
+}
+
 static void config_done(void *arg)
 {
 	struct config_job *job = arg;
 	struct pod *pod = job->pod;
 
+	if (job->result == GROUP_E_MORE && is_wanted(pod)) {
+		/* Behind others' work: a large volume does not keep a thread to itself. */
+		job_run(pod->pods->config.loop, config_work, config_done, job);
+		return;
+	}
+	if (job->result == GROUP_E_MORE)
+		job->result = err_set(&job->err, -ECANCELED, "it ends");
+	claims_work_deinit(&job->claims);
 	pod->config_busy = false;
 	json_decref(pod->config_written);
 	pod->config_written = job->snapshot;
@@ -320,6 +337,7 @@ void pod_config_advance(struct pod *pod)
 	job->pod = pod;
 	job->facts = facts;
 	job->snapshot = snapshot;
+	job->claims.give = pod_claims_give(pod);
 	pod->config_busy = true;
 	pod_job(pod, config_work, config_done, job);
 }

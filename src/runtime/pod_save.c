@@ -21,10 +21,12 @@ static json_t *save_container(const struct container *container)
 	const struct container_status *s = &container->status;
 
 	return json_pack(
-		"{s:i,s:I,s:b,s:I,s:I,s:i,s:I,s:I,s:i,s:s?,s:s?,s:i,s:I,s:I,s:I,s:s?,s:s?,"
+		"{s:i,s:I,s:b,s:b,s:b,s:b,s:I,s:I,s:i,s:I,s:I,s:i,s:s?,s:s?,s:i,s:I,s:I,s:I,s:s?,s:"
+		"s?,"
 		"s:s?,s:i,s:I,s:I}",
 		"state", (int)container->state, "run", (json_int_t)container->run, "hasStarted",
-		container->has_started, "conmon", (json_int_t)container->conmon, "conmonStarted",
+		container->has_started, "ready", s->ready, "starting", s->starting, "unhealthy",
+		container->unhealthy, "conmon", (json_int_t)container->conmon, "conmonStarted",
 		(json_int_t)container->conmon_started, "stopSignal", container->stop_signal,
 		"backoffMs", (json_int_t)container->backoff.delay_ms, "pullBackoffMs",
 		(json_int_t)container->pull_backoff.delay_ms, "phase", (int)s->state, "reason",
@@ -99,7 +101,9 @@ static void load_container(const json_t *from, struct container *container)
 	container->backoff.delay_ms = number(from, "backoffMs");
 	container->pull_backoff.delay_ms = number(from, "pullBackoffMs");
 	s->state = (enum container_state)number(from, "phase");
-	s->ready = s->state == CONTAINER_RUNNING;
+	s->ready = json_is_true(json_object_get(from, "ready"));
+	s->starting = json_is_true(json_object_get(from, "starting"));
+	container->unhealthy = json_is_true(json_object_get(from, "unhealthy"));
 	text_load(from, "reason", &s->reason);
 	text_load(from, "message", &s->message);
 	s->exit_code = (int32_t)number(from, "exitCode");

@@ -379,6 +379,12 @@ static int read_container(const json_t *container, const json_t *pod, const stru
 		r = read_mounts(container, spec, ret, err);
 	if (r == 0)
 		r = read_pull(container, policy, ret, err);
+	for (int kind = 0; r == 0 && kind < KUBE_PROBE_COUNT; kind++)
+		r = kube_probe_read(container, (enum kube_probe_kind)kind, &ret->probes[kind], err);
+	if (r == 0)
+		r = kube_hook_read(container, true, &ret->post_start, err);
+	if (r == 0)
+		r = kube_hook_read(container, false, &ret->pre_stop, err);
 	if (r < 0)
 		return err_prefix(err, "container %s", ret->name);
 	return 0;
@@ -432,6 +438,7 @@ static int read_pod_context(const json_t *pod, struct pod_spec *spec, struct err
 {
 	const json_t *context = json_object_get(pod, "securityContext"), *item;
 	const json_t *groups = json_object_get(context, "supplementalGroups");
+	const char *policy = spec_text(context, "fsGroupChangePolicy");
 	size_t index;
 	int r = read_id(json_object_get(context, "fsGroup"), "fsGroup", &spec->fs_group, err);
 
@@ -444,6 +451,7 @@ static int read_pod_context(const json_t *pod, struct pod_spec *spec, struct err
 		if (r < 0)
 			return r;
 	}
+	spec->fs_group_on_mismatch = policy && strcmp(policy, "OnRootMismatch") == 0;
 	if (spec->fs_group != POD_ID_UNSET)
 		spec->groups[spec->group_count++] = spec->fs_group;
 	return 0;

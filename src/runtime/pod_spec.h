@@ -4,7 +4,7 @@
  *
  * Made from the JSON of a Pod or of a workload with a pod template. What cannot be enforced here is
  * refused with a reason, not ignored; what the local policy forbids is refused too. Fields without
- * a bearing on this machine (probes, affinity, ...) are not looked at: the API has spoken of them.
+ * a bearing on this machine (affinity, ...) are not looked at: the API has spoken of them.
  *
  * A pod_spec owns the JSON it was made from; all its strings point into that. It does not change
  * after it is made, so worker threads may read it while the loop does.
@@ -20,6 +20,7 @@
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "kube/probe.h"
 #include "runtime/limits.h"
 #include "runtime/policy.h"
 
@@ -156,6 +157,8 @@ struct container_spec {
 	const char *image;
 	bool init;
 	bool tty, has_stdin, stdin_once; /* of the manifest */
+	struct kube_probe probes[KUBE_PROBE_COUNT];
+	struct kube_probe post_start, pre_stop;
 	struct strings command, args;
 	struct env_from *env_from;
 	size_t env_from_count;
@@ -182,6 +185,7 @@ struct pod_spec {
 	enum restart_policy restart;
 	int64_t grace_s;
 	int64_t fs_group;
+	bool fs_group_on_mismatch; /* only volumes that are not its already */
 	int64_t groups[POD_GROUPS_MAX];
 	size_t group_count;
 	struct volume *volumes;

@@ -167,6 +167,12 @@ bool pods_is_idle(const struct pods *pods)
 void pods_quiesce(struct pods *pods)
 {
 	pods->quiet = true;
+	list_for_each (it, &pods->pods) {
+		const struct pod *pod = list_entry(it, struct pod, link);
+
+		for (size_t i = 0; i < pod->spec->container_count; i++)
+			container_stop_asking(&pod->containers[i]);
+	}
 }
 
 void pods_each(struct pods *pods,

@@ -7,7 +7,9 @@
  * the next one finds everything again from the run directory.
  *
  *   R/pods/<uid>/pod.json    the pod as last known, written before each step that leaves a trace
+ *   R/empty                  the root directory of agents
  *   R/pods/<uid>/infra.pid   the agent
+ *   R/pods/<uid>/agent.sock  where it listens
  *   R/pods/<uid>/ns/         its namespaces, pinned
  *   R/pods/<uid>/etc/        hosts, hostname, resolv.conf
  *   R/pods/<uid>/shm         /dev/shm of all containers

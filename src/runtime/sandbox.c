@@ -27,18 +27,22 @@ static int make_dirs(const struct pod *pod, struct err *err)
 	static const char *const parts[] = {"ns", "etc", "shm", "volumes", "c", "logs"};
 	int r = dir_make(pod->dir, 0700);
 
+	if (r == 0)
+		r = dir_make(path_format("%s/empty", pod->pods->config.run_dir).text, 0555);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(parts); i++)
 		r = dir_make(path_format("%s/%s", pod->dir, parts[i]).text, 0755);
 	return r < 0 ? err_set(err, r, "make %s: %s", pod->dir, strerror(-r)) : 0;
 }
 
 static struct infra_options infra_options(const struct pod *pod, const struct path *pins,
-					  const struct path *pid_file)
+					  const struct path *pid_file, const struct path *empty)
 {
 	return (struct infra_options){
 		.agent = pod->pods->config.agent,
 		.pin_dir = pins->text,
 		.pid_file = pid_file->text,
+		.control_dir = pod->dir,
+		.empty_dir = empty->text,
 		.namespace = pod->spec->namespace,
 		.workload = pod->spec->name,
 		.workload_kind = pod->spec->kind,
@@ -52,7 +56,8 @@ static int make_namespaces(const struct pod *pod, struct err *err)
 {
 	struct path pins = path_format("%s/ns", pod->dir);
 	struct path pid_file = path_format("%s/infra.pid", pod->dir);
-	struct infra_options options = infra_options(pod, &pins, &pid_file);
+	struct path empty = path_format("%s/empty", pod->pods->config.run_dir);
+	struct infra_options options = infra_options(pod, &pins, &pid_file, &empty);
 	pid_t pid;
 
 	return infra_start(&options, &pid, err);
@@ -62,7 +67,8 @@ int sandbox_restart_agent(struct pod *pod, struct err *err)
 {
 	struct path pins = path_format("%s/ns", pod->dir);
 	struct path pid_file = path_format("%s/infra.pid", pod->dir);
-	struct infra_options options = infra_options(pod, &pins, &pid_file);
+	struct path empty = path_format("%s/empty", pod->pods->config.run_dir);
+	struct infra_options options = infra_options(pod, &pins, &pid_file, &empty);
 	pid_t pid;
 
 	return infra_restart(&options, &pid, err);

@@ -432,6 +432,7 @@ struct sync_summary {
 	uint64_t *buckets;   /* xor-folded digests */
 	size_t bucket_count; /* SYNC_BUCKETS or 1 */
 	int64_t complete_ms; /* the sender knows all deletions since; 0: it cannot say */
+	int64_t apart_ms;    /* it is cut off from most others since; 0: it is not */
 };
 
 struct sync_entry {
@@ -447,7 +448,7 @@ struct sync_keys {
 	struct sync_entry *entries;
 	size_t entry_count;
 	bool reply; /* set by us, not read: the answer is RECORDs and SYNC_WANT, never this again */
-	int64_t complete_ms; /* as in the summary */
+	int64_t complete_ms, apart_ms; /* as in the summary */
 };
 
 struct sync_want {
@@ -459,6 +460,7 @@ struct sync_want {
 struct sync_offer {
 	struct sync_entry *entries;
 	size_t entry_count;
+	int64_t apart_ms; /* as in the summary */
 };
 
 /* What is at that home? Answered by FETCHED, with @full also by the RECORDs. */

@@ -16,6 +16,7 @@ static void container_pack(struct packer *packer, const struct container_status 
 	to->container_id = pack_name(from->container_id, MESSAGE_REF_MAX);
 	to->init = from->init;
 	to->ready = from->ready;
+	to->starting = from->starting;
 	to->state = (uint32_t)from->state;
 	to->reason = pack_prose(packer, from->reason);
 	to->message = pack_prose(packer, from->message);
@@ -38,6 +39,7 @@ static void container_unpack(struct unpacker *unpacker, const Magik__ContainerSt
 	to->container_id = unpack_name(unpacker, from->container_id, MESSAGE_REF_MAX);
 	to->init = from->init;
 	to->ready = from->ready;
+	to->starting = from->starting;
 	to->state = (enum container_state)unpack_u32(unpacker, from->state, CONTAINER_TERMINATED);
 	to->reason = unpack_prose(unpacker, from->reason);
 	to->message = unpack_prose(unpacker, from->message);

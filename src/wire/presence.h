@@ -30,6 +30,7 @@ struct container_status {
 	char *container_id; /* "crun://<id>", "" until known */
 	bool init;
 	bool ready;
+	bool starting; /* it runs, but its startup probe has not succeeded yet */
 	enum container_state state;
 	char *reason; /* ContainerCreating, ErrImagePull, CrashLoopBackOff, OOMKilled, ... */
 	char *message;

@@ -13,6 +13,7 @@ void sync_summary_pack(struct packer *packer, const struct sync_summary *from,
 	to->n_buckets = from->bucket_count;
 	to->buckets = from->buckets;
 	to->complete_ms = pack_natural(from->complete_ms);
+	to->apart_ms = pack_natural(from->apart_ms);
 }
 
 void sync_summary_unpack(struct unpacker *unpacker, const Magik__SyncSummary *from,
@@ -23,6 +24,7 @@ void sync_summary_unpack(struct unpacker *unpacker, const Magik__SyncSummary *fr
 	if (to->bucket_count != SYNC_BUCKETS && to->bucket_count != 1)
 		unpack_fail(unpacker, MESSAGE_E_MALFORMED);
 	to->complete_ms = unpack_natural(unpacker, from->complete_ms);
+	to->apart_ms = unpack_natural(unpacker, from->apart_ms);
 }
 
 void sync_summary_deinit(struct sync_summary *sync_summary)
@@ -91,6 +93,7 @@ void sync_keys_pack(struct packer *packer, const struct sync_keys *from, Magik__
 	entries_pack(packer, from->entries, from->entry_count, &to->entries);
 	to->reply = from->reply;
 	to->complete_ms = pack_natural(from->complete_ms);
+	to->apart_ms = pack_natural(from->apart_ms);
 }
 
 void sync_keys_unpack(struct unpacker *unpacker, const Magik__SyncKeys *from, struct sync_keys *to)
@@ -102,6 +105,7 @@ void sync_keys_unpack(struct unpacker *unpacker, const Magik__SyncKeys *from, st
 	to->entry_count = entries_unpack(unpacker, from->entries, from->n_entries, &to->entries);
 	to->reply = from->reply;
 	to->complete_ms = unpack_natural(unpacker, from->complete_ms);
+	to->apart_ms = unpack_natural(unpacker, from->apart_ms);
 }
 
 void sync_keys_deinit(struct sync_keys *sync_keys)
@@ -151,12 +155,14 @@ void sync_offer_pack(struct packer *packer, const struct sync_offer *from, Magik
 {
 	to->n_entries = from->entry_count;
 	entries_pack(packer, from->entries, from->entry_count, &to->entries);
+	to->apart_ms = pack_natural(from->apart_ms);
 }
 
 void sync_offer_unpack(struct unpacker *unpacker, const Magik__SyncOffer *from,
 		       struct sync_offer *to)
 {
 	to->entry_count = entries_unpack(unpacker, from->entries, from->n_entries, &to->entries);
+	to->apart_ms = unpack_natural(unpacker, from->apart_ms);
 }
 
 void sync_offer_deinit(struct sync_offer *sync_offer)

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workplane/hold.h"
 
-#include <grp.h>
 #include <net/if.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-	NOBODY = 65534,    /* the overflow id: owns nothing */
 	HOSTNAME_MAX = 63, /* a DNS label; the kernel takes 64 */
 };
 
@@ -63,40 +57,4 @@ int hold_enter(const struct options *options, struct err *err)
 		return err_set(err, -errno, "set host name: %s", strerror(errno));
 	r = loopback_up();
 	return r < 0 ? err_set(err, r, "bring up lo: %s", strerror(-r)) : 0;
-}
-
-int hold_drop_privileges(struct err *err)
-{
-	cap_t none = cap_init();
-	int r = 0;
-
-	if (!none)
-		return err_set(err, -ENOMEM, "capabilities: %s", strerror(ENOMEM));
-	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
-		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	if (chdir("/") < 0 || setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-	    setresuid(NOBODY, NOBODY, NOBODY) < 0 || cap_set_proc(none) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		r = err_set(err, -errno, "drop privileges: %s", strerror(errno));
-	(void)cap_free(none);
-	return r;
-}
-
-void hold_wait(void)
-{
-	sigset_t signals;
-
-	(void)sigemptyset(&signals);
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigaddset(&signals, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	for (;;) {
-		int signal = sigwaitinfo(&signals, NULL);
-
-		if (signal == SIGTERM || signal == SIGINT)
-			return;
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			continue;
-	}
 }

@@ -14,9 +14,3 @@
 
 /* Make or join the namespaces, name the host, bring up the loopback device. */
 _must_use_ int hold_enter(const struct options *options, struct err *err);
-
-/* Give up every privilege for good: identity, capabilities, and any way to gain new ones. */
-_must_use_ int hold_drop_privileges(struct err *err);
-
-/* Reap children until SIGTERM or SIGINT. */
-void hold_wait(void);

@@ -4,16 +4,37 @@
  *
  *   options.c   what it is told
  *   hold.c      the pod's namespaces
+ *   confine.c   what it gives up before it reads anything
+ *   init.c      the application, where the agent is the first process
+ *   serve.c     what the host process asks of it
+ *   check.c     probes of what listens in the pod
  *
- * It makes the namespaces, says "ready" to the host process that started it, and holds them.
+ * It makes the namespaces, gives up its rights, says "ready" to the host process that started it,
+ * and serves until it is told to end.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "io/local.h"
+#include "io/loop.h"
 #include "workplane/hold.h"
+#include "workplane/init.h"
 #include "workplane/options.h"
+#include "workplane/confine.h"
+#include "workplane/serve.h"
+
+enum {
+	BACKLOG = 4,
+};
+
+struct agent {
+	struct loop *loop;
+	struct serve *serve;
+	struct loop_signal *term, *interrupt;
+};
 
 static const char *environment(const char *name)
 {
@@ -47,14 +68,75 @@ static bool report(const struct options *options, const char *text)
 	return kept;
 }
 
+static void on_signal(void *user, int signum)
+{
+	struct agent *agent = user;
+
+	(void)signum;
+	loop_stop(agent->loop);
+}
+
+static int agent_watch_signals(struct agent *agent, struct err *err)
+{
+	int r = loop_signal_new(agent->loop, SIGTERM, on_signal, agent, &agent->term);
+
+	if (r == 0)
+		r = loop_signal_new(agent->loop, SIGINT, on_signal, agent, &agent->interrupt);
+	return r < 0 ? err_set(err, r, "signals: %s", strerror(-r)) : 0;
+}
+
+static int agent_listen(struct agent *agent, const char *dir, struct err *err)
+{
+	int fd = local_listen(dir, OPTIONS_CONTROL_NAME, BACKLOG);
+
+	if (fd < 0)
+		return err_set(err, fd, "listen in %s: %s", dir, strerror(-fd));
+	return serve_new(agent->loop, fd, &agent->serve, err);
+}
+
+/* While it is still root. */
+static int agent_init(struct agent *agent, const struct options *options, struct err *err)
+{
+	int r = hold_enter(options, err);
+
+	if (r < 0)
+		return r;
+	agent->loop = loop_new();
+	r = agent_watch_signals(agent, err);
+	if (r == 0 && options->control_dir)
+		r = agent_listen(agent, options->control_dir, err);
+	return r;
+}
+
+static void agent_deinit(struct agent *agent)
+{
+	serve_free(agent->serve);
+	loop_signal_free(agent->term);
+	loop_signal_free(agent->interrupt);
+	if (agent->loop)
+		loop_free(agent->loop);
+}
+
+/* As first process: nothing is held or served, but what the application leaves behind is reaped. */
+static int run_application(const struct options *options)
+{
+	struct err err = {0};
+	int status = EXIT_FAILURE;
+
+	if (init_run(options->command, &status, &err) < 0)
+		(void)fprintf(stderr, "workplane: %s\n", err.text);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {.report_fd = OPTIONS_FD_NONE};
+	struct agent agent = {0};
 	struct err err = {0};
 	int r = options_parse(argc, argv, environment, &options, &err);
 
 	if (r == 0 && options.help) {
-		print_line("usage: workplane [--OPTION VALUE]...\n");
+		print_line("usage: workplane [--OPTION VALUE]... [-- COMMAND...]\n");
 		options_explain(print_line);
 		return EXIT_SUCCESS;
 	}
@@ -62,11 +144,17 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "workplane: %s\n", err.text);
 		return EXIT_FAILURE;
 	}
-	r = hold_enter(&options, &err);
+	if (options.command)
+		return run_application(&options);
+	r = agent_init(&agent, &options, &err);
 	if (r == 0)
-		r = hold_drop_privileges(&err);
-	if (!report(&options, r < 0 ? err.text : "ready") || r < 0)
-		return EXIT_FAILURE;
-	hold_wait();
-	return EXIT_SUCCESS;
+		r = confine_enter(options.empty_dir, &err);
+	if (report(&options, r < 0 ? err.text : "ready") && r == 0)
+		loop_run(agent.loop);
+	else
+		r = -EPIPE;
+	agent_deinit(&agent);
+	/* Nothing is left to be tidied up, and whatever looks for leaks at the end finds no /proc.
+	 */
+	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -56,6 +56,8 @@ static const struct option_rule rules[] = {
 	{"replica-check-interval-secs", "BEE_REPLICA_CHECK_INTERVAL_SECS", OPTION_NUMBER,
 	 AT(replica_check_interval_s), "30", 1, false},
 	{"hostname", NULL, OPTION_TEXT, AT(hostname), NULL, 0, false},
+	{"control-dir", NULL, OPTION_TEXT, AT(control_dir), NULL, 0, false},
+	{"empty-dir", NULL, OPTION_TEXT, AT(empty_dir), NULL, 0, false},
 	{"report-fd", NULL, OPTION_NUMBER, AT(report_fd), "-1", -1, false},
 	{"net-fd", NULL, OPTION_NUMBER, AT(net_fd), "-1", -1, false},
 	{"ipc-fd", NULL, OPTION_NUMBER, AT(ipc_fd), "-1", -1, false},
@@ -167,11 +169,17 @@ int options_parse(int argc, char **argv, const char *(*lookup)(const char *name)
 			*ret_options = options;
 			return 0;
 		}
+		if (strcmp(argv[at], "--") == 0) {
+			options.command = argv + at + 1;
+			break;
+		}
 		r = parse_argument(argc, argv, &at, &options, err);
 		if (r < 0)
 			return r;
 	}
-	if (check_required(&options, err) < 0)
+	if (options.command && !*options.command)
+		return err_set(err, -EINVAL, "there is no command behind --");
+	if (!options.command && check_required(&options, err) < 0)
 		return err->code;
 	*ret_options = options;
 	return 0;

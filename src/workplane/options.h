@@ -16,6 +16,8 @@ enum {
 	OPTIONS_FD_NONE = -1,
 };
 
+#define OPTIONS_CONTROL_NAME "agent.sock"
+
 /* All strings are borrowed from argv and the environment. */
 struct options {
 	const char *namespace;
@@ -35,7 +37,11 @@ struct options {
 	/* Set by the host process that starts the agent, not by people. */
 	const char *hostname;           /* NULL: the pod's name */
 	int64_t report_fd;              /* socket: "ready" or a reason, then a byte back */
+	const char *control_dir;        /* where to listen for the host process; NULL: do not */
+	const char *empty_dir;          /* to be the root directory; NULL: keep it */
 	int64_t net_fd, ipc_fd, uts_fd; /* namespaces to join instead of making new ones */
+	char *const
+		*command; /* behind "--": the application to be run as its first process; or NULL */
 	bool help;
 };
 

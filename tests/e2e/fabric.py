@@ -249,7 +249,7 @@ class Machine:
         self.log_path = os.path.join(self.directory, "log")
         os.makedirs(self.directory)
         self.process = None
-        self.arguments = []
+        self.arguments = ()
 
     @property
     def url(self):
@@ -266,7 +266,8 @@ class Machine:
                 "--mesh-host", self.host.ip, "--mesh-port", self.mesh_port, *extra]
 
     def launch(self, *extra, join=None, environment=None):
-        """Start the daemon and return at once."""
+        """Start the daemon and return at once; without extra arguments, with those of the last start."""
+        extra = self.arguments = extra or self.arguments
         if join:
             extra += ("--join", join)
         command = self.command(*extra)

@@ -4,6 +4,7 @@ import glob
 
 import manifests
 from fabric import eventually, is_ready
+from test_users import User
 
 FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 YEAR_1970 = {"FAKETIME": "@1970-01-01 00:00:10", "DONT_FAKE_MONOTONIC": "1"}
@@ -65,6 +66,11 @@ def test_all_machines_lose_power_and_come_back_without_a_network(new_fabric):
     fabric.kubectl("create", "configmap", "settings", "--from-literal=a=b")
     fabric.kubectl("create", "namespace", "shop")
     fabric.kubectl("delete", "deployment", "gone")
+    jo, jim = (User(fabric, name, "--role", "view") for name in ("jo", "jim"))
+    fabric.first.magik("fabric", "revoke", "jo")
+    for machine in fabric.machines:
+        eventually(f"{machine.name} refuses jo", lambda machine=machine:
+                   jo.run("get", "pods", machine=machine).returncode != 0, timeout=10)
     before = fabric.wait_pods(3, selector="app=web")
     for machine in fabric.machines:
         machine.power_off()
@@ -79,6 +85,8 @@ def test_all_machines_lose_power_and_come_back_without_a_network(new_fabric):
         for kind, name in (("deployments", "empty"), ("deployments", "web")):
             assert machine.get(f"/apis/apps/v1/namespaces/default/{kind}/{name}").status == 200
         assert machine.get("/apis/apps/v1/namespaces/default/deployments/gone").status == 404
+        jo.fails("get", "pods", machine=machine)
+        jim.ok("get", "pods", machine=machine)
     fabric.network.heal()
     fabric.wait_nodes(["m1", "m2", "m3"], timeout=90)
     for machine in fabric.machines:
@@ -89,6 +97,14 @@ def test_all_machines_lose_power_and_come_back_without_a_network(new_fabric):
         assert machine.get("/api/v1/namespaces/shop").status == 200
         assert machine.get("/apis/apps/v1/namespaces/default/deployments/gone").status == 404
         assert sleepers(machine) == 1
+        jo.fails("get", "pods", machine=machine)
+    # What the machine says that began in 1970 counts as what the others say.
+    fabric.kubectl("scale", "deployment/web", "--replicas=2", machine=fabric.machines[2])
+    fabric.kubectl("delete", "deployment", "empty", machine=fabric.machines[2])
+    for machine in fabric.machines:
+        fabric.wait_pods(2, selector="app=web", machine=machine)
+        eventually(f"{machine.name} knows that it is deleted", lambda machine=machine: machine.get(
+            "/apis/apps/v1/namespaces/default/deployments/empty").status == 404)
 
 
 def test_a_machine_that_was_away_brings_back_nothing_deleted(new_fabric):

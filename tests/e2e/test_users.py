@@ -314,6 +314,25 @@ def test_every_steward_answers_and_acts_by_the_same_table(trio):
     assert not odd, odd
 
 
+def enter_until_audited(user, machine, subresource, *args):
+    """What goes on until it is ended, for as long as it takes to be written down."""
+    going = subprocess.Popen(user.command(*args, machine=machine), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        eventually(f"{subresource} is audited", lambda: any(
+            line.get("subresource") == subresource for line in audit(machine)) or going.poll())
+    finally:
+        going.kill()
+        error = going.communicate()[1].decode()
+    assert any(line.get("subresource") == subresource for line in audit(machine)), error
+
+
+def evict(user, machine, pod):
+    wanted = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "default"}}
+    user.ok("create", "--raw", f"/api/v1/namespaces/default/pods/{pod}/eviction", "-f", "-",
+            machine=machine, input=json.dumps(wanted))
+
+
 def test_nothing_is_changed_or_entered_without_a_line(real):
     """Everything that was asked of one machine, in its order, what failed and what was refused too."""
     jo = User(real, "jo", "--role", "edit")
@@ -335,6 +354,10 @@ def test_nothing_is_changed_or_entered_without_a_line(real):
         "get", "pods", "-o", "name", machine=m2).stdout.split()[:1])[0].split("/")[1]
     jo.ok("exec", pod, "--", "true", machine=m2)
     jo.fails("exec", pod, "--", "false", machine=m2)
+    enter_until_audited(jo, m2, "attach", "attach", pod)
+    enter_until_audited(jo, m2, "portforward", "port-forward", pod, ":8080")
+    jo.fails("port-forward", "none", ":8080", machine=m2)
+    evict(jo, m2, pod)
     jo.fails("taint", "node", "m1", "a=b:NoSchedule", machine=m2)
     jo.ok("delete", "--raw", "/apis/apps/v1/namespaces/default/deployments", machine=m2)
     lines = [(line["verb"], line["resource"], line.get("subresource"), line.get("name"), line["code"])
@@ -351,5 +374,8 @@ def test_nothing_is_changed_or_entered_without_a_line(real):
         ("patch", "deployments", "scale", "web", 200),
         ("create", "pods", "exec", pod, 101),
         ("create", "pods", "exec", pod, 101),
+        ("create", "pods", "attach", pod, 101),
+        ("create", "pods", "portforward", pod, 101),
+        ("create", "pods", "eviction", pod, 201),
         ("deletecollection", "deployments", None, None, 200),
     ], json.dumps(lines)

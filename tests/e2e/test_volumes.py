@@ -190,10 +190,46 @@ def test_parts_of_a_volume_are_mounted_and_lead_nowhere_else(fabric):
         def refused_again(thief=thief):
             state = fabric.get("pod", thief)["status"]["containerStatuses"][0]
             ended = state["lastState"]["terminated"]
-            return (ended["reason"], state["ready"]) == ("CreateContainerConfigError", False)
-        eventually(f"{thief} cannot be made", refused_again)
+            waits = state["state"].get("waiting", {})
+            return (ended["reason"], waits.get("reason"), state["ready"]) == (
+                "CreateContainerConfigError", "CreateContainerConfigError", False) and waits["message"]
+        assert f"subPath {path} leads out of its volume" in eventually(f"{thief} cannot be made", refused_again)
+
+        def told(thief=thief, path=path):
+            text = fabric.kubectl("get", "events", "--field-selector", f"involvedObject.name={thief}").stdout
+            return f"subPath {path} leads out of its volume" in text
+        eventually(f"an Event says why {thief} cannot be made", told)
     with open("/proc/mounts", encoding="utf-8") as mounts:
         held = [line for line in mounts if fabric.directory in line and "/parts/" in line]
     assert not held, "nothing is held once the containers have been made"
     fabric.kubectl("delete", "pod", "writer", "reader", "absolute", "relative", "--grace-period=0", "--force")
     fabric.kubectl("delete", "pvc", "shared", "--wait=false")
+
+
+def with_group(name, claim_name, command, policy):
+    made = parts(name, claim_name, command, [{"mountPath": "/data"}])
+    made["spec"]["securityContext"] = {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 4711,
+                                       "fsGroupChangePolicy": policy}
+    return made
+
+
+def test_all_of_a_volume_belongs_to_the_group_of_its_pod(fabric):
+    """Another user's private files, made before, can be written by the group's members."""
+    fabric.apply(claim("owned"))
+    fabric.apply(parts("root", "owned", "mkdir -p /data/a/b; umask 077; echo old > /data/a/b/private; "
+                       "ln -s /etc/shadow /data/link; echo -n done > /data/ready", [{"mountPath": "/data"}]))
+    fabric.wait_pods(1)
+    eventually("it has written", lambda: read(fabric, "root", "/data/ready") == "done" or None)
+    fabric.apply(with_group("always", "owned", "echo new >> /data/a/b/private; touch /data/a/mine", "Always"))
+    fabric.wait_pods(2)
+    eventually("the group may write", lambda: read(fabric, "root", "/data/a/b/private") == "old\nnew" or None)
+    ids = fabric.kubectl("exec", "root", "--", "stat", "-c", "%g", "/data/a/mine", "/data/a", "/data/link").stdout
+    assert ids.split() == ["4711", "4711", "4711"], "what is made in it belongs to the group, links themselves too"
+    fabric.kubectl("exec", "root", "--", "sh", "-c", "umask 077; rm /data/a/b/private; echo own > /data/a/b/private; "
+                   "chgrp 0 /data/a/b/private")
+    fabric.apply(with_group("mismatch", "owned", "cat /data/a/b/private > /data/seen || echo -n no > /data/seen",
+                            "OnRootMismatch"))
+    fabric.wait_pods(3)
+    eventually("it has tried", lambda: read(fabric, "root", "/data/seen") == "no" or None)
+    fabric.kubectl("delete", "pod", "root", "always", "mismatch", "--grace-period=0", "--force")
+    fabric.kubectl("delete", "pvc", "owned", "--wait=false")

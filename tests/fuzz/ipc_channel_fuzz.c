@@ -11,7 +11,7 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static void receive_all(enum ipc_side side, const uint8_t *data, size_t len)
+static void receive_all(enum ipc_side side, enum ipc_side peer, const uint8_t *data, size_t len)
 {
 	int host_fd, fabric_fd, r;
 
@@ -19,7 +19,7 @@ static void receive_all(enum ipc_side side, const uint8_t *data, size_t len)
 	assert(r == 0);
 	const int own = side == IPC_HOST ? host_fd : fabric_fd;
 	const int other = side == IPC_HOST ? fabric_fd : host_fd;
-	struct ipc_channel *channel = ipc_channel_new(own, side);
+	struct ipc_channel *channel = ipc_channel_new(own, side, peer);
 
 	if (len > WRITE_LEN_MAX)
 		len = WRITE_LEN_MAX;
@@ -39,7 +39,8 @@ static void receive_all(enum ipc_side side, const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	receive_all(IPC_HOST, data, len);
-	receive_all(IPC_FABRIC, data, len);
+	receive_all(IPC_HOST, IPC_FABRIC, data, len);
+	receive_all(IPC_HOST, IPC_AGENT, data, len);
+	receive_all(IPC_FABRIC, IPC_HOST, data, len);
 	return 0;
 }

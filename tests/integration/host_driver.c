@@ -307,7 +307,7 @@ static int bridge_run(int fd)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (size_t i = 0; i < LOGS_MAX; i++)
 		bridge.logs[i].fd = -1;
-	bridge.channel = ipc_channel_new(fd, IPC_FABRIC);
+	bridge.channel = ipc_channel_new(fd, IPC_FABRIC, IPC_HOST);
 	bridge.pods = json_object();
 	bridge.images = json_array();
 	magik__ipc__ready__init(&ready);

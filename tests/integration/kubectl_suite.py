@@ -105,6 +105,13 @@ kind: Lease
 metadata: {name: leader}
 spec: {holderIdentity: me}
 """
+RAW = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "raw"}, "data": {"a": "b"}}'
+READER = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: default}
+rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]
+"""
 DAEMON = """
 apiVersion: apps/v1
 kind: DaemonSet
@@ -180,6 +187,7 @@ STEPS = [
     s("create -f", "create -f -", r"pod/solo created", SOLO),
     s("create -f", "create -f -", r"daemonset.apps/agent created", DAEMON),
     s("create -f", "create -f -", r"statefulset.apps/db created", STATEFUL),
+    s("create -f", "create --raw /api/v1/namespaces/default/configmaps -f -", r'"name":"raw"', RAW),
     s("create namespace", "create namespace team", r"namespace/team created"),
     s("create deployment", "create deployment hello --image=nginx:1.27 --replicas=1", r"deployment.apps/hello created"),
     s("create configmap", "create configmap lit --from-literal=a=b", r"configmap/lit created"),
@@ -350,14 +358,29 @@ STEPS = [
     s("rollout", "rollout resume deployment/roll", r"resumed"),
     s("set", "set env deployment/roll A=b", r"env updated"),
     s("set", "set resources deployment/roll --limits=cpu=100m", r"resource requirements updated"),
+    s("set", "set selector service/plain app=web", r"selector updated"),
+    s("set", "set subject rolebinding viewers --user=joe", r"subjects updated"),
+    s("replace", "replace --raw /api/v1/namespaces/default/configmaps/raw -f -", r'"a":"c"',
+      RAW.replace('"a": "b"', '"a": "c"')),
+    s("debug", "debug node/n1 --image=busybox:1 --attach=false", r"pods have their own process namespace", fails=True,
+      since=27),
     s("debug", "debug solo --image=busybox:1 --copy-to=copy --attach=false", r"", since=27),
     s("debug", "debug solo --image=busybox:1 --attach=false", r"ephemeral containers are not supported", fails=True,
       since=27),
+    s("auth", "auth reconcile -f -", r"role.rbac.authorization.k8s.io/reader reconciled", READER),
     s("auth", "auth can-i create pods", r"^yes$"),
     s("auth", "auth can-i --list", r"Resources"),
     s("auth", "auth whoami", r"tester", since=28),
     s("config", "config view --minify", r"certificate-authority-data"),
     s("kustomize", "kustomize --help", r"kustomization"),
+    # Machines.
+    s("cordon", "cordon n1", r"node/n1 cordoned"),
+    s("uncordon", "uncordon n1", r"node/n1 uncordoned"),
+    s("taint", "taint node n1 a=b:NoSchedule", r"node/n1 tainted"),
+    s("taint", "taint node n1 a-", r"node/n1 untainted"),
+    s("drain", "drain n4 --force --ignore-daemonsets --timeout=20s", r"node/n4 (drained|evicted)"),
+    s("uncordon", "uncordon n4", r"node/n4 uncordoned"),
+    s("cluster-info", "cluster-info dump", r'"kind": "NodeList"'),
     # Deleting.
     s("delete", "delete pod shell", r'pod "shell" deleted'),
     s("delete", "delete configmap loose --ignore-not-found", r"deleted"),

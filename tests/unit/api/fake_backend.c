@@ -103,45 +103,6 @@ static struct fake_object *find_by_uid(struct list *list, const struct uid *uid)
 	return NULL;
 }
 
-/* Every read comes from somewhere else, one turn of the loop later, when FAKE_REMOTE is set. */
-
-struct fake_refresh {
-	uv_timer_t timer;
-	api_refreshed_fn *done;
-	void *arg;
-};
-
-static void refresh_closed(uv_handle_t *handle)
-{
-	free(handle->data);
-}
-
-static void refresh_ended(uv_timer_t *timer)
-{
-	struct fake_refresh *refresh = timer->data;
-
-	refresh->done(refresh->arg, !getenv("FAKE_PARTIAL"));
-	uv_close((uv_handle_t *)timer, refresh_closed);
-}
-
-static bool fake_refresh(void *self, const struct api_scope *scope, api_refreshed_fn *done,
-			 void *arg)
-{
-	struct fake_backend *fake = self;
-	struct fake_refresh *refresh;
-
-	(void)scope;
-	if (!getenv("FAKE_REMOTE"))
-		return true;
-	refresh = mem_new(struct fake_refresh);
-	refresh->done = done;
-	refresh->arg = arg;
-	(void)uv_timer_init(fake->loop, &refresh->timer);
-	refresh->timer.data = refresh;
-	(void)uv_timer_start(&refresh->timer, refresh_ended, 1, 0);
-	return false;
-}
-
 static void fake_objects(void *self, const char *kind, const char *namespace, api_object_fn *each,
 			 void *arg)
 {
@@ -154,6 +115,33 @@ static void fake_objects(void *self, const char *kind, const char *namespace, ap
 		    (!namespace || strcmp(object->object.namespace, namespace) == 0))
 			each(arg, &object->object);
 	}
+}
+
+static void fake_namespaces(void *self, api_name_fn *each, void *arg)
+{
+	struct fake_backend *fake = self;
+
+	list_for_each (it, &fake->objects)
+		each(arg, list_entry(it, struct fake_object, link)->object.namespace);
+}
+
+struct unowned {
+	api_object_fn *each;
+	void *arg;
+};
+
+static void give_unowned(void *arg, const struct api_object *object)
+{
+	const struct unowned *unowned = arg;
+
+	if (!kube_says_controlled(object->json))
+		unowned->each(unowned->arg, object);
+}
+
+static void fake_unowned(void *self, const char *kind, const char *namespace, api_object_fn *each,
+			 void *arg)
+{
+	fake_objects(self, kind, namespace, give_unowned, &(struct unowned){each, arg});
 }
 
 static bool give(const struct fake_object *object, api_object_fn *each, void *arg)
@@ -884,6 +872,8 @@ static const struct api_backend_ops fake_ops = {
 	.members = fake_members,
 	.refresh = fake_refresh,
 	.objects = fake_objects,
+	.namespaces = fake_namespaces,
+	.unowned = fake_unowned,
 	.family = fake_family,
 	.object = fake_object,
 	.object_by_uid = fake_object_by_uid,

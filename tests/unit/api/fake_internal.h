@@ -70,3 +70,6 @@ struct fake_backend {
 	unsigned stored, next_machine;
 	bool hold;
 };
+
+/* fake_refresh.c */
+bool fake_refresh(void *self, const struct api_scope *scope, api_refreshed_fn *done, void *arg);

@@ -307,9 +307,51 @@ static void test_malformed_requests_get_a_status_and_the_connection_ends(void **
 	(void)close(fd);
 	assert_true(answers(world, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99000000\r\n\r\n",
 			    "HTTP/1.1 413 "));
-	assert_true(answers(world,
-			    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+	assert_true(answers(world, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
 			    "HTTP/1.1 411 "));
+}
+
+#define CHUNKED "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+static void test_a_body_may_come_in_chunks(void **state)
+{
+	struct world *world = *state;
+	struct buf got = {0};
+	int fd;
+
+	start(world, &(struct api_options){.insecure = true});
+	fd = dial(world);
+	tell(world, fd, CHUNKED "3\r\nhel\r\n00A\r\nlo, world!\r\n0\r\n\r\n");
+	assert_true(hear(world, fd, &got, "\r\n\r\nhello, world!"));
+	buf_clear(&got);
+	/* The connection is kept, and what follows is the next request. */
+	tell(world, fd, CHUNKED "0\r\n\r\n" CHUNKED "1\r\nx\r\n0\r\n\r\n");
+	assert_true(hear(world, fd, &got, "\r\n\r\nx"));
+	assert_int_equal(world->handled, 3);
+	buf_deinit(&got);
+	(void)close(fd);
+}
+
+static void test_chunks_that_could_be_read_otherwise_are_refused(void **state)
+{
+	static const char *const wrong[] = {
+		CHUNKED "\r\n",
+		CHUNKED "3;name=value\r\nabc\r\n0\r\n\r\n",
+		CHUNKED "0x3\r\n",
+		CHUNKED "3\nabc\n0\n\n",
+		CHUNKED " 3\r\n",
+		CHUNKED "+3\r\n",
+		CHUNKED "3\r\nabcd",
+		CHUNKED "0\r\nTrailer: x\r\n\r\n",
+		CHUNKED "000000003\r\nabc\r\n",
+	};
+	struct world *world = *state;
+
+	start(world, &(struct api_options){.insecure = true});
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_true(answers(world, wrong[i], "HTTP/1.1 400 "));
+	assert_true(answers(world, CHUNKED "1\r\nx\r\nffffffff\r\n", "HTTP/1.1 413 "));
+	assert_int_equal(world->handled, 0);
 }
 
 static void test_pipelined_requests_are_answered_in_order(void **state)
@@ -689,6 +731,8 @@ int main(void)
 		TEST(test_the_insecure_user_is_named),
 		TEST(test_plain_http_is_refused_unless_asked_for),
 		TEST(test_malformed_requests_get_a_status_and_the_connection_ends),
+		TEST(test_a_body_may_come_in_chunks),
+		TEST(test_chunks_that_could_be_read_otherwise_are_refused),
 		TEST(test_pipelined_requests_are_answered_in_order),
 		TEST(test_a_client_that_expects_100_is_told_to_go_on),
 		TEST(test_trickling_headers_do_not_move_the_deadline),

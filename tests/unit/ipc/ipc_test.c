@@ -26,8 +26,8 @@ static int pair_setup(void **state)
 
 	if (ipc_pair(&host_fd, &fabric_fd) != 0)
 		return -1;
-	pair->host = ipc_channel_new(host_fd, IPC_HOST);
-	pair->fabric = ipc_channel_new(fabric_fd, IPC_FABRIC);
+	pair->host = ipc_channel_new(host_fd, IPC_HOST, IPC_FABRIC);
+	pair->fabric = ipc_channel_new(fabric_fd, IPC_FABRIC, IPC_HOST);
 	*state = pair;
 	return 0;
 }
@@ -267,11 +267,11 @@ static void test_a_link_delivers_from_a_loop_and_then_reports_the_end(void **sta
 	(void)state;
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(ipc_pair(&host_fd, &fabric_fd), 0);
-	assert_int_equal(ipc_link_new(&loop, host_fd, IPC_HOST,
+	assert_int_equal(ipc_link_new(&loop, host_fd, IPC_HOST, IPC_FABRIC,
 				      (struct ipc_handler){on_message, on_closed, &host},
 				      &host.link),
 			 0);
-	assert_int_equal(ipc_link_new(&loop, fabric_fd, IPC_FABRIC,
+	assert_int_equal(ipc_link_new(&loop, fabric_fd, IPC_FABRIC, IPC_HOST,
 				      (struct ipc_handler){on_message, on_closed, &fabric},
 				      &fabric.link),
 			 0);
@@ -301,11 +301,11 @@ static void test_a_peer_that_sends_much_leaves_the_loop_its_turns(void **state)
 	magik__ipc__pod_stop__init(&stop);
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(ipc_pair(&host_fd, &fabric_fd), 0);
-	assert_int_equal(ipc_link_new(&loop, host_fd, IPC_HOST,
+	assert_int_equal(ipc_link_new(&loop, host_fd, IPC_HOST, IPC_FABRIC,
 				      (struct ipc_handler){on_message, on_closed, &host},
 				      &host.link),
 			 0);
-	fabric = ipc_channel_new(fabric_fd, IPC_FABRIC);
+	fabric = ipc_channel_new(fabric_fd, IPC_FABRIC, IPC_HOST);
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(ipc_send(fabric, IPC_POD_STOP, &stop.base, -1), 0);
 	assert_int_equal(ipc_flush(fabric), 0);

@@ -400,16 +400,72 @@ static void test_what_has_no_effect_is_a_warning(void **state)
 {
 	struct admitted admitted =
 		admit_with(deployment, "spec.template.spec.containers",
+			   "[{'name':'c','image':'a:1','terminationMessagePolicy':"
+			   "'FallbackToLogsOnError'}]");
+	(void)state;
+	assert_int_equal(admitted.result, 0);
+	assert_json_equal(
+		admitted.admission.warnings,
+		"['spec.template.spec.containers[0].terminationMessagePolicy: has no effect "
+		"here: termination messages are not read']");
+	admitted_deinit(&admitted);
+}
+
+static void test_probes_get_their_defaults(void **state)
+{
+	struct admitted admitted =
+		admit_with(deployment, "spec.template.spec.containers",
 			   "[{'name':'c','image':'a:1','readinessProbe':{'httpGet':{'port':80}}}]");
 	(void)state;
 	assert_int_equal(admitted.result, 0);
-	assert_json_equal(admitted.admission.warnings,
-			  "['spec.template.spec.containers[0].readinessProbe: has no effect here: "
-			  "probes are not run; a container is ready once it has started']");
+	assert_int_equal(json_array_size(admitted.admission.warnings), 0);
 	assert_json_equal(json_object_get(container_of_object(&admitted), "readinessProbe"),
 			  "{'httpGet':{'port':80,'path':'/','scheme':'HTTP'},'timeoutSeconds':1,"
 			  "'periodSeconds':10,'successThreshold':1,'failureThreshold':3}");
 	admitted_deinit(&admitted);
+}
+
+static void test_probes_that_cannot_be_carried_out_are_refused(void **state)
+{
+#define AT "Pod \"one\" is invalid: spec.containers[0]."
+#define WITH(probe) "[{'name':'c','image':'a:1'," probe "}]"
+	(void)state;
+	assert_refused(pod, "spec.containers", WITH("'livenessProbe':{}"), 422,
+		       AT "livenessProbe: Required value: must specify a handler type");
+	assert_refused(pod, "spec.containers",
+		       WITH("'livenessProbe':{'tcpSocket':{'port':1},'exec':{'command':['a']}}"),
+		       422,
+		       AT "livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler "
+			  "type");
+	assert_refused(pod, "spec.containers",
+		       WITH("'livenessProbe':{'exec':{'command':['a']},'successThreshold':2}"), 422,
+		       AT "livenessProbe.successThreshold: Invalid value: 2: must be 1");
+	assert_refused(pod, "spec.containers",
+		       WITH("'readinessProbe':{'tcpSocket':{'port':'web'}}"), 422,
+		       AT "readinessProbe.tcpSocket.port: Not found: \"web\"");
+	assert_refused(pod, "spec.containers",
+		       WITH("'readinessProbe':{'tcpSocket':{'port':1,'host':'a.example'}}"), 422,
+		       AT "readinessProbe.tcpSocket.host: Invalid value: \"a.example\": must be an "
+			  "IP address or localhost: it is asked from inside the pod");
+	assert_refused(pod, "spec.containers",
+		       WITH("'startupProbe':{'httpGet':{'port':1,'httpHeaders':[{'name':'a b',"
+			    "'value':'c'}]}}"),
+		       422,
+		       AT "startupProbe.httpGet.httpHeaders[0].name: Invalid value: \"a b\": must "
+			  "be the name of an HTTP header");
+	assert_refused(
+		pod, "spec.initContainers",
+		"[{'name':'i','image':'a:1','startupProbe':{'exec':{'command':['a']}}}]", 422,
+		"Pod \"one\" is invalid: spec.initContainers[0].startupProbe: Forbidden: may "
+		"not be set for init containers");
+	assert_refused(pod, "spec.containers",
+		       WITH("'lifecycle':{'preStop':{'sleep':{'seconds':-1}}}"), 422,
+		       AT "lifecycle.preStop.sleep.seconds: Invalid value: -1: must be greater "
+			  "than or equal to 0");
+	assert_refused(pod, "spec.containers", WITH("'lifecycle':{'postStart':{}}"), 422,
+		       AT "lifecycle.postStart: Required value: must specify a handler type");
+#undef AT
+#undef WITH
 }
 
 static void test_fields_at_zero_ask_for_nothing(void **state)
@@ -558,6 +614,8 @@ int main(void)
 		cmocka_unit_test(test_a_deployment_restarts_always),
 		cmocka_unit_test(test_what_would_be_unsafe_to_ignore_is_refused),
 		cmocka_unit_test(test_what_has_no_effect_is_a_warning),
+		cmocka_unit_test(test_probes_get_their_defaults),
+		cmocka_unit_test(test_probes_that_cannot_be_carried_out_are_refused),
 		cmocka_unit_test(test_fields_at_zero_ask_for_nothing),
 		cmocka_unit_test(test_the_servers_fields_are_dropped_and_stamped),
 		cmocka_unit_test(test_a_selector_and_a_pods_spec_stay_as_they_are),

@@ -249,7 +249,7 @@ void process_start(struct process *process)
 	(void)close(fabric_fd);
 	(void)close(log[1]);
 	process->log_fd = log[0];
-	process->channel = ipc_channel_new(host_fd, IPC_HOST);
+	process->channel = ipc_channel_new(host_fd, IPC_HOST, IPC_FABRIC);
 	send_hello(process);
 }
 

@@ -482,9 +482,11 @@ void world_crash(struct world *world, size_t machine)
 
 static struct uid next_uid(const struct world *world)
 {
+	uint32_t next = (uint32_t)world->serial + 1;
 	uint8_t random[UID_LEN];
 
-	memset(random, (int)((world->serial + 1) & 0x7f), sizeof(random));
+	memset(random, (int)(next & 0x7f), sizeof(random));
+	memcpy(random + UID_LEN - sizeof(next), &next, sizeof(next)); /* or it might come again */
 	return uid_from_random(random);
 }
 

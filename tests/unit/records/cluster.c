@@ -139,6 +139,10 @@ static void machine_effects(struct cluster *cluster, size_t n)
 			machine->done++;
 			machine->quorums += effect->quorum;
 			break;
+		case RECORDS_ABSENT:
+			machine->absent[machine->absent_count++] = effect->key.uid.byte[0];
+			assert(machine->absent_count < CLUSTER_ABSENT_MAX);
+			break;
 		case RECORDS_LOCATE:
 		case RECORDS_LOCATED:
 		case RECORDS_NEAR:

@@ -11,6 +11,7 @@
 enum {
 	CLUSTER_MAX = 6,
 	CLUSTER_DISK_MAX = 512,
+	CLUSTER_ABSENT_MAX = 64,
 	CLUSTER_LOST_MS = 8000, /* until a cut peer is reported as lost */
 };
 
@@ -24,7 +25,9 @@ struct cluster_machine {
 	struct buf disk[CLUSTER_DISK_MAX];
 	struct record_key disk_keys[CLUSTER_DISK_MAX];
 	size_t disk_count;
-	unsigned done, quorums; /* writes reported */
+	unsigned done, quorums;             /* writes reported */
+	uint8_t absent[CLUSTER_ABSENT_MAX]; /* uids that are to be deleted again */
+	size_t absent_count;
 };
 
 struct cluster {

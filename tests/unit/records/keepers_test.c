@@ -446,6 +446,153 @@ static void a_new_steward_next_to_us_is_compared_with_soon(void **state)
 	records_free(records);
 }
 
+/* Before it knows how large the fabric is everything would seem to be its own. */
+static void who_does_not_know_how_large_the_fabric_is_fetches_nothing(void **state)
+{
+	struct records *records = make_records(1);
+	struct record object = make_object(7, "web", 10), other = make_object(8, "web-2", 10);
+	struct node_id others[] = {make_id(1), make_id(2), make_id(3)}, to[8];
+
+	(void)state;
+	records_set_sized(records, at_ms(0), false);
+	records_set_stewards(records, at_ms(0), others, ARRAY_LEN(others));
+	records_peer_up(records, at_ms(1), &others[1]);
+	records_tick(records, at_ms(20 * S), make_fabric(0));
+	assert_int_equal(sent(records, MESSAGE_SYNC_SUMMARY, to, ARRAY_LEN(to)), 0);
+	name_one(records, &object, 2, 20 * S);
+	assert_int_equal(sent(records, MESSAGE_SYNC_WANT, to, ARRAY_LEN(to)), 0);
+	assert_int_equal(receive(records, &other, 2), 0); /* but what it is given it takes */
+	(void)drain(records, RECORDS_SEND);
+	records_set_sized(records, at_ms(21 * S), true);
+	records_tick(records, at_ms(23 * S), make_fabric(0));
+	assert_in_range(sent(records, MESSAGE_SYNC_SUMMARY, to, ARRAY_LEN(to)), 2, 3);
+	name_one(records, &object, 2, 24 * S);
+	assert_int_equal(sent(records, MESSAGE_SYNC_WANT, to, ARRAY_LEN(to)), 1);
+	record_deinit(&object);
+	record_deinit(&other);
+	records_free(records);
+}
+
+static bool is_id(const struct node_id *id, uint8_t n)
+{
+	struct node_id its = make_id(n);
+
+	return node_id_equal(id, &its);
+}
+
+static size_t buckets_sent_for(struct records *records, const struct node_id *from, uint64_t fold,
+			       int64_t ms)
+{
+	struct message summary = {.type = MESSAGE_SYNC_SUMMARY,
+				  .sync_summary = {.buckets = &fold, .bucket_count = 1}};
+	struct node_id to[8];
+
+	records_receive_message(records, at_ms(ms), from, &summary);
+	return sent(records, MESSAGE_SYNC_SUMMARY, to, ARRAY_LEN(to));
+}
+
+/* It takes us for a keeper of something that we know to be kept by others, for good. */
+static void who_has_nothing_that_we_lack_is_not_compared_with_at_once(void **state)
+{
+	enum { THEIRS = 12345 };
+	struct records *records = in_large_fabric();
+	struct record ours = object_that_is(records, HOME_MINE);
+	struct record far = object_that_is(records, HOME_FAR);
+	const struct home *home;
+	struct node_id partner;
+
+	(void)state;
+	assert_int_equal(receive(records, &ours, 2), 0);
+	(void)drain(records, RECORDS_SEND);
+	home = home_find(records, &ours.key.uid);
+	partner = home->keepers[0]->contact.id;
+	assert_false(records_keeps(records, &ours.key.uid)); /* others may have more of it */
+	assert_int_equal(buckets_sent_for(records, &partner, THEIRS, S), 1);
+	name_one(records, &far, 0, S + 10); /* by a stranger: that says nothing */
+	assert_false(records_keeps(records, &ours.key.uid));
+	for (uint8_t n = 2; n <= STEWARDS; n++)
+		if (is_id(&partner, n))
+			name_one(records, &far, n, S + 20);
+	assert_true(records_keeps(records, &ours.key.uid));
+	assert_int_equal(buckets_sent_for(records, &partner, THEIRS, 2 * S), 0);
+	assert_int_equal(buckets_sent_for(records, &partner, THEIRS + 1, 3 * S), 1);
+	assert_int_equal(buckets_sent_for(records, &partner, THEIRS, 3 * S), 0);
+	assert_int_equal(buckets_sent_for(records, &partner, THEIRS, 2 * S + RECORDS_AGREED_MS), 1);
+	record_deinit(&ours);
+	record_deinit(&far);
+	records_free(records);
+}
+
+/* A third of all has just gone, and is still named by the others. */
+static void a_write_seeks_keepers_that_answer(void **state)
+{
+	struct records *records = in_large_fabric();
+	struct record far = object_that_is(records, HOME_FAR);
+	struct record_ack ack = {.key = far.key, .version = far.version, .stored = true};
+	struct message answer = {.type = MESSAGE_RECORD_ACK, .record_ack = ack};
+	const struct records_effect *effect;
+	struct contact found[RECORDS_KEEPERS];
+	bool quorum = false;
+	uint64_t token;
+
+	(void)state;
+	assert_int_equal(records_put(records, at_ms(1), make_fabric(0), &far, bytes_str("e"),
+				     UINT64_MAX, &token),
+			 0);
+	for (uint8_t round = 0; round < 4; round++) {
+		int64_t ms = 310 * (int64_t)round;
+
+		assert_int_equal(drain(records, RECORDS_LOCATE), 1);
+		for (uint8_t i = 0; i < ARRAY_LEN(found); i++)
+			found[i] = steward_of((uint8_t)(50 + 10 * round + i)).contact;
+		records_located(records, at_ms(ms + 1), &far.key.uid, found, ARRAY_LEN(found));
+		assert_int_equal(drain(records, RECORDS_PUT_DONE), 0);
+		records_tick(records, at_ms(ms + 309), make_fabric(0));
+	}
+	for (size_t i = 0; i < RECORDS_QUORUM; i++)
+		records_receive_message(records, at_ms(1240), &found[i].id, &answer);
+	while ((effect = records_next_effect(records)) != NULL)
+		quorum |= effect->type == RECORDS_PUT_DONE && effect->quorum &&
+			  effect->token == token;
+	assert_true(quorum);
+	record_deinit(&far);
+	records_free(records);
+}
+
+/* What it says of deletions when it is asked for a home. */
+static int64_t complete_ms_said(struct records *records, const struct record *record)
+{
+	struct message fetch = {.type = MESSAGE_FETCH,
+				.fetch = {.request = 1, .home = record->key.uid}};
+	const struct records_effect *effect;
+	struct node_id from = make_id(2);
+	int64_t said = -1;
+
+	records_receive_message(records, at_ms(200 * S), &from, &fetch);
+	while ((effect = records_next_effect(records)) != NULL)
+		if (effect->type == RECORDS_SEND && effect->message.type == MESSAGE_FETCHED)
+			said = effect->message.fetched.complete_ms;
+	return said;
+}
+
+static void who_is_only_near_says_nothing_of_deletions(void **state)
+{
+	struct records *records = make_records(1);
+	struct record ours, near;
+
+	(void)state;
+	know(records, 0, 1, 0);
+	records_tick(records, at_ms(2 * RECORDS_SOLE_MS), make_fabric(0)); /* alone: it knows all */
+	know(records, 2 * RECORDS_SOLE_MS, STEWARDS, 0);
+	ours = object_that_is(records, HOME_MINE);
+	near = object_that_is(records, HOME_NEAR);
+	assert_int_not_equal(complete_ms_said(records, &ours), 0);
+	assert_int_equal(complete_ms_said(records, &near), 0);
+	record_deinit(&ours);
+	record_deinit(&near);
+	records_free(records);
+}
+
 static uint64_t lot_of(const struct node_id *id, const struct record *record)
 {
 	return steward_lot(kad_place(id) ^ home_position(&record->key.uid));
@@ -521,6 +668,10 @@ int main(void)
 		cmocka_unit_test(who_hands_over_is_no_keeper),
 		cmocka_unit_test(a_fetch_ends_when_three_keepers_have_answered),
 		cmocka_unit_test(a_new_steward_next_to_us_is_compared_with_soon),
+		cmocka_unit_test(who_does_not_know_how_large_the_fabric_is_fetches_nothing),
+		cmocka_unit_test(who_has_nothing_that_we_lack_is_not_compared_with_at_once),
+		cmocka_unit_test(a_write_seeks_keepers_that_answer),
+		cmocka_unit_test(who_is_only_near_says_nothing_of_deletions),
 		cmocka_unit_test(on_a_condition_the_first_keeper_decides),
 		cmocka_unit_test(a_keeper_refuses_a_write_on_another_version),
 	};

@@ -501,6 +501,53 @@ static void listing_is_ordered_and_by_kind(void **state)
 	records_free(records);
 }
 
+static struct record make_object_in(uint8_t uid, const char *namespace, const char *kind,
+				    const char *name)
+{
+	struct record record = make_object(uid, name, 10);
+
+	free(record.object.namespace);
+	free(record.object.kind);
+	record.object.namespace = mem_strdup(namespace);
+	record.object.kind = mem_strdup(kind);
+	return record;
+}
+
+static void one_namespace_is_listed_alone(void **state)
+{
+	static const char *const namespaces[] = {"a", "a-b", "b", "c"};
+	struct records *records = make_records(1);
+	const struct record_item *item;
+	const char *namespace = NULL;
+	size_t position = 0;
+
+	(void)state;
+	assert_null(records_next_namespace(records, NULL));
+	assert_null(records_next_in(records, "Pod", "a", &position));
+	assert_int_equal(take(records, make_object_in(1, "", "PriorityClass", "x"), 2), 0);
+	assert_null(records_next_namespace(records, NULL));
+	assert_int_equal(take(records, make_object_in(2, "b", "Pod", "x"), 2), 0);
+	assert_int_equal(take(records, make_object_in(3, "a", "Pod", "z"), 2), 0);
+	assert_int_equal(take(records, make_object_in(4, "a-b", "Pod", "x"), 2), 0);
+	assert_int_equal(take(records, make_object_in(5, "a", "Pod", "y"), 2), 0);
+	assert_int_equal(take(records, make_object_in(6, "a", "Secret", "x"), 2), 0);
+	assert_int_equal(take(records, make_object_in(7, "c", "Secret", "x"), 2), 0);
+	position = 0;
+	item = records_next_in(records, "Pod", "a", &position);
+	assert_string_equal(item->record.object.name, "y");
+	item = records_next_in(records, "Pod", "a", &position);
+	assert_string_equal(item->record.object.name, "z");
+	assert_null(records_next_in(records, "Pod", "a", &position));
+	position = 0;
+	assert_null(records_next_in(records, "Pod", "c", &position));
+	for (size_t i = 0; i < 4; i++) {
+		namespace = records_next_namespace(records, namespace);
+		assert_string_equal(namespace, namespaces[i]);
+	}
+	assert_null(records_next_namespace(records, namespace));
+	records_free(records);
+}
+
 /* @uid with another last byte: of the same home. */
 static struct record make_relative(uint8_t uid, uint8_t last, const char *name)
 {
@@ -751,6 +798,7 @@ int main(void)
 		cmocka_unit_test(the_older_of_two_objects_keeps_the_name),
 		cmocka_unit_test(an_update_does_not_make_an_object_younger),
 		cmocka_unit_test(listing_is_ordered_and_by_kind),
+		cmocka_unit_test(one_namespace_is_listed_alone),
 		cmocka_unit_test(objects_are_listed_by_home),
 		cmocka_unit_test(presences_are_listed_by_workload),
 		cmocka_unit_test(one_machine_cannot_fill_the_memory_of_others),

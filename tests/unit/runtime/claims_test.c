@@ -59,15 +59,16 @@ static void test_a_directory_is_made_once_and_found_again(void **state)
 	struct stat stat_data;
 	struct err err;
 
-	assert_int_equal(claim_make(dir, json, POD_ID_UNSET, &err), 0);
+	assert_int_equal(claim_make(dir, json, &err), 0);
 	assert_int_equal(claim_path(dir, json, &data), 0);
 	assert_int_equal(stat(data.text, &stat_data), 0);
 	assert_int_equal(stat_data.st_mode & 07777, 0777);
 	file = path_format("%s/file", data.text);
 	assert_int_equal(file_replace(file.text, bytes_str("x"), 0600), 0);
-	assert_int_equal(claim_make(dir, json, (int64_t)getgid(), &err), 0);
+	assert_int_equal(chmod(data.text, 0700), 0); /* as a database would */
+	assert_int_equal(claim_make(dir, json, &err), 0);
 	assert_int_equal(stat(data.text, &stat_data), 0);
-	assert_int_equal(stat_data.st_mode & 07777, 02777);
+	assert_int_equal(stat_data.st_mode & 07777, 0700);
 	assert_true(path_exists(file.text));
 	claims_init(&claims, dir);
 	claims_recover(&claims);
@@ -96,7 +97,7 @@ static void test_no_claim_leads_out_of_its_directory(void **state)
 		json_t *json = claim_of(uids[i], "1Mi");
 
 		assert_int_equal(claim_path(*state, json, &path), -EINVAL);
-		assert_int_equal(claim_make(*state, json, POD_ID_UNSET, &err), -EINVAL);
+		assert_int_equal(claim_make(*state, json, &err), -EINVAL);
 		json_decref(json);
 	}
 	assert_int_equal(claim_path(*state, NULL, &path), -EINVAL);
@@ -108,7 +109,7 @@ static void test_more_than_the_disk_has_is_not_promised(void **state)
 	struct path data;
 	struct err err;
 
-	assert_int_equal(claim_make(*state, json, POD_ID_UNSET, &err), -ENOSPC);
+	assert_int_equal(claim_make(*state, json, &err), -ENOSPC);
 	assert_non_null(strstr(err.text, "MiB"));
 	assert_int_equal(claim_path(*state, json, &data), 0);
 	assert_false(path_exists(data.text));

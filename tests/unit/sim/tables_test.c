@@ -177,7 +177,7 @@ static void test_certificates_of_strangers_are_forgotten(void **state)
 
 static void test_machines_are_found_by_id(void **state)
 {
-	struct directory *directory = directory_new(4);
+	struct sim_directory *directory = sim_directory_new(4);
 	struct prng prng = prng_seeded(11), again = prng;
 	struct node_id id = {0};
 	uint32_t machine;
@@ -185,16 +185,16 @@ static void test_machines_are_found_by_id(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < PEERS; i++) {
 		memcpy(id.byte, &(uint64_t){prng_next(&prng)}, sizeof(uint64_t));
-		directory_put(directory, &id, i);
+		sim_directory_put(directory, &id, i);
 	}
 	for (uint32_t i = 0; i < PEERS; i++) {
 		memcpy(id.byte, &(uint64_t){prng_next(&again)}, sizeof(uint64_t));
-		assert_true(directory_find(directory, &id, &machine));
+		assert_true(sim_directory_find(directory, &id, &machine));
 		assert_int_equal(machine, i);
 	}
 	memcpy(id.byte, &(uint64_t){prng_next(&again)}, sizeof(uint64_t));
-	assert_false(directory_find(directory, &id, &machine));
-	directory_free(directory);
+	assert_false(sim_directory_find(directory, &id, &machine));
+	sim_directory_free(directory);
 }
 
 int main(void)

@@ -205,6 +205,7 @@ static void assert_summary_equal(const struct sync_summary *a, const struct sync
 	for (size_t i = 0; i < a->bucket_count; i++)
 		SAME_NUMBER(buckets[i]);
 	SAME_NUMBER(complete_ms);
+	SAME_NUMBER(apart_ms);
 }
 
 static void assert_entries_equal(const struct sync_entry *a, const struct sync_entry *b,
@@ -225,12 +226,14 @@ static void assert_keys_equal(const struct sync_keys *a, const struct sync_keys 
 	assert_entries_equal(a->entries, b->entries, a->entry_count);
 	SAME_NUMBER(reply);
 	SAME_NUMBER(complete_ms);
+	SAME_NUMBER(apart_ms);
 }
 
 static void assert_offer_equal(const struct sync_offer *a, const struct sync_offer *b)
 {
 	SAME_NUMBER(entry_count);
 	assert_entries_equal(a->entries, b->entries, a->entry_count);
+	SAME_NUMBER(apart_ms);
 }
 
 static void assert_record_put_equal(const struct record_put *a, const struct record_put *b)

@@ -297,6 +297,7 @@ static void sync_fill(struct message *message)
 		for (uint64_t i = 0; i < SYNC_BUCKETS; i++)
 			message->sync_summary.buckets[i] = i << 56 | i;
 		message->sync_summary.complete_ms = 1800000000000;
+		message->sync_summary.apart_ms = 1800000000001;
 		break;
 	case MESSAGE_SYNC_KEYS:
 		message->sync_keys = (struct sync_keys){
@@ -306,6 +307,7 @@ static void sync_fill(struct message *message)
 			.entry_count = 1,
 			.reply = true,
 			.complete_ms = 1800000000000,
+			.apart_ms = 1800000000001,
 		};
 		message->sync_keys.buckets[1] = SYNC_BUCKETS - 1;
 		message->sync_keys.entries[0] = (struct sync_entry){sample_key(), sample_version()};
@@ -316,7 +318,8 @@ static void sync_fill(struct message *message)
 		break;
 	case MESSAGE_SYNC_OFFER:
 	case MESSAGE_SYNC_HAVE:
-		message->sync_offer = (struct sync_offer){mem_new(struct sync_entry), 1};
+		message->sync_offer =
+			(struct sync_offer){mem_new(struct sync_entry), 1, 1800000000001};
 		message->sync_offer.entries[0] =
 			(struct sync_entry){sample_key(), sample_version()};
 		break;
@@ -574,6 +577,7 @@ static struct container_status sample_container(void)
 		.container_id = mem_strdup("crun://1"),
 		.init = true,
 		.ready = true,
+		.starting = true,
 		.state = CONTAINER_TERMINATED,
 		.reason = mem_strdup("OOMKilled"),
 		.message = mem_strdup("it ate too much"),

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Agent: what the host process asks the agent of one pod over its control socket.
+ *
+ * Connected when something is asked, and again after the agent was started anew. The agent is the
+ * pod's: what it says counts for its pod only, and when it says nothing its time runs out here.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "io/loop.h"
+#include "ipc/channel.h"
+
+struct agent;
+
+enum {
+	/* Beyond the time that the agent was given: what a busy machine needs to pass it on. */
+	AGENT_SLACK_MS = 3000,
+};
+
+enum agent_answer {
+	AGENT_WELL,
+	AGENT_NOT_WELL,
+	AGENT_SILENT, /* it could not be asked, or did not answer */
+};
+
+/* @text: why not; borrowed. */
+typedef void agent_fn(void *user, enum agent_answer answer, const char *text);
+
+/* @control_dir: where the agent listens. */
+_must_use_ struct agent *agent_new(struct loop *loop, const char *control_dir);
+/* What has been asked is not answered any more. NULL is accepted. */
+void agent_free(struct agent *agent);
+
+/* Ask; run->id is written. Answered once, never from within this call, unless forgotten: the
+ * number returned, never 0, is for that. */
+uint32_t agent_check(struct agent *agent, Magik__Ipc__CheckRun *run, agent_fn *done, void *user);
+void agent_forget(struct agent *agent, uint32_t id);
