@@ -75,22 +75,6 @@ enum raft_role {
 	RAFT_SUPERSEDED, /* the group goes on under a higher epoch: over */
 };
 
-/* What must be on the disk beside log and snapshot. */
-struct raft_meta {
-	struct uid cluster; /* none: not yet a member of any */
-	uint32_t epoch;
-	uint64_t term, vote;
-	uint32_t timeout_ms; /* the longest that a leader has asked for */
-	bool superseded;
-};
-
-/* The state after @index, which takes the place of all entries up to there. */
-struct raft_snapshot {
-	uint64_t index, term; /* 0: there is none */
-	struct raft_members members;
-	struct bytes data;
-};
-
 /* What was found on the disk. All zero: an empty one. Borrowed by raft_new(). */
 struct raft_saved {
 	struct raft_meta meta;

@@ -12,5 +12,8 @@
 /* This machine's monotonic clock. */
 struct mono clock_mono(void);
 
+/* The same, but it counts time asleep: for leases and other promises made to other machines. */
+struct mono clock_boot(void);
+
 /* This machine's own idea of the date; identity turns it into fabric time. */
 struct wall clock_wall(void);

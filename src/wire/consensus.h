@@ -117,6 +117,32 @@ const char *raft_message_name(enum raft_message_type type);
 void raft_members_encode(const struct raft_members *members, struct buf *out);
 _must_use_ int raft_members_decode(struct bytes bytes, struct raft_members *ret_members);
 
+/* What must be on the disk beside log and snapshot. */
+struct raft_meta {
+	struct uid cluster; /* none: not yet a member of any */
+	uint32_t epoch;
+	uint64_t term, vote;
+	uint32_t timeout_ms; /* the longest that a leader has asked for */
+	bool superseded;
+};
+
+/* The state after @index, which takes the place of all entries up to there. */
+struct raft_snapshot {
+	uint64_t index, term; /* 0: there is none */
+	struct raft_members members;
+	struct bytes data;
+};
+
+/* What a member writes down and reads again. A decoded entry owns its data; that of a decoded
+ * snapshot lies in @ret_data. */
+void raft_meta_encode(const struct raft_meta *meta, struct buf *out);
+_must_use_ int raft_meta_decode(struct bytes bytes, struct raft_meta *ret_meta);
+void raft_entry_encode(const struct raft_entry *entry, struct buf *out);
+_must_use_ int raft_entry_decode(struct bytes bytes, struct raft_entry *ret_entry);
+void raft_snapshot_encode(const struct raft_snapshot *snapshot, struct buf *out);
+_must_use_ int raft_snapshot_decode(struct bytes bytes, struct buf *ret_data,
+				    struct raft_snapshot *ret_snapshot);
+
 enum keys_kind {
 	KEYS_VALUE,
 	KEYS_LEASE, /* of coordination.k8s.io */
