@@ -15,6 +15,7 @@
 #include <linux/veth.h>
 
 #include "base/err.h"
+#include "runtime/netns.h"
 
 enum {
 	REQUEST_MAX = 1024, /* our largest request takes a third of it */
@@ -40,6 +41,17 @@ int netlink_open(struct mnl_socket **ret_socket)
 	}
 	*ret_socket = socket;
 	return 0;
+}
+
+int netlink_open_in(int netns, struct mnl_socket **ret_socket)
+{
+	int own, r = netns_enter(netns, &own);
+
+	if (r < 0)
+		return r;
+	r = netlink_open(ret_socket);
+	netns_leave(own);
+	return r;
 }
 
 void netlink_close(struct mnl_socket *socket)
@@ -97,7 +109,8 @@ static void put_no_automatic_address(struct nlmsghdr *header)
 	mnl_attr_nest_end(header, family);
 }
 
-int netlink_veth_add(struct mnl_socket *socket, const char *name, const char *peer, int netns)
+int netlink_veth_add(struct mnl_socket *socket, const char *name, const char *peer, int netns,
+		     uint32_t mtu)
 {
 	struct request request;
 	struct nlmsghdr *header = request_start(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
@@ -105,12 +118,16 @@ int netlink_veth_add(struct mnl_socket *socket, const char *name, const char *pe
 
 	(void)put_link(header, 0);
 	mnl_attr_put_strz(header, IFLA_IFNAME, name);
+	if (mtu > 0)
+		mnl_attr_put_u32(header, IFLA_MTU, mtu);
 	info = mnl_attr_nest_start(header, IFLA_LINKINFO);
 	mnl_attr_put_strz(header, IFLA_INFO_KIND, "veth");
 	data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
 	other = mnl_attr_nest_start(header, VETH_INFO_PEER);
 	(void)put_link(header, 0);
 	mnl_attr_put_strz(header, IFLA_IFNAME, peer);
+	if (mtu > 0)
+		mnl_attr_put_u32(header, IFLA_MTU, mtu);
 	mnl_attr_put_u32(header, IFLA_NET_NS_FD, (uint32_t)netns);
 	mnl_attr_nest_end(header, other);
 	mnl_attr_nest_end(header, data);
@@ -238,5 +255,28 @@ int netlink_route_add(struct mnl_socket *socket, const char *name, const struct 
 		route->rtm_flags = RTNH_F_ONLINK;
 		mnl_attr_put(header, RTA_GATEWAY, address_len(via), via->bytes);
 	}
+	return request_send(socket, header);
+}
+
+int netlink_local_add(struct mnl_socket *socket, const struct netlink_address *to)
+{
+	struct request request;
+	struct nlmsghdr *header;
+	struct rtmsg *route;
+	int index, r;
+
+	r = link_index(socket, "lo", &index);
+	if (r < 0)
+		return r;
+	header = request_start(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	route = mnl_nlmsg_put_extra_header(header, sizeof(*route));
+	route->rtm_family = (uint8_t)to->family;
+	route->rtm_dst_len = to->prefix;
+	route->rtm_table = RT_TABLE_LOCAL;
+	route->rtm_protocol = RTPROT_STATIC;
+	route->rtm_type = RTN_LOCAL;
+	route->rtm_scope = RT_SCOPE_HOST;
+	mnl_attr_put(header, RTA_DST, address_len(to), to->bytes);
+	mnl_attr_put_u32(header, RTA_OIF, (uint32_t)index);
 	return request_send(socket, header);
 }

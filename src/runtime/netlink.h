@@ -20,11 +20,13 @@ struct netlink_address {
 };
 
 _must_use_ int netlink_open(struct mnl_socket **ret_socket);
+/* The same in the namespace of descriptor @netns, where the thread goes for a moment. */
+_must_use_ int netlink_open_in(int netns, struct mnl_socket **ret_socket);
 void netlink_close(struct mnl_socket *socket);
 
-/* A veth pair: @name here, @peer in the namespace of descriptor @netns. */
+/* A veth pair: @name here, @peer in the namespace of descriptor @netns. @mtu 0: the usual one. */
 _must_use_ int netlink_veth_add(struct mnl_socket *socket, const char *name, const char *peer,
-				int netns);
+				int netns, uint32_t mtu);
 _must_use_ int netlink_link_up(struct mnl_socket *socket, const char *name);
 _must_use_ int netlink_link_remove(struct mnl_socket *socket, const char *name);
 _must_use_ int netlink_address_add(struct mnl_socket *socket, const char *name,
@@ -34,3 +36,6 @@ _must_use_ int netlink_address_add(struct mnl_socket *socket, const char *name,
 _must_use_ int netlink_route_add(struct mnl_socket *socket, const char *name,
 				 const struct netlink_address *to,
 				 const struct netlink_address *via);
+
+/* All addresses of @to are this namespace's own, without being on a link. */
+_must_use_ int netlink_local_add(struct mnl_socket *socket, const struct netlink_address *to);

@@ -3,12 +3,8 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
@@ -82,26 +78,6 @@ struct pod_net pod_net_plan(const struct uid *pod_uid, unsigned attempt)
 	return net;
 }
 
-/* A netlink socket in the namespace @netns; the thread is back in its own afterwards. */
-static int open_inside(int netns, struct mnl_socket **ret_socket)
-{
-	int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), r;
-
-	if (own < 0)
-		return err_origin(-errno);
-	if (setns(netns, CLONE_NEWNET) < 0) {
-		r = err_origin(-errno);
-		(void)close(own);
-		return r;
-	}
-	r = netlink_open(ret_socket);
-	/* A thread lost in a pod's namespace would do all further work there. */
-	if (setns(own, CLONE_NEWNET) < 0)
-		abort();
-	(void)close(own);
-	return r;
-}
-
 static int configure_pod(struct mnl_socket *inside, const uint8_t hash[32], unsigned attempt,
 			 bool has_ip6)
 {
@@ -157,14 +133,14 @@ int pod_net_create(const struct uid *pod_uid, int netns, struct pod_net *ret_net
 	r = netlink_open(&outside);
 	if (r < 0)
 		return err_set(err, r, "netlink: %s", strerror(-r));
-	r = netlink_veth_add(outside, net.link, "eth0", netns);
+	r = netlink_veth_add(outside, net.link, "eth0", netns, 0);
 	if (r < 0) {
 		netlink_close(outside);
 		return err_set(err, r, "create link %s: %s", net.link, strerror(-r));
 	}
 	r = configure_machine(outside, net.link, hash, &attempt, &has_ip6);
 	if (r == 0)
-		r = open_inside(netns, &inside);
+		r = netlink_open_in(netns, &inside);
 	if (r == 0) {
 		r = configure_pod(inside, hash, attempt, has_ip6);
 		netlink_close(inside);
