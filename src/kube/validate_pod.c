@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kube/member.h"
+#include "kube/dns.h"
 #include "kube/name.h"
 #include "kube/port.h"
 #include "kube/probe.h"
@@ -378,4 +379,5 @@ void kube_validate_pod_spec(struct check *check, const json_t *spec, bool always
 	validate_volumes(check, spec);
 	validate_pod_security(check, spec);
 	validate_engine(check, spec);
+	kube_validate_pod_dns(check, spec);
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "kube/dns.h"
+#include "kube/workload.h"
 #include "runtime/cgroup.h"
 #include "runtime/files.h"
 #include "runtime/infra.h"
@@ -86,19 +88,38 @@ static int make_network(const struct pod *pod, struct pod_net *ret_net, struct e
 	return r;
 }
 
-static int write_etc(const struct pod *pod, const struct pod_net *net, struct err *err)
+static void fill_hosts(const struct pod *pod, const struct pod_net *net, struct buf *hosts)
 {
 	const char *hostname = pod->hostname;
+
+	buf_append_str(hosts, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n");
+	if (net->ip6[0])
+		buf_append_format(hosts, "%s\t%s\n", net->ip6, hostname);
+	buf_append_format(hosts, "%s\t%s\n", net->ip4, hostname);
+	kube_dns_host_aliases(kube_pod_spec(pod->spec->root), hosts);
+}
+
+static void fill_resolv(const struct pod *pod, struct buf *resolv)
+{
+	struct kube_dns dns = {.pod = kube_pod_spec(pod->spec->root),
+			       .namespace = pod->spec->namespace};
+	struct buf machine = {0};
+
+	/* A machine without resolvers gives its pods none. */
+	(void)!file_read(pod->pods->config.resolv_conf, RESOLV_CONF_MAX, &machine);
+	dns.machine = bytes_buf(&machine);
+	kube_dns_resolv_conf(&dns, resolv);
+	buf_deinit(&machine);
+}
+
+static int write_etc(const struct pod *pod, const struct pod_net *net, struct err *err)
+{
 	struct buf hosts = {0}, name = {0}, resolv = {0};
 	int r;
 
-	buf_append_str(&hosts, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n");
-	if (net->ip6[0])
-		buf_append_format(&hosts, "%s\t%s\n", net->ip6, hostname);
-	buf_append_format(&hosts, "%s\t%s\n", net->ip4, hostname);
-	buf_append_format(&name, "%s\n", hostname);
-	/* A machine without resolvers gives its pods none. */
-	(void)!file_read(pod->pods->config.resolv_conf, RESOLV_CONF_MAX, &resolv);
+	fill_hosts(pod, net, &hosts);
+	buf_append_format(&name, "%s\n", pod->hostname);
+	fill_resolv(pod, &resolv);
 	r = file_replace(path_format("%s/etc/hosts", pod->dir).text, bytes_buf(&hosts), 0644);
 	if (r == 0)
 		r = file_replace(path_format("%s/etc/hostname", pod->dir).text, bytes_buf(&name),
