@@ -539,6 +539,10 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 	case IPC_DRAIN:
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
+	case IPC_NAME_ASK:
+	case IPC_NAME_TOLD:
+	case IPC_NAME_LOOK:
+	case IPC_NAME_FOUND:
 	default:
 		break; /* the channel lets only the fabric's messages through */
 	}

@@ -471,6 +471,10 @@ static void on_message(void *owner, struct ipc_message *message)
 		break;
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
+	case IPC_NAME_ASK:
+	case IPC_NAME_TOLD:
+	case IPC_NAME_LOOK:
+	case IPC_NAME_FOUND:
 	case IPC_READY:
 	case IPC_ISSUE_REQUEST:
 	case IPC_POD_START:

@@ -18,6 +18,8 @@ struct agent {
 	struct ipc_link *link; /* NULL: not connected */
 	struct list questions;
 	uint32_t last_id;
+	agent_message_fn *said;
+	void *user;
 };
 
 struct question {
@@ -72,8 +74,11 @@ static void on_message(void *owner, struct ipc_message *message)
 	const Magik__Ipc__CheckDone *done = (const Magik__Ipc__CheckDone *)message->body;
 	struct question *question;
 
-	if (message->type != IPC_CHECK_DONE)
+	if (message->type != IPC_CHECK_DONE) {
+		if (agent->said)
+			agent->said(agent->user, message);
 		return;
+	}
 	question = question_find(agent, done->id);
 	if (question)
 		question_end(question, done->ok ? AGENT_WELL : AGENT_NOT_WELL, done->text);
@@ -91,7 +96,7 @@ static void on_closed(void *owner, int why)
 
 /* There is one connection at a time, so the agent's backlog has room and connecting does not wait.
  */
-static int agent_connect(struct agent *agent)
+static int reach(struct agent *agent)
 {
 	struct ipc_handler handler = {
 		.on_message = on_message, .on_closed = on_closed, .owner = agent};
@@ -108,14 +113,29 @@ static int agent_connect(struct agent *agent)
 	return r;
 }
 
-struct agent *agent_new(struct loop *loop, const char *control_dir)
+struct agent *agent_new(struct loop *loop, const char *control_dir, agent_message_fn *said,
+			void *user)
 {
 	struct agent *agent = mem_new(struct agent);
 
 	agent->loop = loop;
 	agent->control_dir = mem_strdup(control_dir);
 	list_init(&agent->questions);
+	agent->said = said;
+	agent->user = user;
 	return agent;
+}
+
+void agent_connect(struct agent *agent)
+{
+	(void)!reach(agent);
+}
+
+int agent_tell(struct agent *agent, enum ipc_type type, const ProtobufCMessage *body)
+{
+	int r = reach(agent);
+
+	return r == 0 ? ipc_link_send(agent->link, type, body, -1) : r;
 }
 
 void agent_free(struct agent *agent)
@@ -132,7 +152,7 @@ void agent_free(struct agent *agent)
 uint32_t agent_check(struct agent *agent, Magik__Ipc__CheckRun *run, agent_fn *done, void *user)
 {
 	struct question *question = mem_new(struct question);
-	int r = agent_connect(agent);
+	int r = reach(agent);
 
 	if (++agent->last_id == 0)
 		agent->last_id = 1;

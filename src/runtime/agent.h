@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Agent: what the host process asks the agent of one pod over its control socket.
+ * Agent: what the host process and the agent of one pod say to each other over its control socket.
  *
- * Connected when something is asked, and again after the agent was started anew. The agent is the
- * pod's: what it says counts for its pod only, and when it says nothing its time runs out here.
+ * Connected when the agent is known to be there or something is asked, and again after it was
+ * started anew. The agent is the pod's: what it says counts for its pod only, and when it says
+ * nothing its time runs out here.
  */
 #pragma once
 
@@ -29,8 +30,16 @@ enum agent_answer {
 /* @text: why not; borrowed. */
 typedef void agent_fn(void *user, enum agent_answer answer, const char *text);
 
-/* @control_dir: where the agent listens. */
-_must_use_ struct agent *agent_new(struct loop *loop, const char *control_dir);
+/* The agent says something by itself; @message is looked at within the call only. */
+typedef void agent_message_fn(void *user, const struct ipc_message *message);
+
+/* @control_dir: where the agent listens. @said may be NULL. */
+_must_use_ struct agent *agent_new(struct loop *loop, const char *control_dir,
+				   agent_message_fn *said, void *user);
+/* It is there: connect, unless connected. What cannot be is tried again when something is asked. */
+void agent_connect(struct agent *agent);
+/* Tell it something. 0, or a negative errno: it has not been told. */
+_must_use_ int agent_tell(struct agent *agent, enum ipc_type type, const ProtobufCMessage *body);
 /* What has been asked is not answered any more. NULL is accepted. */
 void agent_free(struct agent *agent);
 

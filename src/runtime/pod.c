@@ -29,6 +29,15 @@ void pod_set_stage(struct pod *pod, enum pod_stage stage)
 	pod->stage = stage;
 }
 
+static void on_agent(void *user, const struct ipc_message *message)
+{
+	const struct pod *pod = user;
+	const struct pods_config *config = &pod->pods->config;
+
+	if (config->on_agent)
+		config->on_agent(config->ctx, &pod->uid, message);
+}
+
 struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod_spec *spec)
 {
 	struct pod *pod = mem_new(struct pod);
@@ -47,7 +56,7 @@ struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod
 	pod->message = mem_strdup("");
 	pod->grace_s = -1;
 	pod_config_init(pod);
-	pod->agent = agent_new(pods->config.loop, pod->dir);
+	pod->agent = agent_new(pods->config.loop, pod->dir, on_agent, pod);
 	pod->containers = mem_alloc(spec->container_count, sizeof(*pod->containers));
 	for (size_t i = 0; i < spec->container_count; i++)
 		container_init(&pod->containers[i], pod, i);
@@ -370,8 +379,11 @@ void pod_watch_infra(struct pod *pod)
 	pid_t pid = infra_find(pid_file.text);
 
 	if (pid == 0 || process_watch_new(pod->pods->config.loop, pid, on_infra_ended, pod,
-					  &pod->infra_watch) < 0)
+					  &pod->infra_watch) < 0) {
 		on_infra_ended(pod);
+		return;
+	}
+	agent_connect(pod->agent);
 }
 
 static void setup_work(void *arg)

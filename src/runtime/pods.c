@@ -154,6 +154,14 @@ const char *pods_namespace(const struct pods *pods, const struct uid *uid)
 	return pod ? pod->spec->namespace : NULL;
 }
 
+int pods_tell_agent(struct pods *pods, const struct uid *uid, enum ipc_type type,
+		    const ProtobufCMessage *body)
+{
+	struct pod *pod = pods_find(pods, uid);
+
+	return pod ? agent_tell(pod->agent, type, body) : -ENOENT;
+}
+
 size_t pods_count(const struct pods *pods)
 {
 	return pods->count;

@@ -32,6 +32,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "io/loop.h"
+#include "ipc/channel.h"
 #include "runtime/engine.h"
 #include "runtime/image_pull.h"
 #include "runtime/image_store.h"
@@ -64,6 +65,8 @@ struct pods_config {
 	void (*on_status)(void *ctx, const struct presence *presence);
 	/* pods_each_claim() has changed. May be NULL. */
 	void (*on_claims)(void *ctx);
+	/* The agent of a pod says something; looked at within the call. May be NULL. */
+	void (*on_agent)(void *ctx, const struct uid *pod, const struct ipc_message *message);
 	void *ctx;
 };
 
@@ -129,6 +132,10 @@ _must_use_ int pods_start(struct pods *pods, const struct pod_start *start, stru
  * -ENOENT. A later call may shorten the time, never lengthen it. */
 _must_use_ int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s);
 void pods_stop_all(struct pods *pods);
+
+/* Tell the agent of a pod something. -ENOENT: no such pod; or it cannot be told. */
+_must_use_ int pods_tell_agent(struct pods *pods, const struct uid *uid, enum ipc_type type,
+			       const ProtobufCMessage *body);
 
 size_t pods_count(const struct pods *pods);
 

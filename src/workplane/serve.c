@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "workplane/serve.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ struct serve {
 	int fd;
 	struct list clients;
 	size_t client_count, check_count;
+	struct serve_listener listeners[SERVE_LISTENERS_MAX];
+	size_t listener_count;
 };
 
 /* One connection of a host process. */
@@ -76,14 +79,23 @@ static void on_checked(void *user, bool ok, const char *text)
 	question_free(question);
 }
 
+static void pass_on(struct serve *serve, const struct ipc_message *message)
+{
+	for (size_t i = 0; i < serve->listener_count; i++)
+		if (serve->listeners[i].on_message)
+			serve->listeners[i].on_message(serve->listeners[i].user, message);
+}
+
 static void on_message(void *owner, struct ipc_message *message)
 {
 	struct client *client = owner;
 	const Magik__Ipc__CheckRun *run = (const Magik__Ipc__CheckRun *)message->body;
 	struct question *question;
 
-	if (message->type != IPC_CHECK_RUN)
-		return; /* of a newer host */
+	if (message->type != IPC_CHECK_RUN) {
+		pass_on(client->serve, message);
+		return;
+	}
 	if (client->serve->check_count >= SERVE_CHECKS_MAX) {
 		answer(client, run->id, false, "too many probes at once");
 		return;
@@ -116,7 +128,11 @@ static void take_client(struct serve *serve, int fd)
 	    0) {
 		(void)close(fd);
 		client_free(client);
+		return;
 	}
+	for (size_t i = 0; i < serve->listener_count; i++)
+		if (serve->listeners[i].on_link)
+			serve->listeners[i].on_link(serve->listeners[i].user);
 }
 
 static void on_connection(void *user, int events)
@@ -158,4 +174,20 @@ void serve_free(struct serve *serve)
 	loop_watch_free(serve->watch);
 	(void)close(serve->fd);
 	free(serve);
+}
+
+void serve_listen(struct serve *serve, const struct serve_listener *listener)
+{
+	assert(serve->listener_count < SERVE_LISTENERS_MAX);
+	serve->listeners[serve->listener_count++] = *listener;
+}
+
+int serve_say(struct serve *serve, enum ipc_type type, const ProtobufCMessage *body)
+{
+	const struct client *client;
+
+	if (list_is_empty(&serve->clients))
+		return -ENOTCONN;
+	client = list_entry(serve->clients.prev, struct client, link);
+	return ipc_link_send(client->ipc, type, body, -1);
 }
