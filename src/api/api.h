@@ -21,14 +21,17 @@
 struct api;
 
 struct api_options {
-	const char *host; /* numeric address; "0.0.0.0" and "::" listen everywhere */
-	uint16_t port;    /* 0: any free one, see api_port() */
+	/* Numeric address; "0.0.0.0" and "::" listen everywhere. NULL: nowhere (server_adopt()). */
+	const char *host;
+	uint16_t port; /* 0: any free one, see api_port() */
 
 	/* The REST certificate, leaf first, and its key; PEM. NULL: plain HTTP only. */
 	const char *chain_pem, *key_pem;
 
 	/* Serve plain HTTP too, to clients on a loopback address only, as an administrator. */
 	bool insecure;
+	/* Serve it to whoever comes, wherever from: who may connect at all is settled elsewhere. */
+	bool plain;
 
 	/* Zero means the default beside it; tests shorten them. */
 	uint32_t handshake_ms;       /* 10 s: connect to end of the TLS handshake */

@@ -15,6 +15,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -407,13 +408,13 @@ static void conn_handshake(struct conn *conn)
 	conn_pump(conn);
 }
 
-/* Only a client on this machine may do without TLS, and only when asked for. */
+/* Only a client on this machine may do without TLS, and only when asked for; or everybody may. */
 static void conn_plain(struct conn *conn)
 {
 	static const char name[] = "insecure-administrator", group[] = "system:masters";
 
 	conn->state = CONN_HEAD;
-	if (!conn->server->options.insecure || !conn->loopback) {
+	if (!conn->server->options.plain && (!conn->server->options.insecure || !conn->loopback)) {
 		conn->had_request = true;
 		conn_refuse(conn, 400, "client sent an HTTP request to an HTTPS server");
 		return;
@@ -739,7 +740,7 @@ static void conn_tune(struct conn *conn)
 	set_user_timeout(conn, SERVER_USER_TIMEOUT_MS);
 }
 
-void conn_accept(struct server *server, uv_stream_t *listener)
+static struct conn *conn_new(struct server *server)
 {
 	struct conn *conn = mem_new(struct conn);
 
@@ -751,10 +752,14 @@ void conn_accept(struct server *server, uv_stream_t *listener)
 		abort(); /* without a socket it only fails for lack of memory */
 	list_append(&server->conns, &conn->link);
 	server->conn_count++;
-	if (uv_accept(listener, (uv_stream_t *)&conn->tcp)) {
-		conn_close(conn);
-		return;
-	}
+	return conn;
+}
+
+/* Its socket is connected. */
+static void conn_welcome(struct conn *conn)
+{
+	struct server *server = conn->server;
+
 	conn_find_addresses(conn);
 	if (!server_admits(server, conn)) {
 		server->counters.refused++;
@@ -765,4 +770,26 @@ void conn_accept(struct server *server, uv_stream_t *listener)
 	conn_tune(conn);
 	conn_deadline(conn, server->options.handshake_ms);
 	conn_update_reading(conn);
+}
+
+void conn_accept(struct server *server, uv_stream_t *listener)
+{
+	struct conn *conn = conn_new(server);
+
+	if (uv_accept(listener, (uv_stream_t *)&conn->tcp))
+		conn_close(conn);
+	else
+		conn_welcome(conn);
+}
+
+void conn_adopt(struct server *server, int fd)
+{
+	struct conn *conn = conn_new(server);
+
+	if (uv_tcp_open(&conn->tcp, fd)) {
+		(void)close(fd);
+		conn_close(conn);
+	} else {
+		conn_welcome(conn);
+	}
 }

@@ -74,6 +74,7 @@ struct server {
 
 /* conn.c */
 void conn_accept(struct server *server, uv_stream_t *listener);
+void conn_adopt(struct server *server, int fd);
 void conn_close(struct conn *conn);            /* at once */
 void conn_login_again(struct conn *conn);      /* closed when its certificate is refused */
 bool conn_is_idle(const struct conn *conn);    /* keep-alive, no request under way */

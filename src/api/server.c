@@ -173,11 +173,11 @@ static int server_start(struct server *server, const struct api_options *options
 
 	if (options->chain_pem)
 		r = tls_context_new(options->chain_pem, options->key_pem, &server->tls, err);
-	else if (!options->insecure)
+	else if (!options->insecure && !options->plain)
 		r = err_set(err, err_origin(-EINVAL), "a REST certificate is required");
-	if (r == 0)
+	if (r == 0 && options->host)
 		r = server_listen(server, options->host, options->port, err);
-	if (r == 0 && needs_loopback(options))
+	if (r == 0 && options->host && needs_loopback(options))
 		r = server_listen(server, "127.0.0.1", server->port, err);
 	return r;
 }
@@ -206,6 +206,11 @@ int server_new(uv_loop_t *loop, const struct api_options *options, const struct 
 	}
 	*ret_server = server;
 	return 0;
+}
+
+void server_adopt(struct server *server, int fd)
+{
+	conn_adopt(server, fd);
 }
 
 uint16_t server_port(const struct server *server)

@@ -64,6 +64,9 @@ _must_use_ int server_new(uv_loop_t *loop, const struct api_options *options,
 			  const struct server_hooks *hooks, struct server **ret_server,
 			  struct err *err);
 uint16_t server_port(const struct server *server);
+
+/* Serve a client on @fd, a connected TCP socket, which is taken over. */
+void server_adopt(struct server *server, int fd);
 _must_use_ int server_set_certificate(struct server *server, const char *chain_pem,
 				      const char *key_pem, struct err *err);
 const struct server_counters *server_counters(const struct server *server);

@@ -237,6 +237,7 @@ static void step(struct quorum *quorum, struct raft_event *event)
 {
 	const struct group_effect *effect;
 	bool changed = false, was_member = quorum_view(quorum).member;
+	uint64_t index = keys_index(group_keys(quorum->group));
 
 	event->now = clock_boot();
 	event->random = entropy_u64();
@@ -252,6 +253,8 @@ static void step(struct quorum *quorum, struct raft_event *event)
 	}
 	if (changed)
 		quorum->config.handler.changed(quorum->config.handler.user);
+	if (quorum->config.handler.applied && keys_index(group_keys(quorum->group)) != index)
+		quorum->config.handler.applied(quorum->config.handler.user);
 }
 
 /* ---- timers and the disk */

@@ -10,7 +10,7 @@
  * and asks to be taken in (seek) until a leader has done so (quorum_join()). When its disk cannot
  * be written it stops at once, answers nothing, and begins again from what the disk has.
  *
- * Handlers are never called from within a call to here, but for changed().
+ * Handlers are never called from within a call to here, but for changed() and applied().
  */
 #pragma once
 
@@ -46,6 +46,8 @@ struct quorum_handler {
 	void (*seek)(void *user);
 	/* Something in quorum_view() is new. */
 	void (*changed)(void *user);
+	/* quorum_keys() has changed. May be NULL. */
+	void (*applied)(void *user);
 	/* The disk has failed for good: only a new process can begin again. */
 	void (*lost)(void *user, const char *why);
 	void *user;
