@@ -413,6 +413,43 @@ static void hello_come(struct host_state *host, struct ipc_message *message)
 	fabric_begin(fabric);
 }
 
+static void pods_come(struct host_state *host, struct ipc_message *message)
+{
+	if (host->pods)
+		return;
+	host->pods = (Magik__Ipc__PodList *)message->body;
+	message->body = NULL;
+	if (host->fabric->node)
+		pods_recover(host);
+}
+
+static void images_come(struct host_state *host, struct ipc_message *message)
+{
+	if (host->images)
+		magik__ipc__image_list__free_unpacked(host->images, NULL);
+	host->images = (Magik__Ipc__ImageList *)message->body;
+	message->body = NULL;
+	images_tell(host);
+}
+
+static void claims_come(struct host_state *host, struct ipc_message *message)
+{
+	if (host->claims)
+		magik__ipc__claim_list__free_unpacked(host->claims, NULL);
+	host->claims = (Magik__Ipc__ClaimList *)message->body;
+	message->body = NULL;
+	claims_tell(host);
+}
+
+static void drain_comes(struct host_state *host)
+{
+	host->draining = true;
+	if (!host->fabric->node)
+		return;
+	machine_tell(host);
+	node_leave_pods(host->fabric->node, clock_mono());
+}
+
 static void on_message(void *owner, struct ipc_message *message)
 {
 	struct host_state *host = owner;
@@ -430,26 +467,13 @@ static void on_message(void *owner, struct ipc_message *message)
 		pod_status(host, (const Magik__Ipc__PodStatus *)message->body);
 		break;
 	case IPC_POD_LIST:
-		if (host->pods)
-			break;
-		host->pods = (Magik__Ipc__PodList *)message->body;
-		message->body = NULL;
-		if (fabric->node)
-			pods_recover(host);
+		pods_come(host, message);
 		break;
 	case IPC_IMAGE_LIST:
-		if (host->images)
-			magik__ipc__image_list__free_unpacked(host->images, NULL);
-		host->images = (Magik__Ipc__ImageList *)message->body;
-		message->body = NULL;
-		images_tell(host);
+		images_come(host, message);
 		break;
 	case IPC_CLAIM_LIST:
-		if (host->claims)
-			magik__ipc__claim_list__free_unpacked(host->claims, NULL);
-		host->claims = (Magik__Ipc__ClaimList *)message->body;
-		message->body = NULL;
-		claims_tell(host);
+		claims_come(host, message);
 		break;
 	case IPC_ISSUE_REPLY:
 		issued = (const Magik__Ipc__IssueReply *)message->body;
@@ -463,11 +487,7 @@ static void on_message(void *owner, struct ipc_message *message)
 		message->fd = -1;
 		break;
 	case IPC_DRAIN:
-		host->draining = true;
-		if (!fabric->node)
-			break;
-		machine_tell(host);
-		node_leave_pods(fabric->node, clock_mono());
+		drain_comes(host);
 		break;
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
