@@ -9,23 +9,28 @@
 #include "kube/service.h"
 #include "kube/workload.h"
 
-/* Does every entry of the Service's selector stand among the pod's labels? */
-static bool selects(const json_t *service, const struct kube_backend *pod)
+bool kube_service_selects(const json_t *service, const json_t *workload)
 {
 	const json_t *selector = kube_member(service, "spec.selector");
-	const json_t *labels = json_object_get(kube_pod_metadata(pod->workload), "labels");
+	const json_t *labels = json_object_get(kube_pod_metadata(workload), "labels");
 	const char *key;
 	json_t *value;
 
-	if (json_object_size(selector) == 0 || !pod->presence->pod_ip[0] ||
-	    pod->presence->phase == POD_SUCCEEDED || pod->presence->phase == POD_FAILED ||
-	    strcmp(pod->presence->object.namespace,
-		   kube_member_string(service, "metadata.namespace")) != 0)
+	if (json_object_size(selector) == 0)
 		return false;
 	json_object_foreach ((json_t *)(uintptr_t)selector, key, value)
 		if (!json_equal(value, json_object_get(labels, key)))
 			return false;
 	return true;
+}
+
+static bool selects(const json_t *service, const struct kube_backend *pod)
+{
+	return pod->presence->pod_ip[0] && pod->presence->phase != POD_SUCCEEDED &&
+	       pod->presence->phase != POD_FAILED &&
+	       strcmp(pod->presence->object.namespace,
+		      kube_member_string(service, "metadata.namespace")) == 0 &&
+	       kube_service_selects(service, pod->workload);
 }
 
 /* The number of a port that is named in the pod; 0: it has none of that name. */

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -21,6 +22,10 @@ void kube_validate_service_update(struct check *check, const json_t *old, const 
 
 /* Address and node ports, which follow from the uid. Idempotent. */
 void kube_service_stamp(json_t *service);
+
+/* Has every pod that is made from @workload, of the same namespace, all labels of the selector?
+ * False without a selector: then others say what is behind the Service. */
+bool kube_service_selects(const json_t *service, const json_t *workload);
 
 /* A pod that a Service may select. */
 struct kube_backend {

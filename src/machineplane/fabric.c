@@ -400,6 +400,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->peers = peers_new(fabric);
 	fabric->streams = streams_new(fabric);
 	fabric->pod_objects = pod_objects_new(fabric);
+	fabric->names = names_new(fabric);
 	fabric->backend = backend_new(fabric);
 	fabric->audit = audit_log_new(fabric->settings.options.state_dir);
 	fabric->timer = loop_timer_new(fabric->loop, tick, fabric);
@@ -522,6 +523,7 @@ static void fabric_free(struct fabric *fabric)
 	store_close(fabric->store);
 	control_free(fabric->control);
 	pod_objects_free(fabric->pod_objects);
+	names_free(fabric->names);
 	backend_free(fabric->backend);
 	audit_log_free(fabric->audit);
 	node_free(fabric->node);

@@ -20,6 +20,7 @@
  *   contacts.c  where members were last seen, for the next start
  *   host_link.c the other process: pods, capacity, images, logs
  *   backend.c   the REST gateway's questions, answered from the node
+ *   names.c     what names of Services mean, for the agents of pods here
  *   streams.c   logs, processes and ports of pods, here and on other machines
  *   stream_request.c  how machines ask each other for those
  *   document.c  what this machine tells of itself as JSON
@@ -49,6 +50,7 @@ struct admission;
 struct host_state;
 struct backend;
 struct control;
+struct names;
 struct streams;
 struct renewal;
 
@@ -79,6 +81,7 @@ struct fabric {
 	struct host_state *host;
 	struct backend *backend;
 	struct pod_objects *pod_objects;
+	struct names *names;
 	struct control *control;
 	struct streams *streams;
 	struct renewal *renewal;
@@ -235,6 +238,15 @@ void pod_objects_claim(struct pod_objects *objects, const struct uid *claim);
 bool pod_objects_refreshed(struct pod_objects *objects, uint64_t token);
 bool pod_objects_fetched(struct pod_objects *objects, uint64_t token);
 void pod_objects_changed(struct pod_objects *objects, const struct record *record);
+
+void host_tell_name(struct host_state *host, const Magik__Ipc__NameFound *found);
+
+/* names.c */
+struct names *names_new(struct fabric *fabric);
+void names_free(struct names *names);
+/* The agent of a pod here asks: answered by host_tell_name(), now or when what it is about has been
+ * brought here. */
+void names_look(struct names *names, const Magik__Ipc__NameLook *look);
 
 /* backend.c */
 struct backend *backend_new(struct fabric *fabric);

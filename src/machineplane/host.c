@@ -171,6 +171,11 @@ static void on_claims(void *ctx)
 	host_fabric_claims(ctx);
 }
 
+static void on_agent(void *ctx, const struct uid *pod, const struct ipc_message *message)
+{
+	host_agent_message(ctx, pod, message);
+}
+
 static struct pods *make_pods(struct host *host)
 {
 	struct pods_config config = {
@@ -196,6 +201,7 @@ static struct pods *make_pods(struct host *host)
 		.pods_max = host->config->pods_max ? host->config->pods_max : HOST_PODS_MAX,
 		.on_status = on_status,
 		.on_claims = on_claims,
+		.on_agent = on_agent,
 		.ctx = host,
 	};
 

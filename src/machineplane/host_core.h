@@ -7,6 +7,7 @@
  *   host_facts.c    what this machine is and has
  *   host_fabric.c   the fabric process and what is said with it
  *   host_objects.c  objects that pods name, on their way from it
+ *   host_agent.c    what agents of pods ask of it, and its answers
  *   host_asker.c    who may see or enter a pod, and who not any more
  *   host_logs.c     logs on their way to it
  *   host_exec.c     processes and ports of containers, for its clients
@@ -97,6 +98,12 @@ void host_fabric_status(struct host *host, const struct presence *presence);
 void host_fabric_images(struct host *host);
 void host_fabric_claims(struct host *host);
 void host_fabric_drain(struct host *host);
+
+/* host_agent.c */
+/* The agent of @pod says something: nothing in it is believed, beyond that it is about that pod. */
+void host_agent_message(struct host *host, const struct uid *pod,
+			const struct ipc_message *message);
+void host_name_found(struct host *host, const Magik__Ipc__NameFound *found);
 
 /* host_objects.c */
 void host_object(struct host *host, const Magik__Ipc__Object *object);

@@ -529,6 +529,9 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 	case IPC_USAGE_OPEN:
 		host_usage_open(host, body);
 		break;
+	case IPC_NAME_FOUND:
+		host_name_found(host, body);
+		break;
 	case IPC_HELLO:
 	case IPC_ISSUE_REPLY:
 	case IPC_POD_STATUS:
@@ -542,7 +545,6 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 	case IPC_NAME_ASK:
 	case IPC_NAME_TOLD:
 	case IPC_NAME_LOOK:
-	case IPC_NAME_FOUND:
 	default:
 		break; /* the channel lets only the fabric's messages through */
 	}

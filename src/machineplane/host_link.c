@@ -489,11 +489,13 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_DRAIN:
 		drain_comes(host);
 		break;
+	case IPC_NAME_LOOK:
+		names_look(fabric->names, (const Magik__Ipc__NameLook *)message->body);
+		break;
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
 	case IPC_NAME_ASK:
 	case IPC_NAME_TOLD:
-	case IPC_NAME_LOOK:
 	case IPC_NAME_FOUND:
 	case IPC_READY:
 	case IPC_ISSUE_REQUEST:
@@ -810,4 +812,10 @@ void host_tell_revocations(struct host_state *host)
 			(void)map_put(&host->revocations_told, bytes_of(entry->id.byte, ID_LEN),
 				      host);
 	}
+}
+
+void host_tell_name(struct host_state *host, const Magik__Ipc__NameFound *found)
+{
+	if (host && host->link)
+		(void)!ipc_link_send(host->link, IPC_NAME_FOUND, &found->base, -1);
 }
