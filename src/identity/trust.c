@@ -114,6 +114,26 @@ int trust_init_certs(struct trust *trust, const struct bytes root[CERT_FAMILY_CO
 	return 0;
 }
 
+int trust_init_family(struct trust *trust, enum cert_family family, struct bytes root,
+		      size_t cache_max, uint64_t seed, struct err *err)
+{
+	/* A root of zeroes is a key of small order, which has signed nothing. */
+	struct node_id key[CERT_FAMILY_COUNT] = {0};
+	struct cert cert;
+
+	if (cert_parse(root, &cert, err) != 0)
+		return TRUST_E_MALFORMED;
+	if (cert.kind != CERT_ROOT || cert.family != family || !cert_signed_by(root, &cert.key)) {
+		(void)err_set(err, -EBADMSG, "not the %s root of a fabric",
+			      cert_family_text(family));
+		return TRUST_E_MALFORMED;
+	}
+	key[family - 1] = cert.key;
+	trust_init(trust, key, cache_max, seed);
+	memcpy(trust->fabric, cert.fabric, sizeof(trust->fabric));
+	return 0;
+}
+
 static void cached_free(struct trust *trust, struct trust_cached *cached)
 {
 	assert(cached);

@@ -82,6 +82,11 @@ void trust_init(struct trust *trust, const struct node_id root[CERT_FAMILY_COUNT
 /* The same from the three root certificates (by family - 1). 0, or TRUST_E_MALFORMED. */
 _must_use_ int trust_init_certs(struct trust *trust, const struct bytes root[CERT_FAMILY_COUNT],
 				size_t cache_max, uint64_t seed, struct err *err);
+
+/* Trust one family only, by its root certificate: for who never meets the others, as an agent. 0,
+ * or TRUST_E_MALFORMED. */
+_must_use_ int trust_init_family(struct trust *trust, enum cert_family family, struct bytes root,
+				 size_t cache_max, uint64_t seed, struct err *err);
 void trust_deinit(struct trust *trust);
 
 /*

@@ -54,6 +54,8 @@ static void set_defaults(struct quic_config *config)
 	ms_default(&config->idle_timeout_ms, IDLE_TIMEOUT_MS);
 	ms_default(&config->keep_alive_ms, KEEP_ALIVE_MS);
 	size_default(&config->conns_max, CONNS_MAX);
+	size_default(&config->streams_max, QUIC_STREAMS_MAX);
+	size_default(&config->stream_window_max, SETTINGS_STREAM_WINDOW_MAX);
 	size_default(&config->conns_per_ip_max, CONNS_PER_IP_MAX);
 	size_default(&config->half_open_max, HALF_OPEN_MAX);
 	size_default(&config->half_open_per_ip_max, HALF_OPEN_PER_IP_MAX);

@@ -47,7 +47,7 @@ enum {
 	QUIC_SEND_COUNT_MAX = 2048, /* messages one connection may owe its peer */
 	QUIC_STREAM_BUFFER_MAX =
 		256 * 1024,     /* bytes a stream accepts before they are acknowledged */
-	QUIC_STREAMS_MAX = 100, /* byte streams a peer may have open at a time */
+	QUIC_STREAMS_MAX = 100, /* byte streams a peer may have open at a time, unless told */
 	QUIC_REASON_MAX = 160,  /* characters of a reason sent to or taken from a peer */
 	QUIC_RESET_SECRET_LEN = 32,
 };
@@ -83,6 +83,8 @@ struct quic_config {
 	size_t half_open_max;         /* 1024 accepted whose handshake is not complete */
 	size_t half_open_per_ip_max;  /* 256 */
 	size_t half_open_retry;       /* 64: beyond it a peer must prove its address first */
+	size_t streams_max;           /* QUIC_STREAMS_MAX */
+	size_t stream_window_max;     /* 2 MiB: what may be on its way to one stream here */
 	/* Random bytes, and the local address from which @remote is reached (0 or -errno); given
 	 * by tests and by socket. NULL: the kernel's entropy; config.local. */
 	void (*random)(void *io, void *out, size_t len);

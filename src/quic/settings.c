@@ -22,7 +22,7 @@ void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, st
 	 * few messages. 1200 bytes pass everywhere. */
 	settings->no_pmtud = 1;
 	settings->max_window = SETTINGS_CONN_WINDOW_MAX;
-	settings->max_stream_window = SETTINGS_STREAM_WINDOW_MAX;
+	settings->max_stream_window = endpoint->config.stream_window_max;
 	settings->preferred_versions = settings->available_versions = versions;
 	settings->preferred_versionslen = settings->available_versionslen = ARRAY_LEN(versions);
 	settings->rand_ctx.native_handle = endpoint;
@@ -35,7 +35,7 @@ void settings_params_init(ngtcp2_transport_params *params, const struct quic_end
 	params->initial_max_stream_data_bidi_local = SETTINGS_STREAM_CREDIT;
 	params->initial_max_stream_data_bidi_remote = SETTINGS_STREAM_CREDIT;
 	params->initial_max_stream_data_uni = SETTINGS_STREAM_CREDIT;
-	params->initial_max_streams_bidi = QUIC_STREAMS_MAX;
+	params->initial_max_streams_bidi = endpoint->config.streams_max;
 	params->initial_max_streams_uni = MESSAGE_STREAMS_MAX;
 	params->max_datagram_frame_size = SETTINGS_DATAGRAM_MAX;
 	params->max_idle_timeout =

@@ -58,6 +58,7 @@ struct quic_socket {
 	int fd, timer_fd;
 	struct addr local;
 	bool is_v6;        /* the kernel's socket; IPv4 travels as mapped addresses then */
+	bool adopted;      /* another process has bound it, where routes are none of ours */
 	bool gso;          /* until the kernel or a device refuses it */
 	struct mono armed; /* the deadline in the timer */
 	struct mmsghdr headers[SOCKET_BATCH];
@@ -84,7 +85,7 @@ static int on_route(void *io, const struct addr *remote, struct addr *ret_local)
 	int fd, r = 0;
 
 	*ret_local = socket_->local;
-	if (!addr_is_wildcard(&socket_->local))
+	if (socket_->adopted || !addr_is_wildcard(&socket_->local))
 		return 0;
 	fd = socket(remote->is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -401,8 +402,7 @@ static bool knows_gso(int fd)
 static int set_needs(int fd, const struct addr *local)
 {
 	if (!local->is_v4 &&
-	    (set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !addr_is_wildcard(local)) < 0 ||
-	     set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0 ||
+	    (set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) < 0 ||
 	     set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO) < 0))
 		return err_origin(-errno);
 	if (local->is_v4 && set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) < 0)
@@ -427,6 +427,9 @@ static int bind_socket(struct quic_socket *socket_)
 	r = set_needs(socket_->fd, &socket_->local);
 	if (r < 0)
 		return err_trace(r);
+	if (socket_->is_v6 && set_option(socket_->fd, IPPROTO_IPV6, IPV6_V6ONLY,
+					 !addr_is_wildcard(&socket_->local)) < 0)
+		return err_origin(-errno);
 	if (bind(socket_->fd, &name.any, len) < 0)
 		return err_origin(-errno);
 	len = sizeof(name);
@@ -434,6 +437,30 @@ static int bind_socket(struct quic_socket *socket_)
 	    !sockaddr_to_addr(&name.any, &socket_->local))
 		return err_origin(-errno);
 	return 0;
+}
+
+/* What an adopted socket is bound to decides its family; where we are reached, the caller says. */
+static int adopt_socket(struct quic_socket *socket_)
+{
+	union quic_sockaddr name;
+	socklen_t len = sizeof(name);
+	struct addr bound;
+	int flags = fcntl(socket_->fd, F_GETFL), r;
+
+	if (flags < 0 || fcntl(socket_->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    getsockname(socket_->fd, &name.any, &len) < 0)
+		return err_origin(-errno);
+	if (!sockaddr_to_addr(&name.any, &bound))
+		return err_origin(-EAFNOSUPPORT);
+	if (addr_is_wildcard(&socket_->local) || addr_is_none(&socket_->local))
+		return err_origin(-EADDRNOTAVAIL);
+	socket_->is_v6 = name.any.sa_family == AF_INET6;
+	socket_->local.port = socket_->local.port ? socket_->local.port : bound.port;
+	set_wishes(socket_->fd);
+	socket_->gso = knows_gso(socket_->fd);
+	/* Its kind of address, not that of ours: a socket of "::" carries both. */
+	r = set_needs(socket_->fd, &bound);
+	return r < 0 ? err_trace(r) : 0;
 }
 
 static int watch_descriptors(struct quic_socket *socket_)
@@ -468,21 +495,23 @@ static void socket_close(struct quic_socket *socket_)
 	free(socket_);
 }
 
-int quic_socket_new(struct loop *loop, const struct quic_config *config,
-		    const struct quic_handler *handler, void *user, struct err *err,
-		    struct quic_socket **ret_socket)
+/* @fd: to be adopted; -1: one is bound. */
+static int socket_make(struct loop *loop, int fd, const struct quic_config *config,
+		       const struct quic_handler *handler, void *user, struct err *err,
+		       struct quic_socket **ret_socket)
 {
 	struct quic_socket *socket_ = mem_new(struct quic_socket);
 	struct quic_config filled = *config;
 	int r;
 
 	*socket_ = (struct quic_socket){.loop = loop,
-					.fd = -1,
+					.fd = fd,
+					.adopted = fd >= 0,
 					.timer_fd = -1,
 					.local = config->local,
 					.armed = MONO_NEVER};
 	socket_->slots = mem_alloc(SOCKET_BATCH, sizeof(*socket_->slots));
-	r = bind_socket(socket_);
+	r = socket_->adopted ? adopt_socket(socket_) : bind_socket(socket_);
 	if (r == 0)
 		r = watch_descriptors(socket_);
 	if (r < 0)
@@ -500,6 +529,20 @@ int quic_socket_new(struct loop *loop, const struct quic_config *config,
 	}
 	*ret_socket = socket_;
 	return 0;
+}
+
+int quic_socket_new(struct loop *loop, const struct quic_config *config,
+		    const struct quic_handler *handler, void *user, struct err *err,
+		    struct quic_socket **ret_socket)
+{
+	return socket_make(loop, -1, config, handler, user, err, ret_socket);
+}
+
+int quic_socket_adopt(struct loop *loop, int fd, const struct quic_config *config,
+		      const struct quic_handler *handler, void *user, struct err *err,
+		      struct quic_socket **ret_socket)
+{
+	return socket_make(loop, fd, config, handler, user, err, ret_socket);
 }
 
 void quic_socket_free(struct quic_socket *socket_)

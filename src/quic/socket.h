@@ -25,6 +25,15 @@ _must_use_ int quic_socket_new(struct loop *loop, const struct quic_config *conf
 			       const struct quic_handler *handler, void *user, struct err *err,
 			       struct quic_socket **ret_socket);
 
+/*
+ * The same on @fd, which is bound already, maybe in another network namespace than this process
+ * lives in; it is taken over in any case. @config->local: the address from which it reaches others,
+ * not a wildcard; with port 0, the port of @fd.
+ */
+_must_use_ int quic_socket_adopt(struct loop *loop, int fd, const struct quic_config *config,
+				 const struct quic_handler *handler, void *user, struct err *err,
+				 struct quic_socket **ret_socket);
+
 /* Say goodbye to every peer, without waiting for answers, and free the endpoint too. No handler is
  * called. */
 void quic_socket_free(struct quic_socket *socket);

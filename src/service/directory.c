@@ -228,6 +228,8 @@ static void deliver(struct directory *directory, const struct directory_peer *fr
 		break;
 	case WORK_LEAF_WANT:
 	case WORK_LEAF:
+	case WORK_PACKET:
+	case WORK_PACKET_END:
 		break; /* the caller's own */
 	}
 }
@@ -325,6 +327,18 @@ void directory_tick(struct directory *directory, struct mono now, struct wall wa
 struct mono directory_deadline(const struct directory *directory)
 {
 	return directory->deadline;
+}
+
+bool directory_is_settled(const struct directory *directory)
+{
+	const struct place *place = &directory->own->place;
+
+	if (!directory->announced)
+		return true;
+	for (size_t i = 0; i < place_keeper_count(place); i++)
+		if (place->list[i].stored != directory->record.version && !place->list[i].refused)
+			return false;
+	return true;
 }
 
 void directory_stats(const struct directory *directory, struct directory_stats *ret_stats)

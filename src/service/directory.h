@@ -148,6 +148,9 @@ _must_use_ int directory_announce(struct directory *directory, struct mono now, 
 /* We are about to go: nothing new is to come here. Nothing is announced after that. */
 void directory_withdraw(struct directory *directory, struct mono now, struct wall wall);
 
+/* Have all keepers that are known answered what was announced or withdrawn last? */
+bool directory_is_settled(const struct directory *directory);
+
 /* Look up the replicas of a workload. DIRECTORY_FOUND follows with the token, at once (as an
  * effect) if the answer is known. 0 or DIRECTORY_E_*. */
 _must_use_ int directory_lookup(struct directory *directory, struct mono now, struct wall wall,

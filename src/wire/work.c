@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "wire/codec.h"
-#include "work.pb-c.h"
+#include "wire/work_open.h"
 
 /* What one encoding borrows from. */
 struct work_packer {
@@ -164,6 +163,27 @@ static void work_leaf_pack(struct work_packer *packer, const struct work_message
 	to->leaf->chain = pack_buf(&from->leaf, WORK_CHAIN_MAX);
 }
 
+static void packet_pack(struct work_packer *packer, const struct work_message *from, Work__Work *to)
+{
+	to->packet = pack_one(&packer->packer, Work__Packet, work__packet__init);
+	to->packet->flow = from->packet.flow;
+	to->packet->back = from->packet.back;
+	to->packet->payload = pack_buf(&from->packet.payload, WORK_PAYLOAD_MAX);
+	if (!from->packet.has_open)
+		return;
+	to->packet->open = pack_one(&packer->packer, Work__Open, work__open__init);
+	work_open_pack(&from->packet.open, to->packet->open);
+}
+
+static void packet_end_pack(struct work_packer *packer, const struct work_message *from,
+			    Work__Work *to)
+{
+	to->packet_end = pack_one(&packer->packer, Work__PacketEnd, work__packet_end__init);
+	to->packet_end->flow = from->packet_end.flow;
+	to->packet_end->back = from->packet_end.back;
+	to->packet_end->outcome = (uint32_t)from->packet_end.outcome;
+}
+
 /* ---- unpacking ---- */
 
 static void overlay_unpack(struct unpacker *unpacker, const Work__Work *from,
@@ -307,6 +327,28 @@ static void work_leaf_unpack(struct unpacker *unpacker, const Work__Work *from,
 	unpack_buf(unpacker, from->leaf->chain, WORK_CHAIN_MAX, &to->leaf);
 }
 
+static void packet_unpack(struct unpacker *unpacker, const Work__Work *from,
+			  struct work_message *to)
+{
+	const Work__Packet *packet = from->packet;
+
+	to->packet.flow = packet->flow;
+	to->packet.back = packet->back;
+	to->packet.has_open = packet->open != NULL;
+	if (packet->open)
+		work_open_unpack(unpacker, packet->open, &to->packet.open);
+	unpack_buf(unpacker, packet->payload, WORK_PAYLOAD_MAX, &to->packet.payload);
+}
+
+static void packet_end_unpack(struct unpacker *unpacker, const Work__Work *from,
+			      struct work_message *to)
+{
+	to->packet_end.flow = from->packet_end->flow;
+	to->packet_end.back = from->packet_end->back;
+	to->packet_end.outcome = (enum work_opened)unpack_u32(unpacker, from->packet_end->outcome,
+							      _WORK_OPENED_COUNT - 1);
+}
+
 /* ---- the table ---- */
 
 struct family {
@@ -327,6 +369,8 @@ static const struct family families[] = {
 	{WORK_SUMMARY, WORK__WORK__BODY_SUMMARY, summary_pack, summary_unpack},
 	{WORK_LEAF_WANT, WORK__WORK__BODY_LEAF_WANT, leaf_want_pack, leaf_want_unpack},
 	{WORK_LEAF, WORK__WORK__BODY_LEAF, work_leaf_pack, work_leaf_unpack},
+	{WORK_PACKET, WORK__WORK__BODY_PACKET, packet_pack, packet_unpack},
+	{WORK_PACKET_END, WORK__WORK__BODY_PACKET_END, packet_end_pack, packet_end_unpack},
 };
 
 void work_message_encode(const struct work_message *message, struct buf *out)
@@ -423,8 +467,12 @@ void work_message_deinit(struct work_message *message)
 	case WORK_LEAF:
 		buf_deinit(&message->leaf);
 		break;
+	case WORK_PACKET:
+		buf_deinit(&message->packet.payload);
+		break;
 	case WORK_STORED:
 	case WORK_LEAF_WANT:
+	case WORK_PACKET_END:
 		break;
 	}
 	*message = (struct work_message){0};

@@ -30,6 +30,9 @@ enum {
 	WORK_CHAIN_MAX = 4 * 4096,               /* CHAIN_CERTS_MAX certificates of CERT_DER_MAX */
 	WORK_OVERLAY_MAX = 4096,                 /* FOUND with 2 x 20 contacts has 3 KiB at most */
 	WORK_LEN_MAX = 2 << 20,                  /* RECORDS at all limits */
+	WORK_PAYLOAD_MAX = 65507,                /* UDP's own limit */
+	WORK_OPEN_MAX = 128,                     /* encoded: about 30; room for what is to come */
+	WORK_OPEN_HEADER_LEN = 2,                /* its length, in front of it */
 };
 
 enum service_protocol {
@@ -102,6 +105,8 @@ enum work_type {
 	WORK_SUMMARY,
 	WORK_LEAF_WANT,
 	WORK_LEAF,
+	WORK_PACKET,
+	WORK_PACKET_END,
 };
 
 enum work_outcome {
@@ -183,6 +188,38 @@ struct work_summary {
 	size_t count;
 };
 
+/* What a stream or a flow is for: a port of the receiver's pod. */
+struct work_open {
+	enum service_protocol protocol;
+	uint16_t port;                          /* 0: by name */
+	char port_name[WORK_PORT_NAME_MAX + 1]; /* "" where there is a number */
+};
+
+enum work_opened {
+	WORK_ACCEPTED,
+	WORK_DENIED,      /* by policy */
+	WORK_UNREACHABLE, /* nothing listens there */
+	WORK_NO_PORT,     /* no port of that name is declared */
+	WORK_BUSY,        /* too many */
+	WORK_LEAVING,     /* the pod is about to end */
+	_WORK_OPENED_COUNT,
+};
+
+/* A datagram of flow @flow, which was begun by the sender unless it is @back. */
+struct work_packet {
+	uint64_t flow;
+	bool back;
+	bool has_open;
+	struct work_open open;
+	struct buf payload;
+};
+
+struct work_packet_end {
+	uint64_t flow;
+	bool back;
+	enum work_opened outcome;
+};
+
 struct work_message {
 	enum work_type type;
 	union {
@@ -196,6 +233,8 @@ struct work_message {
 		struct work_summary summary;
 		struct digest leaf_want;
 		struct buf leaf; /* concatenated DER */
+		struct work_packet packet;
+		struct work_packet_end packet_end;
 	};
 };
 
@@ -208,6 +247,19 @@ void work_message_encode(const struct work_message *message, struct buf *out);
 /* Decode exactly @bytes: 0 or an enum message_result, and then there is nothing to free. */
 _must_use_ int work_message_decode(struct bytes bytes, struct work_message *ret_message);
 void work_message_deinit(struct work_message *message);
+
+/* Append what a stream begins with, or is answered with, its length in front. */
+void work_open_encode(const struct work_open *open, struct buf *out);
+void work_opened_encode(enum work_opened outcome, struct buf *out);
+
+/* Read it from the beginning of a stream, of which @bytes have come: 0, or an enum message_result.
+ * *ret_len is how many bytes it took; 0: it is not complete yet. */
+_must_use_ int work_open_decode(struct bytes bytes, struct work_open *ret_open, size_t *ret_len);
+_must_use_ int work_opened_decode(struct bytes bytes, enum work_opened *ret_outcome,
+				  size_t *ret_len);
+
+/* The outcome in words, for people. */
+const char *work_opened_text(enum work_opened outcome);
 
 /* The same for what is inside the envelopes. Of a record, WORK_RECORD_MAX is asserted by nobody:
  * service_record_check() says whether one of ours fits. */

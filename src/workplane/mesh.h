@@ -51,10 +51,11 @@ struct mesh_config {
 	int socket_fd;
 	/* Where other agents reach us. With @socket_fd a port of 0 is that of the socket. */
 	struct addr address;
-	const char *namespace, *kind, *workload, *pod; /* as in the certificate that will come */
+	const char *namespace, *kind, *workload, *pod; /* as in the certificate that will come;
+							* the kind in lower case there */
 	uint32_t ordinal;                              /* SERVICE_NO_ORDINAL: none */
 	uint64_t epoch;
-	struct uid workload_uid;
+	struct uid workload_uid; /* none: by hand, without an object; made of the names */
 	struct service_policy policy;
 	uint64_t machine;                 /* equal for pods of one machine; 0: not told */
 	const char *region;               /* NULL: not told */

@@ -146,11 +146,18 @@ struct work_message make_message(size_t n)
 	case WORK_LEAF:
 		message.leaf = text_buf("chain");
 		break;
+	case WORK_PACKET:
+		message.packet = (struct work_packet){
+			7, true, true, {SERVICE_UDP, 0, "dns"}, text_buf("datagram")};
+		break;
+	case WORK_PACKET_END:
+		message.packet_end = (struct work_packet_end){8, true, WORK_DENIED};
+		break;
 	}
 	return message;
 }
 
 size_t make_message_count(void)
 {
-	return WORK_LEAF - WORK_OVERLAY + 1;
+	return WORK_PACKET_END - WORK_OVERLAY + 1;
 }
