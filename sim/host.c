@@ -47,6 +47,8 @@ static struct sim_pod *pod_new(struct world *world, struct sim_machine *machine,
 	pod->presence.slot = pod->slot;
 	pod->presence.epoch = assignment->epoch;
 	pod->presence.node = machine->id;
+	buf_append_bytes(&pod->presence.warrant, bytes_buf(&assignment->warrant));
+	trust_keep_writer(machine, bytes_buf(&assignment->warrant));
 	pod->presence.created_ms = world_wall(world).ms;
 	presence_fill(&pod->presence);
 	if (world->pod_count == world->pod_cap) {

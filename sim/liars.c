@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "base/mem.h"
+#include "identity/derive.h"
 #include "steps.h"
 
 enum {
@@ -281,7 +282,25 @@ static void remember_pod(struct world *world, struct sim_machine *machine)
 	}
 }
 
-/* That it is gone, or that it runs here: signed by the liar, and newer than what is known. */
+/* A pod of its own in the slot of @presence, which nobody has awarded to it; it is said to be older
+ * than the one there, so that this one would have to go. */
+static void squat(struct world *world, const struct sim_machine *machine, struct record *record,
+		  struct presence *presence)
+{
+	uint64_t random = world_random(world, UINT32_MAX);
+	uint8_t bytes[UID_POD_RANDOM_LEN];
+
+	memcpy(bytes, &random, sizeof(bytes));
+	record->gone = false;
+	record->key.sub = uid_of_pod(&record->key.uid, &machine->id, bytes);
+	presence->pod_uid = record->key.sub;
+	presence->phase = POD_RUNNING;
+	presence->ready = true;
+	presence->created_ms = presence->started_ms = presence->ready_ms = 1;
+}
+
+/* That it is gone, or that it or another one runs here: signed by the liar, and newer than what is
+ * known. */
 static void make_claim(struct world *world, struct sim_machine *machine, const struct record *of,
 		       struct buf *envelope)
 {
@@ -295,6 +314,8 @@ static void make_claim(struct world *world, struct sim_machine *machine, const s
 	record->written_ms = world_wall(world).ms;
 	record->gone = world_random(world, 2) == 0;
 	if (presence_decode(bytes_buf(&of->value), &presence) == 0) {
+		if (world_random(world, 2) == 0)
+			squat(world, machine, record, &presence);
 		presence.node = machine->id;
 		buf_clear(&record->value);
 		presence_encode(&presence, &record->value);

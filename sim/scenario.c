@@ -170,7 +170,7 @@ static const struct scenario scenarios[] = {
 	 repair_scenario,
 	 NULL},
 	{"claims",
-	 "liars claim the pods of others, and machines are lost",
+	 "liars claim the pods and the slots of others, and machines are lost",
 	 false,
 	 12,
 	 240000,

@@ -46,7 +46,17 @@ static void lose_a_worker(struct world *world, uint64_t argument)
 	}
 }
 
-/* What is lost is replaced, whatever others say that they run of it. */
+/* Nobody asked for that. */
+static void expect_no_stops(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	if (world->totals.pods_stopped)
+		world_violate(world, NULL, "%llu pods were stopped for what others say they run",
+			      (unsigned long long)world->totals.pods_stopped);
+}
+
+/* What is lost is replaced, and what runs is left alone, whatever others say that they run of it.
+ */
 void claims_scenario(struct world *world)
 {
 	int64_t at_ms, until_ms;
@@ -61,6 +71,7 @@ void claims_scenario(struct world *world)
 	liars_claim(world, at_ms, until_ms);
 	for (int64_t i = 0; i < world->params.lost; i++)
 		world_action(world, at_ms + (i + 1) * CLAIMS_APART_MS / 2, lose_a_worker, 0);
+	world_action(world, until_ms, expect_no_stops, 0);
 }
 
 static void jump(struct world *world, uint64_t machine)

@@ -44,6 +44,7 @@ enum fault {
 	FAULT_CONTROLLERS,         /* no bug: every keeper takes itself for the controller, which
 				    * must do no harm */
 	FAULT_CLAIM,               /* a machine may say what it likes of pods of others */
+	FAULT_WARRANT,             /* a machine may fill slots that it was never awarded */
 	FAULT_CLASH,               /* the younger of two objects of one name goes at once */
 	FAULT_RAFT_OLD_TERM,       /* entries of earlier terms are agreed by counting */
 	FAULT_RAFT_VOTE_FORGOTTEN, /* a vote is not written down */

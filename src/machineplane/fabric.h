@@ -154,6 +154,9 @@ void store_close(struct store *store);
 size_t store_restore(struct store *store);
 /* Append the chain under @leaf, concatenated DER; false: nothing that it signed was stored here. */
 bool store_leaf(struct store *store, const struct digest *leaf, struct buf *ret_chain);
+/* Keep the chain of who signed @envelope: it is to be had here for as long as this machine lives.
+ */
+void store_keep_issuer(struct store *store, struct bytes envelope);
 void store_put(struct store *store, const struct record_key *key,
 	       const struct record_version *version, struct bytes envelope);
 void store_forget(struct store *store, const struct record_key *key);

@@ -201,6 +201,7 @@ static void add_to_list(void *ctx, const struct presence *presence, struct bytes
 	/* The strings are the pods' own: they stay until the loop turns. */
 	fill_status(presence, parts);
 	parts->status.manifest = binary(manifest);
+	parts->status.warrant = binary(bytes_buf(&presence->warrant));
 	parts->status.kept = kept;
 	if (list->count == list->cap) {
 		list->cap = list->cap ? list->cap * 2 : 16;
@@ -371,6 +372,7 @@ static void on_pod_start(struct host *host, const Magik__Ipc__PodStart *start)
 		.slot = start->slot,
 		.epoch = start->epoch,
 		.manifest = bytes_of(start->manifest.data, start->manifest.len),
+		.warrant = bytes_of(start->warrant.data, start->warrant.len),
 	};
 	const char *reason = "AwardRefused";
 	int r = verify(host, start, &pod.uid, &err);

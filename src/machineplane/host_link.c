@@ -94,6 +94,7 @@ static bool status_read(const Magik__Ipc__PodStatus *from, struct presence *to)
 	to->message = text_or_empty(from->message);
 	to->pod_ip = text_or_empty(from->pod_ip);
 	to->host_ip = mem_strdup("");
+	buf_append(&to->warrant, from->warrant.data, from->warrant.len);
 	to->started_ms = from->started_at_ms;
 	to->terminating = from->stopping;
 	to->container_count = from->n_containers < MESSAGE_CONTAINERS_MAX
@@ -604,6 +605,9 @@ void host_start(struct host_state *host, const struct award *award, struct bytes
 		start.pod_name = assignment->pod_name;
 		start.slot = assignment->slot;
 		start.epoch = assignment->epoch;
+		start.warrant = binary(bytes_buf(&assignment->warrant));
+		/* Whoever is shown the warrant, however late, asks us for who signed it. */
+		store_keep_issuer(host->fabric->store, bytes_buf(&assignment->warrant));
 		if (host->link)
 			result = ipc_link_send(host->link, IPC_POD_START, &start.base, -1);
 		if (result)

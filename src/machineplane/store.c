@@ -39,6 +39,7 @@ struct write {
 	struct buf chain; /* of the issuer, empty: not at hand */
 	struct buf meta;  /* not a record, but what this machine keeps under this name */
 	bool secret;      /* it is sealed, as records are */
+	bool chain_only;  /* nothing but the chain is written */
 };
 
 struct store {
@@ -166,13 +167,14 @@ static int write_apply(struct store *store, MDB_txn *txn, const struct write *wr
 {
 	uint8_t bytes[STORE_KEY_LEN];
 	MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes}, issuer, chain;
-	int result;
+	int result = 0;
 
 	key_encode(&write->key, bytes);
 	if (write->meta.len)
 		key = val(bytes_buf(&write->meta));
-	result = write_value(store, txn, write->meta.len ? store->meta : store->records, &key,
-			     write);
+	if (!write->chain_only)
+		result = write_value(store, txn, write->meta.len ? store->meta : store->records,
+				     &key, write);
 	if (result || !write->chain.len)
 		return result;
 	issuer = val(bytes_of(write->issuer.byte, ID_LEN));
@@ -231,14 +233,13 @@ void store_flush(struct store *store)
 	(void)uv_queue_work(loop_uv(store->fabric->loop), &store->work, commit, committed);
 }
 
-/* With the chain of its issuer, if that is at hand. */
-static void add_envelope(struct store *store, struct write *write, struct bytes bytes)
+/* The chain of the issuer of an envelope, if that is at hand. */
+static void add_chain(struct store *store, struct write *write, struct bytes bytes)
 {
 	struct node_trust trust = fabric_node_trust(store->fabric);
 	struct envelope envelope;
 	struct leaf leaf;
 
-	buf_append_bytes(&write->envelope, bytes);
 	if (envelope_parse(bytes, &envelope) != 0)
 		return;
 	write->issuer = envelope.issuer;
@@ -257,7 +258,17 @@ void store_put(struct store *store, const struct record_key *key,
 
 	write->key = *key;
 	write->version = *version;
-	add_envelope(store, write, bytes);
+	buf_append_bytes(&write->envelope, bytes);
+	add_chain(store, write, bytes);
+	list_append(&store->waiting, &write->link);
+}
+
+void store_keep_issuer(struct store *store, struct bytes envelope)
+{
+	struct write *write = mem_new(struct write);
+
+	write->chain_only = true;
+	add_chain(store, write, envelope);
 	list_append(&store->waiting, &write->link);
 }
 
@@ -435,8 +446,10 @@ void store_note(struct store *store, const struct uid *pod_uid, int64_t confirme
 	write = mem_new(struct write);
 	buf_append_str(&write->meta, names.object);
 	write->secret = true;
-	if (confirmed_ms)
-		add_envelope(store, write, object);
+	if (confirmed_ms) {
+		buf_append_bytes(&write->envelope, object);
+		add_chain(store, write, object);
+	}
 	list_append(&store->waiting, &write->link);
 }
 

@@ -221,6 +221,9 @@ void market_asked(struct market *market, struct mono now, const struct digest *t
 /* Owner: an open tender of ours, or NULL. */
 const struct tender *market_tender(const struct market *market, const struct digest *tender_id);
 
+/* Owner: what a tender of ours is for, as long as it is remembered; or NULL. */
+const struct object_ref *market_object(const struct market *market, const struct digest *tender_id);
+
 /* Would this machine bid on @tender, as far as the tender says? It need not be verified. */
 bool market_would_bid(const struct market *market, const struct tender *tender);
 

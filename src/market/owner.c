@@ -87,6 +87,13 @@ const struct tender *market_tender(const struct market *market, const struct dig
 	return round && round->state == ROUND_COLLECTING ? &round->tender : NULL;
 }
 
+const struct object_ref *market_object(const struct market *market, const struct digest *tender_id)
+{
+	const struct round *round = round_find(market, tender_id);
+
+	return round ? &round->tender.object : NULL;
+}
+
 struct offer *round_offer(const struct round *round, const struct node_id *node)
 {
 	for (size_t i = 0; i < round->offer_count; i++)

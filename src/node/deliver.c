@@ -183,6 +183,15 @@ void node_parked_connected(struct node *node, struct mono now, const struct node
 	}
 }
 
+/* Its issuer is known now, but not who signed what is in it. */
+static void want_another(struct node *node, struct parked *parked)
+{
+	if (digest_equal(&parked->leaf, &node->missing_leaf))
+		return;
+	parked->leaf = node->missing_leaf;
+	send_leaf_want(node, &parked->from, &parked->leaf);
+}
+
 static void leaf_arrived(struct node *node, struct mono now, const struct node_id *from,
 			 const struct leaf *leaf)
 {
@@ -206,6 +215,8 @@ static void leaf_arrived(struct node *node, struct mono now, const struct node_i
 		list_append(&node->parked, it);
 		if (deliver_parked(node, now, parked) != NODE_TRUST_E_LEAF)
 			parked_free(node, parked);
+		else
+			want_another(node, parked);
 	}
 }
 
@@ -337,8 +348,11 @@ static void deliver_market(struct node *node, struct mono now, const struct node
 		return;
 	}
 	if (message->type == MESSAGE_AWARD) {
-		if (!award_subject(node, now, &opened->issuer, message, &inner)) {
+		if (!award_subject(node, now, &opened->issuer, message, &inner) ||
+		    !node_award_is_warranted(node, now, &opened->issuer, &message->award,
+					     &inner.tender.object)) {
 			count_market(node, &opened->issuer, MARKET_E_DIGEST);
+			message_deinit(&inner);
 			return;
 		}
 		object = &inner.tender.object;
@@ -431,18 +445,21 @@ static bool speaks_of_its_own(const struct record *record, const struct node_id 
 	       uid_is_of_pod(&record->key.sub, &record->key.uid, writer);
 }
 
-/* @expected_hlc: of a write on a condition; UINT64_MAX: of any other. */
-static void deliver_record(struct node *node, struct mono now, const struct node_id *from,
-			   const struct node_signed *opened, const struct record *record,
-			   struct bytes envelope, uint64_t expected_hlc)
+/* @expected_hlc: of a write on a condition; UINT64_MAX: of any other. NODE_TRUST_E_LEAF: it cannot
+ * be judged yet. */
+static int deliver_record(struct node *node, struct mono now, const struct node_id *from,
+			  const struct node_signed *opened, const struct record *record,
+			  struct bytes envelope, uint64_t expected_hlc)
 {
 	struct record_writer writer = {
 		.id = opened->issuer,
 		.steward = node_signer_is_steward(node, opened, record->object.namespace),
 	};
-	int outcome = RECORDS_E_CLOCK;
+	int outcome = RECORDS_E_CLOCK, judged = _NODE_TRUST_E_OK;
 
 	if (!speaks_of_its_own(record, &opened->issuer))
+		outcome = RECORDS_E_WRITER;
+	else if ((judged = node_presence_judge(node, now, record, &opened->issuer)) != 0)
 		outcome = RECORDS_E_WRITER;
 	else if (clocks_agree(opened, record) && expected_hlc == UINT64_MAX)
 		outcome = records_receive(node->records, now, node_fabric_time(node, now), from,
@@ -450,6 +467,8 @@ static void deliver_record(struct node *node, struct mono now, const struct node
 	else if (clocks_agree(opened, record))
 		outcome = records_receive_put(node->records, now, node_fabric_time(node, now), from,
 					      &writer, record, envelope, expected_hlc);
+	if (judged == NODE_TRUST_E_LEAF)
+		return judged;
 	if (outcome == RECORDS_E_WRITER) {
 		node_count(node, NODE_COUNT_ROLE);
 		node_refuse(node, &opened->issuer, "it may not write that record");
@@ -459,6 +478,7 @@ static void deliver_record(struct node *node, struct mono now, const struct node
 			    outcome == RECORDS_E_CLOCK ? "record with a wrong clock"
 						       : "no room for its records");
 	}
+	return 0;
 }
 
 /* What may come by way of others; the rest is said by one machine to another, and does not name
@@ -487,15 +507,17 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 	if (message.type != MESSAGE_RECORD && message.type != MESSAGE_REVOCATION)
 		outcome = node->config.trust.ops->fresh(node->config.trust.self,
 							node_fabric_time(node, now), opened);
-	if (!message_is_signed(message.type) || message.type == MESSAGE_POD_REQUEST)
-		outcome =
-			NODE_TRUST_E_MALFORMED; /* requests of pods come on streams of their own */
+	/* Requests of pods come on streams of their own, warrants inside of other messages. */
+	if (!message_is_signed(message.type) || message.type == MESSAGE_POD_REQUEST ||
+	    message.type == MESSAGE_WARRANT)
+		outcome = NODE_TRUST_E_MALFORMED;
 	if (outcome)
 		refuse_envelope(node, from, outcome);
 	else if (!may_be_relayed(message.type) && !node_id_equal(&opened->issuer, from))
 		count_market(node, from, MARKET_E_NOT_OWNER);
 	else if (message.type == MESSAGE_RECORD)
-		deliver_record(node, now, from, opened, &message.record, envelope, UINT64_MAX);
+		outcome = deliver_record(node, now, from, opened, &message.record, envelope,
+					 UINT64_MAX);
 	else if (message.type == MESSAGE_REVOCATION)
 		node_revocation_arrived(node, now, from, opened, &message.revocation, envelope);
 	else if (message.type == MESSAGE_TENURE)
@@ -548,8 +570,8 @@ static void deliver_record_put(struct node *node, struct mono now, const struct 
 		return;
 	}
 	if (message.type == MESSAGE_RECORD)
-		deliver_record(node, now, from, &opened, &message.record, envelope,
-			       put->expected_hlc);
+		(void)deliver_record(node, now, from, &opened, &message.record, envelope,
+				     put->expected_hlc); /* an object: it has no warrant */
 	else
 		refuse_envelope(node, from, NODE_TRUST_E_MALFORMED);
 	message_deinit(&message);

@@ -42,8 +42,9 @@ struct workload {
 	char **claims; /* names of PersistentVolumeClaims */
 	size_t claim_count;
 	char *pod_name_base;
-	struct node_id controller; /* when it was shown last */
-	bool dirty;                /* to be shown to the controller, at @show_at */
+	char *origin_kind, *origin_name; /* what a user would name: the Deployment */
+	struct node_id controller;       /* when it was shown last */
+	bool dirty;                      /* to be shown to the controller, at @show_at */
 	struct mono show_at, shown_at;
 	size_t pods;           /* then */
 	struct contact *hints; /* who said that there is room now: asked first */
@@ -397,6 +398,22 @@ void node_tenure_tick(struct node *node, struct mono now);
  * present version, or NULL. */
 _must_use_ json_t *node_with_registrars(const struct node *node, const struct node_put *put,
 					const struct record_item *known);
+
+/* warrant.c */
+/* The owner's warrants of an award of @workload, into it. */
+void node_warrants_write(struct node *node, struct mono now, const struct workload *workload,
+			 struct award *award);
+/* 0 and a warrant that a steward of its namespace has signed, or NODE_TRUST_E_*; of E_LEAF
+ * node->missing_leaf is the missing one. */
+_must_use_ int node_warrant_open(struct node *node, struct mono now, struct bytes envelope,
+				 struct node_id *ret_issuer, struct warrant *ret_warrant);
+/* Does each assignment of @award, of @issuer, have its warrant? */
+_must_use_ bool node_award_is_warranted(struct node *node, struct mono now,
+					const struct node_id *issuer, const struct award *award,
+					const struct object_ref *object);
+/* Was the pod of a presence awarded to @writer? 0, or as node_warrant_open(). */
+_must_use_ int node_presence_judge(struct node *node, struct mono now, const struct record *record,
+				   const struct node_id *writer);
 
 /* capacity.c */
 void node_capacity_changed(struct node *node, struct mono now, const struct record *record);

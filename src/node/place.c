@@ -451,14 +451,34 @@ bool node_drain_controller(struct node *node, struct mono now)
 	return any;
 }
 
+/* With warrants, which the market knows nothing of. */
+static void send_award(struct node *node, struct mono now, const struct market_effect *effect)
+{
+	const struct object_ref *object =
+		market_object(node->market, &effect->message->award.tender_id);
+	const struct workload *workload =
+		object ? map_get(&node->workloads, uid_bytes(&object->uid)) : NULL;
+	struct message award;
+
+	if (!workload)
+		return; /* it was deleted a moment ago */
+	message_copy(effect->message, &award);
+	node_warrants_write(node, now, workload, &award.award);
+	node_count(node, NODE_COUNT_AWARDS_SENT);
+	node_send_signed(node, now, &(struct node_destination){effect->to, effect->addr}, &award);
+	message_deinit(&award);
+}
+
 static void market_send(struct node *node, struct mono now, const struct market_effect *effect)
 {
 	const struct message *message = effect->message;
 
+	if (message->type == MESSAGE_AWARD) {
+		send_award(node, now, effect);
+		return;
+	}
 	if (message->type == MESSAGE_BID && message->bid.copies)
 		node_count(node, NODE_COUNT_BIDS_SENT);
-	else if (message->type == MESSAGE_AWARD)
-		node_count(node, NODE_COUNT_AWARDS_SENT);
 	node_send_signed(node, now, &(struct node_destination){effect->to, effect->addr}, message);
 }
 

@@ -142,6 +142,7 @@ void node_pods_begin(struct node *node, struct mono now, const struct market_eff
 			.slot = assignment->slot,
 			.epoch = epoch ? epoch : assignment->epoch,
 			.phase = POD_PENDING,
+			.warrant = assignment->warrant,
 			.created_ms = node_fabric_time(node, now).ms,
 		};
 
@@ -286,6 +287,8 @@ static void merge_status(struct local_pod *pod, const struct presence *status, s
 	copy.node = old.node;
 	copy.created_ms = old.created_ms;
 	memcpy(copy.zones, old.zones, sizeof(copy.zones));
+	buf_clear(&copy.warrant);
+	buf_append_bytes(&copy.warrant, bytes_buf(&old.warrant));
 	copy.terminating = status->terminating || pod->stopping;
 	copy.ready = status->ready && !copy.terminating;
 	copy.leaving = old.leaving;
@@ -410,9 +413,10 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 		node_pod_stop(node, &presence->pod_uid, NODE_GRACE_OF_MANIFEST,
 			      "deleted while it was not watched");
 	/* Nobody would believe what we say of it. */
-	else if (!uid_is_of_pod(&presence->pod_uid, &presence->object.uid, &node->config.self.id))
+	else if (!uid_is_of_pod(&presence->pod_uid, &presence->object.uid, &node->config.self.id) ||
+		 !presence->warrant.len)
 		node_pod_stop(node, &presence->pod_uid, NODE_GRACE_OF_MANIFEST,
-			      "awarded to this machine under another identity");
+			      "not awarded to this machine under its present identity");
 	node->facts_due = mono_min(node->facts_due, mono_add_ms(now, NODE_FACTS_MS));
 	node_pump(node, now);
 }

@@ -13,6 +13,10 @@
 #include "kube/workload.h"
 #include "wire/text.h"
 
+enum {
+	KIND_MAX = 63, /* as the wire has it (wire/codec.h) */
+};
+
 static void copy_images(const json_t *pod_spec, struct workload *workload)
 {
 	const json_t *containers = json_object_get(pod_spec, "containers");
@@ -29,6 +33,18 @@ static void copy_images(const json_t *pod_spec, struct workload *workload)
 		    text_is_valid(bytes_str(image), TEXT_NAME))
 			workload->images[workload->image_count++] = mem_strdup(image);
 	}
+}
+
+/* References to owners are written by users, and may be anything. */
+static void note_origin(const json_t *json, struct workload *workload)
+{
+	struct kube_origin origin = kube_origin_of(json);
+	bool fits = strlen(origin.kind) <= KIND_MAX && strlen(origin.name) <= MESSAGE_NAME_MAX &&
+		    text_is_valid(bytes_str(origin.kind), TEXT_NAME) &&
+		    text_is_valid(bytes_str(origin.name), TEXT_NAME);
+
+	workload->origin_kind = mem_strdup(fits ? origin.kind : workload->object.kind);
+	workload->origin_name = mem_strdup(fits ? origin.name : workload->object.name);
 }
 
 /* Takes over @needs. */
@@ -50,6 +66,7 @@ static struct workload *workload_build(const struct record *record, const json_t
 	workload->manifest_digest = sha256(bytes_buf(&record->value));
 	workload->needs = *needs;
 	workload->priority = read->priority;
+	note_origin(json, workload);
 	copy_images(kube_pod_spec(json), workload);
 	node_claims_note(workload, json);
 	if (workload->single || strcmp(read->kind, "Job") == 0)
@@ -89,5 +106,7 @@ void workload_free(struct workload *workload)
 	node_claims_deinit(workload);
 	free(workload->hints);
 	free(workload->pod_name_base);
+	free(workload->origin_kind);
+	free(workload->origin_name);
 	free(workload);
 }

@@ -49,6 +49,7 @@ struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod
 	pod->dir = mem_strdup(path_format("%s/pods/%s", pods->config.run_dir, pod->uid_text).text);
 	pod->cgroup = mem_strdup(path_format("%s/%s", pods->cgroup, pod->uid_text).text);
 	buf_append_bytes(&pod->manifest, start->manifest);
+	buf_append_bytes(&pod->warrant, start->warrant);
 	pod->slot = start->slot;
 	pod->epoch = start->epoch;
 	pod->spec = spec;
@@ -77,6 +78,7 @@ void pod_free(struct pod *pod)
 	list_remove(&pod->link);
 	pod->pods->count--;
 	buf_deinit(&pod->manifest);
+	buf_deinit(&pod->warrant);
 	(void)pod_spec_free(pod->spec);
 	free(pod->containers);
 	free(pod->uid_text);

@@ -89,7 +89,7 @@ struct pod {
 	struct uid uid;
 	char *uid_text, *name, *dir;
 	char *cgroup; /* parent of its containers' groups */
-	struct buf manifest;
+	struct buf manifest, warrant;
 	uint32_t slot;
 	uint64_t epoch;
 	struct pod_spec *spec;

@@ -41,18 +41,22 @@ static json_t *save_container(const struct container *container)
 char *pod_text(const struct pod *pod)
 {
 	json_t *containers = json_array(), *root;
+	struct buf warrant = {0};
 	char *text;
 
 	for (size_t i = 0; i < pod->spec->container_count; i++)
 		(void)json_array_append_new(containers, save_container(&pod->containers[i]));
-	root = json_pack("{s:i,s:b,s:s,s:i,s:s,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:s%,s:o}", "format",
-			 (int)FORMAT, "closed", pod->closed, "bootId", pod->pods->config.boot_id,
-			 "stage", (int)pod->stage, "name", pod->name, "slot", (json_int_t)pod->slot,
-			 "epoch", (json_int_t)pod->epoch, "link", pod->net.link, "ip6",
-			 pod->net.ip6, "ip4", pod->net.ip4, "startedMs",
+	base64_encode(bytes_buf(&pod->warrant), &warrant);
+	root = json_pack("{s:i,s:b,s:s,s:i,s:s,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:s%,s:s%,s:o}",
+			 "format", (int)FORMAT, "closed", pod->closed, "bootId",
+			 pod->pods->config.boot_id, "stage", (int)pod->stage, "name", pod->name,
+			 "slot", (json_int_t)pod->slot, "epoch", (json_int_t)pod->epoch, "link",
+			 pod->net.link, "ip6", pod->net.ip6, "ip4", pod->net.ip4, "startedMs",
 			 (json_int_t)pod->started_ms, "graceS", (json_int_t)pod->grace_s,
-			 "manifest", (const char *)pod->manifest.ptr, pod->manifest.len,
-			 "containers", containers);
+			 "manifest", (const char *)pod->manifest.ptr, pod->manifest.len, "warrant",
+			 warrant.len ? (const char *)warrant.ptr : "", warrant.len, "containers",
+			 containers);
+	buf_deinit(&warrant);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	return text;
@@ -125,6 +129,14 @@ static void load_text(const json_t *root, const char *key, char *ret, size_t siz
 	(void)snprintf(ret, size, "%s", text ? text : "");
 }
 
+static void load_warrant(const json_t *root, struct buf *ret)
+{
+	const char *text = json_string_value(json_object_get(root, "warrant"));
+
+	if (text && !base64_decode(bytes_str(text), ret))
+		buf_clear(ret);
+}
+
 /* The policy may have become stricter: what runs already was allowed when it started. */
 static const struct policy anything = {
 	.privileged = true,
@@ -159,6 +171,7 @@ static struct pod *load_root(struct pods *pods, const struct uid *uid, const jso
 		return NULL;
 	}
 	pod = pod_new(pods, &start, spec);
+	load_warrant(root, &pod->warrant);
 	pod->stage = (enum pod_stage)stage;
 	pod->closed = json_is_true(json_object_get(root, "closed"));
 	pod->started_ms = number(root, "startedMs");

@@ -193,6 +193,7 @@ void pods_each(struct pods *pods,
 		struct presence presence;
 
 		pod_presence(pod, &presence);
+		presence.warrant = pod->warrant; /* borrowed */
 		each(ctx, &presence, bytes_buf(&pod->manifest), pod->stage == STAGE_KEPT);
 		free(presence.containers);
 	}

@@ -77,6 +77,7 @@ struct pod_start {
 	uint32_t slot;
 	uint64_t epoch;
 	struct bytes manifest; /* JSON of the object */
+	struct bytes warrant;  /* for others, kept with the pod; not looked at */
 };
 
 struct pod_log {

@@ -33,6 +33,7 @@ static void assignments_pack(struct packer *packer, const struct award *from, Ma
 		packed->epoch = assignment->epoch;
 		packed->pod_uid = pack_bytes(assignment->pod_uid.byte, UID_LEN);
 		packed->pod_name = pack_name(assignment->pod_name, MESSAGE_NAME_MAX);
+		packed->warrant = pack_buf(&assignment->warrant, CODEC_WARRANT_MAX);
 	}
 }
 
@@ -61,6 +62,8 @@ static void assignments_unpack(struct unpacker *unpacker, const Magik__Award *fr
 			.pod_uid = unpack_uid(unpacker, packed->pod_uid),
 			.pod_name = unpack_name(unpacker, packed->pod_name, MESSAGE_NAME_MAX),
 		};
+		unpack_buf(unpacker, packed->warrant, CODEC_WARRANT_MAX,
+			   &to->assignments[i].warrant);
 	}
 	if (!slots_are_distinct(to->assignments, count))
 		unpack_fail(unpacker, MESSAGE_E_MALFORMED);
@@ -79,8 +82,10 @@ void award_deinit(struct award *award)
 {
 	buf_deinit(&award->tender_envelope);
 	buf_deinit(&award->manifest);
-	for (size_t i = 0; i < award->assignment_count; i++)
+	for (size_t i = 0; i < award->assignment_count; i++) {
 		free(award->assignments[i].pod_name);
+		buf_deinit(&award->assignments[i].warrant);
+	}
 	free(award->assignments);
 	*award = (struct award){0};
 }
@@ -92,8 +97,10 @@ void award_copy(const struct award *from, struct award *to)
 	buf_copy(&from->manifest, &to->manifest);
 	to->assignments =
 		array_copy(from->assignments, from->assignment_count, sizeof(*from->assignments));
-	for (size_t i = 0; i < from->assignment_count; i++)
+	for (size_t i = 0; i < from->assignment_count; i++) {
 		to->assignments[i].pod_name = string_copy(from->assignments[i].pod_name);
+		buf_copy(&from->assignments[i].warrant, &to->assignments[i].warrant);
+	}
 }
 
 void award_reply_pack(struct packer *packer, const struct award_reply *from, Magik__AwardReply *to)

@@ -19,6 +19,7 @@ enum {
 	CODEC_PACKER_ROOM = 768,        /* a probe, a greeting, a lookup: most of what is said */
 	CODEC_UNPACK_ROOM = 6144,       /* and with twenty contacts */
 	CODEC_ENVELOPE_MAX = 160 << 10, /* a tender at all its limits stays below 150 KiB */
+	CODEC_WARRANT_MAX = 1536,       /* names of 253 bytes each; an ordinary one is 300 bytes */
 };
 
 /* Memory for the generated structs of one encoding, freed at once: room for a small message, and

@@ -47,6 +47,7 @@ FAMILY(journal_page, Magik__JournalPage);
 FAMILY(vouch_want, Magik__VouchWant);
 FAMILY(vouch, Magik__Vouch);
 FAMILY(tenure, Magik__Tenure);
+CODEC(warrant, Magik__Warrant);
 CODEC(member, Magik__Member);
 FAMILY(members, Magik__Members);
 FAMILY(hello, Magik__Hello);

@@ -41,6 +41,7 @@
 	X(VOUCH_WANT, vouch_want, vouch_want, Magik__VouchWant, false)                 \
 	X(VOUCH, vouch, vouch, Magik__Vouch, true)                                     \
 	X(TENURE, tenure, tenure, Magik__Tenure, true)                                 \
+	X(WARRANT, warrant, warrant, Magik__Warrant, true)                             \
 	X(HELLO, hello, hello, Magik__Hello, false)                                    \
 	X(MEMBERS, members, members, Magik__Members, false)                            \
 	X(PING, ping, ping, Magik__Ping, false)                                        \

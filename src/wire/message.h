@@ -112,6 +112,9 @@ enum message_type {
 	MESSAGE_VOUCH,
 	/* which machine has an ordinal (market/tenure.h) */
 	MESSAGE_TENURE,
+	/* the owner's word that a pod is awarded to a machine; signed, inside other messages only
+	 */
+	MESSAGE_WARRANT,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -297,6 +300,19 @@ struct assignment {
 	uint64_t epoch;
 	struct uid pod_uid;
 	char *pod_name;
+	struct buf warrant; /* an envelope of a WARRANT, to be shown to others */
+};
+
+/* A pod is awarded to a machine, says its owner to everybody: short enough to go with each presence
+ * of that pod, unlike the award, which has a manifest in it. */
+struct warrant {
+	struct uid pod_uid;
+	struct object_ref object; /* the workload */
+	char *pod_name;
+	uint32_t slot;
+	uint64_t epoch;
+	struct node_id machine;
+	char *kind, *name; /* of what a user would name: the Deployment, not its ReplicaSet */
 };
 
 /* The owner's word that this machine runs these slots. Self-contained: the host process checks
@@ -859,6 +875,7 @@ struct message {
 		struct vouch_want vouch_want;
 		struct vouch vouch;
 		struct tenure tenure;
+		struct warrant warrant;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */
@@ -916,6 +933,8 @@ void requirements_deinit(struct requirements *needs);
 bool requirements_within_limits(const struct requirements *needs);
 void tender_copy(const struct tender *from, struct tender *to);
 void tender_deinit(struct tender *tender);
+void warrant_copy(const struct warrant *from, struct warrant *to);
+void warrant_deinit(struct warrant *warrant);
 void object_ref_copy(const struct object_ref *from, struct object_ref *to);
 void object_ref_deinit(struct object_ref *ref);
 void member_copy(const struct member *from, struct member *to);

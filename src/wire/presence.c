@@ -102,6 +102,7 @@ static void presence_pack(struct packer *packer, const struct presence *from, Ma
 	to->host_ip = pack_name(from->host_ip, CODEC_WORD_MAX);
 	to->created_ms = pack_natural(from->created_ms);
 	to->started_ms = pack_natural(from->started_ms);
+	to->warrant = pack_buf(&from->warrant, CODEC_WARRANT_MAX);
 	to->n_containers = from->container_count;
 	pack_array(packer, Magik__ContainerStatus, magik__container_status__init,
 		   from->container_count, &to->containers);
@@ -154,6 +155,7 @@ static void presence_unpack(struct unpacker *unpacker, const Magik__Presence *fr
 	to->host_ip = unpack_name(unpacker, from->host_ip, CODEC_WORD_MAX);
 	to->created_ms = unpack_natural(unpacker, from->created_ms);
 	to->started_ms = unpack_natural(unpacker, from->started_ms);
+	unpack_buf(unpacker, from->warrant, CODEC_WARRANT_MAX, &to->warrant);
 	containers_unpack(unpacker, from, to);
 }
 
@@ -188,6 +190,7 @@ void presence_copy(const struct presence *from, struct presence *to)
 	to->message = string_copy(from->message);
 	to->pod_ip = string_copy(from->pod_ip);
 	to->host_ip = string_copy(from->host_ip);
+	buf_copy(&from->warrant, &to->warrant);
 	to->containers =
 		array_copy(from->containers, from->container_count, sizeof(*from->containers));
 	for (size_t i = 0; i < from->container_count; i++)
@@ -203,6 +206,7 @@ void presence_deinit(struct presence *presence)
 	free(presence->message);
 	free(presence->pod_ip);
 	free(presence->host_ip);
+	buf_deinit(&presence->warrant);
 	for (size_t i = 0; i < presence->container_count; i++)
 		container_deinit(&presence->containers[i]);
 	free(presence->containers);

@@ -64,6 +64,7 @@ struct presence {
 	char *message;
 	char *pod_ip; /* "" until known */
 	char *host_ip;
+	struct buf warrant; /* of who awarded it (message.h): without it nobody believes the rest */
 	int64_t created_ms; /* award accepted; fabric time */
 	int64_t started_ms; /* all containers started first; 0 = not yet */
 	int64_t ready_ms;   /* ready without a break since then; 0 = not ready, or not known */

@@ -30,6 +30,7 @@ static void award(struct world *world, uint32_t slot, uint32_t attempt, const ch
 {
 	static const uint8_t random[UID_POD_RANDOM_LEN] = {1};
 	struct message tender = {.type = MESSAGE_TENDER}, award = {.type = MESSAGE_AWARD};
+	struct message warrant = {.type = MESSAGE_WARRANT};
 	struct assignment assignment = {.slot = slot, .pod_name = (char[]){"db-0"}};
 	uint8_t own[UID_POD_RANDOM_LEN];
 	struct buf envelope = {0};
@@ -54,12 +55,21 @@ static void award(struct world *world, uint32_t slot, uint32_t attempt, const ch
 	award.award.tender_id = tender.tender.id;
 	award.award.winner = world->machines[1].id;
 	buf_append_str(&award.award.manifest, manifest);
+	warrant.warrant = (struct warrant){
+		.pod_uid = assignment.pod_uid,
+		.object = tender.tender.object,
+		.pod_name = assignment.pod_name,
+		.slot = slot,
+		.machine = world->machines[1].id,
+	};
+	world_seal(world, 0, 0, &warrant, &assignment.warrant);
 	award.award.assignments = &assignment;
 	award.award.assignment_count = 1;
 	world_seal(world, 0, 0, &award, &envelope);
 	world_inject(world, 0, 1, bytes_buf(&envelope));
 	buf_deinit(&award.award.tender_envelope);
 	buf_deinit(&award.award.manifest);
+	buf_deinit(&assignment.warrant);
 	buf_deinit(&envelope);
 }
 

@@ -338,6 +338,7 @@ static void test_an_award_without_a_bid_is_refused(void **state)
 	struct message tender = {.type = MESSAGE_TENDER}, award = {.type = MESSAGE_AWARD};
 	struct assignment assignment = {.slot = 0, .pod_name = (char[]){"web-1"}};
 	struct buf envelope = {0};
+	struct message warrant = {.type = MESSAGE_WARRANT};
 	uint32_t slots[] = {0};
 
 	world_settle(world);
@@ -357,6 +358,13 @@ static void test_an_award_without_a_bid_is_refused(void **state)
 	award.award.winner = world->machines[1].id;
 	world_seal(world, 0, 0, &tender, &award.award.tender_envelope);
 	buf_append_str(&award.award.manifest, "{}");
+	warrant.warrant = (struct warrant){
+		.pod_uid = assignment.pod_uid,
+		.object = tender.tender.object,
+		.pod_name = assignment.pod_name,
+		.machine = world->machines[1].id,
+	};
+	world_seal(world, 0, 0, &warrant, &assignment.warrant);
 	award.award.assignments = &assignment;
 	award.award.assignment_count = 1;
 	world_seal(world, 0, 0, &award, &envelope);
@@ -365,6 +373,7 @@ static void test_an_award_without_a_bid_is_refused(void **state)
 	assert_int_equal(world->machines[1].starts, 0);
 	buf_deinit(&award.award.tender_envelope);
 	buf_deinit(&award.award.manifest);
+	buf_deinit(&assignment.warrant);
 	buf_deinit(&envelope);
 	world_free(world);
 }
@@ -405,6 +414,23 @@ static void make_pod_uid(struct world *world, size_t machine, struct presence *p
 		uid_of_pod(&pod->object.uid, node_self(world->machines[machine].node), random);
 }
 
+/* What machine 0 would have signed when it awarded @pod to @machine. */
+static void make_warrant(struct world *world, size_t machine, struct presence *pod)
+{
+	struct message warrant = {.type = MESSAGE_WARRANT};
+
+	warrant.warrant = (struct warrant){
+		.pod_uid = pod->pod_uid,
+		.object = pod->object,
+		.pod_name = pod->pod_name,
+		.slot = pod->slot,
+		.epoch = pod->epoch,
+		.machine = *node_self(world->machines[machine].node),
+	};
+	buf_clear(&pod->warrant);
+	world_seal(world, 0, 0, &warrant, &pod->warrant);
+}
+
 /* The host's clock is converted anew each time, and is a millisecond off each time. */
 static void test_times_of_a_pod_do_not_wander(void **state)
 {
@@ -422,6 +448,7 @@ static void test_times_of_a_pod_do_not_wander(void **state)
 	pod.object.name = (char[]){"old"};
 	pod.pod_name = (char[]){"old-1"};
 	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	make_warrant(world, 0, &pod);
 	container.name = container.container_id = (char[]){"web"};
 	container.image = container.image_id = container.reason = container.message =
 		container.last_reason = (char[]){""};
@@ -448,6 +475,7 @@ static void test_times_of_a_pod_do_not_wander(void **state)
 	item = records_next(node_records(world->machines[0].node), RECORD_PRESENCE, NULL,
 			    &pod.object.uid, &position);
 	assert_int_not_equal(record_version_compare(&version, &item->record.version), 0);
+	buf_deinit(&pod.warrant);
 	world_free(world);
 }
 
@@ -483,6 +511,7 @@ static void test_a_pod_is_ready_since_it_became_so_last(void **state)
 	pod.object.name = (char[]){"old"};
 	pod.pod_name = (char[]){"old-1"};
 	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	make_warrant(world, 0, &pod);
 	node_pod_recovered(node, world->now, &pod, bytes_str("{}"));
 	assert_int_equal(ready_since(world, &pod), 1000);
 	pod.ready = false;
@@ -497,6 +526,7 @@ static void test_a_pod_is_ready_since_it_became_so_last(void **state)
 	pod.reason = (char[]){"news"};
 	node_pod_status(node, world->now, &pod);
 	assert_int_equal(ready_since(world, &pod), first);
+	buf_deinit(&pod.warrant);
 	world_free(world);
 }
 
@@ -512,10 +542,12 @@ static void test_a_pod_of_an_unknown_workload_stays_when_its_daemon_returns(void
 	pod.object.name = (char[]){"old"};
 	pod.pod_name = (char[]){"old-1"};
 	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
+	make_warrant(world, 0, &pod);
 	node_pod_recovered(world->machines[0].node, world->now, &pod, bytes_str("{}"));
 	world_run_ms(world, 1000);
 	assert_int_equal(world_running(world, 0, &pod.object.uid, NULL), 1);
 	assert_int_equal(world->machines[0].stops, 0);
+	buf_deinit(&pod.warrant);
 	world_free(world);
 }
 
@@ -532,6 +564,7 @@ static void test_nobody_is_believed_about_anothers_pod(void **state)
 	pod.pod_name = (char[]){"old-1"};
 	pod.node_name = pod.reason = pod.message = pod.pod_ip = pod.host_ip = (char[]){""};
 	make_pod_uid(world, 0, &pod);
+	make_warrant(world, 0, &pod);
 	node_pod_recovered(world->machines[1].node, world->now, &pod, bytes_str("{}"));
 	world_run_ms(world, 1000);
 	assert_int_equal(world_running(world, 0, &pod.object.uid, NULL), 0);
@@ -543,6 +576,7 @@ static void test_nobody_is_believed_about_anothers_pod(void **state)
 	assert_int_equal(world->machines[0].stops, 0);
 	/* Who took up a pod under another identity lets it go. */
 	assert_int_equal(world->machines[1].stops, 1);
+	buf_deinit(&pod.warrant);
 	world_free(world);
 }
 

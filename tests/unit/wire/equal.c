@@ -144,6 +144,7 @@ static void assert_award_equal(const struct award *a, const struct award *b)
 		SAME_NUMBER(assignments[i].epoch);
 		SAME_ID(assignments[i].pod_uid);
 		SAME_TEXT(assignments[i].pod_name);
+		SAME_BYTES(assignments[i].warrant);
 	}
 }
 
@@ -384,6 +385,18 @@ static void assert_tenure_equal(const struct tenure *a, const struct tenure *b)
 	SAME_NUMBER(replace);
 }
 
+static void assert_warrant_equal(const struct warrant *a, const struct warrant *b)
+{
+	assert_true(uid_equal(&a->pod_uid, &b->pod_uid));
+	assert_object_equal(&a->object, &b->object);
+	SAME_TEXT(pod_name);
+	SAME_NUMBER(slot);
+	SAME_NUMBER(epoch);
+	SAME_ID(machine);
+	SAME_TEXT(kind);
+	SAME_TEXT(name);
+}
+
 static void assert_happening_equal(const struct happening *a, const struct happening *b)
 {
 	assert_true(uid_equal(&a->about, &b->about));
@@ -421,6 +434,8 @@ static void assert_told_equal(const struct message *a, const struct message *b)
 		assert_journal_equal(a, b);
 	else if (a->type == MESSAGE_TENURE)
 		assert_tenure_equal(&a->tenure, &b->tenure);
+	else if (a->type == MESSAGE_WARRANT)
+		assert_warrant_equal(&a->warrant, &b->warrant);
 	else if (a->type == MESSAGE_VOUCH)
 		assert_vouch_equal(&a->vouch, &b->vouch);
 	else
@@ -685,7 +700,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
-	case MESSAGE_JOURNAL_ASK ... MESSAGE_TENURE:
+	case MESSAGE_JOURNAL_ASK ... MESSAGE_WARRANT:
 		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
 	case MESSAGE_MEMBERS:
@@ -766,6 +781,7 @@ void assert_presence_equal(const struct presence *a, const struct presence *b)
 	SAME_TEXT(host_ip);
 	SAME_NUMBER(created_ms);
 	SAME_NUMBER(started_ms);
+	SAME_BYTES(warrant);
 	SAME_NUMBER(container_count);
 	for (size_t i = 0; i < a->container_count; i++)
 		assert_container_equal(&a->containers[i], &b->containers[i]);

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -907,6 +906,7 @@ PRESENCE(presence_object_none, presence->object = NULL)
 PRESENCE(presence_created, presence->created_ms = -1)
 PRESENCE(presence_finished, presence->containers[0]->finished_ms = -1)
 PRESENCE(presence_ip, presence->pod_ip = filled(64, '1'))
+PRESENCE(presence_warrant, presence->warrant = filled(1537, 'w'))
 PRESENCE(presence_image, presence->containers[0]->image = filled(513, 'i'))
 
 static void a_presence_beyond_its_limits_is_refused(void **state)
@@ -923,6 +923,7 @@ static void a_presence_beyond_its_limits_is_refused(void **state)
 	assert_int_equal(presence_outcome(presence_finished), MESSAGE_E_MALFORMED);
 	assert_int_equal(presence_outcome(presence_ip), MESSAGE_E_TOO_BIG);
 	assert_int_equal(presence_outcome(presence_image), MESSAGE_E_TOO_BIG);
+	assert_int_equal(presence_outcome(presence_warrant), MESSAGE_E_TOO_BIG);
 }
 
 typedef void (*facts_fn)(Magik__NodeFacts *facts);

@@ -183,7 +183,8 @@ static void only_what_is_relayed_or_binding_is_signed(void **state)
 	assert_true(message_is_signed(MESSAGE_POD_REQUEST));
 	for (int type = MESSAGE_RECORD_ACK; type < MESSAGE_TYPE_COUNT; type++)
 		assert_true(message_is_signed((enum message_type)type) ==
-			    (type == MESSAGE_VOUCH || type == MESSAGE_TENURE));
+			    (type == MESSAGE_VOUCH || type == MESSAGE_TENURE ||
+			     type == MESSAGE_WARRANT));
 	assert_string_equal(message_type_name(MESSAGE_AWARD_REPLY), "award_reply");
 	assert_string_equal(message_type_name(MESSAGE_PONG), "pong");
 }

@@ -172,6 +172,7 @@ static void award_fill(struct award *award)
 		.pod_uid = sample_uid(10),
 		.pod_name = mem_strdup("web-7"),
 	};
+	buf_append_str(&award->assignments[0].warrant, "warrant");
 }
 
 static struct record_key sample_key(void)
@@ -392,6 +393,19 @@ static void vouch_fill(struct message *message)
 						  sample_uid(7),
 						  sample_uid(8),
 						  true};
+		return;
+	}
+	if (message->type == MESSAGE_WARRANT) {
+		message->warrant = (struct warrant){
+			.pod_uid = sample_uid(10),
+			.object = sample_object(),
+			.pod_name = mem_strdup("web-7"),
+			.slot = 7,
+			.epoch = 1,
+			.machine = sample_node_id(8),
+			.kind = mem_strdup("Deployment"),
+			.name = mem_strdup("web"),
+		};
 		return;
 	}
 	if (message->type == MESSAGE_VOUCH_WANT) {
@@ -621,6 +635,7 @@ struct presence sample_presence(void)
 	};
 
 	presence.containers[0] = sample_container();
+	buf_append_str(&presence.warrant, "warrant");
 	return presence;
 }
 
