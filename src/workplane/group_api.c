@@ -104,16 +104,18 @@ static void forward(struct group_call *call, int64_t leader)
 		fail_as_asked(call, KUBE_REASON_UNAVAILABLE, "nobody leads the group at present");
 		return;
 	}
+	call->asked = (uint32_t)leader;
 	call->timer = loop_timer_new(api->config.loop, on_silence, call);
 	loop_timer_set(call->timer, mono_add_ms(clock_mono(), GROUP_API_FORWARD_MS));
 }
 
-void group_api_forwarded(struct group_api *api, uint64_t number, const struct group_reply *reply)
+void group_api_forwarded(struct group_api *api, uint32_t ordinal, uint64_t number,
+			 const struct group_reply *reply)
 {
 	list_for_each (it, &api->calls) {
 		struct group_call *call = list_entry(it, struct group_call, link);
 
-		if (call->number != number || !call->timer)
+		if (call->number != number || !call->timer || call->asked != ordinal)
 			continue;
 		if (reply)
 			group_call_reply(call, reply);
@@ -348,12 +350,12 @@ static struct group_call *call_new(struct group_api *api, const struct group_req
 
 static bool is_too_long(const struct group_request *request)
 {
-	return strlen(request->path) > GROUP_API_PATH_MAX ||
-	       (request->query && strlen(request->query) > GROUP_API_PATH_MAX) ||
-	       (request->if_match && strlen(request->if_match) > GROUP_API_CONDITION_MAX) ||
-	       (request->if_none_match &&
-		strlen(request->if_none_match) > GROUP_API_CONDITION_MAX) ||
-	       request->body.len > GROUP_API_BODY_MAX;
+	return strlen(request->method) > GROUP_METHOD_MAX ||
+	       strlen(request->path) > GROUP_PATH_MAX ||
+	       (request->query && strlen(request->query) > GROUP_PATH_MAX) ||
+	       (request->if_match && strlen(request->if_match) > GROUP_CONDITION_MAX) ||
+	       (request->if_none_match && strlen(request->if_none_match) > GROUP_CONDITION_MAX) ||
+	       request->body.len > GROUP_BODY_MAX;
 }
 
 void group_api_handle(struct group_api *api, const struct group_request *request, bool forwarded,

@@ -18,16 +18,12 @@
 
 #include "base/attr.h"
 #include "base/bytes.h"
-#include "base/time.h"
+#include "wire/group_message.h"
 #include "workplane/quorum.h"
 
 enum {
-	GROUP_API_OPEN_MAX = 512,      /* requests under way, in 16 KiB at most each */
-	GROUP_API_BODY_MAX = 16 << 10, /* a value, as JSON if it is a Lease */
-	GROUP_API_PATH_MAX = 1024,     /* two names and what is around them */
-	GROUP_API_CONDITION_MAX = 32,  /* If-Match: a version in quotes */
-	GROUP_API_REPLY_MAX = 2 << 20, /* all keys, with their values */
-	GROUP_API_FORWARD_MS = 5000,   /* the leader's agent says nothing: 504 */
+	GROUP_API_OPEN_MAX = 512,    /* requests under way, with bodies of GROUP_BODY_MAX at most */
+	GROUP_API_FORWARD_MS = 5000, /* the leader's agent says nothing: 504 */
 };
 
 struct group_api;
@@ -75,7 +71,9 @@ void group_api_handle(struct group_api *api, const struct group_request *request
 /* Nobody waits for this @user any more. */
 void group_api_forget(struct group_api *api, const void *user);
 
-void group_api_forwarded(struct group_api *api, uint64_t number, const struct group_reply *reply);
+/* From the agent of @ordinal, of which it was asked: nobody else may answer. */
+void group_api_forwarded(struct group_api *api, uint32_t ordinal, uint64_t number,
+			 const struct group_reply *reply);
 
 /* The answer to GET /v1/status, appended. */
 void group_api_status(const struct group_api *api, struct buf *out);

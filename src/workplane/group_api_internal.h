@@ -18,7 +18,8 @@ struct group_call {
 	struct list link;
 	struct group_api *api;
 	uint64_t number, quorum_request; /* 0: none */
-	struct loop_timer *timer;        /* while another agent is asked */
+	struct loop_timer *timer;        /* while another agent is asked, */
+	uint32_t asked;                  /* this one */
 	bool forwarded;
 	struct group_request request; /* points into @text and @body */
 	char *text[5];

@@ -72,16 +72,6 @@ static void on_changed(void *user)
 	struct pod *pod = user;
 
 	pod->world->changed = true;
-	if (pod->world->on_changed)
-		pod->world->on_changed(pod);
-}
-
-static void on_applied(void *user)
-{
-	struct pod *pod = user;
-
-	if (pod->world->on_applied)
-		pod->world->on_applied(pod);
 }
 
 static void on_lost(void *user, const char *why)
@@ -98,7 +88,7 @@ void pod_start(struct pod *pod)
 		.ordinal = pod->ordinal,
 		.epoch = pod->epoch,
 		.birth = pod->ordinal == 0 && pod->epoch == 1,
-		.handler = {on_send, on_seek, on_changed, on_applied, on_lost, pod},
+		.handler = {on_send, on_seek, on_changed, NULL, on_lost, pod},
 	};
 	struct err err = {0};
 

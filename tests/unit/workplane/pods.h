@@ -17,7 +17,6 @@ struct pod {
 	uint32_t ordinal, epoch;
 	struct quorum *quorum; /* NULL: it is down */
 	char dir[64];
-	void *user; /* of the test */
 };
 
 struct world {
@@ -27,9 +26,6 @@ struct world {
 	bool changed;
 	bool answered;
 	struct quorum_answer answer;
-	/* Of the test; may be NULL. */
-	void (*on_changed)(struct pod *pod);
-	void (*on_applied)(struct pod *pod);
 };
 
 int world_setup(void **state); /* for cmocka; all have started */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Group server: what applications of three replicas ask their agents by HTTP. */
+/* Group part: what applications of three replicas ask their agents by HTTP. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,60 +18,85 @@
 
 #include "base/mem.h"
 #include "io/clock.h"
-#include "pods.h"
-#include "workplane/group_server.h"
+#include "workplane/group_part.h"
+
+enum {
+	PODS = 3,
+	WAIT_MS = 20 * 1000,
+	PATH_LEN = 300,
+};
 
 /* The agent of one replica. */
 struct agent {
-	struct pod *pod;
-	struct group_api *api;
-	struct group_server *server;
+	struct net *net;
+	uint32_t ordinal;
+	struct group_part *part; /* NULL: it is down */
+	char dir[64];
 	bool cut_off; /* no other agent reaches it */
-	size_t forwarded;
+	size_t asked; /* requests of others */
 };
 
 struct net {
-	struct world *world;
+	struct loop *loop;
 	struct agent agents[PODS];
+	size_t on_the_way;
 	struct buf text; /* what a client has been sent */
 };
 
-static struct net *net_of(struct pod *pod)
-{
-	struct agent *agent = pod->user;
+/* ---- agents speak to each other */
 
-	return container_of(agent - pod->ordinal, struct net, agents[0]);
-}
-
-/* ---- agents ask each other */
-
-struct passed {
+struct letter {
 	struct agent *from, *to;
-	uint64_t number;
+	struct buf bytes;
 };
 
-static void on_passed(void *user, const struct group_reply *reply)
+static void arrive(void *user)
 {
-	struct passed *passed = user;
+	struct letter *letter = user;
 
-	group_api_forwarded(passed->from->api, passed->number, reply);
-	free(passed);
+	letter->from->net->on_the_way--;
+	if (letter->to->part)
+		group_part_receive(letter->to->part, letter->from->ordinal,
+				   bytes_buf(&letter->bytes));
+	buf_deinit(&letter->bytes);
+	free(letter);
 }
 
-static bool forward(void *user, uint32_t ordinal, uint64_t number,
-		    const struct group_request *request)
+static void count_asked(struct agent *agent, struct bytes bytes)
+{
+	struct group_message message;
+
+	assert_int_equal(group_message_decode(bytes, &message), 0);
+	agent->asked += message.type == GROUP_ASK;
+	group_message_deinit(&message);
+}
+
+static bool on_send(void *user, uint32_t ordinal, struct bytes message)
 {
 	struct agent *agent = user;
-	struct agent *to = &net_of(agent->pod)->agents[ordinal];
-	struct passed *passed;
+	struct letter *letter;
 
-	if (to->cut_off || !to->pod->quorum)
+	if (ordinal >= PODS || agent->net->agents[ordinal].cut_off || agent->cut_off)
 		return false;
-	passed = mem_new(struct passed);
-	*passed = (struct passed){agent, to, number};
-	agent->forwarded++;
-	group_api_handle(to->api, request, true, on_passed, passed);
+	letter = mem_new(struct letter);
+	letter->from = agent;
+	letter->to = &agent->net->agents[ordinal];
+	count_asked(letter->to, message);
+	buf_append_bytes(&letter->bytes, message);
+	agent->net->on_the_way++;
+	loop_defer(agent->net->loop, arrive, letter);
 	return true;
+}
+
+static void on_changed(void *user)
+{
+	(void)user;
+}
+
+static void on_lost(void *user, const char *why)
+{
+	(void)user;
+	fail_msg("%s", why);
 }
 
 static bool is_healthy(void *user)
@@ -80,54 +105,71 @@ static bool is_healthy(void *user)
 	return true;
 }
 
-static void on_changed(struct pod *pod)
+static void start(struct agent *agent)
 {
-	struct agent *agent = pod->user;
+	static const char *const names[PODS] = {"db-0", "db-1", "db-2"};
+	struct group_part_config config = {
+		.loop = agent->net->loop,
+		.dir = agent->dir,
+		.ordinal = agent->ordinal,
+		.epoch = 1,
+		.birth = agent->ordinal == 0,
+		.namespace = "shop",
+		.workload = "db",
+		.pod = names[agent->ordinal],
+		.kind = "StatefulSet",
+		.handler = {on_send, on_changed, on_lost, is_healthy, agent},
+	};
+	struct err err = {0};
 
-	if (agent && agent->server)
-		group_server_changed(agent->server);
+	memset(config.workload_uid.byte, 7, UID_LEN);
+	memset(config.pod_uid.byte, (int)(1 + agent->ordinal), UID_LEN);
+	assert_int_equal(group_part_new(&config, &agent->part, &err), 0);
+	assert_int_equal(group_part_start(agent->part, &err), 0);
 }
 
-static void on_applied(struct pod *pod)
+static void turn(struct net *net)
 {
-	struct agent *agent = pod->user;
+	bool never = false;
 
-	if (agent && agent->server)
-		group_server_applied(agent->server);
+	(void)loop_run_until(net->loop, &never, mono_add_ms(clock_mono(), 2));
+}
+
+static void stop(struct agent *agent)
+{
+	group_part_free(agent->part);
+	agent->part = NULL;
+	turn(agent->net);
+}
+
+static bool all_vote(const struct net *net)
+{
+	for (size_t i = 0; i < PODS; i++)
+		if (!group_part_votes(net->agents[i].part) ||
+		    group_part_view(net->agents[i].part).leader != 0)
+			return false;
+	return true;
 }
 
 static int setup(void **state)
 {
 	struct net *net = mem_new(struct net);
-	void *world;
+	struct mono deadline = mono_add_ms(clock_mono(), WAIT_MS);
 
-	assert_int_equal(world_setup(&world), 0);
-	net->world = world;
-	net->world->on_changed = on_changed;
-	net->world->on_applied = on_applied;
-	for (size_t i = 0; i < PODS; i++) {
+	net->loop = loop_new();
+	for (uint32_t i = 0; i < PODS; i++) {
 		struct agent *agent = &net->agents[i];
-		static const char *const names[PODS] = {"db-0", "db-1", "db-2"};
-		struct group_api_config config = {
-			.loop = net->world->loop,
-			.quorum = net->world->pods[i].quorum,
-			.namespace = "shop",
-			.workload = "db",
-			.pod = names[i],
-			.kind = "StatefulSet",
-			.forward = forward,
-			.healthy = is_healthy,
-			.user = agent,
-		};
-		struct err err = {0};
 
-		agent->pod = &net->world->pods[i];
-		agent->pod->user = agent;
-		agent->api = group_api_new(&config);
-		assert_int_equal(
-			group_server_new(net->world->loop, agent->api, &agent->server, &err), 0);
+		agent->net = net;
+		agent->ordinal = i;
+		(void)snprintf(agent->dir, sizeof(agent->dir), "/tmp/magik-group-XXXXXX");
+		assert_non_null(mkdtemp(agent->dir));
+		start(agent);
 	}
-	world_run_until(net->world, world_agrees);
+	while (!all_vote(net)) {
+		turn(net);
+		assert_false(mono_reached(clock_mono(), deadline));
+	}
 	*state = net;
 	return 0;
 }
@@ -135,16 +177,21 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct net *net = *state;
-	void *world = net->world;
 
 	for (size_t i = 0; i < PODS; i++) {
-		group_server_free(net->agents[i].server);
-		group_api_free(net->agents[i].api);
-		net->world->pods[i].user = NULL;
+		char path[PATH_LEN];
+
+		stop(&net->agents[i]);
+		(void)snprintf(path, sizeof(path), "%s/data.mdb", net->agents[i].dir);
+		(void)unlink(path);
+		(void)rmdir(net->agents[i].dir);
 	}
+	while (net->on_the_way > 0)
+		turn(net);
 	buf_deinit(&net->text);
+	loop_free(net->loop);
 	free(net);
-	return world_teardown(&world);
+	return 0;
 }
 
 /* ---- a client */
@@ -180,20 +227,13 @@ static bool take(struct net *net, int fd)
 	return got < 0;
 }
 
-static void turn(struct net *net)
-{
-	bool never = false;
-
-	(void)loop_run_until(net->world->loop, &never, mono_add_ms(clock_mono(), 2));
-}
-
 static int begin(struct net *net, size_t agent, const char *head, const char *body)
 {
 	struct buf request = {0};
 	int client, served;
 
 	connect_pair(&client, &served);
-	group_server_adopt(net->agents[agent].server, served);
+	group_part_adopt(net->agents[agent].part, served);
 	buf_append_format(&request,
 			  "%s\r\nHost: agent\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
 			  head, strlen(body), body);
@@ -207,7 +247,7 @@ static int begin(struct net *net, size_t agent, const char *head, const char *bo
 static int ask(struct net *net, size_t agent, const char *head, const char *body)
 {
 	int client = begin(net, agent, head, body);
-	struct mono deadline = mono_add_ms(clock_mono(), PODS_WAIT_MS);
+	struct mono deadline = mono_add_ms(clock_mono(), WAIT_MS);
 
 	while (take(net, client)) {
 		turn(net);
@@ -270,7 +310,7 @@ static void test_keys_are_compared_and_set_at_any_replica(void **state)
 
 	assert_int_equal(ask(net, 1, "PUT /v1/keys/color HTTP/1.1\r\nIf-None-Match: *", "red"),
 			 200);
-	assert_int_equal(net->agents[1].forwarded, 1);
+	assert_int_equal(net->agents[0].asked, 1);
 	assert_int_equal(ask(net, 2, "PUT /v1/keys/color HTTP/1.1\r\nIf-None-Match: *", "blue"),
 			 409);
 	assert_int_equal(ask(net, 2, "GET /v1/keys/color HTTP/1.1", ""), 200);
@@ -383,7 +423,7 @@ static void test_calls_reach_the_leader_only_when_they_ask_for_it(void **state)
 
 	assert_int_equal(ask(net, 1, "POST /v1/rpc HTTP/1.1", "{\"method\":\"leader\"}"), 200);
 	assert_non_null(strstr(body_of(net), "\"pod\":\"db-1\""));
-	assert_int_equal(net->agents[1].forwarded, 0);
+	assert_int_equal(net->agents[0].asked, 0);
 	assert_int_equal(ask(net, 1, "POST /v1/rpc HTTP/1.1",
 			     "{\"method\":\"leader\",\"leader_only\":true}"),
 			 200);
@@ -409,7 +449,7 @@ static void test_nobody_answers_for_a_leader_that_is_not_reached(void **state)
 /* Until the client has been sent @text, or @other. */
 static void wait_for(struct net *net, int client, const char *text, const char *other)
 {
-	struct mono deadline = mono_add_ms(clock_mono(), PODS_WAIT_MS);
+	struct mono deadline = mono_add_ms(clock_mono(), WAIT_MS);
 
 	while (!strstr(buf_cstr(&net->text), text) && !strstr(buf_cstr(&net->text), other)) {
 		assert_true(take(net, client));
@@ -424,7 +464,6 @@ static void test_watches_tell_what_changes(void **state)
 	int client = begin(net, 1, "GET " LEASES "?watch=true HTTP/1.1", "");
 
 	wait_for(net, client, "200 OK", "200 OK");
-	assert_int_equal(group_server_watches(net->agents[1].server), 1);
 	assert_int_equal(ask(net, 2, "POST " LEASES " HTTP/1.1", LEASE("", "a")), 201);
 	buf_clear(&net->text);
 	wait_for(net, client, "\"type\":\"ADDED\"", "\"type\":\"ADDED\"");
@@ -432,17 +471,11 @@ static void test_watches_tell_what_changes(void **state)
 	buf_clear(&net->text);
 	wait_for(net, client, "\"type\":\"DELETED\"", "\"type\":\"DELETED\"");
 	(void)close(client);
-	while (group_server_watches(net->agents[1].server) > 0)
-		turn(net);
 
 	client = begin(net, 2, "GET /v1/watch HTTP/1.1", "");
 	wait_for(net, client, "\"leader\":\"db-0\"", "\"leader\":\"db-0\"");
 	buf_clear(&net->text);
-	group_server_free(net->agents[0].server);
-	group_api_free(net->agents[0].api);
-	net->agents[0].server = NULL;
-	net->agents[0].api = NULL;
-	pod_stop(&net->world->pods[0]);
+	stop(&net->agents[0]);
 	wait_for(net, client, "\"leader\":\"db-1\"", "\"leader\":\"db-2\"");
 	(void)close(client);
 }
@@ -452,7 +485,7 @@ static void test_old_versions_cannot_be_watched_from(void **state)
 	struct net *net = *state;
 
 	for (int i = 0; i <= KEYS_CHANGES_MAX; i++)
-		assert_int_equal(pod_put(&net->world->pods[0], "x").answer, GROUP_DONE);
+		assert_int_equal(ask(net, 0, "PUT /v1/keys/a HTTP/1.1", "x"), 200);
 	assert_int_equal(ask(net, 0, "GET /v1/keys?watch=1&after=1 HTTP/1.1", ""), 410);
 	assert_int_equal(ask(net, 0, "GET " LEASES "?watch=1&resourceVersion=1 HTTP/1.1", ""), 410);
 	assert_field(net, "reason", "Expired");
