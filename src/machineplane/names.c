@@ -223,6 +223,33 @@ static void fill_service(void *arg, const struct api_object *object)
 	add_targets(facts);
 }
 
+static void ignore_object(void *arg, const struct api_object *object)
+{
+	(void)arg;
+	(void)object;
+}
+
+/* Without a Service, a workload of that name is meant. */
+static void fill_workload(struct facts *facts, const struct look *look)
+{
+	const struct api_backend *backend = facts->backend;
+	Magik__Ipc__ServiceTarget *target = &facts->targets[0];
+
+	for (size_t i = 0; i < ARRAY_LEN(workload_kinds); i++)
+		if (backend->ops->object(backend->self, workload_kinds[i], look->namespace,
+					 look->name, ignore_object, NULL))
+			facts->message.kind = MAGIK__IPC__SERVICE_FACTS__KIND__WORKLOAD;
+	if (facts->message.kind != MAGIK__IPC__SERVICE_FACTS__KIND__WORKLOAD)
+		return;
+	facts->message.namespace_ = look->namespace;
+	facts->message.name = look->name;
+	magik__ipc__service_target__init(target);
+	target->namespace_ = look->namespace;
+	target->name = look->name;
+	facts->target_list[0] = target;
+	facts->message.n_targets = 1;
+}
+
 /* ---- by name ---- */
 
 static void look_answer(struct look *look)
@@ -232,6 +259,8 @@ static void look_answer(struct look *look)
 	bool found = facts->backend->ops->object(facts->backend->self, "Service", look->namespace,
 						 look->name, fill_service, facts);
 
+	if (!found)
+		fill_workload(facts, look);
 	/* That there is none is known only when all who may know have answered. */
 	tell(names, &look->asker, found || look->complete, facts);
 	facts_free(facts);

@@ -28,6 +28,8 @@ enum {
 	AT_ANSWERS = 6,
 	AT_AUTHORITIES = 8,
 	AT_EXTRAS = 10,
+	AT_OPT_TYPE = 2, /* its lower byte */
+	AT_OPT_UDP_MAX = 3,
 	BYTE_BITS = 8,
 };
 
@@ -268,6 +270,23 @@ void dns_answer_cname(struct dns_answer *answer, uint32_t ttl_s, const char *tar
 	put_answer_name(answer, DNS_CNAME, ttl_s, target);
 }
 
+void dns_answer_addr_of(struct dns_answer *answer, const char *name, uint32_t ttl_s,
+			const struct addr *addr)
+{
+	uint8_t wire[NAME_BYTES_MAX];
+	size_t len = name_encode(name, wire);
+	struct bytes ip = addr_ip(addr);
+
+	if (len == 0 || answer->truncated || room(answer) < len + RECORD_FIXED_LEN + ip.len) {
+		answer->truncated = true;
+		return;
+	}
+	put(answer, wire, len);
+	put_fixed(answer, type_of(addr), ttl_s, ip.len);
+	put(answer, ip.ptr, ip.len);
+	answer->answers++;
+}
+
 void dns_answer_ptr(struct dns_answer *answer, uint32_t ttl_s, const char *target)
 {
 	put_answer_name(answer, DNS_PTR, ttl_s, target);
@@ -368,12 +387,34 @@ struct bytes dns_answer_end(struct dns_answer *answer)
 	return bytes_of(answer->at, answer->len);
 }
 
+bool dns_question_make(const char *name, enum dns_type type, struct dns_question *ret_question)
+{
+	struct dns_question question = {
+		.type = (uint16_t)type, .recursion_desired = true, .udp_max = DNS_UDP_MIN};
+	uint8_t *tail;
+	size_t len = strlen(name);
+
+	if (len > DNS_NAME_MAX)
+		return false;
+	question.wire_len = name_encode(name, question.wire);
+	if (question.wire_len <= 1)
+		return false;
+	memcpy(question.name, name, len + 1);
+	tail = question.wire + question.wire_len;
+	write_16(tail, question.type);
+	write_16(tail + sizeof(uint16_t), CLASS_INTERNET);
+	question.wire_len += TYPE_AND_CLASS_LEN;
+	*ret_question = question;
+	return true;
+}
+
 /* ---- resolvers outside ---- */
 
-void dns_forward(const struct dns_question *question, uint16_t id, struct buf *out)
+void dns_forward(const struct dns_question *question, uint16_t id, uint16_t udp_max,
+		 struct buf *out)
 {
 	uint8_t header[DNS_HEADER_LEN] = {0};
-	uint8_t opt[OPT_LEN] = {[2] = DNS_OPT};
+	uint8_t opt[OPT_LEN] = {[AT_OPT_TYPE] = DNS_OPT};
 
 	assert(question->wire_len > 0);
 	write_16(header, id);
@@ -382,7 +423,7 @@ void dns_forward(const struct dns_question *question, uint16_t id, struct buf *o
 	write_16(header + AT_EXTRAS, question->edns);
 	buf_append(out, header, sizeof(header));
 	buf_append(out, question->wire, question->wire_len);
-	write_16(opt + 3, DNS_UDP_MAX);
+	write_16(opt + AT_OPT_UDP_MAX, udp_max);
 	if (question->edns)
 		buf_append(out, opt, sizeof(opt));
 }
@@ -411,6 +452,50 @@ bool dns_forward_answers(const struct dns_question *question, uint16_t id, struc
 	return memcmp(asked + question->wire_len - TYPE_AND_CLASS_LEN,
 		      question->wire + question->wire_len - TYPE_AND_CLASS_LEN,
 		      TYPE_AND_CLASS_LEN) == 0;
+}
+
+/* To the end of a name, or to the pointer with which it ends; where that leads does not matter. */
+static void skip_name(struct cursor *cursor)
+{
+	for (;;) {
+		const uint8_t *head = take(cursor, 1);
+
+		if (!head || *head == 0)
+			return;
+		if (*head > LABEL_BYTES_MAX) {
+			(void)take(cursor, 1);
+			return;
+		}
+		(void)take(cursor, *head);
+	}
+}
+
+size_t dns_forward_addrs(struct bytes packet, enum dns_type type, struct addr *ret_addrs,
+			 size_t max)
+{
+	struct cursor cursor = {.packet = packet};
+	size_t count = 0;
+	uint16_t answers;
+
+	(void)take(&cursor, AT_ANSWERS);
+	answers = take_16(&cursor);
+	(void)take(&cursor, DNS_HEADER_LEN - AT_AUTHORITIES);
+	skip_name(&cursor);
+	(void)take(&cursor, TYPE_AND_CLASS_LEN);
+	for (; answers > 0 && !cursor.failed && count < max; answers--) {
+		uint16_t of, len;
+		const uint8_t *data;
+
+		skip_name(&cursor);
+		of = take_16(&cursor);
+		(void)take(&cursor, RECORD_FIXED_LEN - 2 * sizeof(uint16_t));
+		len = take_16(&cursor);
+		data = take(&cursor, len);
+		if (data && of == type && len == (type == DNS_A ? ADDR_V4_LEN : ADDR_IP_MAX) &&
+		    addr_from_ip(bytes_of(data, len), 0, &ret_addrs[count]))
+			count++;
+	}
+	return count;
 }
 
 void dns_forward_reply(const struct dns_question *question, struct bytes packet, size_t max,

@@ -11,8 +11,8 @@
  * takes no care; of what others have written, only questions are read, and these may hold no
  * pointers: there is nothing before them to point to.
  *
- * What a resolver outside has answered is not taken apart: it is compared with the question that it
- * was asked (id and question), and handed on as it is.
+ * What a resolver outside has answered is compared with the question that it was asked (id and
+ * question), and handed on as it is; at most the addresses in it are taken out.
  */
 #pragma once
 
@@ -76,6 +76,10 @@ struct dns_question {
  * dns_answer_begin(). */
 _must_use_ int dns_question_read(struct bytes packet, struct dns_question *ret_question);
 
+/* The question of our own for @name. False: it is no name. */
+_must_use_ bool dns_question_make(const char *name, enum dns_type type,
+				  struct dns_question *ret_question);
+
 /* An answer that is being written; values only, nothing to free. */
 struct dns_answer {
 	uint8_t *at; /* borrowed */
@@ -93,6 +97,9 @@ void dns_answer_begin(struct dns_answer *answer, const struct dns_question *ques
 /* Records of the answer section, of the name that was asked for. */
 void dns_answer_addr(struct dns_answer *answer, uint32_t ttl_s, const struct addr *addr);
 void dns_answer_cname(struct dns_answer *answer, uint32_t ttl_s, const char *target);
+/* An address of another name, to which an alias before it leads. */
+void dns_answer_addr_of(struct dns_answer *answer, const char *name, uint32_t ttl_s,
+			const struct addr *addr);
 void dns_answer_ptr(struct dns_answer *answer, uint32_t ttl_s, const char *target);
 void dns_answer_srv(struct dns_answer *answer, uint32_t ttl_s, uint16_t port, const char *target);
 
@@ -106,11 +113,18 @@ struct bytes dns_answer_end(struct dns_answer *answer);
 
 /* ---- resolvers outside ---- */
 
-/* The question as it is put to a resolver outside, under the number @id, appended to @out. */
-void dns_forward(const struct dns_question *question, uint16_t id, struct buf *out);
+/* The question as it is put to a resolver outside, under the number @id, appended to @out; with the
+ * word that @udp_max is taken if the asker has said something of the kind. */
+void dns_forward(const struct dns_question *question, uint16_t id, uint16_t udp_max,
+		 struct buf *out);
 
 /* Is @packet an answer to what dns_forward() has put? */
 bool dns_forward_answers(const struct dns_question *question, uint16_t id, struct bytes packet);
+
+/* The addresses of @type in that answer, whatever names they are of: an alias was followed. Returns
+ * how many were written. What is malformed ends the list. */
+size_t dns_forward_addrs(struct bytes packet, enum dns_type type, struct addr *ret_addrs,
+			 size_t max);
 
 /* Append that answer as the asker gets it: under its own number, and when it takes no more than
  * @max, cut down to the question with the sign to ask over TCP. */

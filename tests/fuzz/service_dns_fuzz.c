@@ -34,12 +34,15 @@ static void forward(const struct dns_question *question, struct bytes packet)
 {
 	struct buf out = {0};
 	struct dns_question again;
+	struct addr addrs[4];
 	int r;
 
-	dns_forward(question, 7, &out);
+	dns_forward(question, 7, DNS_UDP_MAX, &out);
 	r = dns_question_read(bytes_buf(&out), &again);
 	assert(r == 0 && again.id == 7 && again.type == question->type &&
 	       strcmp(again.name, question->name) == 0);
+	assert(dns_forward_addrs(packet, DNS_A, addrs, 4) <= 4);
+	assert(dns_forward_addrs(packet, DNS_AAAA, addrs, 4) <= 4);
 	buf_clear(&out);
 	if (dns_forward_answers(question, question->id, packet)) {
 		dns_forward_reply(question, packet, DNS_UDP_MIN, &out);

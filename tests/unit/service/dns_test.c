@@ -229,7 +229,7 @@ static void test_questions_are_put_to_others(void **state)
 	struct dns_question question = question_of("Example.org", DNS_AAAA, 1232);
 	struct buf out = {0}, reply = {0};
 
-	dns_forward(&question, 0xabcd, &out);
+	dns_forward(&question, 0xabcd, DNS_UDP_MAX, &out);
 	assert_int_equal(read_16(out.ptr), 0xabcd);
 	assert_false(dns_forward_answers(&question, 0xabcd, bytes_buf(&out)));
 	out.ptr[AT_FLAGS] |= 0x80;
@@ -252,6 +252,34 @@ static void test_questions_are_put_to_others(void **state)
 	buf_deinit(&reply);
 }
 
+static void test_aliases_lead_to_addresses(void **state)
+{
+	struct dns_question question = question_of("db", DNS_A, 0), outside;
+	struct addr first = addr_of("192.0.2.1"), second = addr_of("192.0.2.2"), got[4];
+	uint8_t space[DNS_UDP_MAX];
+	struct dns_answer answer;
+	struct bytes packet;
+
+	assert_true(dns_question_make("db.example.org", DNS_A, &outside));
+	assert_string_equal(outside.name, "db.example.org");
+	assert_int_equal(outside.wire_len, 20);
+	assert_false(dns_question_make("", DNS_A, &outside));
+	assert_false(dns_question_make("a..b", DNS_A, &outside));
+	dns_answer_begin(&answer, &question, DNS_NO_ERROR, space, sizeof(space));
+	dns_answer_cname(&answer, TTL_S, "db.example.org");
+	dns_answer_addr_of(&answer, "db.example.org", TTL_S, &first);
+	dns_answer_addr(&answer, TTL_S, &second);
+	packet = dns_answer_end(&answer);
+	assert_int_equal(read_16(packet.ptr + AT_ANSWERS), 3);
+	assert_int_equal(dns_forward_addrs(packet, DNS_A, got, 4), 2);
+	assert_true(addr_equal(&got[0], &first));
+	assert_true(addr_equal(&got[1], &second));
+	assert_int_equal(dns_forward_addrs(packet, DNS_A, got, 1), 1);
+	assert_int_equal(dns_forward_addrs(packet, DNS_AAAA, got, 4), 0);
+	for (size_t len = 0; len < packet.len; len++)
+		assert_true(dns_forward_addrs(bytes_of(packet.ptr, len), DNS_A, got, 4) < 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_what_does_not_fit_is_said_to_be_cut),
 		cmocka_unit_test(test_names_that_are_none_are_not_written),
 		cmocka_unit_test(test_questions_are_put_to_others),
+		cmocka_unit_test(test_aliases_lead_to_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
