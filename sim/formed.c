@@ -77,6 +77,14 @@ static void know(struct world *world, struct sim_machine *machine, uint32_t othe
 	machine_call(machine, node_know(machine->node, machine_now(world, machine), &contact));
 }
 
+static void know_all(struct world *world, struct sim_machine *machine, const struct placed *placed,
+		     size_t begin, size_t end)
+{
+	for (size_t i = begin; i < end; i++)
+		if (placed[i].machine != machine->index)
+			know(world, machine, placed[i].machine);
+}
+
 /* Up to KAD_BUCKET different ones of placed[begin..end). */
 static void know_some(struct world *world, struct sim_machine *machine, const struct placed *placed,
 		      size_t begin, size_t end)
@@ -84,9 +92,11 @@ static void know_some(struct world *world, struct sim_machine *machine, const st
 	uint32_t drawn[KAD_BUCKET];
 	size_t count = 0;
 
-	for (size_t i = begin; end - begin <= KAD_BUCKET && i < end; i++)
-		know(world, machine, placed[i].machine);
-	for (int i = 0; end - begin > KAD_BUCKET && i < DRAWS_MAX && count < KAD_BUCKET; i++) {
+	if (end - begin <= KAD_BUCKET) {
+		know_all(world, machine, placed, begin, end);
+		return;
+	}
+	for (int i = 0; i < DRAWS_MAX && count < KAD_BUCKET; i++) {
 		uint32_t other = placed[begin + world_random(world, end - begin)].machine;
 		size_t at = 0;
 
@@ -99,14 +109,15 @@ static void know_some(struct world *world, struct sim_machine *machine, const st
 	}
 }
 
-/* Bucket by bucket: those that agree with it in the first @bit bits, and not in the next. */
+/* Bucket by bucket: those that agree with it in the first @bit bits, and not in the next; of the
+ * neighbourhood all. */
 static void know_by_distance(struct world *world, struct sim_machine *machine,
 			     const struct placed *placed)
 {
 	struct digest position = kad_position(&machine->id);
 	size_t begin = 0, end = world->machine_count;
 
-	for (unsigned bit = 0; bit < POSITION_BITS && end - begin > 1; bit++) {
+	for (unsigned bit = 0; bit < POSITION_BITS && end - begin > 2 * KAD_NEAR; bit++) {
 		size_t middle = first_set(placed, begin, end, bit);
 
 		if (bit_at(&position, bit)) {
@@ -117,6 +128,7 @@ static void know_by_distance(struct world *world, struct sim_machine *machine,
 			end = middle;
 		}
 	}
+	know_all(world, machine, placed, begin, end);
 }
 
 /* Half of a pool: as many again connect to it. In small fabrics that is everyone. */

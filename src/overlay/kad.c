@@ -191,14 +191,15 @@ static bool rate_allows(struct kad *kad, const struct node_id *id)
 static void found_fill(struct kad *kad, const struct contact *from, const struct find *find,
 		       struct found *found)
 {
-	const struct kad_entry *nearest[MESSAGE_CONTACTS_MAX + 1];
-	size_t count = kad_table_nearest(&kad->table, kad_prefix(&find->target), true, nearest,
-					 MESSAGE_CONTACTS_MAX + 1);
-	struct contact *list = mem_alloc(MESSAGE_CONTACTS_MAX, sizeof(*list));
+	const struct kad_entry *nearest[MESSAGE_NEAREST_MAX + 1];
+	size_t max = find->wide ? MESSAGE_NEAREST_MAX : MESSAGE_CONTACTS_MAX;
+	size_t count =
+		kad_table_nearest(&kad->table, kad_prefix(&find->target), true, nearest, max + 1);
+	struct contact *list = mem_alloc(max, sizeof(*list));
 
 	found->request = find->request;
 	found->nearest.list = list;
-	for (size_t i = 0; i < count && found->nearest.count < MESSAGE_CONTACTS_MAX; i++) {
+	for (size_t i = 0; i < count && found->nearest.count < max; i++) {
 		if (!node_id_equal(&nearest[i]->id, &from->id))
 			list[found->nearest.count++] = kad_entry_contact(nearest[i]);
 	}

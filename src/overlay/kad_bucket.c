@@ -17,7 +17,7 @@
 
 enum {
 	BUCKET_GROW = 4,
-	BUCKET_NEAR_MAX = 2 * KAD_BUCKET, /* with members of the neighbourhood */
+	BUCKET_NEAR_MAX = KAD_BUCKET + KAD_NEAR, /* with members of the neighbourhood */
 };
 
 struct digest kad_position(const struct node_id *id)
@@ -144,7 +144,7 @@ unsigned kad_table_far(const struct kad_table *table)
 	size_t count = 0;
 	unsigned index = KAD_BUCKETS;
 
-	while (index > 0 && count < KAD_BUCKET) {
+	while (index > 0 && count < KAD_NEAR) {
 		index--;
 		if (table->buckets[index])
 			count += table->buckets[index]->count;
@@ -160,11 +160,11 @@ bool kad_table_is_near(const struct kad_table *table, uint64_t position)
 
 	for (size_t i = 0; bucket && i < bucket->count; i++)
 		nearer += (bucket->entries[i].position ^ table->self) < (position ^ table->self);
-	for (unsigned i = index + 1; i < KAD_BUCKETS && nearer < KAD_BUCKET; i++) {
+	for (unsigned i = index + 1; i < KAD_BUCKETS && nearer < KAD_NEAR; i++) {
 		if (table->buckets[i])
 			nearer += table->buckets[i]->count;
 	}
-	return nearer < KAD_BUCKET;
+	return nearer < KAD_NEAR;
 }
 
 static bool has_room(const struct kad_table *table, unsigned index, uint64_t position)

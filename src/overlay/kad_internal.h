@@ -210,7 +210,7 @@ void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *
 void kad_table_lost(struct kad *kad, uint64_t position, const struct node_id *id);
 /* Is it worth a question? Far buckets fill by themselves once they are half full. */
 bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node_id *id);
-/* Is it among the KAD_BUCKET nearest to us, or would it be? */
+/* Is it among the KAD_NEAR nearest to us, or would it be? */
 bool kad_table_is_near(const struct kad_table *table, uint64_t position);
 /* Was it silent lately? */
 bool kad_table_mourns(const struct kad *kad, uint64_t position);
@@ -220,7 +220,7 @@ void kad_table_forgive(struct kad_table *table); /* mourn nobody */
 /* The @max nearest to @target; @lively: without those that were silent last. */
 size_t kad_table_nearest(const struct kad_table *table, uint64_t target, bool lively,
 			 const struct kad_entry **ret_entries, size_t max);
-/* The KAD_BUCKET nearest to us lie in this bucket and deeper ones. */
+/* The KAD_NEAR nearest to us lie in this bucket and deeper ones. */
 unsigned kad_table_far(const struct kad_table *table);
 const struct kad_entry *kad_bucket_oldest(const struct kad_bucket *bucket);
 uint32_t kad_heard_at(struct mono at);

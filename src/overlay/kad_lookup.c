@@ -33,6 +33,13 @@ static bool is_upkeep(const struct kad_lookup *lookup)
 	       lookup->kind == KAD_LOOKUP_SURVEY;
 }
 
+/* Who is near to us? */
+static bool is_of_ourselves(const struct kad_lookup *lookup)
+{
+	return lookup->kind == KAD_LOOKUP_JOIN || lookup->kind == KAD_LOOKUP_CHECK ||
+	       lookup->kind == KAD_LOOKUP_GREET;
+}
+
 static bool has_hurry(const struct kad_lookup *lookup)
 {
 	return !is_upkeep(lookup) && lookup->kind != KAD_LOOKUP_JOIN;
@@ -157,8 +164,9 @@ static size_t want_of(enum kad_lookup_kind kind)
 {
 	switch (kind) {
 	case KAD_LOOKUP_NEAREST:
-	case KAD_LOOKUP_JOIN:
 		return KAD_BUCKET;
+	case KAD_LOOKUP_JOIN:
+		return KAD_NEAR;
 	case KAD_LOOKUP_STEWARDS:
 		return KAD_STEWARDS;
 	case KAD_LOOKUP_PROVIDERS:
@@ -317,6 +325,26 @@ static bool is_quick(const struct kad *kad, const struct kad_lookup *lookup,
 	       !is_silent_for(kad, candidate, slow_us(lookup, candidate));
 }
 
+/* Is it one of those that are wanted, once it has answered? */
+static bool is_wanted(const struct kad_lookup *lookup, const struct kad_candidate *candidate)
+{
+	return lookup->kind != KAD_LOOKUP_STEWARDS || candidate->contact.steward;
+}
+
+/* Some that were named are of no use, and so will others be: all near to the target name the same.
+ */
+static bool is_narrow(const struct kad *kad, const struct kad_lookup *lookup)
+{
+	for (size_t i = 0; i < lookup->count; i++) {
+		const struct kad_candidate *candidate = &lookup->list[i];
+
+		if (!is_wanted(lookup, candidate) || candidate->state == KAD_SILENT ||
+		    (candidate->state == KAD_ASKED && !is_quick(kad, lookup, candidate)))
+			return true;
+	}
+	return false;
+}
+
 static void candidate_send(struct kad *kad, const struct kad_lookup *lookup,
 			   const struct kad_candidate *candidate)
 {
@@ -326,6 +354,7 @@ static void candidate_send(struct kad *kad, const struct kad_lookup *lookup,
 	message->find.request = lookup->token;
 	message->find.target = lookup->target;
 	message->find.providers = lookup->kind == KAD_LOOKUP_PROVIDERS;
+	message->find.wide = is_of_ourselves(lookup) || is_narrow(kad, lookup);
 }
 
 static void candidate_ask(struct kad *kad, struct kad_lookup *lookup,
@@ -345,12 +374,6 @@ static bool candidate_may_be_asked(struct kad *kad, const struct kad_lookup *loo
 	    !kad_table_wants(kad, candidate->position, &candidate->contact.id))
 		candidate->state = KAD_GONE;
 	return candidate->state == KAD_NEW;
-}
-
-/* Is it one of those that are wanted, once it has answered? */
-static bool is_wanted(const struct kad_lookup *lookup, const struct kad_candidate *candidate)
-{
-	return lookup->kind != KAD_LOOKUP_STEWARDS || candidate->contact.steward;
 }
 
 /* Have the nearest that live answered? Candidates that may not be asked do not count. */

@@ -6,7 +6,7 @@
  * ALONE
  *
  * Once joined, every question goes to the one contact that was not heard for longest:
- *   - check: of the KAD_BUCKET nearest neighbours one is asked who is near us. Whoever it names
+ *   - check: of the KAD_NEAR nearest neighbours one is asked who is near us. Whoever it names
  * that we do not know is asked as well, and so enters the table;
  *   - survey: the same for each far bucket; one that is less than half full is asked for a random
  *     position in it, others for our own, by which two halves that were apart find together.
@@ -124,8 +124,8 @@ void kad_upkeep_trouble(struct kad *kad, unsigned index)
 static void check(struct kad *kad)
 {
 	struct digest position = kad_position(&kad->self.id);
-	const struct kad_entry *nearest[KAD_BUCKET], *oldest;
-	size_t count = kad_table_nearest(&kad->table, kad->table.self, false, nearest, KAD_BUCKET);
+	const struct kad_entry *nearest[KAD_NEAR], *oldest;
+	size_t count = kad_table_nearest(&kad->table, kad->table.self, false, nearest, KAD_NEAR);
 
 	kad->check_at = soon(kad, kad->joined ? kad->check_ms : KAD_SELF_MIN_MS);
 	if (kad->checking)

@@ -31,7 +31,7 @@ void contact_unpack(struct unpacker *unpacker, const Magik__Contact *from, struc
 void contacts_pack(struct packer *packer, const struct contacts *from, Magik__Contact ***ret_list,
 		   size_t *ret_count)
 {
-	assert(from->count <= MESSAGE_CONTACTS_MAX);
+	assert(from->count <= MESSAGE_NEAREST_MAX);
 	*ret_count = from->count;
 	pack_array(packer, Magik__Contact, magik__contact__init, from->count, ret_list);
 	for (size_t i = 0; i < from->count; i++)
@@ -39,9 +39,9 @@ void contacts_pack(struct packer *packer, const struct contacts *from, Magik__Co
 }
 
 void contacts_unpack(struct unpacker *unpacker, Magik__Contact *const *from, size_t count,
-		     struct contacts *to)
+		     size_t max, struct contacts *to)
 {
-	to->count = unpack_count(unpacker, count, MESSAGE_CONTACTS_MAX);
+	to->count = unpack_count(unpacker, count, max);
 	to->list = to->count > 0 ? mem_alloc(to->count, sizeof(*to->list)) : NULL;
 	for (size_t i = 0; i < to->count; i++)
 		contact_unpack(unpacker, from[i], &to->list[i]);
@@ -193,7 +193,8 @@ void shuffle_unpack(struct unpacker *unpacker, const Magik__Shuffle *from, struc
 {
 	contact_unpack(unpacker, from->origin, &to->origin);
 	to->ttl = unpack_u32(unpacker, from->ttl, MESSAGE_TTL_MAX);
-	contacts_unpack(unpacker, from->contacts, from->n_contacts, &to->contacts);
+	contacts_unpack(unpacker, from->contacts, from->n_contacts, MESSAGE_CONTACTS_MAX,
+			&to->contacts);
 }
 
 void shuffle_deinit(struct shuffle *shuffle)
@@ -217,7 +218,8 @@ void shuffle_reply_pack(struct packer *packer, const struct shuffle_reply *from,
 void shuffle_reply_unpack(struct unpacker *unpacker, const Magik__ShuffleReply *from,
 			  struct shuffle_reply *to)
 {
-	contacts_unpack(unpacker, from->contacts, from->n_contacts, &to->contacts);
+	contacts_unpack(unpacker, from->contacts, from->n_contacts, MESSAGE_CONTACTS_MAX,
+			&to->contacts);
 }
 
 void shuffle_reply_deinit(struct shuffle_reply *shuffle_reply)

@@ -78,7 +78,7 @@ void contact_unpack(struct unpacker *unpacker, const Magik__Contact *from, struc
 void contacts_pack(struct packer *packer, const struct contacts *from, Magik__Contact ***ret_list,
 		   size_t *ret_count);
 void contacts_unpack(struct unpacker *unpacker, Magik__Contact *const *from, size_t count,
-		     struct contacts *to);
+		     size_t max, struct contacts *to);
 void contacts_deinit(struct contacts *contacts);
 void contacts_copy(const struct contacts *from, struct contacts *to);
 

@@ -12,6 +12,7 @@ void find_pack(struct packer *packer, const struct find *from, Magik__Find *to)
 	to->request = from->request;
 	to->target = pack_id(&from->target);
 	to->providers = from->providers;
+	to->wide = from->wide;
 }
 
 void find_unpack(struct unpacker *unpacker, const Magik__Find *from, struct find *to)
@@ -19,6 +20,7 @@ void find_unpack(struct unpacker *unpacker, const Magik__Find *from, struct find
 	to->request = from->request;
 	unpack_id(unpacker, from->target, &to->target);
 	to->providers = from->providers;
+	to->wide = from->wide;
 }
 
 void find_deinit(struct find *find)
@@ -41,8 +43,10 @@ void found_pack(struct packer *packer, const struct found *from, Magik__Found *t
 void found_unpack(struct unpacker *unpacker, const Magik__Found *from, struct found *to)
 {
 	to->request = from->request;
-	contacts_unpack(unpacker, from->nearest, from->n_nearest, &to->nearest);
-	contacts_unpack(unpacker, from->providers, from->n_providers, &to->providers);
+	contacts_unpack(unpacker, from->nearest, from->n_nearest, MESSAGE_NEAREST_MAX,
+			&to->nearest);
+	contacts_unpack(unpacker, from->providers, from->n_providers, MESSAGE_CONTACTS_MAX,
+			&to->providers);
 }
 
 void found_deinit(struct found *found)

@@ -53,6 +53,7 @@ enum {
 		128, /* pods asked after in one message: more than a machine usually runs */
 	MESSAGE_CONTACTS_MAX = 20, /* contacts of one overlay message: Kademlia's k; they fit into
 				    * two datagrams */
+	MESSAGE_NEAREST_MAX = 2 * MESSAGE_CONTACTS_MAX, /* of a wide FOUND */
 	MESSAGE_GOSSIP_MAX =
 		64 << 10,          /* payload of a broadcast: a tender at usual sizes, a disposal */
 	MESSAGE_IHAVE_MAX = 32,    /* broadcasts announced in one message */
@@ -789,6 +790,7 @@ struct find {
 	uint64_t request; /* comes back in the answer */
 	struct digest target;
 	bool providers; /* also those who provide what @target names */
+	bool wide;      /* up to MESSAGE_NEAREST_MAX are named, not MESSAGE_CONTACTS_MAX */
 };
 
 struct found {

@@ -241,7 +241,7 @@ static void form_one(struct net *net, const size_t *order, size_t at, size_t cou
 	struct kad *kad = net->machines[order[at]].kad;
 	size_t begin = 0, end = count;
 
-	for (unsigned bits = 1; end - begin > 2 * KAD_BUCKET; bits++) {
+	for (unsigned bits = 1; end - begin > 2 * KAD_NEAR; bits++) {
 		size_t low = begin, high = end, others;
 
 		range_of(net, order, at, bits, &begin, &end);

@@ -40,6 +40,18 @@ static void net_end(struct net *net)
 	free(net);
 }
 
+static bool knows(const struct kad *kad, const struct contact *contact)
+{
+	struct contact other;
+	size_t position = 0;
+
+	while (kad_next_contact(kad, &position, &other)) {
+		if (node_id_equal(&other.id, &contact->id))
+			return true;
+	}
+	return false;
+}
+
 static void lookups_find_the_truly_nearest(void **state)
 {
 	struct net *net = net_formed(2000, 1);
@@ -98,6 +110,34 @@ static void half_of_all_may_vanish(void **state)
 		const struct net_result *result = net_find(net, net_random_up(net), &target, false);
 
 		assert_int_equal(net_hits(net, result, &target, KAD_BUCKET), KAD_BUCKET);
+	}
+	net_end(net);
+}
+
+/* Also where next to a machine there are few, and in the other half many, of which any may be among
+ * the eight nearest to what it keeps; and also when machines have come back since. */
+static void all_of_the_neighbourhood_are_known(void **state)
+{
+	struct net *net = net_new(500, 16);
+	size_t nearest[KAD_NEAR];
+
+	(void)state;
+	net_form(net, 0, net->count);
+	for (size_t i = 0; i < 100; i++) {
+		size_t at = net_random_up(net);
+
+		net_stop(net, at);
+		net_run_ms(net, 2 * S);
+		net_start(net, at, net_random_up(net));
+		net_run_ms(net, 1 * S);
+	}
+	net_run_ms(net, 5 * MINUTE);
+	for (size_t at = 0; at < net->count; at++) {
+		const struct net_machine *machine = &net->machines[at];
+		size_t count = net_nearest(net, &machine->position, at, nearest, KAD_NEAR);
+
+		for (size_t i = 0; i < count; i++)
+			assert_true(knows(machine->kad, &net->machines[nearest[i]].contact));
 	}
 	net_end(net);
 }
@@ -269,8 +309,8 @@ static struct contact contact_of(uint32_t n)
 	return contact;
 }
 
-/* The @n-th machine of bucket 0: its position differs from ours in the first bit. */
-static struct contact far_contact(uint32_t n)
+/* The @n-th machine whose position differs from ours in the first bit, or does not. */
+static struct contact contact_beyond(uint32_t n, bool differs)
 {
 	struct contact self = self_contact(), contact;
 	uint8_t own = kad_position(&self.id).byte[0];
@@ -278,9 +318,16 @@ static struct contact far_contact(uint32_t n)
 
 	for (;;) {
 		contact = contact_of(tried++);
-		if ((kad_position(&contact.id).byte[0] ^ own) & 0x80 && n-- == 0)
+		if (((kad_position(&contact.id).byte[0] ^ own) & 0x80) == (differs ? 0x80 : 0) &&
+		    n-- == 0)
 			return contact;
 	}
+}
+
+/* Of bucket 0. */
+static struct contact far_contact(uint32_t n)
+{
+	return contact_beyond(n, true);
 }
 
 struct one {
@@ -295,18 +342,6 @@ static struct one one_new(void)
 
 	one.kad = kad_new(&one.self, 1, one.now);
 	return one;
-}
-
-static bool knows(const struct kad *kad, const struct contact *contact)
-{
-	struct contact other;
-	size_t position = 0;
-
-	while (kad_next_contact(kad, &position, &other)) {
-		if (node_id_equal(&other.id, &contact->id))
-			return true;
-	}
-	return false;
 }
 
 /* The next FIND to be sent: to whom, and its request; false: none. */
@@ -358,24 +393,29 @@ static struct one one_with_full_bucket(void)
 	struct one one = one_new();
 
 	for (uint32_t i = 0; i < KAD_BUCKET; i++) {
-		struct contact contact = far_contact(i);
+		struct contact far = far_contact(i);
 
-		kad_seen(one.kad, one.now, &contact);
+		kad_seen(one.kad, one.now, &far);
+	}
+	for (uint32_t i = 0; i < KAD_NEAR - KAD_BUCKET; i++) {
+		struct contact near = contact_beyond(i, false);
+
+		kad_seen(one.kad, one.now, &near);
 	}
 	kad_formed(one.kad, one.now);
-	assert_int_equal(kad_contact_count(one.kad), KAD_BUCKET);
+	assert_int_equal(kad_contact_count(one.kad), KAD_NEAR);
 	return one;
 }
 
-/* Twenty of bucket 0 are also our neighbourhood: newcomers must be farther than all of these. */
+/* Those of bucket 0 are also of our neighbourhood: newcomers must be farther than all of these. */
 static struct contact farther_contact(const struct kad *kad)
 {
-	struct contact own = self_contact(), farthest[KAD_BUCKET], newcomer;
+	struct contact own = self_contact(), farthest[KAD_NEAR], newcomer;
 	struct digest self = kad_position(&own.id), limit, position;
 	uint32_t n = KAD_BUCKET;
 
-	assert_int_equal(kad_nearest(kad, &self, farthest, KAD_BUCKET), KAD_BUCKET);
-	limit = kad_position(&farthest[KAD_BUCKET - 1].id);
+	assert_int_equal(kad_nearest(kad, &self, farthest, KAD_NEAR), KAD_NEAR);
+	limit = kad_position(&farthest[KAD_NEAR - 1].id);
 	do {
 		newcomer = far_contact(n++);
 		position = kad_position(&newcomer.id);
@@ -410,7 +450,7 @@ static void a_silent_one_gives_way_to_the_newcomer(void **state)
 	kad_unreachable(one.kad, one.now, &gone.id);
 	assert_false(knows(one.kad, &gone));
 	assert_true(knows(one.kad, &newcomer));
-	assert_int_equal(kad_contact_count(one.kad), KAD_BUCKET);
+	assert_int_equal(kad_contact_count(one.kad), KAD_NEAR);
 	kad_free(one.kad);
 }
 
@@ -642,7 +682,7 @@ static void who_was_silent_is_asked_again_only_elsewhere_or_later(void **state)
 /* One in @every is a steward: of the nearest @sure none is missed. */
 static void check_stewards(size_t every, size_t sure)
 {
-	struct net *net = net_new(1000, 11);
+	struct net *net = net_new(1000, 12);
 	size_t wanted[KAD_STEWARDS];
 
 	for (size_t i = 0; i < net->count; i++)
@@ -672,7 +712,7 @@ static void a_lookup_of_stewards_finds_the_nearest_of_them(void **state)
 {
 	(void)state;
 	check_stewards(1, KAD_STEWARDS);
-	check_stewards(4, KAD_BUCKET / 4 - 1); /* an answer names KAD_BUCKET machines */
+	check_stewards(4, KAD_NEAR / 4 - 3); /* an answer names KAD_NEAR machines */
 }
 
 /* It invents nearer and nearer machines, none of which exists. */
@@ -802,7 +842,7 @@ static void the_table_is_bounded(void **state)
 		kad_seen(one.kad, one.now, &contact);
 	}
 	/* 13 full buckets, and the neighbourhood. */
-	assert_in_range(kad_contact_count(one.kad), 250, 330);
+	assert_in_range(kad_contact_count(one.kad), 270, 350);
 	assert_in_range(kad_estimate(one.kad), 100000 / 3, 100000 * 3);
 	kad_free(one.kad);
 }
@@ -813,6 +853,7 @@ int main(void)
 		cmocka_unit_test(lookups_find_the_truly_nearest),
 		cmocka_unit_test(machines_that_know_one_other_form_a_fabric),
 		cmocka_unit_test(half_of_all_may_vanish),
+		cmocka_unit_test(all_of_the_neighbourhood_are_known),
 		cmocka_unit_test(two_halves_find_together),
 		cmocka_unit_test(lookups_succeed_under_churn),
 		cmocka_unit_test(lost_messages_do_not_matter),

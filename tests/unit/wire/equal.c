@@ -573,6 +573,7 @@ static void assert_lookup_equal(const struct message *a, const struct message *b
 		SAME_NUMBER(find.request);
 		SAME_ID(find.target);
 		SAME_NUMBER(find.providers);
+		SAME_NUMBER(find.wide);
 		return;
 	case MESSAGE_FOUND:
 		SAME_NUMBER(found.request);
