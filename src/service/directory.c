@@ -230,6 +230,7 @@ static void deliver(struct directory *directory, const struct directory_peer *fr
 	case WORK_LEAF:
 	case WORK_PACKET:
 	case WORK_PACKET_END:
+	case WORK_GROUP:
 		break; /* the caller's own */
 	}
 }

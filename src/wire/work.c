@@ -175,6 +175,12 @@ static void packet_pack(struct work_packer *packer, const struct work_message *f
 	work_open_pack(&from->packet.open, to->packet->open);
 }
 
+static void group_pack(struct work_packer *packer, const struct work_message *from, Work__Work *to)
+{
+	(void)packer;
+	to->group = pack_buf(&from->group, WORK_GROUP_MAX);
+}
+
 static void packet_end_pack(struct work_packer *packer, const struct work_message *from,
 			    Work__Work *to)
 {
@@ -340,6 +346,11 @@ static void packet_unpack(struct unpacker *unpacker, const Work__Work *from,
 	unpack_buf(unpacker, packet->payload, WORK_PAYLOAD_MAX, &to->packet.payload);
 }
 
+static void group_unpack(struct unpacker *unpacker, const Work__Work *from, struct work_message *to)
+{
+	unpack_buf(unpacker, from->group, WORK_GROUP_MAX, &to->group);
+}
+
 static void packet_end_unpack(struct unpacker *unpacker, const Work__Work *from,
 			      struct work_message *to)
 {
@@ -371,6 +382,7 @@ static const struct family families[] = {
 	{WORK_LEAF, WORK__WORK__BODY_LEAF, work_leaf_pack, work_leaf_unpack},
 	{WORK_PACKET, WORK__WORK__BODY_PACKET, packet_pack, packet_unpack},
 	{WORK_PACKET_END, WORK__WORK__BODY_PACKET_END, packet_end_pack, packet_end_unpack},
+	{WORK_GROUP, WORK__WORK__BODY_GROUP, group_pack, group_unpack},
 };
 
 void work_message_encode(const struct work_message *message, struct buf *out)
@@ -469,6 +481,9 @@ void work_message_deinit(struct work_message *message)
 		break;
 	case WORK_PACKET:
 		buf_deinit(&message->packet.payload);
+		break;
+	case WORK_GROUP:
+		buf_deinit(&message->group);
 		break;
 	case WORK_STORED:
 	case WORK_LEAF_WANT:

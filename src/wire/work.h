@@ -32,6 +32,7 @@ enum {
 	WORK_LEN_MAX = 2 << 20,                  /* RECORDS at all limits */
 	WORK_PAYLOAD_MAX = 65507,                /* UDP's own limit */
 	WORK_OPEN_MAX = 128,                     /* encoded: about 30; room for what is to come */
+	WORK_GROUP_MAX = (1 << 20) + 8192,       /* an answer at its limit, and what is around it */
 	WORK_OPEN_HEADER_LEN = 2,                /* its length, in front of it */
 };
 
@@ -107,6 +108,7 @@ enum work_type {
 	WORK_LEAF,
 	WORK_PACKET,
 	WORK_PACKET_END,
+	WORK_GROUP,
 };
 
 enum work_outcome {
@@ -235,6 +237,7 @@ struct work_message {
 		struct buf leaf; /* concatenated DER */
 		struct work_packet packet;
 		struct work_packet_end packet_end;
+		struct buf group; /* as wire/group_message.h has it */
 	};
 };
 

@@ -148,6 +148,15 @@ _must_use_ struct mesh_flow *mesh_flow_new(struct mesh *mesh, const struct mesh_
 void mesh_flow_send(struct mesh_flow *flow, struct bytes datagram);
 void mesh_flow_free(struct mesh_flow *flow);
 
+/* What the agent of the replica of our own workload with that ordinal says about their group
+ * (wire/group_message.h); its certificate carries the name that ends in the ordinal. */
+typedef void mesh_group_fn(void *user, uint32_t ordinal, struct bytes message);
+
+void mesh_on_group(struct mesh *mesh, mesh_group_fn *fn, void *user);
+
+/* Say something to it; may be lost. False: it is not known, or it cannot be reached now. */
+_must_use_ bool mesh_tell_group(struct mesh *mesh, uint32_t ordinal, struct bytes message);
+
 /*
  * Leave: the others are told at once that nothing new is to come; nothing new is accepted; what is
  * open goes on until it ends, or @grace_ms are over. Then @done is called, once, never from within

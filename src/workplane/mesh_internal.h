@@ -12,6 +12,7 @@
  *   mesh_serve.c  streams that others open here
  *   mesh_pipe.c   bytes between a stream and a socket
  *   mesh_flow.c   UDP
+ *   mesh_group.c  what replicas of our workload say about their group
  */
 #pragma once
 
@@ -159,6 +160,9 @@ struct mesh {
 	loop_fn drained;
 	void *drained_user;
 
+	mesh_group_fn *group_fn; /* NULL: nobody hears */
+	void *group_user;
+
 	struct mesh_stats stats;
 	uint8_t *chunk; /* MESH_PIPE_CHUNK, for whoever reads just now */
 };
@@ -250,3 +254,6 @@ void mesh_flow_packet(struct mesh *mesh, struct mesh_link *link, struct work_pac
 void mesh_flow_ended(struct mesh *mesh, struct mesh_link *link, const struct work_packet_end *end);
 void mesh_flow_link_closed(struct mesh *mesh, const struct mesh_link *link);
 void mesh_flows_free(struct mesh *mesh);
+
+/* ---- mesh_group.c ---- */
+void mesh_group_take(struct mesh *mesh, const struct mesh_link *link, struct bytes message);

@@ -133,6 +133,9 @@ static bool is_our_own(struct mesh *mesh, struct mesh_link *link, struct work_me
 	case WORK_PACKET_END:
 		mesh_flow_ended(mesh, link, &message->packet_end);
 		return true;
+	case WORK_GROUP:
+		mesh_group_take(mesh, link, bytes_buf(&message->group));
+		return true;
 	case WORK_LEAF_WANT:
 		mesh_leaf_want(mesh, link, &message->leaf_want);
 		return true;

@@ -153,11 +153,14 @@ struct work_message make_message(size_t n)
 	case WORK_PACKET_END:
 		message.packet_end = (struct work_packet_end){8, true, WORK_DENIED};
 		break;
+	case WORK_GROUP:
+		message.group = text_buf("a vote");
+		break;
 	}
 	return message;
 }
 
 size_t make_message_count(void)
 {
-	return WORK_PACKET_END - WORK_OVERLAY + 1;
+	return WORK_GROUP - WORK_OVERLAY + 1;
 }

@@ -376,6 +376,76 @@ static void who_leaves_is_gone_at_once(void **state)
 	pods_free(pods);
 }
 
+struct group_heard {
+	struct pod *sender;
+	uint32_t to, from;
+	size_t count;
+};
+
+static void on_group(void *user, uint32_t ordinal, struct bytes message)
+{
+	struct group_heard *heard = user;
+
+	assert_true(bytes_equal(message, bytes_str("a vote")));
+	heard->from = ordinal;
+	heard->count++;
+}
+
+/* Says it until the other one is known, and is then heard. */
+static bool is_heard(void *user)
+{
+	struct group_heard *heard = user;
+
+	if (heard->count == 0)
+		(void)!mesh_tell_group(heard->sender->mesh, heard->to, bytes_str("a vote"));
+	return heard->count > 0;
+}
+
+static bool is_told(void *user)
+{
+	struct group_heard *heard = user;
+
+	return mesh_tell_group(heard->sender->mesh, heard->to, bytes_str("a vote"));
+}
+
+static void replicas_of_a_statefulset_speak_by_ordinal(void **state)
+{
+	struct pods *pods = pods_new(9);
+	struct pod_config zero = {
+		.namespace = "shop", .workload = "db", .pod = "db-0", .stateful = true};
+	struct pod_config two = {.namespace = "shop",
+				 .workload = "db",
+				 .pod = "db-2",
+				 .stateful = true,
+				 .ordinal = 2};
+	struct pod_config wrong = {.namespace = "shop",
+				   .workload = "db",
+				   .pod = "db-02",
+				   .stateful = true,
+				   .ordinal = 3};
+	struct pod first = pod_new(pods, &zero, NULL), third = pod_new(pods, &two, &first);
+	struct pod liar = pod_new(pods, &wrong, &first);
+	struct group_heard heard = {.sender = &third, .to = 0};
+
+	(void)state;
+	assert_false(mesh_tell_group(first.mesh, 0, bytes_str("a vote"))); /* itself */
+	mesh_on_group(first.mesh, on_group, &heard);
+	pods_until(pods, is_heard, &heard);
+	assert_int_equal(heard.from, 2);
+
+	/* It is of the workload, but its name is not spelt as an ordinal's. What it says before
+	 * another speaks has arrived when the other is heard. */
+	heard = (struct group_heard){.sender = &liar, .to = 0};
+	pods_until(pods, is_told, &heard);
+	heard.sender = &third;
+	pods_until(pods, is_heard, &heard);
+	assert_int_equal(heard.from, 2);
+	mesh_free(liar.mesh);
+	mesh_free(third.mesh);
+	mesh_free(first.mesh);
+	pods_free(pods);
+}
+
 static void an_identity_must_be_of_this_pod(void **state)
 {
 	struct pods *pods = pods_new(7), *others = pods_new(8);
@@ -420,6 +490,7 @@ int main(void)
 		cmocka_unit_test(readiness_is_followed),
 		cmocka_unit_test(datagrams_come_back),
 		cmocka_unit_test(who_leaves_is_gone_at_once),
+		cmocka_unit_test(replicas_of_a_statefulset_speak_by_ordinal),
 		cmocka_unit_test(an_identity_must_be_of_this_pod),
 	};
 

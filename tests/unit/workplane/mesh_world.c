@@ -76,10 +76,10 @@ struct pod pod_new(struct pods *pods, const struct pod_config *config, const str
 	struct mesh_config mesh = {
 		.socket_fd = MESH_FD_NONE,
 		.namespace = config->namespace,
-		.kind = "Deployment",
+		.kind = config->stateful ? "StatefulSet" : "Deployment",
 		.workload = config->workload,
 		.pod = config->pod,
-		.ordinal = SERVICE_NO_ORDINAL,
+		.ordinal = config->stateful ? config->ordinal : SERVICE_NO_ORDINAL,
 		.policy = config->policy,
 		.ports = config->ports,
 		.port_count = config->port_count,
@@ -95,8 +95,9 @@ struct pod pod_new(struct pods *pods, const struct pod_config *config, const str
 	pod.key = key_from_seed(seed);
 	assert_true(addr_parse_ip("127.0.0.1", free_port(), &mesh.address));
 	pod.addr = mesh.address;
-	(void)snprintf(path, sizeof(path), "ns/%s/deployment/%s/%s", config->namespace,
-		       config->workload, config->pod);
+	(void)snprintf(path, sizeof(path), "ns/%s/%s/%s/%s", config->namespace,
+		       config->stateful ? "statefulset" : "deployment", config->workload,
+		       config->pod);
 	chain = pods_issue(pods, &pod.key.public_key, path);
 	assert_int_equal(mesh_new(pods->loop, &mesh, &err, &pod.mesh), 0);
 	mesh_set_time(pod.mesh, clock_wall().ms - clock_mono().us / US_PER_MS);

@@ -20,6 +20,8 @@ struct pods {
 
 struct pod_config {
 	const char *namespace, *workload, *pod;
+	bool stateful; /* of a StatefulSet, with this ordinal; else of a Deployment */
+	uint32_t ordinal;
 	struct service_policy policy;
 	const struct service_port *ports;
 	size_t port_count;

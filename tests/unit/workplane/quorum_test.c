@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "pods.h"
+#include "quorum_world.h"
 
 static void test_three_become_one_group(void **state)
 {

@@ -13,7 +13,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "io/clock.h"
-#include "pods.h"
+#include "quorum_world.h"
 
 enum {
 	PATH_LEN = 300,
