@@ -326,6 +326,19 @@ void kube_dns_resolv_conf(const struct kube_dns *dns, struct buf *out)
 	resolv_deinit(&resolv);
 }
 
+void kube_dns_servers(struct bytes machine, struct buf *out)
+{
+	struct resolv resolv;
+	const json_t *server;
+	size_t index;
+
+	resolv_init(&resolv);
+	read_machine(&resolv, machine);
+	json_array_foreach (resolv.servers, index, server)
+		buf_append_format(out, "%s%s", index > 0 ? "," : "", json_string_value(server));
+	resolv_deinit(&resolv);
+}
+
 void kube_dns_host_aliases(const json_t *pod, struct buf *out)
 {
 	const json_t *alias, *name;

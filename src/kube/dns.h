@@ -32,5 +32,8 @@ void kube_validate_pod_dns(struct check *check, const json_t *pod);
 /* Append the resolv.conf. What admission would have refused is left out. */
 void kube_dns_resolv_conf(const struct kube_dns *dns, struct buf *out);
 
+/* Append the machine's resolvers, with commas between. */
+void kube_dns_servers(struct bytes machine, struct buf *out);
+
 /* Append hostAliases as lines of a hosts file, likewise. */
 void kube_dns_host_aliases(const json_t *pod, struct buf *out);

@@ -15,7 +15,7 @@
 #include "base/err.h"
 
 enum {
-	CHILD_FDS_MAX = 8,
+	CHILD_FDS_MAX = 16,
 	CHILD_OUTPUT_MAX = 1 << 20, /* what is kept of its output */
 };
 

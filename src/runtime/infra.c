@@ -14,6 +14,7 @@
 
 #include "runtime/child.h"
 #include "runtime/files.h"
+#include "runtime/pod_front.h"
 
 enum {
 	READY_TIMEOUT_MS = 10000, /* a few milliseconds on an idle machine */
@@ -22,7 +23,9 @@ enum {
 	NET_FD = 4,
 	IPC_FD = 5,
 	UTS_FD = 6,
-	ARGV_MAX = 32,
+	MORE_FD = 7, /* and those behind it */
+	NUMBER_MAX = 8,
+	ARGV_MAX = 48,
 	KIND_COUNT = 3,
 };
 
@@ -89,7 +92,8 @@ static int spawn(const struct infra_options *options, const int *join, pid_t *re
 		options->empty_dir,
 	};
 	size_t count = 19;
-	struct child_fd fds[4];
+	struct child_fd fds[1 + KIND_COUNT + INFRA_FDS_MAX];
+	char numbers[INFRA_FDS_MAX][NUMBER_MAX];
 	struct child_options child = {
 		.argv = argv, .cwd = "/", .fds = fds, .fd_count = 1, .own_session = true};
 	int report[2], r;
@@ -105,6 +109,19 @@ static int spawn(const struct infra_options *options, const int *join, pid_t *re
 		argv[count++] = names[2 * i];
 		argv[count++] = names[2 * i + 1];
 		fds[child.fd_count++] = (struct child_fd){.ours = join[i], .theirs = NET_FD + i};
+	}
+	for (size_t i = 0; i < options->fd_count; i++) {
+		if (options->fds[i].fd < 0)
+			continue;
+		fds[child.fd_count++] =
+			(struct child_fd){.ours = options->fds[i].fd, .theirs = MORE_FD + (int)i};
+		(void)snprintf(numbers[i], NUMBER_MAX, "%d", MORE_FD + (int)i);
+		argv[count++] = options->fds[i].option;
+		argv[count++] = numbers[i];
+	}
+	if (options->resolvers) {
+		argv[count++] = "--resolvers";
+		argv[count++] = options->resolvers;
 	}
 	r = child_spawn(&child, ret_pid, err);
 	(void)close(report[1]);
@@ -216,5 +233,5 @@ int infra_unpin(const char *pin_dir, struct err *err)
 			return err_set(err, -errno, "unmount %s: %s", path.text, strerror(errno));
 		(void)unlink(path.text);
 	}
-	return 0;
+	return pod_front_remove(path_format("%s/front", pin_dir).text, err);
 }

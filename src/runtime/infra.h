@@ -12,6 +12,16 @@
 #include "base/attr.h"
 #include "base/err.h"
 
+/* A descriptor that the agent inherits, and the option that tells its number. */
+struct infra_fd {
+	const char *option;
+	int fd; /* -1: it gets none */
+};
+
+enum {
+	INFRA_FDS_MAX = 8,
+};
+
 struct infra_options {
 	const char *agent;       /* path of the workplane binary */
 	const char *pin_dir;     /* exists */
@@ -20,6 +30,9 @@ struct infra_options {
 	const char *pid_file; /* "<pid> <start time>" is written there before the agent goes on */
 	const char *namespace, *workload, *workload_kind, *pod, *hostname;
 	uint32_t replicas;
+	struct infra_fd fds[INFRA_FDS_MAX]; /* stay the caller's */
+	size_t fd_count;
+	const char *resolvers; /* addresses with commas between; NULL: the machine asks none */
 };
 
 /* Start the agent in new namespaces and pin them. On failure nothing is left. Blocks for the few
@@ -35,5 +48,6 @@ pid_t infra_find(const char *pid_file);
 /* End the agent that @pid_file names, and wait for that. */
 void infra_kill(const char *pid_file);
 
-/* Unmount the pins and remove their files. Success if there are none. */
+/* Unmount the pins, that of the namespace in front of the pod (pod_front.h) as well, and remove
+ * their files. Success if there are none. */
 _must_use_ int infra_unpin(const char *pin_dir, struct err *err);

@@ -410,6 +410,10 @@ static void setup_done(void *arg)
 		pod_teardown(pod, "FailedCreatePodSandBox", err.text);
 		return;
 	}
+	if (err.code)
+		log_event(LOG_LEVEL_WARN, "no-front",
+			  "pod %s: names of Services are not resolved in it: %s", pod->uid_text,
+			  err.text);
 	pod->started_ms = clock_wall().ms;
 	if (pod->grace_s >= 0) {
 		/* Told to stop in the meantime: nothing of it has run. */

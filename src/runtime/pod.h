@@ -230,8 +230,16 @@ struct container *pods_container(struct pods *pods, const struct uid *uid, const
 char *container_log_path(const struct container *container, uint32_t run);
 
 /* sandbox.c: blocking. */
+/* Also on success @err may say something: why the pod has nothing in front of it. */
 int sandbox_make(struct pod *pod, struct pod_net *ret_net, struct err *err);
 int sandbox_restart_agent(struct pod *pod, struct err *err);
+/* sandbox_agent.c: for sandbox.c */
+void sandbox_make_front(const struct pod *pod, struct err *err); /* as far as the kernel can */
+bool sandbox_has_front(const struct pod *pod);
+_must_use_ int sandbox_start_agent(const struct pod *pod, struct err *err);
+/* Nothing where there is no front. */
+_must_use_ int sandbox_connect_front(const struct pod *pod, int netns, const struct pod_net *net,
+				     struct err *err);
 int sandbox_remove(struct pod *pod, struct err *err);
 /* The same but for the directory, where the logs are: the pod has ended. */
 int sandbox_close(struct pod *pod, struct err *err);

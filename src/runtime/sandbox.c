@@ -18,6 +18,7 @@
 #include "runtime/files.h"
 #include "runtime/infra.h"
 #include "runtime/pod.h"
+#include "runtime/pod_front.h"
 #include "runtime/rootfs.h"
 
 enum {
@@ -36,46 +37,6 @@ static int make_dirs(const struct pod *pod, struct err *err)
 	return r < 0 ? err_set(err, r, "make %s: %s", pod->dir, strerror(-r)) : 0;
 }
 
-static struct infra_options infra_options(const struct pod *pod, const struct path *pins,
-					  const struct path *pid_file, const struct path *empty)
-{
-	return (struct infra_options){
-		.agent = pod->pods->config.agent,
-		.pin_dir = pins->text,
-		.pid_file = pid_file->text,
-		.control_dir = pod->dir,
-		.empty_dir = empty->text,
-		.namespace = pod->spec->namespace,
-		.workload = pod->spec->name,
-		.workload_kind = pod->spec->kind,
-		.pod = pod->name,
-		.hostname = pod->hostname,
-		.replicas = 1,
-	};
-}
-
-static int make_namespaces(const struct pod *pod, struct err *err)
-{
-	struct path pins = path_format("%s/ns", pod->dir);
-	struct path pid_file = path_format("%s/infra.pid", pod->dir);
-	struct path empty = path_format("%s/empty", pod->pods->config.run_dir);
-	struct infra_options options = infra_options(pod, &pins, &pid_file, &empty);
-	pid_t pid;
-
-	return infra_start(&options, &pid, err);
-}
-
-int sandbox_restart_agent(struct pod *pod, struct err *err)
-{
-	struct path pins = path_format("%s/ns", pod->dir);
-	struct path pid_file = path_format("%s/infra.pid", pod->dir);
-	struct path empty = path_format("%s/empty", pod->pods->config.run_dir);
-	struct infra_options options = infra_options(pod, &pins, &pid_file, &empty);
-	pid_t pid;
-
-	return infra_restart(&options, &pid, err);
-}
-
 static int make_network(const struct pod *pod, struct pod_net *ret_net, struct err *err)
 {
 	struct path path = path_format("%s/ns/net", pod->dir);
@@ -84,6 +45,8 @@ static int make_network(const struct pod *pod, struct pod_net *ret_net, struct e
 	if (netns < 0)
 		return err_set(err, -errno, "open %s: %s", path.text, strerror(errno));
 	r = pod_net_create(&pod->uid, netns, ret_net, err);
+	if (r == 0)
+		r = sandbox_connect_front(pod, netns, ret_net, err);
 	(void)close(netns);
 	return r;
 }
@@ -105,11 +68,18 @@ static void fill_resolv(const struct pod *pod, struct buf *resolv)
 			       .namespace = pod->spec->namespace};
 	struct buf machine = {0};
 
+	if (sandbox_has_front(pod))
+		dns.resolver = POD_FRONT_RESOLVER;
 	/* A machine without resolvers gives its pods none. */
 	(void)!file_read(pod->pods->config.resolv_conf, RESOLV_CONF_MAX, &machine);
 	dns.machine = bytes_buf(&machine);
 	kube_dns_resolv_conf(&dns, resolv);
 	buf_deinit(&machine);
+}
+
+static int replace_etc(const struct pod *pod, const char *name, const struct buf *text)
+{
+	return file_replace(path_format("%s/etc/%s", pod->dir, name).text, bytes_buf(text), 0644);
 }
 
 static int write_etc(const struct pod *pod, const struct pod_net *net, struct err *err)
@@ -120,13 +90,11 @@ static int write_etc(const struct pod *pod, const struct pod_net *net, struct er
 	fill_hosts(pod, net, &hosts);
 	buf_append_format(&name, "%s\n", pod->hostname);
 	fill_resolv(pod, &resolv);
-	r = file_replace(path_format("%s/etc/hosts", pod->dir).text, bytes_buf(&hosts), 0644);
+	r = replace_etc(pod, "hosts", &hosts);
 	if (r == 0)
-		r = file_replace(path_format("%s/etc/hostname", pod->dir).text, bytes_buf(&name),
-				 0644);
+		r = replace_etc(pod, "hostname", &name);
 	if (r == 0)
-		r = file_replace(path_format("%s/etc/resolv.conf", pod->dir).text,
-				 bytes_buf(&resolv), 0644);
+		r = replace_etc(pod, "resolv.conf", &resolv);
 	buf_deinit(&hosts);
 	buf_deinit(&name);
 	buf_deinit(&resolv);
@@ -211,10 +179,14 @@ static int make_volumes(const struct pod *pod, struct err *err)
 int sandbox_make(struct pod *pod, struct pod_net *ret_net, struct err *err)
 {
 	struct pod_net net = {0};
+	struct err without = {0};
 	int r = make_dirs(pod, err);
 
+	/* What the kernel cannot do is no reason to refuse the pod: it has no names then. */
 	if (r == 0)
-		r = make_namespaces(pod, err);
+		sandbox_make_front(pod, &without);
+	if (r == 0)
+		r = sandbox_start_agent(pod, err);
 	if (r == 0)
 		r = make_network(pod, &net, err);
 	if (r == 0)
@@ -224,6 +196,8 @@ int sandbox_make(struct pod *pod, struct pod_net *ret_net, struct err *err)
 	if (r == 0)
 		r = make_volumes(pod, err);
 	*ret_net = net;
+	if (r == 0 && without.code)
+		*err = without;
 	return r;
 }
 

@@ -137,6 +137,8 @@ bool front_order_make(const struct front *front, const struct front_wish *wish,
 		.port = wish->to.port,
 		.preference = front->config.preference,
 	};
+	if (!front->config.mesh)
+		return false;
 	if (!service || front->config.by_hand)
 		return order_workload(wish, ret_order);
 	if (service->kind == CATALOG_NONE || service->kind == CATALOG_EXTERNAL_NAME ||

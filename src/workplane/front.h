@@ -34,7 +34,7 @@ struct front_config {
 	struct loop *loop;
 	const char *namespace;
 	int tcp_fd, udp_fd, raw4_fd, raw6_fd; /* raw6: FRONT_FD_NONE without IPv6 */
-	struct mesh *mesh;
+	struct mesh *mesh; /* NULL: names are answered, but nobody can be connected to */
 	struct catalog *catalog;
 	struct forward *forward; /* may be NULL */
 	bool by_hand;            /* there is no machine to ask */

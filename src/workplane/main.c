@@ -8,6 +8,7 @@
  *   init.c      the application, where the agent is the first process
  *   serve.c     what the host process asks of it
  *   check.c     probes of what listens in the pod
+ *   front.h     what the application sends to names; agent_front.c: with what options
  *
  * It makes the namespaces, gives up its rights, says "ready" to the host process that started it,
  * and serves until it is told to end.
@@ -20,6 +21,7 @@
 
 #include "io/local.h"
 #include "io/loop.h"
+#include "workplane/agent_front.h"
 #include "workplane/hold.h"
 #include "workplane/init.h"
 #include "workplane/options.h"
@@ -33,6 +35,7 @@ enum {
 struct agent {
 	struct loop *loop;
 	struct serve *serve;
+	struct agent_front *front; /* NULL: the host process has made none */
 	struct loop_signal *term, *interrupt;
 };
 
@@ -105,11 +108,14 @@ static int agent_init(struct agent *agent, const struct options *options, struct
 	r = agent_watch_signals(agent, err);
 	if (r == 0 && options->control_dir)
 		r = agent_listen(agent, options->control_dir, err);
+	if (r == 0 && agent_front_is_wanted(options))
+		r = agent_front_new(agent->loop, options, agent->serve, NULL, err, &agent->front);
 	return r;
 }
 
 static void agent_deinit(struct agent *agent)
 {
+	agent_front_free(agent->front);
 	serve_free(agent->serve);
 	loop_signal_free(agent->term);
 	loop_signal_free(agent->interrupt);

@@ -62,6 +62,12 @@ static const struct option_rule rules[] = {
 	{"net-fd", NULL, OPTION_NUMBER, AT(net_fd), "-1", -1, false},
 	{"ipc-fd", NULL, OPTION_NUMBER, AT(ipc_fd), "-1", -1, false},
 	{"uts-fd", NULL, OPTION_NUMBER, AT(uts_fd), "-1", -1, false},
+	{"front-tcp-fd", NULL, OPTION_NUMBER, AT(front_tcp_fd), "-1", -1, false},
+	{"front-udp-fd", NULL, OPTION_NUMBER, AT(front_udp_fd), "-1", -1, false},
+	{"front-raw4-fd", NULL, OPTION_NUMBER, AT(front_raw4_fd), "-1", -1, false},
+	{"front-raw6-fd", NULL, OPTION_NUMBER, AT(front_raw6_fd), "-1", -1, false},
+	{"resolve-fd", NULL, OPTION_NUMBER, AT(resolve_fd), "-1", -1, false},
+	{"resolvers", NULL, OPTION_TEXT, AT(resolvers), NULL, 0, false},
 };
 
 static int parse_number(const struct option_rule *rule, const char *text, void *slot,

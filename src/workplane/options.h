@@ -40,6 +40,9 @@ struct options {
 	const char *control_dir;        /* where to listen for the host process; NULL: do not */
 	const char *empty_dir;          /* to be the root directory; NULL: keep it */
 	int64_t net_fd, ipc_fd, uts_fd; /* namespaces to join instead of making new ones */
+	/* In front of the pod (front.h), and to the machine's resolvers (forward.h). */
+	int64_t front_tcp_fd, front_udp_fd, front_raw4_fd, front_raw6_fd, resolve_fd;
+	const char *resolvers;
 	char *const
 		*command; /* behind "--": the application to be run as its first process; or NULL */
 	bool help;

@@ -433,6 +433,10 @@ static void resolve_targets(struct resolver_question *question)
 	for (; question->target_at < question->service.target_count; question->target_at++) {
 		const struct mesh_name *target = &question->service.targets[question->target_at];
 
+		if (!question->resolver->config.mesh) {
+			question->uncertain = true;
+			break;
+		}
 		question->mesh = mesh_resolve(question->resolver->config.mesh, target->namespace,
 					      target->name, on_records, question);
 		if (question->mesh)

@@ -27,7 +27,7 @@ enum {
 /* All borrowed. */
 struct resolver_config {
 	const char *namespace;
-	struct mesh *mesh;
+	struct mesh *mesh; /* NULL: replicas are not known */
 	struct catalog *catalog;
 	struct vip *vip;
 	struct forward *forward; /* NULL: nobody outside is asked */

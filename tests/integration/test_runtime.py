@@ -403,6 +403,57 @@ def test_an_agent_that_dies_is_started_again_without_the_pod_noticing(host):
     assert remains(host) == []
 
 
+# A name that exists because others lie below it: answered by the agent alone, here by nobody else.
+ASK = "nslookup svc.cluster.local 198.19.255.254 >/dev/null 2>&1"
+
+
+def test_a_pod_asks_the_resolver_in_front_of_it(host):
+    uid = host.run_pod({"containers": [shell(f"cat /etc/resolv.conf; {ASK}; echo asked $?; sleep 1000")],
+                        "hostAliases": [{"ip": "10.1.2.3", "hostnames": ["alias.test"]}]})
+    host.until_phase(uid, "Running")
+    while "asked" not in (text := host.logs(uid, "main", follow=False)):
+        time.sleep(0.02)
+    assert text.startswith("nameserver 198.19.255.254\n")
+    assert "search default.svc.cluster.local svc.cluster.local cluster.local" in text
+    assert "ndots:5" in text
+    assert "asked 0" in text
+    assert "10.1.2.3\talias.test" in (host.run / "pods" / uid / "etc" / "hosts").read_text()
+    host.stop_pod(uid, 0)
+    assert remains(host) == []
+
+
+def test_a_new_agent_answers_in_front_of_the_pod_as_well(host):
+    uid = host.run_pod({"containers": [shell(f"until [ -e /tmp/go ]; do sleep 0.1; done; {ASK}; "
+                                             "echo asked $?; sleep 1000",
+                                             volumeMounts=[{"name": "go", "mountPath": "/tmp"}])],
+                        "volumes": [{"name": "go", "emptyDir": {}}]})
+    host.until_phase(uid, "Running")
+    pid_file = host.run / "pods" / uid / "infra.pid"
+    first = int(pid_file.read_text().split()[0])
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + WAIT_S
+    while int(pid_file.read_text().split()[0]) == first:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (host.run / "pods" / uid / "volumes" / "go" / "go").touch()
+    while "asked" not in (text := host.logs(uid, "main", follow=False)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert "asked 0" in text
+
+
+def test_no_port_of_a_pod_is_taken(host):
+    listen = " & ".join(f"nc -l -p {port} >/dev/null" for port in (53, 15001, 6379))
+    uid = host.run_pod({"containers": [shell(
+        f"({listen}) & until [ $(netstat -ltn | grep -cE ':(53|15001|6379) ') = 3 ]; do :; done; "
+        "netstat -ltn; echo listed; sleep 1000")]})
+    host.until_phase(uid, "Running")
+    while "listed" not in (text := host.logs(uid, "main", follow=False)):
+        time.sleep(0.02)
+    for port in (53, 15001, 6379):
+        assert f":{port} " in text
+
+
 def test_the_fabric_process_can_die_and_pods_do_not_notice(host):
     uid = host.run_pod({"containers": [container()]})
     before = host.until_phase(uid, "Running")

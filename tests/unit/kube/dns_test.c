@@ -79,6 +79,15 @@ static void test_no_line_can_be_smuggled_in(void **state)
 	       NULL, "");
 }
 
+static void test_the_machines_resolvers_are_known(void **state)
+{
+	struct buf out = {0};
+
+	kube_dns_servers(bytes_str(MACHINE "\nnameserver ::1\nnameserver nobody\n"), &out);
+	assert_string_equal(buf_cstr(&out), "192.0.2.53,::1");
+	buf_deinit(&out);
+}
+
 static void test_aliases_become_lines_of_hosts(void **state)
 {
 	json_t *pod =
@@ -134,6 +143,7 @@ int main(void)
 		cmocka_unit_test(test_none_is_what_the_manifest_says),
 		cmocka_unit_test(test_what_the_manifest_adds_is_added),
 		cmocka_unit_test(test_no_line_can_be_smuggled_in),
+		cmocka_unit_test(test_the_machines_resolvers_are_known),
 		cmocka_unit_test(test_aliases_become_lines_of_hosts),
 		cmocka_unit_test(test_mistakes_are_told),
 	};

@@ -167,6 +167,7 @@ static void make_resolver(struct world *world, bool by_hand)
 	world->catalog = catalog_new(world->loop, by_hand ? NULL : on_ask, world);
 	world->config = (struct resolver_config){
 		.namespace = "shop",
+		.mesh = (struct mesh *)world, /* only handed on */
 		.catalog = world->catalog,
 		.vip = world->vip,
 		.forward = world->forward,
