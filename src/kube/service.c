@@ -151,12 +151,14 @@ static void validate_address(struct check *check, const json_t *spec)
 			      "must be empty, 'None', or a valid IP address");
 }
 
-/* What a client should know: the endpoints are right, but nothing carries traffic to them. */
+/* What a client should know: names and endpoints are right, but nothing carries traffic to them. */
 static void warn(struct check *check, const json_t *service)
 {
-	if (is_type(service, "ExternalName") ||
-	    strcmp(kube_member_string(service, "spec.clusterIP"), "None") == 0)
-		check_warn(check, "Service", "names of services are not resolved in pods yet");
+	if (is_type(service, "ExternalName"))
+		return;
+	if (strcmp(kube_member_string(service, "spec.clusterIP"), "None") == 0)
+		check_warn(check, "Service",
+			   "the names of its pods are resolved, but do not lead to them yet");
 	else if (is_type(service, "ClusterIP"))
 		check_warn(check, "Service",
 			   "its address does not lead to pods yet; its endpoints do");
