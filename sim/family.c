@@ -19,6 +19,7 @@
 #include "kube/member.h"
 #include "kube/statefulset.h"
 #include "kube/time.h"
+#include "market/college.h"
 
 static const struct {
 	const char *api_version, *kind, *name;
@@ -154,6 +155,9 @@ static json_t *object_new(const struct world *world, const struct sim_family *fa
 			 json_pack("{s:s,s:{s:i,s:i}}", "type", "RollingUpdate", "rollingUpdate",
 				   "maxSurge", (int)wish->surge, "maxUnavailable",
 				   (int)wish->unavailable));
+	if (wish->on_lost_replace)
+		kube_set(json_object_get(object, "metadata"), "annotations",
+			 json_pack("{s:s}", KUBE_ON_LOST, "replace"));
 	set_template(family, object, 1);
 	kube_default(object,
 		     kube_resource_of_kind(kinds[wish->kind].api_version, kinds[wish->kind].kind));
@@ -359,6 +363,51 @@ void family_release(struct world *world, size_t at, size_t index, uint32_t ordin
 		if (ordinal_of(family->pods[i]) == ordinal)
 			family->pods[i]->given_up = true;
 	put_released(world, machine, item);
+}
+
+struct registrars family_registrars(const struct world *world, size_t index)
+{
+	const struct sim_family *family = &world->families->family[index];
+	struct registrars newest = {0};
+
+	for (size_t i = 0; i < world->machine_count; i++) {
+		const struct sim_machine *machine = &world->machines[i];
+		const struct record_item *item = machine->node ? stored(machine, family) : NULL;
+		struct registrars said;
+		json_t *json;
+
+		if (!item)
+			continue;
+		json = json_loadb((const char *)item->record.value.ptr, item->record.value.len, 0,
+				  NULL);
+		said = kube_registrars(json);
+		json_decref(json);
+		if (registrars_compare(&said.id, &newest.id) > 0)
+			newest = said;
+	}
+	return newest;
+}
+
+void family_reset(struct world *world, size_t index, uint64_t epoch)
+{
+	struct sim_family *family = &world->families->family[index];
+	struct sim_machine *machine = gateway(world, SIM_ANY);
+	const struct record_item *item = machine ? stored(machine, family) : NULL;
+	json_t *object;
+	uint64_t token;
+
+	if (!item)
+		return;
+	object = changed(world, family, item, &(struct family_change){FAMILY_KEEP, FAMILY_KEEP});
+	kube_set(kube_object_at(json_object_get(object, "metadata"), "annotations"),
+		 KUBE_REGISTRARS_RESET, kube_text("%" PRIu64, epoch));
+	world_tell(world, &family->uid, "%s is asked for new registrars of %s", machine->name,
+		   family->name);
+	if (put(world, machine, family, object, UINT64_MAX, &token) != 0)
+		world_violate(world, &family->uid, "%s does not store %s", machine->name,
+			      family->name);
+	json_decref(object);
+	machine_pump(world, machine);
 }
 
 /* ---- conditional writes ---- */

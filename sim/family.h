@@ -28,6 +28,7 @@
  */
 #pragma once
 
+#include "wire/registrars.h"
 #include "world.h"
 
 enum family_kind {
@@ -52,6 +53,7 @@ struct family_wish {
 	enum family_kind kind;
 	uint32_t replicas;
 	uint32_t surge, unavailable; /* Deployment */
+	bool on_lost_replace;        /* StatefulSet */
 };
 
 struct family_change {
@@ -108,6 +110,12 @@ void family_change(struct world *world, size_t machine, size_t family,
 
 /* A user gives the ordinal up: kubectl delete pod --force. */
 void family_release(struct world *world, size_t machine, size_t family, uint32_t ordinal);
+
+/* Its registrars, as the newest version that some machine has says. */
+struct registrars family_registrars(const struct world *world, size_t family);
+
+/* An operator asks for new ones: magik.io/registrars-reset. */
+void family_reset(struct world *world, size_t family, uint64_t epoch);
 
 /* The machine that runs an ordinal; SIM_ANY: none does. */
 size_t family_runs_at(const struct world *world, size_t family, uint32_t ordinal);

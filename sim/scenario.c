@@ -13,7 +13,8 @@
 #include "steps.h"
 
 enum {
-	STEWARDS = 5, /* of small scenarios: as many as keep a record */
+	STEWARDS = 5,           /* of small scenarios: as many as keep a record */
+	REGISTRAR_STEWARDS = 9, /* five, and four that can take their place */
 };
 
 /* Under one name the small one comes first. */
@@ -138,6 +139,31 @@ static const struct scenario scenarios[] = {
 	 900000,
 	 {.stewards = STEWARDS},
 	 control_ordinals,
+	 NULL},
+	{"registrars",
+	 "registrars are lost, with the power in the middle of it, apart, then most of them at "
+	 "once",
+	 false,
+	 11,
+	 1250000,
+	 {.stewards = REGISTRAR_STEWARDS},
+	 control_registrars,
+	 NULL},
+	{"registrars-all",
+	 "all registrars are lost one after another, then apart: others take their place",
+	 false,
+	 11,
+	 1900000,
+	 {.stewards = REGISTRAR_STEWARDS},
+	 control_registrars_all,
+	 NULL},
+	{"registrars-replace",
+	 "registrars are lost one after another, with ordinals that are replaced",
+	 false,
+	 11,
+	 660000,
+	 {.stewards = REGISTRAR_STEWARDS},
+	 control_registrars_replace,
 	 NULL},
 	{"controllers",
 	 "every keeper of an object takes itself for its controller",

@@ -25,11 +25,11 @@ enum {
 static void apply(struct world *world, uint64_t kind)
 {
 	static const struct family_wish wishes[] = {
-		[FAMILY_DEPLOYMENT] = {FAMILY_DEPLOYMENT, REPLICAS, 2, 1},
-		[FAMILY_STATEFULSET] = {FAMILY_STATEFULSET, 3, 0, 0},
-		[FAMILY_DAEMONSET] = {FAMILY_DAEMONSET, 0, 0, 0},
-		[FAMILY_JOB] = {FAMILY_JOB, 20, 0, 0},
-		[FAMILY_CRONJOB] = {FAMILY_CRONJOB, 1, 0, 0},
+		[FAMILY_DEPLOYMENT] = {FAMILY_DEPLOYMENT, REPLICAS, 2, 1, false},
+		[FAMILY_STATEFULSET] = {FAMILY_STATEFULSET, 3, 0, 0, false},
+		[FAMILY_DAEMONSET] = {FAMILY_DAEMONSET, 0, 0, 0, false},
+		[FAMILY_JOB] = {FAMILY_JOB, 20, 0, 0, false},
+		[FAMILY_CRONJOB] = {FAMILY_CRONJOB, 1, 0, 0, false},
 	};
 
 	(void)family_apply(world, SIM_ANY, &wishes[kind]);
@@ -155,8 +155,7 @@ static void heal(struct world *world, uint64_t argument)
 	world_heal(world);
 }
 
-/* Each machine bears its name, as a pod of a DaemonSet requires. */
-static void begin(struct world *world)
+void control_begin(struct world *world)
 {
 	static char key[] = "kubernetes.io/hostname";
 
@@ -269,7 +268,7 @@ void control_rollout(struct world *world)
 {
 	int64_t at_ms = START_MS;
 
-	begin(world);
+	control_begin(world);
 	at_ms = roll_quietly(world, at_ms);
 	at_ms = roll_with_losses(world, at_ms);
 	for (uint64_t i = 0; i < ROUNDS; i++)
@@ -291,7 +290,7 @@ void control_families(struct world *world)
 {
 	int64_t at_ms = START_MS;
 
-	begin(world);
+	control_begin(world);
 	world_action(world, at_ms, apply_all, 0);
 	world_action(world, at_ms + 12000, power_off_worker, FAMILY_JOB);
 	world_action(world, at_ms + 15000, kill_controller, FAMILY_STATEFULSET);
@@ -420,7 +419,7 @@ void control_ordinals(struct world *world)
 {
 	int64_t at_ms = START_MS;
 
-	begin(world);
+	control_begin(world);
 	if (world_random(world, 2))
 		world_action(world, at_ms - 1, forced, true);
 	world_action(world, at_ms, apply, FAMILY_STATEFULSET);
@@ -444,7 +443,7 @@ void control_controllers(struct world *world)
 {
 	int64_t at_ms = START_MS;
 
-	begin(world);
+	control_begin(world);
 	world_action(world, at_ms - 1, forced, true);
 	world_action(world, at_ms, apply_all, 0);
 	at_ms += MENDED_MS;

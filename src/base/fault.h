@@ -39,6 +39,7 @@ enum fault {
 	FAULT_TENURE_ALONE,        /* one registrar is enough to start an ordinal */
 	FAULT_TENURE_FORGETS,      /* a registrar gives an ordinal to whoever asks */
 	FAULT_TENURE_RELEASE,      /* a machine gives an ordinal back as soon as it is asked */
+	FAULT_COLLEGE_BLANK,       /* a new registrar counts before it knows what others gave */
 	FAULT_JOB_FORGETS,         /* what pods of lost machines have done is forgotten */
 	FAULT_RUN_UID,             /* the uid of a run of a CronJob depends on who made it */
 	FAULT_CONTROLLERS,         /* no bug: every keeper takes itself for the controller, which

@@ -333,6 +333,31 @@ static bool bind_pods(const struct ordinals *on)
 	return on->verdict->count > before;
 }
 
+static const json_t *registrars_of(const json_t *object)
+{
+	return json_object_get(kube_member(object, "metadata.annotations"), KUBE_REGISTRARS);
+}
+
+/* There are others than when the Pods were made. */
+static bool hand_on_registrars(const struct ordinals *on)
+{
+	const json_t *registrars = registrars_of(on->view->root->json);
+	size_t before = on->verdict->count;
+
+	for (size_t i = 0; i < on->view->derived_count && registrars; i++) {
+		const struct control_object *pod = &on->view->derived[i];
+		json_t *json;
+
+		if (strcmp(pod->ref.kind, "Pod") != 0 ||
+		    json_equal(registrars_of(pod->json), registrars))
+			continue;
+		json = json_deep_copy(pod->json);
+		hand_on(on, json, KUBE_REGISTRARS);
+		control_update(on->verdict, pod, json);
+	}
+	return on->verdict->count > before;
+}
+
 static void update_pod(const struct ordinals *on, const struct control_object *pod,
 		       const struct presence *presence)
 {
@@ -542,7 +567,7 @@ void control_statefulset(const struct control_view *view, struct control_verdict
 	forget_claims(&on);
 	if (!find(view, "ControllerRevision", on.update.text))
 		return; /* the pods come with the next call */
-	if (bind_pods(&on))
+	if (hand_on_registrars(&on) || bind_pods(&on))
 		return;
 	up = bring_up(&on);
 	if ((up || on.parallel || on.count == 0) && !take_down(&on))

@@ -93,20 +93,56 @@ static const char *annotation(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
-/* What cannot be read is left out: so it may be that nobody has most of them. */
-static size_t registrars_read(const char *text, struct addr_peer *ret)
+/* So it may be that nobody has most of them. */
+static void list_read(const char *text, struct registrars *ret)
 {
-	size_t count = 0;
-	while (*text && count < KUBE_REGISTRARS_MAX) {
+	while (*text && ret->count < MESSAGE_REGISTRARS_MAX) {
 		char one[ADDR_PEER_TEXT_MAX];
 		size_t len = strcspn(text, ",");
 		(void)snprintf(one, sizeof(one), "%.*s", (int)len, text);
-		if (len < sizeof(one) && addr_peer_parse(one, &ret[count]) &&
-		    addr_can_be_dialled(&ret[count].addr))
-			count++;
+		if (len < sizeof(one) && addr_peer_parse(one, &ret->list[ret->count]) &&
+		    addr_can_be_dialled(&ret->list[ret->count].addr))
+			ret->count++;
 		text += len + (text[len] == ',');
 	}
-	return count;
+}
+
+struct registrars kube_registrars(const json_t *object)
+{
+	const char *text = annotation(object, KUBE_REGISTRARS), *slash = strchr(text, '/');
+	struct registrars registrars = {.id = {.number = 1}};
+	char *end;
+	if (slash) {
+		registrars.id.epoch = strtoull(text, &end, 10);
+		registrars.id.number = *end == '.' ? strtoull(end + 1, &end, 10) : 0;
+		if (end != slash || registrars.id.number == 0)
+			return (struct registrars){0};
+		text = slash + 1;
+	}
+	list_read(text, &registrars);
+	return registrars.count ? registrars : (struct registrars){0};
+}
+
+void kube_set_registrars(json_t *object, const struct registrars *registrars)
+{
+	json_t *annotations = kube_object_at(kube_object_at(object, "metadata"), "annotations");
+	struct buf text = {0};
+
+	buf_append_format(&text, "%" PRIu64 ".%" PRIu64 "/", registrars->id.epoch,
+			  registrars->id.number);
+	for (size_t i = 0; i < registrars->count; i++)
+		buf_append_format(&text, "%s%s", i ? "," : "",
+				  addr_peer_text(&registrars->list[i]).text);
+	if (annotations && registrars->count > 0)
+		kube_set_string(annotations, KUBE_REGISTRARS, buf_cstr(&text));
+	else if (annotations)
+		(void)json_object_del(annotations, KUBE_REGISTRARS); /* it may not be there */
+	buf_deinit(&text);
+}
+
+uint64_t kube_registrars_reset(const json_t *statefulset)
+{
+	return strtoull(annotation(statefulset, KUBE_REGISTRARS_RESET), NULL, 10);
 }
 
 bool kube_tenure_read(const json_t *pod, struct kube_tenure *ret_tenure)
@@ -114,43 +150,14 @@ bool kube_tenure_read(const json_t *pod, struct kube_tenure *ret_tenure)
 	int64_t ordinal = kube_ordinal(kube_member_string(pod, "metadata.name"));
 	struct kube_tenure tenure = {.epoch = kube_epoch(pod), .revision = kube_revision_fold(pod)};
 
-	tenure.registrar_count =
-		registrars_read(annotation(pod, KUBE_REGISTRARS), tenure.registrars);
-	if (!kube_is_ordinal(pod) || tenure.registrar_count == 0 || ordinal < 0 ||
+	tenure.registrars = kube_registrars(pod);
+	if (!kube_is_ordinal(pod) || tenure.registrars.count == 0 || ordinal < 0 ||
 	    ordinal > UINT32_MAX ||
 	    !uid_parse(kube_member_string(kube_controller_of(pod), "uid"), &tenure.set))
 		return false;
 	tenure.ordinal = (uint32_t)ordinal;
 	tenure.replace = strcmp(annotation(pod, KUBE_ON_LOST), "replace") == 0;
 	*ret_tenure = tenure;
-	return true;
-}
-
-void kube_set_registrars(json_t *statefulset, const struct addr_peer *registrars, size_t count)
-{
-	json_t *annotations =
-		kube_object_at(kube_object_at(statefulset, "metadata"), "annotations");
-	struct buf text = {0};
-
-	for (size_t i = 0; i < count; i++)
-		buf_append_format(&text, "%s%s", i ? "," : "", addr_peer_text(&registrars[i]).text);
-	if (annotations)
-		kube_set_string(annotations, KUBE_REGISTRARS, buf_cstr(&text));
-	buf_deinit(&text);
-}
-
-bool kube_keep_registrars(json_t *statefulset, const json_t *stored)
-{
-	json_t *annotations =
-		kube_object_at(kube_object_at(statefulset, "metadata"), "annotations");
-	const char *kept = annotation(stored, KUBE_REGISTRARS);
-
-	if (!annotations || strcmp(annotation(statefulset, KUBE_REGISTRARS), kept) == 0)
-		return false;
-	if (*kept)
-		kube_set_string(annotations, KUBE_REGISTRARS, kept);
-	else
-		(void)json_object_del(annotations, KUBE_REGISTRARS);
 	return true;
 }
 

@@ -11,21 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/addr.h"
 #include "base/attr.h"
 #include "kube/name.h"
 #include "kube/rollout.h"
+#include "wire/registrars.h"
 
 #define KUBE_REVISION_LABEL "controller-revision-hash"
 #define KUBE_ON_LOST "magik.io/on-lost" /* of a StatefulSet: "wait" or "replace" */
 #define KUBE_EPOCH "magik.io/epoch"     /* of an ordinal's Pod: raised when it is given up */
-#define KUBE_REGISTRARS                                                           \
-	"magik.io/registrars" /* of both: market/tenure.h; "<id>@<ip>:<port>,..." \
-			       */
-
-enum {
-	KUBE_REGISTRARS_MAX = 5,
-};
+/* Of both: market/college.h; "<epoch>.<number>/<id>@<ip>:<port>,...", "0.1/" when it is left out.
+ */
+#define KUBE_REGISTRARS "magik.io/registrars"
+/* Of a StatefulSet: an operator asks for new registrars, under this epoch, by raising it. */
+#define KUBE_REGISTRARS_RESET "magik.io/registrars-reset"
 
 /* <name>-<ordinal>, and the way back; -1 when there is no number at the end. */
 struct kube_name kube_name_ordinal(const char *name, int64_t ordinal);
@@ -56,19 +54,20 @@ struct kube_tenure {
 	uint32_t ordinal;
 	uint64_t epoch, revision;
 	bool replace; /* from a machine that is lost */
-	struct addr_peer registrars[KUBE_REGISTRARS_MAX];
-	size_t registrar_count;
+	struct registrars registrars;
 };
 
 /* False: it is no ordinal's, or of a StatefulSet without registrars. */
 _must_use_ bool kube_tenure_read(const json_t *pod, struct kube_tenure *ret_tenure);
 
-/* Of a StatefulSet: it gets @registrars, whatever it says itself. */
-void kube_set_registrars(json_t *statefulset, const struct addr_peer *registrars, size_t count);
+/* Of either. What cannot be read is left out: none at all, when nothing can. */
+struct registrars kube_registrars(const json_t *object);
 
-/* Of a newer version of the StatefulSet @stored: it keeps what that has. Returns whether anything
- * had to be changed. */
-bool kube_keep_registrars(json_t *statefulset, const json_t *stored);
+/* It gets @registrars, whatever it says itself; none: it has none. */
+void kube_set_registrars(json_t *object, const struct registrars *registrars);
+
+/* The epoch that an operator asks for; 0: none. */
+uint64_t kube_registrars_reset(const json_t *statefulset);
 
 /* Is a stored Pod one of a StatefulSet's ordinals? */
 bool kube_is_ordinal(const json_t *pod);

@@ -522,6 +522,8 @@ static int deliver_signed(struct node *node, struct mono now, const struct node_
 		node_revocation_arrived(node, now, from, opened, &message.revocation, envelope);
 	else if (message.type == MESSAGE_TENURE)
 		node_tenure_arrived(node, now, from, &message.tenure);
+	else if (message.type == MESSAGE_COLLEGE)
+		node_college_arrived(node, now, from, &message.college);
 	else if (message.type == MESSAGE_VOUCH)
 		node_vouched(node, now, opened, &message.vouch);
 	else if (message.type == MESSAGE_DISPOSAL)

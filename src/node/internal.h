@@ -71,6 +71,7 @@ struct local_pod {
 	uint32_t stop_grace_s;         /* while it is stopping */
 	struct node_destination owner; /* who awarded it; none after a restart */
 	struct kube_tenure *seat;      /* of an ordinal that has registrars; else NULL */
+	struct mono claim_until;       /* registrars that an operator made are told of it */
 };
 
 /* An envelope whose issuer's certificate has been asked for. */
@@ -205,6 +206,8 @@ struct node {
 	struct list candidates;    /* struct candidate: awards of ordinals that wait there */
 	struct map tenure_words;   /* node id -> its bucket: words about tenures */
 	struct mono tenure_due;
+	struct colleges *colleges; /* college.c */
+	struct mono college_look_at;
 	bool pods_known; /* the host has said what it runs */
 	struct mono last;
 	uint64_t counters[NODE_COUNTER_COUNT];
@@ -392,8 +395,34 @@ void node_tenure_arrived(struct node *node, struct mono now, const struct node_i
 void node_tenure_written(struct node *node, struct mono now, const struct record_key *key,
 			 const struct record_version *version, bool stored);
 void node_tenure_restore(struct node *node, const struct tenure *entry);
+bool node_tenure_may_speak(struct node *node, struct mono now, const struct node_id *from);
+void node_tenure_write(struct node *node, struct mono now, const struct uid *set, uint32_t ordinal);
+/* @seat's registrars may be others by now; @pod, which has it, tells them if an operator made them.
+ */
+void node_tenure_seated(struct node *node, struct mono now, struct local_pod *pod);
+/* Its StatefulSet says so; or some registrar. */
+void node_tenures_follow(struct node *node, struct mono now, const struct uid *set,
+			 const struct registrars *registrars);
+void node_tenures_told(struct node *node, struct mono now, const struct node_id *from,
+		       const struct college *later);
 void node_tenures_forget(struct node *node, const struct uid *set);
+void node_tenures_drop_book(struct node *node, const struct uid *set);
 void node_tenure_tick(struct node *node, struct mono now);
+
+/* college.c */
+void node_registrars_newest(const struct node *node, const struct uid *set,
+			    struct registrars *registrars);
+void node_college_record(struct node *node, const struct record *record);
+void node_college_look(struct node *node, struct mono now, const struct uid *set);
+struct record_key node_college_disk_key(const struct uid *set);
+bool node_college_is_disk_key(const struct record_key *key);
+bool node_drain_colleges(struct node *node, struct mono now);
+void node_college_later(struct node *node, struct mono now, const struct node_destination *to,
+			const struct uid *set);
+void node_college_arrived(struct node *node, struct mono now, const struct node_id *from,
+			  const struct college *college);
+void node_college_restore(struct node *node, struct mono now, const struct college *written);
+void node_college_tick(struct node *node, struct mono now);
 /* @put's object with its registrars, the caller's; NULL: it is to be written as it is. @known: its
  * present version, or NULL. */
 _must_use_ json_t *node_with_registrars(const struct node *node, const struct node_put *put,

@@ -13,6 +13,7 @@
 #include "base/cache.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "market/college.h"
 
 enum {
 	NODE_SEED = 0x6e6f6465, /* the cores are seeded with the same number */
@@ -435,6 +436,7 @@ void node_pump(struct node *node, struct mono now)
 		busy = node_drain_market(node, now);
 		busy |= drain_overlay(node, now);
 		busy |= node_drain_records(node, now);
+		busy |= node_drain_colleges(node, now);
 		busy |= node_drain_index(node, now);
 		busy |= node_families_run(node, now);
 		busy |= node_show_dirty(node, now);
@@ -593,6 +595,7 @@ void node_tick(struct node *node, struct mono now)
 	node_vouch_tick(node, now);
 	node_parked_expire(node, now);
 	node_tenure_tick(node, now);
+	node_college_tick(node, now);
 	node_index_tick(node, now);
 	node_refresh_tick(node, now);
 	node_journal_tick(node, now);
@@ -638,6 +641,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_journal_deadline(node));
 	deadline = mono_min(deadline, node->families_due);
 	deadline = mono_min(deadline, node->tenure_due);
+	deadline = mono_min(deadline, colleges_deadline(node->colleges));
 	deadline = mono_min(deadline, node_collect_deadline(node));
 	return mono_min(deadline, node->facts_due);
 }

@@ -249,6 +249,12 @@ int node_restore(struct node *node, struct mono now, struct bytes envelope)
 		message_deinit(&message);
 		return 0;
 	}
+	if (message.type == MESSAGE_COLLEGE &&
+	    node_id_equal(&opened.issuer, &node->config.self.id)) {
+		node_college_restore(node, now, &message.college);
+		message_deinit(&message);
+		return 0;
+	}
 	if (message.type != MESSAGE_RECORD) {
 		message_deinit(&message);
 		return NODE_TRUST_E_MALFORMED;
@@ -308,6 +314,7 @@ static void record_changed(struct node *node, const struct record *record,
 	node_workload_changed(node, record, change == RECORDS_REMOVED);
 	node_families_changed(node, record);
 	if (change != RECORDS_REMOVED) {
+		node_college_record(node, record);
 		node_disown_check(node, record);
 		node_capacity_changed(node, node->last, record);
 	}

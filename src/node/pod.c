@@ -99,7 +99,8 @@ static bool open_tender(struct node *node, struct mono now, const struct award *
 	return false;
 }
 
-static void take_seat(struct local_pod *pod, struct bytes manifest)
+static void take_seat(struct node *node, struct mono now, struct local_pod *pod,
+		      struct bytes manifest)
 {
 	struct kube_tenure seat;
 
@@ -107,6 +108,7 @@ static void take_seat(struct local_pod *pod, struct bytes manifest)
 		return;
 	pod->seat = (struct kube_tenure *)mem_copy(&seat, sizeof(seat));
 	pod->presence.revision = seat.revision;
+	node_tenure_seated(node, now, pod);
 }
 
 /* The award binds us: its pods exist from now on, and the host is to start them; unless somebody
@@ -150,7 +152,7 @@ void node_pods_begin(struct node *node, struct mono now, const struct market_eff
 		pod = local_pod_new(node, &presence);
 		pod->owner = (struct node_destination){start->to, start->addr};
 		pod->of_this_life = true;
-		take_seat(pod, bytes_buf(&award->award.manifest));
+		take_seat(node, now, pod, bytes_buf(&award->award.manifest));
 		presence_publish(node, now, pod);
 	}
 	node->vouch_due = mono_min(node->vouch_due, mono_add_ms(now, NODE_VOUCH_SOON_MS));
@@ -394,7 +396,7 @@ void node_pod_recovered(struct node *node, struct mono now, const struct presenc
 	struct local_pod *pod = local_pod_new(node, presence);
 	struct workload *workload;
 
-	take_seat(pod, manifest);
+	take_seat(node, now, pod, manifest);
 	object_ref_copy(&presence->object, &record.object);
 	buf_append_bytes(&record.value, manifest);
 	workload = workload_read(&record);

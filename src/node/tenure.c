@@ -14,9 +14,9 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "kube/statefulset.h"
-#include "market/tenure.h"
+#include "market/college.h"
 
-_Static_assert((int)KUBE_REGISTRARS_MAX == (int)TENURE_REGISTRARS_MAX, "one number, two headers");
+_Static_assert((int)TENURE_REGISTRARS_MAX == (int)MESSAGE_REGISTRARS_MAX, "one number");
 
 /* What one machine may say of tenures: 100 ordinals that start at once, asked for as often as it
  * takes. */
@@ -66,8 +66,8 @@ static void tell(struct node *node, struct mono now, const struct node_destinati
 static void tell_registrars(struct node *node, struct mono now, const struct kube_tenure *seat,
 			    const struct tenure *tenure, enum tenure_word word)
 {
-	for (size_t i = 0; i < seat->registrar_count; i++) {
-		struct node_destination to = registrar_at(node, &seat->registrars[i]);
+	for (size_t i = 0; i < seat->registrars.count; i++) {
+		struct node_destination to = registrar_at(node, &seat->registrars.list[i]);
 
 		tell(node, now, &to, tenure, word);
 	}
@@ -81,6 +81,7 @@ void node_tenure_release(struct node *node, struct mono now, const struct kube_t
 		.ordinal = seat->ordinal,
 		.machine = node->config.self.id,
 		.pod_uid = *pod_uid,
+		.registrars = seat->registrars.id,
 	};
 
 	tell_registrars(node, now, seat, &tenure, TENURE_RELEASE);
@@ -101,6 +102,7 @@ void node_tenures_deinit(struct node *node)
 {
 	list_for_each_safe (it, &node->candidates)
 		candidate_free(list_entry(it, struct candidate, link));
+	colleges_free(node->colleges);
 	registry_free(node->registry);
 	node_rates_deinit(&node->tenure_words);
 }
@@ -213,7 +215,8 @@ static void ask(struct node *node, struct mono now, struct candidate *candidate)
 			records_clock_next(node->records, node_fabric_time(node, now));
 	candidate->asked = true;
 	for (size_t i = 0; i < candidacy->count; i++) {
-		struct node_destination to = registrar_at(node, &candidate->seat.registrars[i]);
+		struct node_destination to =
+			registrar_at(node, &candidate->seat.registrars.list[i]);
 
 		if (candidacy->registrar[i].answer != CANDIDACY_GIVEN)
 			tell(node, now, &to, &candidacy->ask, TENURE_ASK);
@@ -238,9 +241,8 @@ static struct candidate *candidate_new(struct node *node, struct mono now,
 		.pod_uid = award->assignments[0].pod_uid,
 		.replace = seat->replace,
 	};
-	candidate->candidacy.count = seat->registrar_count;
-	for (size_t i = 0; i < seat->registrar_count; i++)
-		candidate->candidacy.registrar[i].id = seat->registrars[i].id;
+	node_registrars_newest(node, &seat->set, &candidate->seat.registrars);
+	candidacy_set(&candidate->candidacy, &candidate->seat.registrars);
 	candidate->object_uid = start->object_uid;
 	candidate->slot = award->assignments[0].slot;
 	message_copy(start->message, &candidate->award);
@@ -303,6 +305,101 @@ static void answered(struct node *node, struct mono now, const struct node_id *f
 		fail(node, now, candidate, "another machine starts this ordinal");
 }
 
+/* ---- other registrars than before ---- */
+
+static void follow(struct node *node, struct mono now, struct candidate *candidate,
+		   const struct registrars *registrars)
+{
+	candidate->seat.registrars = *registrars;
+	candidacy_set(&candidate->candidacy, registrars);
+	candidate->ask_at = now;
+	node->tenure_due = mono_min(node->tenure_due, now);
+}
+
+/* Those whom an operator has made know of nothing, and wait a while to be told. */
+static void seat_follow(struct node *node, struct mono now, struct local_pod *pod,
+			const struct registrars *registrars)
+{
+	if (registrars->id.epoch > pod->seat->registrars.id.epoch) {
+		pod->claim_until = mono_add_ms(now, COLLEGE_SETTLE_MS);
+		node->tenure_due = mono_min(node->tenure_due, now);
+	}
+	pod->seat->registrars = *registrars;
+}
+
+void node_tenure_seated(struct node *node, struct mono now, struct local_pod *pod)
+{
+	struct registrars newest = pod->seat->registrars;
+
+	node_registrars_newest(node, &pod->seat->set, &newest);
+	seat_follow(node, now, pod, &newest);
+}
+
+void node_tenures_follow(struct node *node, struct mono now, const struct uid *set,
+			 const struct registrars *registrars)
+{
+	list_for_each (it, &node->candidates) {
+		struct candidate *candidate = list_entry(it, struct candidate, link);
+
+		if (uid_equal(&candidate->seat.set, set) &&
+		    registrars_compare(&registrars->id, &candidate->seat.registrars.id) > 0)
+			follow(node, now, candidate, registrars);
+	}
+	map_for_each (entry, &node->pods) {
+		struct local_pod *pod = entry->value;
+
+		if (pod->seat && uid_equal(&pod->seat->set, set) &&
+		    registrars_compare(&registrars->id, &pod->seat->registrars.id) > 0)
+			seat_follow(node, now, pod, registrars);
+	}
+}
+
+void node_tenures_told(struct node *node, struct mono now, const struct node_id *from,
+		       const struct college *later)
+{
+	list_for_each (it, &node->candidates) {
+		struct candidate *candidate = list_entry(it, struct candidate, link);
+
+		if (uid_equal(&candidate->seat.set, &later->set) &&
+		    candidacy_later(&candidate->candidacy, from, &later->present))
+			follow(node, now, candidate, &later->present);
+	}
+}
+
+/* It runs here: they may not know. */
+static void claim(struct node *node, struct mono now, struct local_pod *pod)
+{
+	struct tenure tenure = {
+		.set = pod->seat->set,
+		.ordinal = pod->seat->ordinal,
+		.epoch = pod->presence.epoch,
+		.serial = records_clock_next(node->records, node_fabric_time(node, now)),
+		.machine = node->config.self.id,
+		.addr = node->config.self.addr,
+		.pod_uid = pod->presence.pod_uid,
+		.registrars = pod->seat->registrars.id,
+		.runs = true,
+	};
+
+	if (!pod->stopping)
+		tell_registrars(node, now, pod->seat, &tenure, TENURE_ASK);
+}
+
+static void claims_tick(struct node *node, struct mono now)
+{
+	map_for_each (entry, &node->pods) {
+		struct local_pod *pod = entry->value;
+
+		if (!pod->seat || pod->claim_until.us == 0)
+			continue;
+		if (mono_reached(now, pod->claim_until))
+			pod->claim_until = (struct mono){0};
+		else
+			claim(node, now, pod);
+		node->tenure_due = mono_min(node->tenure_due, mono_add_ms(now, TENURE_QUERY_MS));
+	}
+}
+
 /* Do we still have the pod? Before we know ourselves nothing is said. */
 static void queried(struct node *node, struct mono now, const struct node_id *from,
 		    const struct tenure *query)
@@ -338,16 +435,6 @@ static uint32_t ordinal_of(const struct record_key *key)
 	return ordinal;
 }
 
-static void write_down(struct node *node, struct mono now, const struct tenure *entry)
-{
-	struct message message = {.type = MESSAGE_TENURE, .tenure = *entry};
-	struct queued_effect *queued = node_queue(node, NODE_PERSIST);
-
-	queued->effect.key = disk_key(&entry->set, entry->ordinal);
-	queued->effect.version.hlc = entry->serial;
-	node_seal(node, now, &message, &queued->packet);
-}
-
 static struct node_destination holder_at(const struct node *node, const struct tenure *entry)
 {
 	struct node_destination to = {entry->machine, entry->addr};
@@ -357,16 +444,49 @@ static struct node_destination holder_at(const struct node *node, const struct t
 	return to;
 }
 
-static void asked(struct node *node, struct mono now, const struct tenure *ask)
+void node_tenure_write(struct node *node, struct mono now, const struct uid *set, uint32_t ordinal)
 {
-	struct node_destination to = holder_at(node, ask), holder;
+	struct tenure claims[TENURE_RIVALS_MAX + 1];
+	struct message message = {.type = MESSAGE_TENURE};
+	size_t count = registry_claims(node->registry, set, ordinal, claims);
+	struct queued_effect *queued = node_queue(node, NODE_PERSIST);
+
+	message.tenure = claims[0];
+	if (count > 1) {
+		message.type = MESSAGE_COLLEGE;
+		message.college = (struct college){.word = COLLEGE_CLAIMS, .set = *set};
+		message.college.entries = claims;
+		message.college.entry_count = count;
+	}
+	queued->effect.key = disk_key(set, ordinal);
+	queued->effect.version.hlc = claims[0].serial;
+	node_seal(node, now, &message, &queued->packet);
+}
+
+/* What a registrar says, it says as one of those that it knows of. */
+static void answer(struct node *node, struct mono now, const struct tenure *tenure,
+		   enum tenure_word word)
+{
+	const struct registrars *present = colleges_find(node->colleges, &tenure->set);
+	struct tenure said = *tenure;
+	struct node_destination to = holder_at(node, tenure);
+
+	if (present)
+		said.registrars = present->id;
+	tell(node, now, &to, &said, word);
+}
+
+/* @entry stands in our book: nobody else has it. */
+static void give_or_hold(struct node *node, struct mono now, const struct tenure *ask)
+{
 	struct tenure entry, held = *ask;
 	int outcome = registry_ask(node->registry, now, ask, &entry);
+	struct node_destination to = holder_at(node, ask), holder;
 
 	if (outcome == 0) {
-		tell(node, now, &to, &entry, TENURE_GIVEN);
+		answer(node, now, &entry, TENURE_GIVEN);
 	} else if (outcome == REGISTRY_E_WRITE) {
-		write_down(node, now, &entry);
+		node_tenure_write(node, now, &entry.set, entry.ordinal);
 	} else if (outcome == REGISTRY_E_HELD || outcome == REGISTRY_E_QUERY) {
 		held.holder_uid = entry.pod_uid;
 		held.machine = entry.machine;
@@ -379,17 +499,45 @@ static void asked(struct node *node, struct mono now, const struct tenure *ask)
 	}
 }
 
+static void asked(struct node *node, struct mono now, const struct tenure *ask)
+{
+	struct node_destination to = holder_at(node, ask);
+
+	switch (colleges_standing(node->colleges, now, &ask->set, &ask->registrars)) {
+	case COLLEGE_STRANGER:
+		node_college_look(node, now, &ask->set);
+		return;
+	case COLLEGE_OLD:
+		node_college_later(node, now, &to, &ask->set);
+		return;
+	case COLLEGE_BUSY:
+		return; /* it asks again */
+	case COLLEGE_SETTLING:
+		if (ask->runs)
+			give_or_hold(node, now, ask);
+		return;
+	case COLLEGE_SERVING:
+		give_or_hold(node, now, ask);
+		return;
+	}
+}
+
 void node_tenure_written(struct node *node, struct mono now, const struct record_key *key,
 			 const struct record_version *version, bool stored)
 {
-	struct node_destination to;
 	struct tenure entry;
 
+	if (node_college_is_disk_key(key)) {
+		colleges_written(node->colleges, &key->uid, version->hlc, stored);
+		return;
+	}
 	if (!registry_written(node->registry, &key->uid, ordinal_of(key), version->hlc, stored,
 			      &entry))
 		return;
-	to = holder_at(node, &entry);
-	tell(node, now, &to, &entry, TENURE_GIVEN);
+	/* What it took over from others, or as one of earlier ones, was not asked for here. */
+	if (colleges_standing(node->colleges, now, &key->uid, &entry.registrars) >=
+	    COLLEGE_SETTLING)
+		answer(node, now, &entry, TENURE_GIVEN);
 }
 
 static void forget(struct node *node, const struct uid *set, uint32_t ordinal)
@@ -402,12 +550,19 @@ void node_tenure_restore(struct node *node, const struct tenure *entry)
 	registry_restore(node->registry, entry);
 }
 
-void node_tenures_forget(struct node *node, const struct uid *set)
+void node_tenures_drop_book(struct node *node, const struct uid *set)
 {
 	uint32_t ordinal;
 
 	while (registry_drop(node->registry, set, &ordinal))
 		forget(node, set, ordinal);
+}
+
+void node_tenures_forget(struct node *node, const struct uid *set)
+{
+	node_tenures_drop_book(node, set);
+	if (colleges_forget(node->colleges, set))
+		node_queue(node, NODE_FORGET)->effect.key = node_college_disk_key(set);
 }
 
 /* ---- what arrives ---- */
@@ -426,14 +581,20 @@ static void from_machine(struct node *node, struct mono now, const struct node_i
 		forget(node, &tenure->set, tenure->ordinal);
 }
 
+bool node_tenure_may_speak(struct node *node, struct mono now, const struct node_id *from)
+{
+	if (node_id_equal(from, &node->config.self.id) ||
+	    node_rate_take(&node->tenure_words, now, from, &tenure_rate, 1))
+		return true;
+	node_count(node, NODE_COUNT_RATE);
+	return false;
+}
+
 void node_tenure_arrived(struct node *node, struct mono now, const struct node_id *from,
 			 const struct tenure *tenure)
 {
-	if (!node_id_equal(from, &node->config.self.id) &&
-	    !node_rate_take(&node->tenure_words, now, from, &tenure_rate, 1)) {
-		node_count(node, NODE_COUNT_RATE);
+	if (!node_tenure_may_speak(node, now, from))
 		return;
-	}
 	switch (tenure->word) {
 	case TENURE_ASK:
 	case TENURE_RELEASE:
@@ -458,6 +619,7 @@ void node_tenure_tick(struct node *node, struct mono now)
 	if (!mono_reached(now, node->tenure_due))
 		return;
 	node->tenure_due = MONO_NEVER;
+	claims_tick(node, now);
 	list_for_each_safe (it, &node->candidates) {
 		struct candidate *candidate = list_entry(it, struct candidate, link);
 
@@ -475,51 +637,7 @@ void node_tenures_init(struct node *node)
 {
 	list_init(&node->candidates);
 	node->registry = registry_new(node->config.seed);
+	node->colleges = colleges_new(&node->config.self.id, node->registry, node->config.seed);
 	map_init(&node->tenure_words, node->config.seed);
 	node->tenure_due = MONO_NEVER;
-}
-
-/* ---- who the registrars are ---- */
-
-/* An odd number: one more would have to agree, and save nobody. */
-static size_t choose(const struct node *node, const struct uid *set, struct addr_peer *ret)
-{
-	struct contact near[TENURE_REGISTRARS_MAX];
-	size_t count = records_nearest(node->records, set, near, TENURE_REGISTRARS_MAX), made = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		struct addr_peer peer = {near[i].id, near[i].addr};
-
-		if (node_id_equal(&peer.id, &node->config.self.id))
-			peer.addr = node->config.self.addr;
-		else
-			(void)!overlay_find_addr(node->overlay, &peer.id, &peer.addr);
-		if (addr_can_be_dialled(&peer.addr))
-			ret[made++] = peer;
-	}
-	return made - (made % 2 == 0 && made > 0);
-}
-
-json_t *node_with_registrars(const struct node *node, const struct node_put *put,
-			     const struct record_item *known)
-{
-	json_t *json, *stored;
-	struct addr_peer chosen[TENURE_REGISTRARS_MAX];
-	size_t count;
-
-	if (strcmp(put->object->kind, "StatefulSet") != 0)
-		return NULL;
-	json = json_loadb((const char *)put->json.ptr, put->json.len, 0, NULL);
-	if (!json)
-		return NULL; /* whoever reads it will say so */
-	if (known) {
-		stored = json_loadb((const char *)known->record.value.ptr, known->record.value.len,
-				    0, NULL);
-		(void)kube_keep_registrars(json, stored);
-		json_decref(stored);
-	} else if (put->expected_hlc == 0) {
-		count = choose(node, &put->object->uid, chosen);
-		kube_set_registrars(json, chosen, count);
-	}
-	return json;
 }

@@ -48,6 +48,7 @@ FAMILY(vouch_want, Magik__VouchWant);
 FAMILY(vouch, Magik__Vouch);
 FAMILY(tenure, Magik__Tenure);
 CODEC(warrant, Magik__Warrant);
+FAMILY(college, Magik__College);
 CODEC(member, Magik__Member);
 FAMILY(members, Magik__Members);
 FAMILY(hello, Magik__Hello);

@@ -42,6 +42,7 @@
 	X(VOUCH, vouch, vouch, Magik__Vouch, true)                                     \
 	X(TENURE, tenure, tenure, Magik__Tenure, true)                                 \
 	X(WARRANT, warrant, warrant, Magik__Warrant, true)                             \
+	X(COLLEGE, college, college, Magik__College, true)                             \
 	X(HELLO, hello, hello, Magik__Hello, false)                                    \
 	X(MEMBERS, members, members, Magik__Members, false)                            \
 	X(PING, ping, ping, Magik__Ping, false)                                        \

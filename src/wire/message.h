@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/id.h"
 #include "base/time.h"
+#include "wire/registrars.h"
 
 enum {
 	MESSAGE_TTL_MAX = 16,   /* hops of a random walk; ours are at most 6 */
@@ -43,6 +44,7 @@ enum {
 	MESSAGE_LABEL_VALUE_MAX = 63,
 	MESSAGE_TEXT_MAX = 1024,      /* reasons and messages for people; \n and \t allowed */
 	MESSAGE_REF_MAX = 512,        /* image reference */
+	MESSAGE_TENURES_MAX = 256,    /* of one page of a registrar's book: 64 KiB */
 	MESSAGE_SYNC_KEYS_MAX = 1024, /* records named in one synchronisation message */
 	MESSAGE_REVOKED_MAX =
 		16384,           /* revocations named in one message: all that a machine keeps */
@@ -116,6 +118,8 @@ enum message_type {
 	/* the owner's word that a pod is awarded to a machine; signed, inside other messages only
 	 */
 	MESSAGE_WARRANT,
+	/* who the registrars of a StatefulSet are (market/college.h) */
+	MESSAGE_COLLEGE,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -672,8 +676,34 @@ struct tenure {
 	struct node_id machine;
 	struct addr addr; /* of it; none: not known */
 	struct uid pod_uid;
-	struct uid holder_uid; /* HELD; else none */
-	bool replace;          /* ASK: it may be taken from a machine that is silent */
+	struct uid holder_uid;           /* HELD; else none */
+	bool replace;                    /* ASK: it may be taken from a machine that is silent */
+	struct registrars_id registrars; /* ASK, RELEASE: who are asked; GIVEN, HELD: who says so */
+	bool runs;                       /* ASK: the pod runs there already */
+};
+
+enum college_word {
+	COLLEGE_PREPARE,  /* proposer -> registrar: will you hear of @ballot? */
+	COLLEGE_PROMISE,  /* back: yes, or that of a higher one; what was accepted, in @accepted */
+	COLLEGE_ACCEPT,   /* proposer -> registrar: let @next come after @present */
+	COLLEGE_ACCEPTED, /* to all registrars: on disk */
+	COLLEGE_READ,     /* new registrar -> the others: your book, @from this ordinal on */
+	COLLEGE_BOOK,     /* back: @entries; the rest is @from that ordinal on, 0: that was all */
+	COLLEGE_LATER,    /* to whom it may concern: @present has been decided */
+	COLLEGE_WRITTEN,  /* never sent: what a registrar has on its disk of @set */
+	COLLEGE_CLAIMS,   /* never sent: of one ordinal that several may have */
+	COLLEGE_WORD_COUNT,
+};
+
+struct college {
+	enum college_word word;
+	struct uid set; /* the StatefulSet */
+	struct registrars present, next;
+	uint64_t ballot, accepted;
+	bool complete; /* WRITTEN: its book is; PREPARE: it finishes what others have begun */
+	uint64_t from;
+	struct tenure *entries;
+	size_t entry_count;
 };
 
 /* A machine as its peers know it. A higher incarnation replaces a lower one. */
@@ -878,6 +908,7 @@ struct message {
 		struct vouch vouch;
 		struct tenure tenure;
 		struct warrant warrant;
+		struct college college;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */

@@ -13,6 +13,9 @@ void tenure_pack(struct packer *packer, const struct tenure *from, Magik__Tenure
 	to->pod_uid = pack_uid(&from->pod_uid);
 	to->holder_uid = pack_uid(&from->holder_uid);
 	to->replace = from->replace;
+	to->registrars_epoch = from->registrars.epoch;
+	to->registrars_number = from->registrars.number;
+	to->runs = from->runs;
 }
 
 void tenure_unpack(struct unpacker *unpacker, const Magik__Tenure *from, struct tenure *to)
@@ -27,6 +30,8 @@ void tenure_unpack(struct unpacker *unpacker, const Magik__Tenure *from, struct 
 	to->pod_uid = unpack_uid(unpacker, from->pod_uid);
 	to->holder_uid = unpack_uid_or_none(unpacker, from->holder_uid);
 	to->replace = from->replace;
+	to->registrars = (struct registrars_id){from->registrars_epoch, from->registrars_number};
+	to->runs = from->runs;
 }
 
 void tenure_deinit(struct tenure *tenure)

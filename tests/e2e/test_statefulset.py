@@ -61,11 +61,88 @@ def test_an_ordinal_of_a_lost_machine_waits_until_it_is_given_up(new_fabric):
                by_name(three, "held")[name]["spec"]["nodeName"] != machine.name, 30)
 
 
+REGISTRARS = "magik.io/registrars"
+
+
+def registrars(fabric, name):
+    """The number that its registrars have, and who they are."""
+    text = fabric.get("statefulset", name)["metadata"]["annotations"][REGISTRARS]
+    number, _, listed = text.partition("/")
+    return number, {peer.partition("@")[0] for peer in listed.split(",")}
+
+
+def of_ids(fabric, ids):
+    return [machine for machine in fabric.machines if machine.identity() in ids]
+
+
+def test_registrars_that_go_one_after_another_are_replaced(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(3)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    fabric.apply(statefulset("kept", 1, "kept", **{"magik.io/on-lost": "replace"}))
+    wait_ordinals(fabric, "kept", 1)
+    number, first = registrars(fabric, "kept")
+    assert number == "0.1" and len(first) == 3
+    gone = of_ids(fabric, first)
+    for machine in fabric.grow(3):
+        machine.load("busybox")
+    for count, machine in enumerate(gone):
+        machine.power_off()
+        number = f"0.{count + 2}"
+        eventually(f"they are those of number {number}",
+                   lambda number=number: registrars(fabric, "kept")[0] == number, 120)
+        deadline = time.monotonic() + 8  # the new one reads what the others have given
+        while time.monotonic() < deadline:
+            assert registrars(fabric, "kept")[0] == number
+            time.sleep(0.5)
+    assert not first & registrars(fabric, "kept")[1]
+    before = eventually("it runs", lambda: by_name(fabric, "kept").get("kept-0"), 90)
+    fabric.kubectl("delete", "pod", "kept-0", "--wait=false")
+    eventually("it was replaced", lambda: (pod := by_name(fabric, "kept").get("kept-0")) and
+               is_ready(pod) and pod["metadata"]["uid"] != before["metadata"]["uid"], 60)
+
+
+def test_an_operator_makes_new_registrars_when_most_are_lost(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(3)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    made = statefulset("reset", 1, "reset")
+    made["spec"]["podManagementPolicy"] = "Parallel"
+    fabric.apply(made)
+    pods = wait_ordinals(fabric, "reset", 1)
+    stays = next(machine for machine in fabric.machines
+                 if machine.name == pods["reset-0"]["spec"]["nodeName"])
+    for machine in fabric.machines:
+        if machine is not stays:
+            machine.power_off()
+    fabric.wait_nodes([stays.name])
+    fabric.kubectl("scale", "statefulset/reset", "--replicas=2")
+    deadline = time.monotonic() + 15  # longer than a start is asked for
+    while time.monotonic() < deadline:
+        assert runs_at(stays, "reset") == 1
+        time.sleep(0.5)
+    fabric.kubectl("annotate", "--overwrite", "statefulset/reset", "magik.io/registrars-reset=1")
+    number, new = registrars(fabric, "reset")
+    assert number == "1.1" and new == {stays.identity()}
+    wait_ordinals(fabric, "reset", 2, 60)
+    assert by_name(fabric, "reset")["reset-0"]["metadata"]["uid"] == \
+        pods["reset-0"]["metadata"]["uid"]
+    # A lower number makes no others.
+    fabric.kubectl("annotate", "--overwrite", "statefulset/reset", "magik.io/registrars-reset=0")
+    assert registrars(fabric, "reset")[0] == "1.1"
+
+
+def runs_at(machine, word):
+    """How many main processes of pods that were told this word a machine has."""
+    return sum(args.startswith("sh -c trap") and args.endswith(word)
+               for args in machine.host.processes().values())
+
+
 def runs(fabric, word):
-    """The main processes of all pods that were told this word, of every machine."""
-    return {machine.name: sum(args.startswith("sh -c trap") and args.endswith(word)
-                              for args in machine.host.processes().values())
-            for machine in fabric.machines}
+    """The same of every machine."""
+    return {machine.name: runs_at(machine, word) for machine in fabric.machines}
 
 
 def watch_runs(fabric, word, most, check, timeout):

@@ -3,6 +3,7 @@
 #include "family.h"
 
 #include "kube/claim.h"
+#include "kube/statefulset.h"
 #include "kube/workload.h"
 
 static const char set_json[] =
@@ -95,6 +96,29 @@ static void test_claims_belong_to_a_set_that_says_so(void **state)
 	family_free(family);
 }
 
+/* The Pods of ordinals say who the registrars are, also when those change. */
+static void test_new_registrars_are_handed_on(void **state)
+{
+	static const char *const versions[] = {"0.1/a", "0.2/b"};
+	struct family *family = family_new(control_statefulset, set_json);
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		size_t pod;
+
+		family_set(family, "metadata", "annotations",
+			   json_pack("{s:s}", KUBE_REGISTRARS, versions[i]));
+		family_run(family);
+		pod = find(family, "Pod", "db-1");
+		assert_string_equal(
+			json_string_value(json_object_get(
+				kube_member(family->derived[pod].json, "metadata.annotations"),
+				KUBE_REGISTRARS)),
+			versions[i]);
+	}
+	family_free(family);
+}
+
 static bool claim_is_used;
 
 static void go_on(const struct control_view *view, struct control_verdict *verdict)
@@ -128,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_a_claim_that_was_deleted_is_made_anew),
 		cmocka_unit_test(test_claims_stay_when_a_set_shrinks_unless_it_says_otherwise),
 		cmocka_unit_test(test_claims_belong_to_a_set_that_says_so),
+		cmocka_unit_test(test_new_registrars_are_handed_on),
 		cmocka_unit_test(test_a_deleted_claim_waits_for_its_pods),
 	};
 

@@ -383,6 +383,35 @@ static void assert_tenure_equal(const struct tenure *a, const struct tenure *b)
 	assert_true(uid_equal(&a->pod_uid, &b->pod_uid));
 	assert_true(uid_equal(&a->holder_uid, &b->holder_uid));
 	SAME_NUMBER(replace);
+	SAME_NUMBER(registrars.epoch);
+	SAME_NUMBER(registrars.number);
+	SAME_NUMBER(runs);
+}
+
+static void assert_registrars_equal(const struct registrars *a, const struct registrars *b)
+{
+	SAME_NUMBER(id.epoch);
+	SAME_NUMBER(id.number);
+	SAME_NUMBER(count);
+	for (size_t i = 0; i < a->count; i++) {
+		SAME_ID(list[i].id);
+		SAME_ADDR(list[i].addr);
+	}
+}
+
+static void assert_college_equal(const struct college *a, const struct college *b)
+{
+	SAME_NUMBER(word);
+	assert_true(uid_equal(&a->set, &b->set));
+	assert_registrars_equal(&a->present, &b->present);
+	assert_registrars_equal(&a->next, &b->next);
+	SAME_NUMBER(ballot);
+	SAME_NUMBER(accepted);
+	SAME_NUMBER(complete);
+	SAME_NUMBER(from);
+	SAME_NUMBER(entry_count);
+	for (size_t i = 0; i < a->entry_count; i++)
+		assert_tenure_equal(&a->entries[i], &b->entries[i]);
 }
 
 static void assert_warrant_equal(const struct warrant *a, const struct warrant *b)
@@ -436,6 +465,8 @@ static void assert_told_equal(const struct message *a, const struct message *b)
 		assert_tenure_equal(&a->tenure, &b->tenure);
 	else if (a->type == MESSAGE_WARRANT)
 		assert_warrant_equal(&a->warrant, &b->warrant);
+	else if (a->type == MESSAGE_COLLEGE)
+		assert_college_equal(&a->college, &b->college);
 	else if (a->type == MESSAGE_VOUCH)
 		assert_vouch_equal(&a->vouch, &b->vouch);
 	else
@@ -701,7 +732,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
-	case MESSAGE_JOURNAL_ASK ... MESSAGE_WARRANT:
+	case MESSAGE_JOURNAL_ASK ... MESSAGE_COLLEGE:
 		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
 	case MESSAGE_MEMBERS:

@@ -56,6 +56,8 @@ static void fill_the_required(struct message *message)
 		message->record.key.kind = RECORD_OBJECT; /* the same place in both */
 	else if (message->type == MESSAGE_TENURE)
 		message->tenure.set.byte[0] = message->tenure.pod_uid.byte[0] = 1;
+	else if (message->type == MESSAGE_COLLEGE)
+		message->college.set.byte[0] = 1;
 	else if (message->type == MESSAGE_FORWARD_JOIN)
 		message->forward_join.contact = contact;
 	else if (message->type == MESSAGE_SHUFFLE)
@@ -184,7 +186,7 @@ static void only_what_is_relayed_or_binding_is_signed(void **state)
 	for (int type = MESSAGE_RECORD_ACK; type < MESSAGE_TYPE_COUNT; type++)
 		assert_true(message_is_signed((enum message_type)type) ==
 			    (type == MESSAGE_VOUCH || type == MESSAGE_TENURE ||
-			     type == MESSAGE_WARRANT));
+			     type == MESSAGE_WARRANT || type == MESSAGE_COLLEGE));
 	assert_string_equal(message_type_name(MESSAGE_AWARD_REPLY), "award_reply");
 	assert_string_equal(message_type_name(MESSAGE_PONG), "pong");
 }

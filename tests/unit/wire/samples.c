@@ -392,6 +392,8 @@ static void vouch_fill(struct message *message)
 						  {{10, 0, 0, 1}, 7946, true},
 						  sample_uid(7),
 						  sample_uid(8),
+						  true,
+						  {2, 3},
 						  true};
 		return;
 	}
@@ -406,6 +408,28 @@ static void vouch_fill(struct message *message)
 			.kind = mem_strdup("Deployment"),
 			.name = mem_strdup("web"),
 		};
+		return;
+	}
+	if (message->type == MESSAGE_COLLEGE) {
+		struct college *college = &message->college;
+
+		*college = (struct college){.word = COLLEGE_PROMISE,
+					    .set = sample_uid(1),
+					    .ballot = 9,
+					    .accepted = 8,
+					    .complete = true,
+					    .from = 7};
+		college->present = (struct registrars){
+			{2, 3}, {{sample_node_id(4), sample_addr("10.0.0.4:7946")}}, 1};
+		college->next = (struct registrars){
+			{2, 4}, {{sample_node_id(5), sample_addr("10.0.0.5:7946")}}, 1};
+		college->entries = mem_alloc(1, sizeof(*college->entries));
+		college->entry_count = 1;
+		college->entries[0] = (struct tenure){.word = TENURE_WRITTEN,
+						      .set = sample_uid(1),
+						      .ordinal = 6,
+						      .machine = sample_node_id(6),
+						      .pod_uid = sample_uid(7)};
 		return;
 	}
 	if (message->type == MESSAGE_VOUCH_WANT) {
