@@ -26,8 +26,9 @@ struct cli_verb {
 };
 
 extern const struct cli_verb verb_fabric_token, verb_fabric_request, verb_fabric_admit,
-	verb_fabric_show, verb_fabric_revoke, verb_fabric_revocations, verb_fabric_root,
-	verb_policy_check, verb_kubeconfig, verb_image, verb_sim, verb_status, verb_version;
+	verb_fabric_pod, verb_fabric_show, verb_fabric_revoke, verb_fabric_revocations,
+	verb_fabric_root, verb_policy_check, verb_kubeconfig, verb_image, verb_sim, verb_status,
+	verb_version;
 
 /* "magik: <text>" on stderr; returns CLI_FAILED. */
 int cli_fail(const struct err *err);

@@ -21,6 +21,7 @@ static const struct {
 	{"fabric", &verb_fabric_token, "print a token with which other machines join"},
 	{"fabric", &verb_fabric_request, "ask for membership where no connection leads"},
 	{"fabric", &verb_fabric_admit, "sign such a request"},
+	{"fabric", &verb_fabric_pod, "certify a pod's agent that is run by hand"},
 	{"fabric", &verb_fabric_show, "tell which fabric this machine belongs to"},
 	{"fabric", &verb_fabric_revoke, "shut a machine, a user or a certificate out"},
 	{"fabric", &verb_fabric_revocations, "list what has been revoked"},

@@ -30,6 +30,17 @@ static int enter_root(const char *root, struct err *err)
 	return 0;
 }
 
+/* By hand it may be anybody, who cannot become somebody else. */
+static int become_nobody(void)
+{
+	if (geteuid() != 0)
+		return 0;
+	return setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+			       setresuid(NOBODY, NOBODY, NOBODY) < 0
+		       ? -1
+		       : 0;
+}
+
 static int drop_privileges(struct err *err)
 {
 	cap_t none = cap_init();
@@ -39,8 +50,7 @@ static int drop_privileges(struct err *err)
 		return err_set(err, -ENOMEM, "capabilities: %s", strerror(ENOMEM));
 	for (int cap = 0; cap <= CAP_LAST_CAP; cap++)
 		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-	    setresuid(NOBODY, NOBODY, NOBODY) < 0 || cap_set_proc(none) < 0 ||
+	if (become_nobody() < 0 || cap_set_proc(none) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_set(err, -errno, "drop privileges: %s", strerror(errno));
 	(void)cap_free(none);

@@ -6,12 +6,16 @@
  *   hold.c      the pod's namespaces
  *   confine.c   what it gives up before it reads anything
  *   init.c      the application, where the agent is the first process
- *   serve.c     what the host process asks of it
+ *   serve.c     what the host process and the agent say to each other
  *   check.c     probes of what listens in the pod
  *   front.h     what the application sends to names; agent_front.c: with what options
+ *   ready.c     the pod's readiness, as the host process tells it
+ *   mesh.h      the pod among all pods; agent_mesh.c: with what options
+ *   byhand.c    without a machine: files, forwards, health
  *
  * It makes the namespaces, gives up its rights, says "ready" to the host process that started it,
- * and serves until it is told to end.
+ * and serves until it is told to end. By hand (--cert) it makes no namespaces, and gives up what it
+ * has of rights.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -22,21 +26,31 @@
 #include "io/local.h"
 #include "io/loop.h"
 #include "workplane/agent_front.h"
+#include "workplane/agent_mesh.h"
+#include "workplane/byhand.h"
 #include "workplane/hold.h"
 #include "workplane/init.h"
 #include "workplane/options.h"
 #include "workplane/confine.h"
+#include "workplane/ready.h"
 #include "workplane/serve.h"
 
 enum {
 	BACKLOG = 4,
+	/* Of a pod that is being ended: the containers are gone, and the host process waits. */
+	DRAIN_ENDED_MS = 300,
 };
 
 struct agent {
 	struct loop *loop;
+	const struct options *options;
 	struct serve *serve;
 	struct agent_front *front; /* NULL: the host process has made none */
+	struct ready *ready;
+	struct mesh *mesh;     /* NULL: none is wanted */
+	struct byhand *byhand; /* NULL: a host process looks after us */
 	struct loop_signal *term, *interrupt;
+	bool leaving;
 };
 
 static const char *environment(const char *name)
@@ -71,12 +85,26 @@ static bool report(const struct options *options, const char *text)
 	return kept;
 }
 
+static void on_drained(void *user)
+{
+	struct agent *agent = user;
+
+	loop_stop(agent->loop);
+}
+
+/* The second time without further ado. */
 static void on_signal(void *user, int signum)
 {
 	struct agent *agent = user;
 
 	(void)signum;
-	loop_stop(agent->loop);
+	if (agent->leaving || !agent->mesh)
+		loop_stop(agent->loop);
+	else
+		mesh_drain(agent->mesh,
+			   agent->byhand ? agent->options->drain_s * MS_PER_S : DRAIN_ENDED_MS,
+			   on_drained, agent);
+	agent->leaving = true;
 }
 
 static int agent_watch_signals(struct agent *agent, struct err *err)
@@ -97,26 +125,47 @@ static int agent_listen(struct agent *agent, const char *dir, struct err *err)
 	return serve_new(agent->loop, fd, &agent->serve, err);
 }
 
+static int agent_join_mesh(struct agent *agent, const struct options *options, struct err *err)
+{
+	int r;
+
+	if (!agent_mesh_is_wanted(options))
+		return 0;
+	r = agent_mesh_new(agent->loop, options, err, &agent->mesh);
+	if (r == 0 && options->cert)
+		r = byhand_new(agent->loop, agent->mesh, options, err, &agent->byhand);
+	if (r == 0 && agent->serve)
+		agent->ready = ready_new(agent->serve, agent->mesh);
+	return r;
+}
+
 /* While it is still root. */
 static int agent_init(struct agent *agent, const struct options *options, struct err *err)
 {
-	int r = hold_enter(options, err);
+	int r = options->cert ? 0 : hold_enter(options, err);
 
 	if (r < 0)
 		return r;
+	agent->options = options;
 	agent->loop = loop_new();
 	r = agent_watch_signals(agent, err);
 	if (r == 0 && options->control_dir)
 		r = agent_listen(agent, options->control_dir, err);
+	if (r == 0)
+		r = agent_join_mesh(agent, options, err);
 	if (r == 0 && agent_front_is_wanted(options))
-		r = agent_front_new(agent->loop, options, agent->serve, NULL, err, &agent->front);
+		r = agent_front_new(agent->loop, options, agent->serve, agent->mesh, err,
+				    &agent->front);
 	return r;
 }
 
 static void agent_deinit(struct agent *agent)
 {
 	agent_front_free(agent->front);
+	byhand_free(agent->byhand);
+	mesh_free(agent->mesh);
 	serve_free(agent->serve);
+	ready_free(agent->ready);
 	loop_signal_free(agent->term);
 	loop_signal_free(agent->interrupt);
 	if (agent->loop)

@@ -361,18 +361,22 @@ void mesh_look_drained(struct mesh *mesh)
 	mesh->nothing_open = true;
 }
 
+void mesh_leave(struct mesh *mesh)
+{
+	mesh->leaving = true;
+	mesh_flows_leave(mesh);
+	if (!mesh->directory)
+		return;
+	directory_withdraw(mesh->directory, clock_mono(), mesh_time(mesh));
+	mesh_soon(mesh);
+}
+
 void mesh_drain(struct mesh *mesh, int64_t grace_ms, loop_fn done, void *user)
 {
-	struct mono now = clock_mono();
-
 	mesh->drained = done;
 	mesh->drained_user = user;
-	mesh->leaving = true;
-	loop_timer_set(mesh->drain_timer, mono_add_ms(now, grace_ms));
-	if (mesh->directory) {
-		directory_withdraw(mesh->directory, now, mesh_time(mesh));
-		mesh_soon(mesh);
-	}
+	mesh_leave(mesh);
+	loop_timer_set(mesh->drain_timer, mono_add_ms(clock_mono(), grace_ms));
 	mesh_look_drained(mesh);
 }
 

@@ -148,6 +148,14 @@ _must_use_ struct mesh_flow *mesh_flow_new(struct mesh *mesh, const struct mesh_
 void mesh_flow_send(struct mesh_flow *flow, struct bytes datagram);
 void mesh_flow_free(struct mesh_flow *flow);
 
+/* Leave: the others are told at once that nothing new is to come; nothing new is accepted; what is
+ * open goes on. There is no way back. */
+void mesh_leave(struct mesh *mesh);
+
+/* Leave, and when everything open has ended, or @grace_ms are over, @done is called, once, never
+ * from within this call. */
+void mesh_drain(struct mesh *mesh, int64_t grace_ms, loop_fn done, void *user);
+
 /* What the agent of the replica of our own workload with that ordinal says about their group
  * (wire/group_message.h); its certificate carries the name that ends in the ordinal. */
 typedef void mesh_group_fn(void *user, uint32_t ordinal, struct bytes message);
@@ -156,13 +164,6 @@ void mesh_on_group(struct mesh *mesh, mesh_group_fn *fn, void *user);
 
 /* Say something to it; may be lost. False: it is not known, or it cannot be reached now. */
 _must_use_ bool mesh_tell_group(struct mesh *mesh, uint32_t ordinal, struct bytes message);
-
-/*
- * Leave: the others are told at once that nothing new is to come; nothing new is accepted; what is
- * open goes on until it ends, or @grace_ms are over. Then @done is called, once, never from within
- * this call.
- */
-void mesh_drain(struct mesh *mesh, int64_t grace_ms, loop_fn done, void *user);
 
 struct mesh_stats {
 	uint64_t opened, accepted, retried, unserved; /* streams: asked for here, ... */

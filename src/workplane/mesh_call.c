@@ -49,8 +49,10 @@ static void call_fail(struct mesh_call *call, const char *why)
 {
 	struct mesh *mesh = call->mesh;
 
-	log_event(LOG_LEVEL_DEBUG, "call-failed", "%s/%s: %s", call->route.targets[0].namespace,
-		  call->route.targets[0].name, why);
+	const struct mesh_name *target = &call->route.targets[0];
+
+	log_event_limited(&mesh->log_limit, bytes_str(target->name), LOG_LEVEL_INFO, "call-failed",
+			  "no connection to %s/%s: %s", target->namespace, target->name, why);
 	mesh->stats.unserved++;
 	mesh_fd_reset(call->fd);
 	mesh->call_count--;

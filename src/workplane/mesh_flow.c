@@ -23,6 +23,8 @@ enum {
 	WAITING_MAX = 16,             /* datagrams of a flow before its replica is found */
 	WAITING_BYTES_MAX = 64 << 10, /* of these */
 	SWEEP_MS = 5000,
+	LEAVING_IDLE_MS = 1000, /* whoever waits longer for an answer asks another replica */
+	LEAVING_SWEEP_MS = 250,
 	RECEIVE_ROUNDS = 32, /* datagrams of one socket before others have their turn */
 };
 
@@ -422,13 +424,15 @@ void mesh_flow_link_closed(struct mesh *mesh, const struct mesh_link *link)
 static void on_sweep(void *user)
 {
 	struct mesh *mesh = user;
-	struct mono now = clock_mono(), before = {now.us - (int64_t)MESH_FLOW_IDLE_MS * US_PER_MS};
+	int64_t idle_ms = mesh->leaving ? LEAVING_IDLE_MS : MESH_FLOW_IDLE_MS;
+	struct mono now = clock_mono(), before = mono_add_ms(now, -idle_ms);
 
 	while (!list_is_empty(&mesh->answered)) {
 		struct answered *oldest = list_first(&mesh->answered, struct answered, link);
 
 		if (oldest->used.us > before.us)
 			break;
+		tell_end(oldest->from, oldest->id, WORK_LEAVING);
 		answered_free(oldest);
 	}
 	while (!list_is_empty(&mesh->flows)) {
@@ -438,7 +442,14 @@ static void on_sweep(void *user)
 			break;
 		flow_end(oldest);
 	}
-	loop_timer_set(mesh->flow_timer, mono_add_ms(now, SWEEP_MS));
+	loop_timer_set(mesh->flow_timer,
+		       mono_add_ms(now, mesh->leaving ? LEAVING_SWEEP_MS : SWEEP_MS));
+}
+
+void mesh_flows_leave(struct mesh *mesh)
+{
+	if (mesh->flow_timer)
+		loop_timer_set(mesh->flow_timer, clock_mono());
 }
 
 void mesh_flows_free(struct mesh *mesh)

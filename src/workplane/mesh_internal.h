@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "identity/trust.h"
+#include "io/log.h"
 #include "quic/socket.h"
 #include "service/directory.h"
 #include "workplane/mesh.h"
@@ -164,6 +165,7 @@ struct mesh {
 	void *group_user;
 
 	struct mesh_stats stats;
+	struct log_limit log_limit;
 	uint8_t *chunk; /* MESH_PIPE_CHUNK, for whoever reads just now */
 };
 
@@ -253,6 +255,8 @@ void mesh_fd_reset(int fd);
 void mesh_flow_packet(struct mesh *mesh, struct mesh_link *link, struct work_packet *packet);
 void mesh_flow_ended(struct mesh *mesh, struct mesh_link *link, const struct work_packet_end *end);
 void mesh_flow_link_closed(struct mesh *mesh, const struct mesh_link *link);
+/* From now on a short silence ends them. */
+void mesh_flows_leave(struct mesh *mesh);
 void mesh_flows_free(struct mesh *mesh);
 
 /* ---- mesh_group.c ---- */

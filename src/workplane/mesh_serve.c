@@ -116,8 +116,9 @@ enum work_opened mesh_serve_judge(struct mesh *mesh, const struct mesh_link *lin
 
 	if (!policy_admits(&mesh->record.policy, mesh->record.namespace, caller->namespace,
 			   caller->name)) {
-		log_event(LOG_LEVEL_DEBUG, "call-denied", "%s/%s is not admitted",
-			  caller->namespace, caller->name);
+		log_event_limited(&mesh->log_limit, bytes_str(caller->name), LOG_LEVEL_INFO,
+				  "call-denied", "%s/%s is not admitted", caller->namespace,
+				  caller->name);
 		return WORK_DENIED;
 	}
 	if (mesh->leaving)

@@ -9,6 +9,7 @@ enum option_type {
 	OPTION_TEXT,
 	OPTION_NUMBER,
 	OPTION_TRUTH,
+	OPTION_LIST,
 };
 
 enum {
@@ -38,12 +39,18 @@ static const struct option_rule rules[] = {
 	{"readiness-url", "BEE_READINESS_URL", OPTION_TEXT, AT(readiness_url), NULL, 0, false},
 	{"machine-api", "BEE_MACHINE_API", OPTION_TEXT, AT(machine_api), NULL, 0, false},
 	{"privkey", "BEE_PRIVATE_KEY_B64", OPTION_TEXT, AT(privkey), NULL, 0, false},
-	{"bootstrap-peers", "BEE_BOOTSTRAP_PEERS", OPTION_TEXT, AT(bootstrap_peers), NULL, 0,
+	{"cert", "BEE_CERT", OPTION_TEXT, AT(cert), NULL, 0, false},
+	{"root", "BEE_ROOT", OPTION_TEXT, AT(root), NULL, 0, false},
+	{"bootstrap-peers", "BEE_BOOTSTRAP_PEERS", OPTION_LIST, AT(bootstrap_peers), NULL, 0,
 	 false},
-	{"listen-addrs", "BEE_LISTEN_ADDRS", OPTION_TEXT, AT(listen_addrs), NULL, 0, false},
-	{"allow-workloads", "BEE_ALLOW_WORKLOADS", OPTION_TEXT, AT(allow_workloads), NULL, 0,
+	{"listen-addrs", "BEE_LISTEN_ADDRS", OPTION_LIST, AT(listen_addrs), NULL, 0, false},
+	{"publish", "BEE_PUBLISH", OPTION_LIST, AT(publish), NULL, 0, false},
+	{"forward", "BEE_FORWARD", OPTION_LIST, AT(forward), NULL, 0, false},
+	{"prefer", "BEE_PREFER", OPTION_TEXT, AT(prefer), "anywhere", 0, false},
+	{"drain-secs", "BEE_DRAIN_SECS", OPTION_NUMBER, AT(drain_s), "30", 0, false},
+	{"allow-workloads", "BEE_ALLOW_WORKLOADS", OPTION_LIST, AT(allow_workloads), NULL, 0,
 	 false},
-	{"deny-workloads", "BEE_DENY_WORKLOADS", OPTION_TEXT, AT(deny_workloads), NULL, 0, false},
+	{"deny-workloads", "BEE_DENY_WORKLOADS", OPTION_LIST, AT(deny_workloads), NULL, 0, false},
 	{"allow-cross-namespace", "BEE_ALLOW_CROSS_NAMESPACE", OPTION_TRUTH,
 	 AT(allow_cross_namespace), "false", 0, false},
 	{"dht-ttl-secs", "BEE_DHT_TTL_SECS", OPTION_NUMBER, AT(dht_ttl_s), "15", 1, false},
@@ -68,6 +75,12 @@ static const struct option_rule rules[] = {
 	{"front-raw6-fd", NULL, OPTION_NUMBER, AT(front_raw6_fd), "-1", -1, false},
 	{"resolve-fd", NULL, OPTION_NUMBER, AT(resolve_fd), "-1", -1, false},
 	{"resolvers", NULL, OPTION_TEXT, AT(resolvers), NULL, 0, false},
+	{"mesh-fd", NULL, OPTION_NUMBER, AT(mesh_fd), "-1", -1, false},
+	{"mesh-address", NULL, OPTION_TEXT, AT(mesh_address), NULL, 0, false},
+	{"workload-uid", NULL, OPTION_TEXT, AT(workload_uid), NULL, 0, false},
+	{"ordinal", NULL, OPTION_NUMBER, AT(ordinal), "-1", -1, false},
+	{"machine", NULL, OPTION_TEXT, AT(machine), NULL, 0, false},
+	{"region", NULL, OPTION_TEXT, AT(region), NULL, 0, false},
 };
 
 static int parse_number(const struct option_rule *rule, const char *text, void *slot,
@@ -97,6 +110,32 @@ static int parse_truth(const struct option_rule *rule, const char *text, void *s
 	return 0;
 }
 
+static int add_to_list(const struct option_rule *rule, const char *text, struct option_list *list,
+		       struct err *err)
+{
+	if (list->count == OPTIONS_LIST_MAX)
+		return err_set(err, -EINVAL, "--%s: given more than %d times", rule->name,
+			       OPTIONS_LIST_MAX);
+	list->text[list->count++] = text;
+	return 0;
+}
+
+bool options_next(const struct option_list *list, struct option_place *at,
+		  char text[OPTIONS_ITEM_MAX + 1])
+{
+	size_t len;
+
+	while (!at->rest || *at->rest == '\0') {
+		if (at->index == list->count)
+			return false;
+		at->rest = list->text[at->index++];
+	}
+	len = strcspn(at->rest, ",");
+	(void)snprintf(text, OPTIONS_ITEM_MAX + 1, "%.*s", (int)len, at->rest);
+	at->rest += len + (at->rest[len] == ',');
+	return true;
+}
+
 static int option_set(const struct option_rule *rule, const char *text, struct options *options,
 		      struct err *err)
 {
@@ -107,6 +146,8 @@ static int option_set(const struct option_rule *rule, const char *text, struct o
 		return parse_number(rule, text, slot, err);
 	case OPTION_TRUTH:
 		return parse_truth(rule, text, slot, err);
+	case OPTION_LIST:
+		return add_to_list(rule, text, slot, err);
 	case OPTION_TEXT:
 	default:
 		memcpy(slot, &text, sizeof(text));
@@ -115,7 +156,8 @@ static int option_set(const struct option_rule *rule, const char *text, struct o
 }
 
 /* "--name=value" or "--name value"; a truth may stand without a value. */
-static int parse_argument(int argc, char **argv, int *at, struct options *options, struct err *err)
+static int parse_argument(int argc, char **argv, int *at, struct options *options,
+			  bool given[ARRAY_LEN(rules)], struct err *err)
 {
 	const char *argument = argv[*at];
 	size_t len = strcspn(argument, "=");
@@ -126,6 +168,10 @@ static int parse_argument(int argc, char **argv, int *at, struct options *option
 		if (strncmp(argument, "--", 2) != 0 || strlen(rule->name) != len - 2 ||
 		    strncmp(argument + 2, rule->name, len - 2) != 0)
 			continue;
+		/* The first one takes the place of the environment's. */
+		if (rule->type == OPTION_LIST && !given[i])
+			memset((char *)options + rule->offset, 0, sizeof(struct option_list));
+		given[i] = true;
 		if (argument[len] == '=')
 			return option_set(rule, argument + len + 1, options, err);
 		if (rule->type == OPTION_TRUTH)
@@ -156,6 +202,7 @@ int options_parse(int argc, char **argv, const char *(*lookup)(const char *name)
 		  struct options *ret_options, struct err *err)
 {
 	struct options options = {0};
+	bool given[ARRAY_LEN(rules)] = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
 		const char *text = rules[i].env ? lookup(rules[i].env) : NULL;
@@ -179,7 +226,7 @@ int options_parse(int argc, char **argv, const char *(*lookup)(const char *name)
 			options.command = argv + at + 1;
 			break;
 		}
-		r = parse_argument(argc, argv, &at, &options, err);
+		r = parse_argument(argc, argv, &at, &options, given, err);
 		if (r < 0)
 			return r;
 	}

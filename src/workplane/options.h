@@ -14,9 +14,17 @@
 
 enum {
 	OPTIONS_FD_NONE = -1,
+	OPTIONS_LIST_MAX = 32, /* times that one option may be given */
+	OPTIONS_ITEM_MAX = 512,
 };
 
 #define OPTIONS_CONTROL_NAME "agent.sock"
+
+/* An option that may be given several times, each a list with commas. */
+struct option_list {
+	const char *text[OPTIONS_LIST_MAX];
+	size_t count;
+};
 
 /* All strings are borrowed from argv and the environment. */
 struct options {
@@ -27,10 +35,13 @@ struct options {
 	int64_t replicas;
 	const char *liveness_url, *readiness_url;
 	const char *machine_api;
-	const char *privkey;
-	const char *bootstrap_peers, *listen_addrs;
-	const char *allow_workloads, *deny_workloads;
+	const char *privkey, *cert, *root; /* files; the key also as base64 */
+	struct option_list bootstrap_peers, listen_addrs;
+	struct option_list allow_workloads, deny_workloads;
 	bool allow_cross_namespace;
+	struct option_list publish, forward;
+	const char *prefer;
+	int64_t drain_s;
 	int64_t dht_ttl_s, dht_heartbeat_s;
 	int64_t health_interval_s, health_timeout_s;
 	int64_t replica_check_interval_s;
@@ -43,6 +54,11 @@ struct options {
 	/* In front of the pod (front.h), and to the machine's resolvers (forward.h). */
 	int64_t front_tcp_fd, front_udp_fd, front_raw4_fd, front_raw6_fd, resolve_fd;
 	const char *resolvers;
+	int64_t mesh_fd;              /* the UDP socket for other agents */
+	const char *mesh_address;     /* where they reach it */
+	const char *workload_uid;     /* NULL: none */
+	int64_t ordinal;              /* -1: none; by hand, the end of a StatefulSet pod's name */
+	const char *machine, *region; /* what other pods of the machine are told too; hex */
 	char *const
 		*command; /* behind "--": the application to be run as its first process; or NULL */
 	bool help;
@@ -51,6 +67,15 @@ struct options {
 /* @argv as main() has it; @lookup is getenv() or a test's own. -EINVAL with a sentence in @err. */
 _must_use_ int options_parse(int argc, char **argv, const char *(*lookup)(const char *name),
 			     struct options *ret_options, struct err *err);
+
+/* The next item of a list into @text; false at its end. Begin with a zeroed @at. An item longer
+ * than OPTIONS_ITEM_MAX is cut, and is then nothing that anybody takes. */
+struct option_place {
+	size_t index;
+	const char *rest;
+};
+_must_use_ bool options_next(const struct option_list *list, struct option_place *at,
+			     char text[OPTIONS_ITEM_MAX + 1]);
 
 /* One line per option for --help, through @print. */
 void options_explain(void (*print)(const char *line));

@@ -49,6 +49,32 @@ static void try_record(struct bytes bytes)
 	buf_deinit(&once);
 }
 
+/* What a stream begins with: what is taken is encoded again, and is no longer than what came. */
+static void try_open(struct bytes bytes)
+{
+	enum work_opened outcome, outcome_again;
+	struct work_open open, again;
+	struct buf once = {0};
+	size_t len, len_again;
+
+	if (work_open_decode(bytes, &open, &len) == 0 && len > 0) {
+		assert(len <= bytes.len && len <= WORK_OPEN_HEADER_LEN + WORK_OPEN_MAX);
+		assert((open.port == 0) == (open.port_name[0] != 0));
+		work_open_encode(&open, &once);
+		assert(work_open_decode(bytes_buf(&once), &again, &len_again) == 0);
+		assert(len_again == once.len && again.port == open.port);
+		assert(strcmp(again.port_name, open.port_name) == 0);
+	}
+	buf_clear(&once);
+	if (work_opened_decode(bytes, &outcome, &len) == 0 && len > 0) {
+		assert(len <= bytes.len && work_opened_text(outcome));
+		work_opened_encode(outcome, &once);
+		assert(work_opened_decode(bytes_buf(&once), &outcome_again, &len_again) == 0);
+		assert(outcome_again == outcome);
+	}
+	buf_deinit(&once);
+}
+
 static void try_name(struct bytes bytes)
 {
 	struct service_name name;
@@ -70,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	try_message(bytes_of(data, len));
 	try_record(bytes_of(data, len));
 	try_name(bytes_of(data, len));
+	try_open(bytes_of(data, len));
 	if (service_renewal_decode(bytes_of(data, len), &renewal) == 0)
 		assert(renewal.ts.ms >= 0);
 	return 0;

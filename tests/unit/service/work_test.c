@@ -102,6 +102,60 @@ static void limits_hold(void **state)
 	buf_deinit(&encoded);
 }
 
+static void a_stream_begins_with_what_it_is_for(void **state)
+{
+	static const struct work_open by_name = {SERVICE_TCP, 0, "http"},
+				      by_number = {SERVICE_UDP, 53};
+	struct work_open open;
+	struct buf bytes = {0};
+	enum work_opened outcome;
+	size_t len, first;
+
+	(void)state;
+	work_open_encode(&by_name, &bytes);
+	first = bytes.len;
+	work_open_encode(&by_number, &bytes);
+	/* It is read when all of it has come, and nothing behind it. */
+	for (size_t i = 0; i < first; i++) {
+		assert_int_equal(work_open_decode(bytes_of(bytes.ptr, i), &open, &len), 0);
+		assert_int_equal(len, 0);
+	}
+	assert_int_equal(work_open_decode(bytes_buf(&bytes), &open, &len), 0);
+	assert_int_equal(len, first);
+	assert_string_equal(open.port_name, "http");
+	assert_int_equal(open.port, 0);
+	buf_consume(&bytes, len);
+	assert_int_equal(work_open_decode(bytes_buf(&bytes), &open, &len), 0);
+	assert_int_equal(len, bytes.len);
+	assert_int_equal(open.port, 53);
+	assert_int_equal(open.protocol, SERVICE_UDP);
+	buf_clear(&bytes);
+	work_opened_encode(WORK_LEAVING, &bytes);
+	assert_int_equal(work_opened_decode(bytes_buf(&bytes), &outcome, &len), 0);
+	assert_int_equal(outcome, WORK_LEAVING);
+	buf_deinit(&bytes);
+}
+
+static void what_no_stream_begins_with_is_refused(void **state)
+{
+	static const uint8_t long_one[] = {0x01, 0x00}, rubbish[] = {0, 2, 0xff, 0xff};
+	static const struct work_open both = {SERVICE_TCP, 80, "http"},
+				      neither = {SERVICE_TCP, 0, ""};
+	struct work_open open;
+	struct buf bytes = {0};
+	size_t len;
+
+	(void)state;
+	assert_int_equal(work_open_decode(bytes_of(long_one, 2), &open, &len), MESSAGE_E_TOO_BIG);
+	assert_int_equal(work_open_decode(bytes_of(rubbish, 4), &open, &len), MESSAGE_E_MALFORMED);
+	work_open_encode(&both, &bytes);
+	assert_int_equal(work_open_decode(bytes_buf(&bytes), &open, &len), MESSAGE_E_MALFORMED);
+	buf_clear(&bytes);
+	work_open_encode(&neither, &bytes);
+	assert_int_equal(work_open_decode(bytes_buf(&bytes), &open, &len), MESSAGE_E_MALFORMED);
+	buf_deinit(&bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +163,8 @@ int main(void)
 		cmocka_unit_test(a_record_survives_the_wire_and_a_copy),
 		cmocka_unit_test(what_is_not_of_the_overlay_does_not_travel_as_such),
 		cmocka_unit_test(limits_hold),
+		cmocka_unit_test(a_stream_begins_with_what_it_is_for),
+		cmocka_unit_test(what_no_stream_begins_with_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

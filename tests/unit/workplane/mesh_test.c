@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/clock.h"
 #include "mesh_world.h"
+#include "workplane/mesh_internal.h"
 
 /* An application of a pod: accepts one connection and sends back what it gets, its end included. */
 struct echo {
@@ -241,6 +242,35 @@ static void the_receiver_refuses_whom_its_policy_does_not_admit(void **state)
 	assert_int_equal(echo->accepted, 0);
 	mesh_free(other.mesh);
 	mesh_free(evil.mesh);
+	mesh_free(server.mesh);
+	echo_free(echo);
+	pods_free(pods);
+}
+
+/* A caller that knows of it all the same, as one does whose right was just taken away. */
+static void the_receiver_judges_by_itself(void **state)
+{
+	struct pods *pods = pods_new(9);
+	struct echo *echo = echo_new(pods->loop);
+	struct pod_config web_config = {"shop", "web", "web-1"};
+	struct pod_config client_config = {"shop", "client", "client-1"};
+	struct pod server = pod_new(pods, &web_config, NULL);
+	struct pod client = pod_new(pods, &client_config, &server);
+	char **deny = mem_alloc(1, sizeof(*deny));
+	struct mesh_stats stats;
+
+	(void)state;
+	until_seen(pods, &client, "shop", "web", true);
+	assert_true(call(pods, &client, &web, echo->port, NULL).end);
+	deny[0] = mem_strdup("cli*");
+	server.mesh->record.policy.deny = deny; /* freed with it */
+	server.mesh->record.policy.deny_count = 1;
+	assert_true(call(pods, &client, &web, echo->port, NULL).reset);
+	mesh_stats(server.mesh, &stats);
+	assert_int_equal(stats.refused_policy, 1);
+	assert_int_equal(stats.served, 1);
+	assert_int_equal(echo->accepted, 1);
+	mesh_free(client.mesh);
 	mesh_free(server.mesh);
 	echo_free(echo);
 	pods_free(pods);
@@ -487,6 +517,7 @@ int main(void)
 		cmocka_unit_test(bytes_and_ends_go_both_ways),
 		cmocka_unit_test(what_cannot_be_had_is_reset),
 		cmocka_unit_test(the_receiver_refuses_whom_its_policy_does_not_admit),
+		cmocka_unit_test(the_receiver_judges_by_itself),
 		cmocka_unit_test(readiness_is_followed),
 		cmocka_unit_test(datagrams_come_back),
 		cmocka_unit_test(who_leaves_is_gone_at_once),
