@@ -94,7 +94,9 @@ static void choose(const struct node *node, const struct uid *set, struct regist
 			peer.addr = node->config.self.addr;
 		else
 			(void)!overlay_find_addr(node->overlay, &peer.id, &peer.addr);
-		if (addr_can_be_dialled(&peer.addr))
+		/* Far from the set's home those that are nearest need not be known well. */
+		if (addr_can_be_dialled(&peer.addr) && node_machine_alive(node, &peer.id) &&
+		    !node_is_revoked(node, &peer.id))
 			ret->list[ret->count++] = peer;
 	}
 	ret->count -= ret->count % 2 == 0 && ret->count > 0;
