@@ -18,8 +18,14 @@ struct infra_fd {
 	int fd; /* -1: it gets none */
 };
 
+/* One more option, and its value. */
+struct infra_more {
+	const char *option, *value;
+};
+
 enum {
 	INFRA_FDS_MAX = 8,
+	INFRA_MORE_MAX = 8,
 };
 
 struct infra_options {
@@ -32,7 +38,8 @@ struct infra_options {
 	uint32_t replicas;
 	struct infra_fd fds[INFRA_FDS_MAX]; /* stay the caller's */
 	size_t fd_count;
-	const char *resolvers; /* addresses with commas between; NULL: the machine asks none */
+	struct infra_more more[INFRA_MORE_MAX];
+	size_t more_count;
 };
 
 /* Start the agent in new namespaces and pin them. On failure nothing is left. Blocks for the few

@@ -283,6 +283,7 @@ void pod_advance(struct pod *pod)
 	pod_save(pod);
 	pod_keep(pod);
 	pod_tell(pod, false);
+	pod_tell_agent(pod);
 }
 
 static void teardown_work(void *arg)
@@ -375,6 +376,33 @@ static void on_infra_ended(void *user)
 	pod_job(pod, restart_work, restart_done, job);
 }
 
+void pod_tell_agent(struct pod *pod)
+{
+	enum {
+		TOLD = 1,
+		TOLD_READY = 2,
+		TOLD_LEAVING = 4,
+	};
+	Magik__Ipc__PodReady message;
+	struct presence presence;
+	unsigned told = TOLD;
+
+	if (!pod->infra_watch)
+		return;
+	magik__ipc__pod_ready__init(&message);
+	pod_presence(pod, &presence);
+	message.ready = presence.phase == POD_RUNNING;
+	for (size_t i = 0; i < presence.container_count; i++)
+		message.ready = message.ready &&
+				(presence.containers[i].init || presence.containers[i].ready);
+	free(presence.containers);
+	message.healthy = message.ready;
+	message.leaving = pod->stage == STAGE_STOPPING;
+	told |= (message.ready ? TOLD_READY : 0u) | (message.leaving ? TOLD_LEAVING : 0u);
+	if (told != pod->agent_told && agent_tell(pod->agent, IPC_POD_READY, &message.base) == 0)
+		pod->agent_told = told;
+}
+
 void pod_watch_infra(struct pod *pod)
 {
 	struct path pid_file = path_format("%s/infra.pid", pod->dir);
@@ -385,7 +413,8 @@ void pod_watch_infra(struct pod *pod)
 		on_infra_ended(pod);
 		return;
 	}
-	agent_connect(pod->agent);
+	pod->agent_told = 0;
+	pod_tell_agent(pod);
 }
 
 static void setup_work(void *arg)

@@ -96,6 +96,7 @@ struct pod {
 	struct pod_net net;
 	struct process_watch *infra_watch;
 	struct agent *agent;
+	unsigned agent_told; /* what it has been told of the pod's readiness; 0: nothing */
 	struct container *containers;
 	unsigned jobs;
 	char *reason, *message; /* why it goes, if nobody asked for that */
@@ -151,6 +152,8 @@ void pod_stop(struct pod *pod, int64_t grace_s);
 void pod_advance(struct pod *pod);
 /* The sandbox is there: from SETUP, or found again. */
 void pod_watch_infra(struct pod *pod);
+/* Its agent says to others whether it takes connections. */
+void pod_tell_agent(struct pod *pod);
 /* Give up: remove everything. @reason NULL: it was asked for. */
 void pod_teardown(struct pod *pod, const char *reason, const char *message);
 void pod_set_stage(struct pod *pod, enum pod_stage stage);

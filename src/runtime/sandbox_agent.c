@@ -3,17 +3,22 @@
  * Sandbox, the agent's part: what is in front of the pod, and the agent that is handed its sockets.
  * Everything here blocks.
  */
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "kube/dns.h"
+#include "kube/member.h"
+#include "kube/workload.h"
 #include "runtime/files.h"
 #include "runtime/infra.h"
 #include "runtime/pod.h"
 #include "runtime/pod_front.h"
+#include "wire/work.h"
 
 enum {
 	RESOLV_CONF_MAX = 64 * 1024,
@@ -39,8 +44,8 @@ bool sandbox_has_front(const struct pod *pod)
 struct agent_start {
 	struct path pins, pid_file, empty;
 	struct pod_front front;
-	int resolve_fd;
-	struct buf resolvers;
+	int resolve_fd, mesh_fd;
+	struct buf resolvers, ports, machine;
 	struct infra_options options;
 };
 
@@ -70,6 +75,72 @@ static void add_fd(struct infra_options *options, const char *option, int fd)
 	options->fds[options->fd_count++] = (struct infra_fd){option, fd};
 }
 
+static void add_more(struct infra_options *options, const char *option, const char *value)
+{
+	options->more[options->more_count++] = (struct infra_more){option, value};
+}
+
+/* In the machine's own network, where other agents reach it: so the mesh needs no network of its
+ * own. -1: this machine does not know its address yet, or has no such address. */
+static int open_mesh_socket(const char *host_ip)
+{
+	struct sockaddr_in four = {.sin_family = AF_INET};
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+	bool is_v4 = inet_pton(AF_INET, host_ip, &four.sin_addr) == 1;
+	int fd, r;
+
+	if (!is_v4 && inet_pton(AF_INET6, host_ip, &six.sin6_addr) != 1)
+		return -1;
+	fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	r = is_v4 ? bind(fd, (const struct sockaddr *)&four, sizeof(four))
+		  : bind(fd, (const struct sockaddr *)&six, sizeof(six));
+	if (r == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* "web=8080/tcp,5353/udp": what the containers declare. */
+static void list_ports(const struct pod *pod, struct buf *out)
+{
+	const json_t *spec = kube_pod_spec(pod->spec->root), *container, *port;
+	size_t i, k, count = 0;
+
+	json_array_foreach (json_object_get(spec, "containers"), i, container)
+		json_array_foreach (json_object_get(container, "ports"), k, port) {
+			const char *name = kube_member_string(port, "name");
+			bool udp = strcmp(kube_member_string(port, "protocol"), "UDP") == 0;
+			int64_t number = kube_member_int(port, "containerPort", 0);
+
+			if (number < 1 || number > UINT16_MAX || count++ >= WORK_PORTS_MAX)
+				continue;
+			buf_append_format(out, "%s%s%s%d%s", out->len > 0 ? "," : "", name,
+					  *name ? "=" : "", (int)number, udp ? "/udp" : "/tcp");
+		}
+}
+
+/* Its part in the network of pods. */
+static void add_mesh(const struct pod *pod, struct agent_start *start)
+{
+	struct infra_options *options = &start->options;
+
+	start->mesh_fd = pod->host_ip ? open_mesh_socket(pod->host_ip) : -1;
+	if (start->mesh_fd < 0)
+		return;
+	add_fd(options, "--mesh-fd", start->mesh_fd);
+	add_more(options, "--mesh-address", pod->host_ip);
+	add_more(options, "--workload-uid", pod->spec->workload_uid);
+	/* The first bytes of its id: enough to tell machines apart. */
+	buf_append_format(&start->machine, "%.16s", pod->pods->peer_id);
+	if (start->machine.len > 0)
+		add_more(options, "--machine", buf_cstr(&start->machine));
+	list_ports(pod, &start->ports);
+	if (start->ports.len > 0)
+		add_more(options, "--publish", buf_cstr(&start->ports));
+}
+
 static int agent_start_init(const struct pod *pod, struct agent_start *start, struct err *err)
 {
 	static const char *const names[_POD_FRONT_SOCKETS] = {
@@ -78,6 +149,8 @@ static int agent_start_init(const struct pod *pod, struct agent_start *start, st
 		[POD_FRONT_RAW4] = "--front-raw4-fd",
 		[POD_FRONT_RAW6] = "--front-raw6-fd",
 	};
+	/* What users name, and what the pod's certificate will: not the ReplicaSet between. */
+	struct kube_origin origin = kube_origin_of(pod->spec->root);
 	char *pin;
 	int r;
 
@@ -87,6 +160,7 @@ static int agent_start_init(const struct pod *pod, struct agent_start *start, st
 		.empty = path_format("%s/empty", pod->pods->config.run_dir),
 		.front = {{-1, -1, -1, -1}},
 		.resolve_fd = -1,
+		.mesh_fd = -1,
 	};
 	start->options = (struct infra_options){
 		.agent = pod->pods->config.agent,
@@ -95,12 +169,13 @@ static int agent_start_init(const struct pod *pod, struct agent_start *start, st
 		.control_dir = pod->dir,
 		.empty_dir = start->empty.text,
 		.namespace = pod->spec->namespace,
-		.workload = pod->spec->name,
-		.workload_kind = pod->spec->kind,
+		.workload = origin.name,
+		.workload_kind = origin.kind,
 		.pod = pod->name,
 		.hostname = pod->hostname,
 		.replicas = 1,
 	};
+	add_mesh(pod, start);
 	if (!sandbox_has_front(pod))
 		return 0;
 	pin = front_pin(pod);
@@ -114,7 +189,7 @@ static int agent_start_init(const struct pod *pod, struct agent_start *start, st
 	add_fd(&start->options, "--resolve-fd", start->resolve_fd);
 	read_resolvers(pod, &start->resolvers);
 	if (start->resolvers.len > 0)
-		start->options.resolvers = buf_cstr(&start->resolvers);
+		add_more(&start->options, "--resolvers", buf_cstr(&start->resolvers));
 	return 0;
 }
 
@@ -123,7 +198,11 @@ static void agent_start_free(struct agent_start *start)
 	pod_front_close(&start->front);
 	if (start->resolve_fd >= 0)
 		(void)close(start->resolve_fd);
+	if (start->mesh_fd >= 0)
+		(void)close(start->mesh_fd);
 	buf_deinit(&start->resolvers);
+	buf_deinit(&start->ports);
+	buf_deinit(&start->machine);
 	free(start);
 }
 
