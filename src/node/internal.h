@@ -166,7 +166,7 @@ struct node {
 	size_t locating_count;
 	struct map partners; /* node id -> itself: who keeps something together with us */
 	bool near;           /* the records go by our neighbourhood, not by all stewards, */
-	uint64_t near_seen;  /* which was in this state when they were told last */
+	uint64_t near_seen, far_seen; /* which were in this state when they were told last */
 	struct mono near_due;
 	struct map
 		watches; /* pod uid -> the machine that runs it, where not all are seen: stay.c */

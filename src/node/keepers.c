@@ -15,7 +15,9 @@
 #include "overlay/kad.h"
 
 enum {
-	NEAR_MS = 1000,      /* changes of the neighbourhood are gathered for so long */
+	NEAR_MS = 1000,      /* changes of the neighbourhood are gathered for so long, */
+	FAR_MS = 20 * 1000,  /* and those of farther contacts: who keeps what is with us does not
+			      * depend on them, and every lookup changes some */
 	NEAR_MAX = 64 * 20,  /* every bucket of the table */
 	LOCATINGS_MAX = 256, /* lookups under way; more wait until one of them has ended */
 };
@@ -72,7 +74,8 @@ static void update_near(struct node *node, struct mono now)
 	       kad_next_steward(kad, &position, &list[count].contact, &list[count].position))
 		count += is_live(node, &list[count].contact.id);
 	records_set_near(node->records, now, list, count);
-	node->near_seen = kad_changes(kad);
+	node->near_seen = kad_near_changes(kad);
+	node->far_seen = kad_changes(kad);
 	free(list);
 }
 
@@ -107,15 +110,17 @@ void node_stewards_update(struct node *node, struct mono now)
 /* After every event: has the neighbourhood changed? */
 void node_near_check(struct node *node, struct mono now)
 {
+	const struct kad *kad = overlay_kad(node->overlay);
 	bool large = overlay_is_large(node->overlay);
 
 	if (!node->sized && overlay_is_sized(node->overlay))
 		node->near_due = now;
 	if (node->config.records_stay || (!large && !node->near))
 		return;
-	if (large == node->near && node->near_seen == kad_changes(overlay_kad(node->overlay)))
-		return;
-	node->near_due = mono_min(node->near_due, mono_add_ms(now, NEAR_MS));
+	if (large != node->near || node->near_seen != kad_near_changes(kad))
+		node->near_due = mono_min(node->near_due, mono_add_ms(now, NEAR_MS));
+	else if (node->far_seen != kad_changes(kad))
+		node->near_due = mono_min(node->near_due, mono_add_ms(now, FAR_MS));
 }
 
 /* ---- lookups ---- */

@@ -328,6 +328,11 @@ uint64_t kad_changes(const struct kad *kad)
 	return kad->table.changes;
 }
 
+uint64_t kad_near_changes(const struct kad *kad)
+{
+	return kad->table.near_changes;
+}
+
 size_t kad_contact_count(const struct kad *kad)
 {
 	return kad->table.contact_count;

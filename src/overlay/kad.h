@@ -179,6 +179,8 @@ bool kad_next_steward(const struct kad *kad, size_t *position, struct contact *r
 
 /* Grows with every change of what kad_next_steward() says. */
 uint64_t kad_changes(const struct kad *kad);
+/* The same for those of our neighbourhood. */
+uint64_t kad_near_changes(const struct kad *kad);
 size_t kad_contact_count(const struct kad *kad);
 
 /* Provider entries kept here for others and ourselves. */

@@ -292,6 +292,12 @@ bool kad_table_wants(const struct kad *kad, uint64_t position, const struct node
 
 /* ---- changes ---- */
 
+static void changed(struct kad *kad, unsigned index)
+{
+	kad->table.changes++;
+	kad->table.near_changes += index >= kad->far;
+}
+
 static struct kad_entry *bucket_insert(struct kad *kad, unsigned index,
 				       const struct kad_entry *entry)
 {
@@ -304,7 +310,7 @@ static struct kad_entry *bucket_insert(struct kad *kad, unsigned index,
 		kad->table.buckets[index] = bucket;
 	}
 	bucket->entries[bucket->count++] = *entry;
-	kad->table.changes++;
+	changed(kad, index);
 	if (kad->table.contact_count++ == 0)
 		kad_upkeep_first(kad);
 	return &bucket->entries[bucket->count - 1];
@@ -317,7 +323,7 @@ static void bucket_remove(struct kad *kad, unsigned index, struct kad_entry *ent
 	assert(bucket->count > 0);
 	*entry = bucket->entries[--bucket->count];
 	kad->table.contact_count--;
-	kad->table.changes++;
+	changed(kad, index);
 	if (bucket->has_spare && bucket->count < KAD_BUCKET) {
 		bucket->has_spare = false;
 		(void)bucket_insert(kad, index, &bucket->spare);
@@ -364,7 +370,8 @@ const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 	if (grave)
 		grave->failures = 0;
 	if (entry) {
-		table->changes += is_news(entry, &fresh);
+		if (is_news(entry, &fresh))
+			changed(kad, index);
 		entry_refresh(entry, kad->now, contact);
 		return NULL;
 	}
@@ -377,7 +384,7 @@ const struct kad_entry *kad_table_admit(struct kad *kad, uint64_t position,
 		bucket->has_spare = true;
 		entry = &bucket->spare;
 	} else {
-		table->changes++;
+		changed(kad, index);
 	}
 	*entry = fresh;
 	return entry;
@@ -395,7 +402,7 @@ void kad_table_silent(struct kad *kad, uint64_t position, const struct node_id *
 		return;
 	}
 	entry->failures++;
-	table->changes++;
+	changed(kad, index);
 	if (entry->failures >= KAD_FAILURES || table->buckets[index]->has_spare) {
 		grave_dig(kad, position);
 		bucket_remove(kad, index, entry);

@@ -59,6 +59,7 @@ struct kad_table {
 	struct kad_bucket *buckets[KAD_BUCKETS]; /* by the first bit that differs from ours */
 	size_t contact_count;
 	uint64_t changes;         /* of who is in it and answers, and of where that is */
+	uint64_t near_changes;    /* of these, in the neighbourhood */
 	struct kad_grave *graves; /* sets side by side; none while nobody was silent */
 };
 

@@ -16,6 +16,10 @@
 
 #include <stdlib.h>
 
+enum {
+	TRANSIENTS_AT_ONCE = 16, /* over the limit: then so many are given up */
+};
+
 static bool is_replaceable(const struct overlay *overlay, const struct peer *peer)
 {
 	return peer_is_kept(peer) && !peer->active && !peer->watched && !peer->wanted &&
@@ -89,24 +93,40 @@ static struct mono used_at(const struct peer *peer)
 	return peer->heard.us > peer->ping_sent.us ? peer->heard : peer->ping_sent;
 }
 
+/* Insert into @oldest, of which TRANSIENTS_AT_ONCE are kept, longest unused first. */
+static size_t insert_oldest(struct peer **oldest, size_t count, struct peer *peer)
+{
+	size_t at = count;
+
+	if (count < TRANSIENTS_AT_ONCE)
+		count++;
+	else if (used_at(oldest[--at]).us <= used_at(peer).us)
+		return count;
+	for (; at > 0 && used_at(oldest[at - 1]).us > used_at(peer).us; at--)
+		oldest[at] = oldest[at - 1];
+	oldest[at] = peer;
+	return count;
+}
+
+/* Some at a time: all are looked at for that. */
 void pool_bound_transients(struct overlay *overlay)
 {
-	struct peer *oldest = NULL;
+	struct peer *oldest[TRANSIENTS_AT_ONCE];
+	size_t count = 0;
 
-	if (overlay->counts.transients <= OVERLAY_TRANSIENT_MAX)
+	if (overlay->counts.transients <= OVERLAY_TRANSIENT_MAX ||
+	    (overlay->counts.transients - OVERLAY_TRANSIENT_MAX) % TRANSIENTS_AT_ONCE)
 		return;
 	for (size_t i = 0; i < overlay->peer_count; i++) {
 		struct peer *peer = overlay->peers[i];
 
-		if (!peer->connected || peer_is_kept(peer) || peer->wanted || peer->watched)
-			continue;
-		if (!oldest || used_at(peer).us < used_at(oldest).us)
-			oldest = peer;
+		if (peer->connected && !peer_is_kept(peer) && !peer->wanted && !peer->watched)
+			count = insert_oldest(oldest, count, peer);
 	}
-	if (!oldest)
-		return;
-	oldest->ping_sent = overlay->now; /* another one next time */
-	effect_add(overlay, OVERLAY_CLOSE, &oldest->member.id);
+	for (size_t i = 0; i < count; i++) {
+		oldest[i]->ping_sent = overlay->now; /* others next time */
+		effect_add(overlay, OVERLAY_CLOSE, &oldest[i]->member.id);
+	}
 }
 
 /* Of the lost ones those who went together with many others stay: behind them may be the other

@@ -47,15 +47,19 @@ enum {
 	SHARD_ANSWER_MS = 700,         /* a holder that has not answered by then is passed by; */
 	SHARD_SLOW_MS = 1500,          /* the first answer of all is waited for so long */
 	SHARD_ATTEMPTS = 3,
-	SHARD_PLACE_MS = 60 * 1000, /* who is near to a key is remembered so long, of */
-	SHARD_PLACES_MAX = 1024,    /* so many keys */
-	SHARD_CALLS_MAX = 64,       /* questions under way; more wait */
-	SHARD_WAITING_MAX = 8192,   /* beyond: new ones fail, and rows are said later */
-	SHARD_READS_MAX = 256,      /* lookups and lists under way */
-	SHARD_WALK_MAX = 65536,     /* rows that one list returns */
-	SHARD_READ_MS = 8000,       /* then a lookup or list ends with what it has */
-	SHARD_ONCE_MS = 120 * 1000, /* a row that is said once is dropped after this */
-	SHARD_RETRY_MS = 20 * 1000, /* a row that could not be said is said again */
+	SHARD_PLACE_MS = 60 * 1000,        /* who is near to a key is remembered so long, of */
+	SHARD_PLACES_MAX = 1024,           /* so many keys */
+	SHARD_CALLS_MAX = 64,              /* questions under way; more wait */
+	SHARD_WAITING_MAX = 8192,          /* beyond: new ones fail, and rows are said later */
+	SHARD_READS_MAX = 256,             /* lookups and lists under way */
+	SHARD_WALK_MAX = 65536,            /* rows that one list returns */
+	SHARD_READ_MS = 8000,              /* then a lookup or list ends with what it has */
+	SHARD_ONCE_MS = 120 * 1000,        /* a row that is said once is dropped after this, */
+	SHARD_ONCE_ROW_MS = 300 * 1000,    /* and by its holders after this, unless its controller
+					    * says it: it may have been written in part and lost */
+	SHARD_HOLDERS_MS = 60 * 60 * 1000, /* rows that are said again go to those who had them
+					    * the last time, while all of them answer */
+	SHARD_RETRY_MS = 20 * 1000,        /* a row that could not be said is said again */
 };
 
 struct shards_config {

@@ -116,7 +116,7 @@ static struct place *place_find(struct shards *shards, const struct shard_id *sh
 
 	shard_text(shard, &text);
 	place = map_get(&shards->places, bytes_buf(&text));
-	if (place && mono_reached(shards->now, place->until)) {
+	if (place && mono_reached(shards->now, place->known_until)) {
 		(void)map_remove(&shards->places, bytes_buf(&text));
 		free(place);
 		place = NULL;
@@ -130,7 +130,7 @@ static void place_forget(struct shards *shards, const struct shard_id *shard)
 	struct place *place = place_find(shards, shard);
 
 	if (place)
-		place->until = shards->now;
+		place->until = place->known_until = shards->now;
 }
 
 static void place_note(struct shards *shards, const struct shard_id *shard,
@@ -148,9 +148,18 @@ static void place_note(struct shards *shards, const struct shard_id *shard,
 	for (size_t i = 0; i < count && i < SHARD_KEEPERS; i++)
 		place->contacts[place->count++] = contacts[i];
 	place->until = mono_add_ms(shards->now, SHARD_PLACE_MS);
+	place->known_until = mono_add_ms(shards->now, SHARD_HOLDERS_MS);
 	shard_text(shard, &text);
 	free(map_put(&shards->places, bytes_buf(&text), place));
 	buf_deinit(&text);
+}
+
+static bool place_serves(const struct shards *shards, const struct place *place,
+			 const struct call *call)
+{
+	bool again = call->purpose == CALL_WRITE && !call->anew;
+
+	return place && (again || !mono_reached(shards->now, place->until));
 }
 
 static void call_locate(struct shards *shards, struct call *call)
@@ -159,7 +168,7 @@ static void call_locate(struct shards *shards, struct call *call)
 	struct shards_effect *effect;
 
 	call->started = shards->now;
-	if (place) {
+	if (place_serves(shards, place, call)) {
 		call_targets(call, place->contacts, place->count);
 		call_ask_all(shards, call);
 		return;
@@ -289,10 +298,12 @@ void calls_tick(struct shards *shards)
 
 		if (!mono_reached(shards->now, call_deadline(call)))
 			continue;
-		if (call->answered)
+		if (call->answered) {
+			place_forget(shards, &call->shard); /* some have not */
 			call_finish(shards, call);
-		else
+		} else {
 			call_retry(shards, call);
+		}
 	}
 }
 

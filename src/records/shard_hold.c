@@ -349,8 +349,9 @@ void hold_ended(struct shards *shards, struct call *call)
 		 call->ok >= (call->target_count < QUORUM ? call->target_count : QUORUM) &&
 		 call->ok)
 		shard_forget(shards, shard);
-	else if (call->purpose == CALL_SYNC && call->split && shard->state == SHARD_LEAF)
-		split(shards, shard);
+	else if ((call->purpose == CALL_SYNC || call->purpose == CALL_MOVE) && call->split &&
+		 shard->state == SHARD_LEAF)
+		split(shards, shard); /* its halves are the ones to have the rows */
 	else if (call->merged * 2 > call->answered)
 		hand_up(shards, shard);
 }

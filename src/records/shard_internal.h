@@ -53,6 +53,7 @@ struct own {
 	struct mono due;
 	struct mono since; /* it says this */
 	bool once;         /* until somebody has taken it, or SHARD_ONCE_MS */
+	bool said;         /* its holders have it; from now on it is only said again */
 };
 
 /* A lookup or a list. */
@@ -103,6 +104,7 @@ struct call {
 	struct index_row *rows;
 	size_t row_count;
 	bool made, from_hint;
+	bool anew;     /* WRITE: of some of the rows nobody has heard before */
 	bool is_split; /* MOVE, SYNC: the shard here, and */
 	uint32_t count;
 	uint64_t fold;
@@ -118,7 +120,7 @@ struct call {
 struct place {
 	struct contact contacts[SHARD_KEEPERS];
 	size_t count;
-	struct mono until;
+	struct mono until, known_until; /* the latter for what is only said again */
 };
 
 struct shards {

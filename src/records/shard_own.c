@@ -76,6 +76,7 @@ static void own_take(struct shards *shards, const char *kind, const char *namesp
 	own->row.gone = row->gone;
 	own->row.age_s = 0;
 	own->since = own->due = now;
+	own->said = false;
 	list_remove(&own->urgent);
 	list_append(&shards->urgent, &own->urgent);
 }
@@ -161,6 +162,10 @@ static void batch_add(struct shards *shards, struct map *batch, const struct own
 		(void)map_put(batch, bytes_buf(&text), call);
 	}
 	shard_call_add(call, &own->row);
+	if (own->once && !own->row.gone)
+		call->rows[call->row_count - 1].age_s =
+			(SHARD_ROW_MS - SHARD_ONCE_ROW_MS) / MS_PER_S;
+	call->anew = call->anew || !own->said;
 	if (call->row_count == SHARD_ROWS_MAX) {
 		(void)map_remove(batch, bytes_buf(&text));
 		shard_call_start(shards, call);
@@ -229,6 +234,17 @@ void own_tick(struct shards *shards)
 	batch_send(shards, &batch);
 }
 
+static void own_said(struct shards *shards, const struct call *call)
+{
+	for (size_t i = 0; i < call->row_count; i++) {
+		struct own *own =
+			own_find(shards, call->shard.kind, call->shard.namespace, &call->rows[i]);
+
+		if (own && own->row.hlc == call->rows[i].hlc)
+			own->said = true;
+	}
+}
+
 /* Nobody has taken them. */
 static void own_again(struct shards *shards, const struct call *call)
 {
@@ -250,6 +266,7 @@ static void own_down(struct shards *shards, const struct call *call)
 		struct call *next = shard_call_new(shards, CALL_WRITE, &child);
 
 		next->made = true;
+		next->anew = call->anew;
 		for (size_t i = 0; i < call->row_count; i++) {
 			if (shard_covers(&child, call->rows[i].name))
 				shard_call_add(next, &call->rows[i]);
@@ -267,6 +284,7 @@ static void own_from_root(struct shards *shards, const struct call *call)
 	struct call *next = shard_call_new(shards, CALL_WRITE, &root);
 
 	hint_set(shards, &root);
+	next->anew = call->anew;
 	for (size_t i = 0; i < call->row_count; i++)
 		shard_call_add(next, &call->rows[i]);
 	shard_call_start(shards, next);
@@ -274,14 +292,16 @@ static void own_from_root(struct shards *shards, const struct call *call)
 
 void own_ended(struct shards *shards, struct call *call)
 {
-	if (call->split && call->shard.depth < MESSAGE_SHARD_DEPTH_MAX)
+	if (call->split && call->shard.depth < MESSAGE_SHARD_DEPTH_MAX) {
 		own_down(shards, call);
-	else if (call->unknown * 2 > call->answered && call->from_hint)
+	} else if (call->unknown * 2 > call->answered && call->from_hint) {
 		own_from_root(shards, call);
-	else if (call->ok)
+	} else if (call->ok) {
 		hint_set(shards, &call->shard);
-	else
+		own_said(shards, call);
+	} else {
 		own_again(shards, call);
+	}
 }
 
 void own_deinit(struct shards *shards)

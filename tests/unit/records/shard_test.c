@@ -117,6 +117,48 @@ static void a_row_that_nobody_confirms_is_dropped(void **state)
 	assert_int_equal(swarm_counts(swarm).own, 0);
 }
 
+/* A write that came to few disks, which were lost. */
+static void a_row_that_its_controller_never_says_is_dropped_soon(void **state)
+{
+	(void)state;
+	swarm_say(swarm, 3, "default", 1, 10);
+	swarm_say(swarm, 3, "default", 2, 10);
+	swarm_run_ms(swarm, SETTLE_MS);
+	swarm_own(swarm, 4, "default", 2, 10);
+	expect_listed(9, "default", 2);
+	swarm_run_ms(swarm, SHARD_ONCE_ROW_MS + 2 * SHARD_SYNC_MS);
+	expect_none(9, "default", 1);
+	expect_found(9, "default", 2);
+}
+
+/* Who was misled to write it to others: they hand it on to the halves of a shard that is split. */
+static void rows_that_went_astray_are_brought_where_they_belong(void **state)
+{
+	(void)state;
+	own_many("default", 0, 1500);
+	swarm_run_ms(swarm, 2 * MINUTE_MS);
+	swarm->misled = true;
+	swarm_own(swarm, 3, "default", 2000, 1);
+	swarm_run_ms(swarm, SETTLE_MS);
+	swarm->misled = false;
+	swarm_run_ms(swarm, 4 * MINUTE_MS);
+	expect_found(9, "default", 2000);
+}
+
+static void what_is_only_said_again_needs_no_lookup(void **state)
+{
+	uint64_t located;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20; i++)
+		swarm_own(swarm, 3, "default", i, 1);
+	swarm_run_ms(swarm, 2 * MINUTE_MS);
+	located = swarm->located;
+	swarm_run_ms(swarm, 40 * MINUTE_MS);
+	assert_int_equal(swarm->located, located);
+	expect_listed(9, "default", 20);
+}
+
 static void lists_of_all_namespaces_have_all(void **state)
 {
 	(void)state;
@@ -294,6 +336,9 @@ int main(void)
 		SWARM_TEST(it_is_found_when_the_machine_that_said_it_is_gone),
 		SWARM_TEST(what_is_deleted_is_not_found_even_if_an_older_row_comes_late),
 		SWARM_TEST(a_row_that_nobody_confirms_is_dropped),
+		SWARM_TEST(a_row_that_its_controller_never_says_is_dropped_soon),
+		SWARM_TEST(rows_that_went_astray_are_brought_where_they_belong),
+		SWARM_TEST(what_is_only_said_again_needs_no_lookup),
 		SWARM_TEST(lists_of_all_namespaces_have_all),
 		SWARM_TEST(a_large_shard_splits_and_everything_is_found_meanwhile),
 		SWARM_TEST(an_index_at_rest_costs_little),

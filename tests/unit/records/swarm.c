@@ -146,8 +146,13 @@ static void deliver(struct swarm *swarm, const struct letter *letter)
 	if (!to->up)
 		return;
 	if (letter->located) {
-		size_t count = nearest(to, &letter->key, contacts, SHARD_KEEPERS);
+		struct digest key = letter->key;
+		size_t count;
 
+		for (size_t i = 0; swarm->misled && i < ID_LEN; i++)
+			key.byte[i] ^= UINT8_MAX;
+		count = nearest(to, &key, contacts, SHARD_KEEPERS);
+		swarm->located++;
 		shards_located(to->shards, swarm->now, letter->token, contacts, count);
 	} else if (message_decode(bytes_buf(&letter->packet), &message) == 0) {
 		shards_receive(to->shards, swarm->now, &swarm->machines[letter->from].contact, true,
@@ -262,6 +267,14 @@ static struct index_row row_of(uint32_t number, uint64_t hlc, char name[32])
 {
 	(void)snprintf(name, 32, "name-%u", number);
 	return (struct index_row){.name = name, .uid = swarm_uid(number), .hlc = hlc};
+}
+
+void swarm_say(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc)
+{
+	char name[32];
+	struct index_row row = row_of(number, hlc, name);
+
+	shards_say(swarm->machines[n].shards, swarm->now, "ConfigMap", namespace, &row);
 }
 
 void swarm_own(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc)

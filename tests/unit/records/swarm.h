@@ -36,6 +36,8 @@ struct swarm {
 	struct prng prng;
 	struct mono now;
 	unsigned loss_percent;
+	bool misled;      /* lookups name those who are farthest */
+	uint64_t located; /* lookups so far */
 	uint64_t sent, rows_sent;
 	uint64_t reading; /* the token waited for, and at whom */
 	size_t reader;
@@ -50,7 +52,8 @@ void swarm_start(struct swarm *swarm, size_t n);
 
 struct uid swarm_uid(uint32_t number);
 
-/* Machine @n says, or says no longer, or says that it is gone: object "name-NUMBER". */
+/* Machine @n says once, says, or says no longer, or says that it is gone: object "name-NUMBER". */
+void swarm_say(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc);
 void swarm_own(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc);
 void swarm_end(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc);
 void swarm_disown(struct swarm *swarm, size_t n, const char *namespace, uint32_t number);
