@@ -387,10 +387,16 @@ def join_rows(runs, _quick):
 
 
 def records_runs(quick):
-    """Records by distance: a third of the machines is new when all has been written."""
+    """Records by distance: a third of the machines is new when all has been written; or all lies with
+    its keepers when the power comes back everywhere, and a tenth goes at once."""
     sizes = [(100, 2000)] if quick else [(300, 3000), (1000, 20000)]
-    return {machines: Run("records", machines, records=records, pool=32, duration_s=60)
+    placed = [(100, 3000, 12)] if quick else [(500, 50000, 32), (3000, 100000, 64)]
+    runs = {machines: Run("records", machines, records=records, pool=32, duration_s=60)
             for machines, records in sizes}
+    for machines, records, pool in placed:
+        runs["placed", machines] = Run("records", machines, records=records, lookups=1000, pool=pool,
+                                       duration_s=20, placed=1, calm_s=60)
+    return runs
 
 
 def records_rows(runs, _quick):
