@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "io/local.h"
+#include "io/log.h"
 #include "io/loop.h"
 #include "workplane/agent_front.h"
 #include "workplane/agent_mesh.h"
@@ -132,6 +133,11 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 	if (!agent_mesh_is_wanted(options))
 		return 0;
 	r = agent_mesh_new(agent->loop, options, err, &agent->mesh);
+	if (r < 0 && !options->cert) {
+		/* The pod has a right to its agent, whatever its names are. */
+		log_event(LOG_LEVEL_ERROR, "no-mesh", "%s", err->text);
+		return 0;
+	}
 	if (r == 0 && options->cert)
 		r = byhand_new(agent->loop, agent->mesh, options, err, &agent->byhand);
 	if (r == 0 && agent->serve)
