@@ -165,7 +165,8 @@ static void bytes_and_ends_go_both_ways(void **state)
 	struct pods *pods = pods_new(1);
 	struct echo *echo = echo_new(pods->loop);
 	struct service_port port = {(char *)(uintptr_t) "http", echo->port, SERVICE_TCP};
-	struct pod_config web_config = {"shop", "web", "web-1", .ports = &port, .port_count = 1};
+	struct pod_config web_config = {"shop",         "web",           "web-1",
+					.ports = &port, .port_count = 1, .inherited = true};
 	struct pod_config client_config = {"shop", "client", "client-1"};
 	struct pod server = pod_new(pods, &web_config, NULL);
 	struct pod client = pod_new(pods, &client_config, &server);

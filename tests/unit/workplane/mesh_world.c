@@ -56,8 +56,8 @@ struct buf pods_issue(struct pods *pods, const struct node_id *key, const char *
 	return leaf;
 }
 
-/* A port that is free now. */
-static uint16_t free_port(void)
+/* A port that is free now, and (NULL: it is closed) the socket that has it. */
+static uint16_t free_port(int *ret_fd)
 {
 	struct sockaddr_in name = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -67,7 +67,10 @@ static uint16_t free_port(void)
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, len), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-	(void)close(fd);
+	if (ret_fd)
+		*ret_fd = fd;
+	else
+		(void)close(fd);
 	return ntohs(name.sin_port);
 }
 
@@ -93,8 +96,11 @@ struct pod pod_new(struct pods *pods, const struct pod_config *config, const str
 
 	entropy_fill(seed, sizeof(seed));
 	pod.key = key_from_seed(seed);
-	assert_true(addr_parse_ip("127.0.0.1", free_port(), &mesh.address));
+	assert_true(addr_parse_ip(
+		"127.0.0.1", free_port(config->inherited ? &mesh.socket_fd : NULL), &mesh.address));
 	pod.addr = mesh.address;
+	if (config->inherited)
+		mesh.address.port = 0; /* the socket's */
 	(void)snprintf(path, sizeof(path), "ns/%s/%s/%s/%s", config->namespace,
 		       config->stateful ? "statefulset" : "deployment", config->workload,
 		       config->pod);

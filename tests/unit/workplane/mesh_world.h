@@ -25,6 +25,7 @@ struct pod_config {
 	struct service_policy policy;
 	const struct service_port *ports;
 	size_t port_count;
+	bool inherited; /* its socket is bound by another, as in a pod */
 };
 
 struct pod {
