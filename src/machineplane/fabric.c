@@ -152,6 +152,10 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_FETCHED:
 		(void)pod_objects_fetched(fabric->pod_objects, effect->token);
 		return;
+	case NODE_LEAF_WANTED:
+	case NODE_LEAF_CAME:
+		pod_leaves_effect(fabric, effect);
+		return;
 	case NODE_LOST: /* the journal tells of it */
 	case NODE_LOCATED:
 	case NODE_FOUND:
@@ -401,6 +405,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->streams = streams_new(fabric);
 	fabric->pod_objects = pod_objects_new(fabric);
 	fabric->names = names_new(fabric);
+	fabric->pod_leaves = pod_leaves_new(fabric);
 	fabric->backend = backend_new(fabric);
 	fabric->audit = audit_log_new(fabric->settings.options.state_dir);
 	fabric->timer = loop_timer_new(fabric->loop, tick, fabric);
@@ -524,6 +529,7 @@ static void fabric_free(struct fabric *fabric)
 	control_free(fabric->control);
 	pod_objects_free(fabric->pod_objects);
 	names_free(fabric->names);
+	pod_leaves_free(fabric->pod_leaves);
 	backend_free(fabric->backend);
 	audit_log_free(fabric->audit);
 	node_free(fabric->node);

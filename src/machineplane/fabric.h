@@ -20,6 +20,7 @@
  *   contacts.c  where members were last seen, for the next start
  *   host_link.c the other process: pods, capacity, images, logs
  *   backend.c   the REST gateway's questions, answered from the node
+ *   pod_leaf.c  certificates for the agents of pods: asked for, and signed
  *   names.c     what names of Services mean, for the agents of pods here
  *   streams.c   logs, processes and ports of pods, here and on other machines
  *   stream_request.c  how machines ask each other for those
@@ -51,6 +52,7 @@ struct host_state;
 struct backend;
 struct control;
 struct names;
+struct pod_leaves;
 struct streams;
 struct renewal;
 
@@ -82,6 +84,7 @@ struct fabric {
 	struct backend *backend;
 	struct pod_objects *pod_objects;
 	struct names *names;
+	struct pod_leaves *pod_leaves;
 	struct control *control;
 	struct streams *streams;
 	struct renewal *renewal;
@@ -242,7 +245,17 @@ bool pod_objects_refreshed(struct pod_objects *objects, uint64_t token);
 bool pod_objects_fetched(struct pod_objects *objects, uint64_t token);
 void pod_objects_changed(struct pod_objects *objects, const struct record *record);
 
+void host_tell_leaf(struct host_state *host, const Magik__Ipc__LeafFound *found);
 void host_tell_name(struct host_state *host, const Magik__Ipc__NameFound *found);
+
+/* pod_leaf.c */
+struct pod_leaves *pod_leaves_new(struct fabric *fabric);
+void pod_leaves_free(struct pod_leaves *leaves);
+/* The agent of a pod here asks; @leaves NULL: this machine is no member yet, the agent asks again.
+ */
+void pod_leaves_look(struct pod_leaves *leaves, const Magik__Ipc__LeafLook *look);
+/* NODE_LEAF_WANTED, NODE_LEAF_CAME. */
+void pod_leaves_effect(struct fabric *fabric, const struct node_effect *effect);
 
 /* names.c */
 struct names *names_new(struct fabric *fabric);

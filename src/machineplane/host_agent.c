@@ -22,10 +22,25 @@ static void pass_name_ask(struct host *host, const struct uid *pod, const Magik_
 		(void)!ipc_link_send(host->link, IPC_NAME_LOOK, &look.base, -1);
 }
 
+static void pass_leaf_ask(struct host *host, const struct uid *pod, const Magik__Ipc__LeafAsk *ask)
+{
+	Magik__Ipc__LeafLook look;
+
+	magik__ipc__leaf_look__init(&look);
+	look.pod.data = (uint8_t *)(uintptr_t)pod->byte;
+	look.pod.len = UID_LEN;
+	look.ask = (Magik__Ipc__LeafAsk *)(uintptr_t)ask;
+	/* Without a fabric process nobody signs; the agent asks again. */
+	if (host->link)
+		(void)!ipc_link_send(host->link, IPC_LEAF_LOOK, &look.base, -1);
+}
+
 void host_agent_message(struct host *host, const struct uid *pod, const struct ipc_message *message)
 {
 	if (message->type == IPC_NAME_ASK)
 		pass_name_ask(host, pod, (const Magik__Ipc__NameAsk *)message->body);
+	if (message->type == IPC_LEAF_ASK)
+		pass_leaf_ask(host, pod, (const Magik__Ipc__LeafAsk *)message->body);
 }
 
 void host_name_found(struct host *host, const Magik__Ipc__NameFound *found)
@@ -42,4 +57,14 @@ void host_name_found(struct host *host, const Magik__Ipc__NameFound *found)
 	told.service = found->service;
 	/* The pod may be gone by now, and its agent being started again. */
 	(void)!pods_tell_agent(host->pods, &pod, IPC_NAME_TOLD, &told.base);
+}
+
+void host_leaf_found(struct host *host, const Magik__Ipc__LeafFound *found)
+{
+	struct uid pod;
+
+	if (found->pod.len != UID_LEN || !found->identity)
+		return;
+	memcpy(pod.byte, found->pod.data, UID_LEN);
+	(void)!pods_tell_agent(host->pods, &pod, IPC_POD_IDENTITY, &found->identity->base);
 }

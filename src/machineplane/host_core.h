@@ -103,6 +103,7 @@ void host_fabric_drain(struct host *host);
 /* The agent of @pod says something: nothing in it is believed, beyond that it is about that pod. */
 void host_agent_message(struct host *host, const struct uid *pod,
 			const struct ipc_message *message);
+void host_leaf_found(struct host *host, const Magik__Ipc__LeafFound *found);
 void host_name_found(struct host *host, const Magik__Ipc__NameFound *found);
 
 /* host_objects.c */

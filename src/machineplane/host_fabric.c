@@ -534,6 +534,12 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 	case IPC_NAME_FOUND:
 		host_name_found(host, body);
 		break;
+	case IPC_LEAF_FOUND:
+		host_leaf_found(host, body);
+		break;
+	case IPC_LEAF_ASK:
+	case IPC_LEAF_LOOK:
+	case IPC_POD_IDENTITY:
 	case IPC_HELLO:
 	case IPC_ISSUE_REPLY:
 	case IPC_POD_STATUS:

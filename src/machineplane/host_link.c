@@ -493,8 +493,14 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_NAME_LOOK:
 		names_look(fabric->names, (const Magik__Ipc__NameLook *)message->body);
 		break;
+	case IPC_LEAF_LOOK:
+		pod_leaves_look(fabric->pod_leaves, (const Magik__Ipc__LeafLook *)message->body);
+		break;
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
+	case IPC_LEAF_ASK:
+	case IPC_LEAF_FOUND:
+	case IPC_POD_IDENTITY:
 	case IPC_NAME_ASK:
 	case IPC_NAME_TOLD:
 	case IPC_POD_READY:
@@ -823,4 +829,10 @@ void host_tell_name(struct host_state *host, const Magik__Ipc__NameFound *found)
 {
 	if (host && host->link)
 		(void)!ipc_link_send(host->link, IPC_NAME_FOUND, &found->base, -1);
+}
+
+void host_tell_leaf(struct host_state *host, const Magik__Ipc__LeafFound *found)
+{
+	if (host && host->link)
+		(void)!ipc_link_send(host->link, IPC_LEAF_FOUND, &found->base, -1);
 }

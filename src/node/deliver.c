@@ -30,7 +30,7 @@ static size_t parked_of(const struct node *node, const struct node_id *from)
 	return count;
 }
 
-static void send_leaf_want(struct node *node, const struct node_id *to, const struct digest *leaf)
+void node_leaf_want(struct node *node, const struct node_id *to, const struct digest *leaf)
 {
 	struct message want = {.type = MESSAGE_LEAF_WANT, .leaf_want = {.leaf = *leaf}};
 	struct buf encoded = {0};
@@ -67,7 +67,7 @@ static void park(struct node *node, struct mono now, const struct node_id *from,
 		 struct bytes envelope)
 {
 	if (parked_add(node, now, from, envelope))
-		send_leaf_want(node, from, &node->missing_leaf);
+		node_leaf_want(node, from, &node->missing_leaf);
 }
 
 static bool is_dialling(const struct node *node, const struct node_id *owner)
@@ -92,7 +92,7 @@ void node_park_gossip(struct node *node, struct mono now, const struct node_id *
 	parked->broadcast = gossip->id;
 	parked->owner = gossip->owner;
 	parked->share = gossip->share;
-	send_leaf_want(node, from, &node->missing_leaf);
+	node_leaf_want(node, from, &node->missing_leaf);
 }
 
 /* The owner is dialled: its certificate comes with the connection over which we bid. */
@@ -108,7 +108,7 @@ void node_park_referred(struct node *node, struct mono now, const struct node_id
 		return;
 	parked->owner = *owner;
 	if (overlay_find_peer(node->overlay, &owner->id, &peer) && peer.connected) {
-		send_leaf_want(node, &owner->id, &node->missing_leaf);
+		node_leaf_want(node, &owner->id, &node->missing_leaf);
 	} else if (!dialling) {
 		queued = node_queue(node, NODE_DIAL);
 		queued->effect.to = owner->id;
@@ -177,7 +177,7 @@ void node_parked_connected(struct node *node, struct mono now, const struct node
 		if (!node_id_equal(&parked->owner.id, id) || !uid_is_none(&parked->broadcast))
 			continue;
 		if (deliver_parked(node, now, parked) == NODE_TRUST_E_LEAF)
-			send_leaf_want(node, id, &parked->leaf);
+			node_leaf_want(node, id, &parked->leaf);
 		else
 			parked_free(node, parked);
 	}
@@ -189,7 +189,7 @@ static void want_another(struct node *node, struct parked *parked)
 	if (digest_equal(&parked->leaf, &node->missing_leaf))
 		return;
 	parked->leaf = node->missing_leaf;
-	send_leaf_want(node, &parked->from, &parked->leaf);
+	node_leaf_want(node, &parked->from, &parked->leaf);
 }
 
 static void leaf_arrived(struct node *node, struct mono now, const struct node_id *from,
@@ -562,7 +562,7 @@ static void deliver_record_put(struct node *node, struct mono now, const struct 
 	int outcome = node_open(node, now, envelope, &opened);
 
 	if (outcome == NODE_TRUST_E_LEAF) {
-		send_leaf_want(node, from, &opened.leaf);
+		node_leaf_want(node, from, &opened.leaf);
 		return;
 	}
 	if (outcome == 0 && message_decode(opened.payload, &message) != 0)
@@ -628,6 +628,10 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		leaf_wanted(node, from, &message.leaf_want.leaf);
 	} else if (message.type == MESSAGE_LEAF) {
 		leaf_arrived(node, now, from, &message.leaf);
+	} else if (message.type == MESSAGE_POD_LEAF_WANT) {
+		node_pod_leaf_wanted(node, now, from, &message.pod_leaf_want);
+	} else if (message.type == MESSAGE_POD_LEAF) {
+		node_pod_leaf_came(node, from, &message.pod_leaf);
 	} else if (message.type == MESSAGE_VOUCH_WANT) {
 		node_vouch_wanted(node, now, from, &message.vouch_want);
 	} else if (message.type == MESSAGE_REVOKED) {

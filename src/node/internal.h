@@ -18,7 +18,7 @@ struct queued_effect {
 	struct node_effect effect;
 	struct buf packet;
 	struct contact *contacts; /* FOUND */
-	struct message award;     /* START */
+	struct message award;     /* START; LEAF_WANTED: its warrant; LEAF_CAME */
 	struct record record;     /* CHANGED */
 	char *text;
 };
@@ -204,6 +204,7 @@ struct node {
 	struct mono families_due;  /* when one of them wants to be looked at, or sooner */
 	struct registry *registry; /* tenure.c */
 	struct list candidates;    /* struct candidate: awards of ordinals that wait there */
+	struct map leaf_wants;     /* node id -> its bucket: certificates of pods asked for */
 	struct map tenure_words;   /* node id -> its bucket: words about tenures */
 	struct mono tenure_due;
 	struct colleges *colleges; /* college.c */
@@ -443,6 +444,15 @@ _must_use_ bool node_award_is_warranted(struct node *node, struct mono now,
 /* Was the pod of a presence awarded to @writer? 0, or as node_warrant_open(). */
 _must_use_ int node_presence_judge(struct node *node, struct mono now, const struct record *record,
 				   const struct node_id *writer);
+
+/* pod_leaf.c */
+void node_pod_leaf_wanted(struct node *node, struct mono now, const struct node_id *from,
+			  const struct pod_leaf_want *want);
+void node_pod_leaf_came(struct node *node, const struct node_id *from, const struct pod_leaf *leaf);
+
+/* deliver.c */
+/* Ask @to for a certificate. */
+void node_leaf_want(struct node *node, const struct node_id *to, const struct digest *leaf);
 
 /* capacity.c */
 void node_capacity_changed(struct node *node, struct mono now, const struct record *record);

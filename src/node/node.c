@@ -100,6 +100,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->disposals, config->seed);
 	map_init(&node->speakers, config->seed);
 	map_init(&node->provided, config->seed);
+	map_init(&node->leaf_wants, config->seed);
 	revocations_init(&node->revocations, config->seed);
 	node->prng = prng_seeded(config->seed ^ NODE_SEED);
 	list_init(&node->effects);
@@ -170,6 +171,7 @@ void node_free(struct node *node)
 	node_rates_deinit(&node->owner_broadcasts);
 	node_rates_deinit(&node->disposals);
 	node_rates_deinit(&node->speakers);
+	node_rates_deinit(&node->leaf_wants);
 	node_lookups_deinit(node);
 	node_provided_deinit(node);
 	revocations_deinit(&node->revocations);
@@ -205,6 +207,10 @@ const struct node_effect *node_next_effect(struct node *node)
 		queued->effect.packet = bytes_buf(&queued->packet);
 	if (queued->effect.type == NODE_START)
 		queued->effect.award = &queued->award.award;
+	if (queued->effect.type == NODE_LEAF_WANTED)
+		queued->effect.warrant = &queued->award.warrant;
+	if (queued->effect.type == NODE_LEAF_CAME)
+		queued->effect.leaf = &queued->award.pod_leaf;
 	if (queued->effect.type == NODE_CHANGED || queued->effect.type == NODE_LOST)
 		queued->effect.record = &queued->record;
 	queued->effect.text = queued->text ? queued->text : "";

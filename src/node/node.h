@@ -90,6 +90,9 @@ enum node_effect_type {
 	NODE_REFRESHED, /* the refresh @token of node_refresh() has ended; @complete: nothing of it
 			 * can be missing */
 	NODE_FOUND,     /* the lookup @token of node_find() has ended with @contacts */
+	NODE_LEAF_WANTED, /* @to is to have a certificate for the pod of @warrant, and its key
+			   * @key_of_pod: node_pod_leaf_answer() with the request @token */
+	NODE_LEAF_CAME,   /* @to has answered the request @token of node_pod_leaf_ask(): @leaf */
 };
 
 struct node_effect {
@@ -98,6 +101,9 @@ struct node_effect {
 	struct addr addr;
 	struct bytes packet;
 	const struct award *award;
+	const struct warrant *warrant;
+	struct node_id key_of_pod;
+	const struct pod_leaf *leaf;
 	struct record_key key;
 	struct record_version version;
 	const struct record
@@ -271,6 +277,22 @@ _must_use_ int node_evict(struct node *node, struct mono now, const struct uid *
 
 /* The same for all pods of this machine, before it goes. */
 void node_leave_pods(struct node *node, struct mono now);
+
+/* Ask a steward to sign for the agent of a pod of this machine: with another @attempt, another one.
+ * NODE_LEAF_CAME follows if it answers. NODE_E_NOT_FOUND: no such pod here; NODE_E_ROLE: at this
+ * attempt there is nobody. */
+struct node_pod_leaf_ask {
+	struct uid pod_uid;
+	uint64_t request;
+	struct node_id key;
+	uint8_t proof[MESSAGE_PROOF_LEN]; /* identity/pod_key.h */
+	unsigned attempt;
+};
+_must_use_ int node_pod_leaf_ask(struct node *node, struct mono now,
+				 const struct node_pod_leaf_ask *ask);
+/* @answer is borrowed. */
+void node_pod_leaf_answer(struct node *node, struct mono now, const struct node_id *to,
+			  const struct pod_leaf *answer);
 
 /* Host. */
 void node_set_machine(struct node *node, struct mono now, const struct node_facts *facts,

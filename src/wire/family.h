@@ -49,6 +49,8 @@ FAMILY(vouch, Magik__Vouch);
 FAMILY(tenure, Magik__Tenure);
 CODEC(warrant, Magik__Warrant);
 FAMILY(college, Magik__College);
+FAMILY(pod_leaf_want, Magik__PodLeafWant);
+FAMILY(pod_leaf, Magik__PodLeaf);
 CODEC(member, Magik__Member);
 FAMILY(members, Magik__Members);
 FAMILY(hello, Magik__Hello);

@@ -120,6 +120,9 @@ enum message_type {
 	MESSAGE_WARRANT,
 	/* who the registrars of a StatefulSet are (market/college.h) */
 	MESSAGE_COLLEGE,
+	/* certificates of pods, between a machine and a steward; unsigned */
+	MESSAGE_POD_LEAF_WANT,
+	MESSAGE_POD_LEAF,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -306,18 +309,6 @@ struct assignment {
 	struct uid pod_uid;
 	char *pod_name;
 	struct buf warrant; /* an envelope of a WARRANT, to be shown to others */
-};
-
-/* A pod is awarded to a machine, says its owner to everybody: short enough to go with each presence
- * of that pod, unlike the award, which has a manifest in it. */
-struct warrant {
-	struct uid pod_uid;
-	struct object_ref object; /* the workload */
-	char *pod_name;
-	uint32_t slot;
-	uint64_t epoch;
-	struct node_id machine;
-	char *kind, *name; /* of what a user would name: the Deployment, not its ReplicaSet */
 };
 
 /* The owner's word that this machine runs these slots. Self-contained: the host process checks
@@ -855,6 +846,8 @@ struct leaf {
 	size_t cert_count;
 };
 
+#include "wire/pod_leaf.h" /* which is made of what stands above */
+
 enum pod_verb {
 	POD_VERB_NONE,
 	POD_VERB_LOGS,
@@ -909,6 +902,8 @@ struct message {
 		struct tenure tenure;
 		struct warrant warrant;
 		struct college college;
+		struct pod_leaf_want pod_leaf_want;
+		struct pod_leaf pod_leaf;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */

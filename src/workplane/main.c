@@ -9,6 +9,7 @@
  *   serve.c     what the host process and the agent say to each other
  *   check.c     probes of what listens in the pod
  *   front.h     what the application sends to names; agent_front.c: with what options
+ *   identity.c  its key, and the certificates that stewards sign for it
  *   ready.c     the pod's readiness, as the host process tells it
  *   mesh.h      the pod among all pods; agent_mesh.c: with what options
  *   byhand.c    without a machine: files, forwards, health
@@ -30,6 +31,7 @@
 #include "workplane/agent_mesh.h"
 #include "workplane/byhand.h"
 #include "workplane/hold.h"
+#include "workplane/identity.h"
 #include "workplane/init.h"
 #include "workplane/options.h"
 #include "workplane/confine.h"
@@ -48,8 +50,9 @@ struct agent {
 	struct serve *serve;
 	struct agent_front *front; /* NULL: the host process has made none */
 	struct ready *ready;
-	struct mesh *mesh;     /* NULL: none is wanted */
-	struct byhand *byhand; /* NULL: a host process looks after us */
+	struct mesh *mesh;         /* NULL: none is wanted */
+	struct identity *identity; /* of the mesh; NULL: by hand */
+	struct byhand *byhand;     /* NULL: a host process looks after us */
 	struct loop_signal *term, *interrupt;
 	bool leaving;
 };
@@ -126,6 +129,16 @@ static int agent_listen(struct agent *agent, const char *dir, struct err *err)
 	return serve_new(agent->loop, fd, &agent->serve, err);
 }
 
+static int on_identity(void *user, const struct identity_news *news, struct err *err)
+{
+	struct agent *agent = user;
+	struct mesh_identity identity = {news->key, news->chain, news->root};
+
+	mesh_set_time(agent->mesh, news->offset_ms);
+	mesh_add_contacts(agent->mesh, news->contacts, news->contact_count);
+	return news->chain.len ? mesh_set_identity(agent->mesh, &identity, err) : 0;
+}
+
 static int agent_join_mesh(struct agent *agent, const struct options *options, struct err *err)
 {
 	int r;
@@ -142,6 +155,9 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 		r = byhand_new(agent->loop, agent->mesh, options, err, &agent->byhand);
 	if (r == 0 && agent->serve)
 		agent->ready = ready_new(agent->serve, agent->mesh);
+	if (r == 0 && agent->serve && !options->cert)
+		agent->identity = identity_new(agent->loop, agent->serve, options->namespace,
+					       options->pod, on_identity, agent);
 	return r;
 }
 
@@ -168,6 +184,7 @@ static int agent_init(struct agent *agent, const struct options *options, struct
 static void agent_deinit(struct agent *agent)
 {
 	agent_front_free(agent->front);
+	identity_free(agent->identity);
 	byhand_free(agent->byhand);
 	mesh_free(agent->mesh);
 	serve_free(agent->serve);

@@ -260,6 +260,23 @@ static size_t index_of_addr(const struct world *world, const struct addr *addr)
 	return addr->port < 1000 ? world->count : (size_t)addr->port - 1000;
 }
 
+static void note_leaf(struct machine *machine, const struct node_effect *effect)
+{
+	machine->leaf_request = effect->token;
+	if (effect->type == NODE_LEAF_WANTED) {
+		machine->leaf_wants++;
+		machine->leaf_to = effect->to;
+		machine->leaf_key = effect->key_of_pod;
+		(void)snprintf(machine->leaf_pod, sizeof(machine->leaf_pod), "%s",
+			       effect->warrant->pod_name);
+	} else {
+		machine->leaf_answers++;
+		machine->leaf_certs = effect->leaf->chain.cert_count;
+		(void)snprintf(machine->leaf_refusal, sizeof(machine->leaf_refusal), "%s",
+			       effect->leaf->text);
+	}
+}
+
 static void carry_out(struct world *world, size_t machine, const struct node_effect *effect)
 {
 	struct event_entry *event;
@@ -327,6 +344,9 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 	case NODE_FETCHED:
 	case NODE_REFRESHED:
 	case NODE_FOUND:
+		return;
+	case NODE_LEAF_WANTED ... NODE_LEAF_CAME:
+		note_leaf(&world->machines[machine], effect);
 		return;
 	}
 }

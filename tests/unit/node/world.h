@@ -33,6 +33,12 @@ struct machine {
 	struct buf last_tender; /* the last tender envelope that it sent */
 	size_t starts, stops;
 	uint32_t stored, keepers; /* of the last finished put */
+	/* Certificates of pods: asked of this machine, and answered to it, last. */
+	size_t leaf_wants, leaf_answers;
+	struct node_id leaf_to, leaf_key;
+	uint64_t leaf_request;
+	char leaf_pod[64], leaf_refusal[96];
+	size_t leaf_certs;
 };
 
 struct world {

@@ -457,12 +457,31 @@ static void assert_journal_equal(const struct message *a, const struct message *
 				       &b->journal_page.happenings[i]);
 }
 
+static void assert_pod_leaf_equal(const struct message *a, const struct message *b)
+{
+	if (a->type == MESSAGE_POD_LEAF_WANT) {
+		SAME_NUMBER(pod_leaf_want.request);
+		SAME_BYTES(pod_leaf_want.warrant);
+		SAME_ID(pod_leaf_want.key);
+		assert_memory_equal(a->pod_leaf_want.proof, b->pod_leaf_want.proof,
+				    MESSAGE_PROOF_LEN);
+		return;
+	}
+	SAME_NUMBER(pod_leaf.request);
+	SAME_TEXT(pod_leaf.text);
+	SAME_NUMBER(pod_leaf.chain.cert_count);
+	for (size_t i = 0; i < a->pod_leaf.chain.cert_count; i++)
+		SAME_BYTES(pod_leaf.chain.certs[i]);
+}
+
 static void assert_told_equal(const struct message *a, const struct message *b)
 {
 	if (a->type == MESSAGE_JOURNAL_ASK || a->type == MESSAGE_JOURNAL)
 		assert_journal_equal(a, b);
 	else if (a->type == MESSAGE_TENURE)
 		assert_tenure_equal(&a->tenure, &b->tenure);
+	else if (a->type == MESSAGE_POD_LEAF_WANT || a->type == MESSAGE_POD_LEAF)
+		assert_pod_leaf_equal(a, b);
 	else if (a->type == MESSAGE_WARRANT)
 		assert_warrant_equal(&a->warrant, &b->warrant);
 	else if (a->type == MESSAGE_COLLEGE)
@@ -732,7 +751,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
-	case MESSAGE_JOURNAL_ASK ... MESSAGE_COLLEGE:
+	case MESSAGE_JOURNAL_ASK ... MESSAGE_POD_LEAF:
 		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
 	case MESSAGE_MEMBERS:

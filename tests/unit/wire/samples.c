@@ -380,6 +380,25 @@ static void journal_fill(struct message *message)
 	message->journal_page.happenings[1] = sample_happening();
 }
 
+static void pod_leaf_fill(struct message *message)
+{
+	if (message->type == MESSAGE_POD_LEAF_WANT) {
+		message->pod_leaf_want.request = 9;
+		buf_append_str(&message->pod_leaf_want.warrant, "warrant");
+		message->pod_leaf_want.key = sample_node_id(8);
+		memset(message->pod_leaf_want.proof, 7, MESSAGE_PROOF_LEN);
+		return;
+	}
+	if (message->type == MESSAGE_POD_LEAF) {
+		message->pod_leaf.request = 9;
+		message->pod_leaf.chain.cert_count = 2;
+		buf_append_str(&message->pod_leaf.chain.certs[0], "leaf");
+		buf_append_str(&message->pod_leaf.chain.certs[1], "steward");
+		message->pod_leaf.text = mem_strdup("it is so");
+		return;
+	}
+}
+
 static void vouch_fill(struct message *message)
 {
 	if (message->type == MESSAGE_TENURE) {
@@ -592,6 +611,8 @@ struct message sample_message(enum message_type type)
 		index_fill(&message);
 	} else if (type < MESSAGE_VOUCH_WANT) {
 		journal_fill(&message);
+	} else if (type == MESSAGE_POD_LEAF_WANT || type == MESSAGE_POD_LEAF) {
+		pod_leaf_fill(&message);
 	} else if (type < MESSAGE_HELLO) {
 		vouch_fill(&message);
 	} else if (type < MESSAGE_JOIN) {
