@@ -125,7 +125,7 @@ static int parse_ports(const struct options *options, struct service_port *ports
 }
 
 /* "db-2" of a StatefulSet is its third; the host process says it itself. */
-static uint32_t ordinal_of(const struct options *options)
+uint32_t agent_mesh_ordinal(const struct options *options)
 {
 	const char *dash = strrchr(options->pod, '-');
 	unsigned long number;
@@ -147,7 +147,7 @@ static int parse_names(const struct options *options, struct mesh_config *config
 	config->kind = options->workload_kind;
 	config->workload = options->workload;
 	config->pod = options->pod;
-	config->ordinal = ordinal_of(options);
+	config->ordinal = agent_mesh_ordinal(options);
 	config->region = options->region;
 	if (options->machine)
 		config->machine = strtoull(options->machine, &end, HEX);

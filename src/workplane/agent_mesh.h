@@ -15,6 +15,9 @@ bool agent_mesh_is_wanted(const struct options *options);
 _must_use_ int agent_mesh_new(struct loop *loop, const struct options *options, struct err *err,
 			      struct mesh **ret_mesh);
 
+/* SERVICE_NO_ORDINAL: none. */
+uint32_t agent_mesh_ordinal(const struct options *options);
+
 /* --prefer. */
 _must_use_ int agent_mesh_preference(const struct options *options,
 				     enum pick_preference *ret_preference, struct err *err);

@@ -13,12 +13,15 @@ enum {
 	NOBODY = 65534, /* the overflow id: owns nothing */
 };
 
-/* Sockets, of which it makes its own in the pod's network only. No files at all. */
+/* Sockets, of which it makes its own in the pod's network only. Of files, those that it has open:
+ * what its group writes down (raft_store.h). */
 static const int allowed[] = {
 	SCMP_SYS(socket),      SCMP_SYS(bind),        SCMP_SYS(listen),     SCMP_SYS(accept4),
 	SCMP_SYS(connect),     SCMP_SYS(getsockname), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt),
 	SCMP_SYS(getpeername), SCMP_SYS(shutdown),    SCMP_SYS(sendto),     SCMP_SYS(recvfrom),
 	SCMP_SYS(sendmsg),     SCMP_SYS(recvmsg),     SCMP_SYS(sendmmsg),   SCMP_SYS(recvmmsg),
+	SCMP_SYS(pread64),     SCMP_SYS(pwrite64),    SCMP_SYS(pwritev),    SCMP_SYS(lseek),
+	SCMP_SYS(fdatasync),
 };
 
 static int enter_root(const char *root, struct err *err)

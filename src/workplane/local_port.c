@@ -246,6 +246,7 @@ int local_port_new(struct loop *loop, struct mesh *mesh, const struct local_port
 		local_port_free(port);
 		return r;
 	}
+	mesh_keep_port(mesh, spec->local.port);
 	*ret_port = port;
 	return 0;
 }

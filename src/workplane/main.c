@@ -12,6 +12,7 @@
  *   identity.c  its key, and the certificates that stewards sign for it
  *   ready.c     the pod's readiness, as the host process tells it
  *   mesh.h      the pod among all pods; agent_mesh.c: with what options
+ *   group_part.h  its part in the group of its workload; agent_group.c: with what options
  *   byhand.c    without a machine: files, forwards, health
  *
  * It makes the namespaces, gives up its rights, says "ready" to the host process that started it,
@@ -28,6 +29,7 @@
 #include "io/log.h"
 #include "io/loop.h"
 #include "workplane/agent_front.h"
+#include "workplane/agent_group.h"
 #include "workplane/agent_mesh.h"
 #include "workplane/byhand.h"
 #include "workplane/hold.h"
@@ -51,10 +53,11 @@ struct agent {
 	struct agent_front *front; /* NULL: the host process has made none */
 	struct ready *ready;
 	struct mesh *mesh;         /* NULL: none is wanted */
+	struct agent_group *group; /* NULL: it has none */
 	struct identity *identity; /* of the mesh; NULL: by hand */
 	struct byhand *byhand;     /* NULL: a host process looks after us */
 	struct loop_signal *term, *interrupt;
-	bool leaving;
+	bool leaving, failed;
 };
 
 static const char *environment(const char *name)
@@ -139,6 +142,15 @@ static int on_identity(void *user, const struct identity_news *news, struct err 
 	return news->chain.len ? mesh_set_identity(agent->mesh, &identity, err) : 0;
 }
 
+/* Whoever started us starts another. */
+static void on_lost(void *user)
+{
+	struct agent *agent = user;
+
+	agent->failed = true;
+	loop_stop(agent->loop);
+}
+
 static int agent_join_mesh(struct agent *agent, const struct options *options, struct err *err)
 {
 	int r;
@@ -158,6 +170,9 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 	if (r == 0 && agent->serve && !options->cert)
 		agent->identity = identity_new(agent->loop, agent->serve, options->namespace,
 					       options->pod, on_identity, agent);
+	if (r == 0 && agent_group_is_wanted(options))
+		r = agent_group_new(agent->loop, options, agent->mesh, on_lost, agent, err,
+				    &agent->group);
 	return r;
 }
 
@@ -185,6 +200,7 @@ static void agent_deinit(struct agent *agent)
 {
 	agent_front_free(agent->front);
 	identity_free(agent->identity);
+	agent_group_free(agent->group);
 	byhand_free(agent->byhand);
 	mesh_free(agent->mesh);
 	serve_free(agent->serve);
@@ -227,6 +243,8 @@ int main(int argc, char **argv)
 	r = agent_init(&agent, &options, &err);
 	if (r == 0)
 		r = confine_enter(options.empty_dir, &err);
+	if (r == 0 && agent.group)
+		r = agent_group_start(agent.group, &err);
 	if (report(&options, r < 0 ? err.text : "ready") && r == 0)
 		loop_run(agent.loop);
 	else
@@ -234,5 +252,5 @@ int main(int argc, char **argv)
 	agent_deinit(&agent);
 	/* Nothing is left to be tidied up, and whatever looks for leaks at the end finds no /proc.
 	 */
-	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	_exit(r < 0 || agent.failed ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -172,6 +172,16 @@ void mesh_set_ready(struct mesh *mesh, bool ready, bool healthy)
 	mesh_announce(mesh);
 }
 
+bool mesh_is_healthy(const struct mesh *mesh)
+{
+	return mesh->record.healthy;
+}
+
+struct uid mesh_workload_uid(const struct mesh *mesh)
+{
+	return mesh->record.workload_uid;
+}
+
 void mesh_set_role(struct mesh *mesh, enum service_role role, uint64_t term)
 {
 	mesh->record.role = role;

@@ -41,6 +41,7 @@ enum {
 	MESH_SERVED_MAX = 4096,        /* streams accepted here */
 	MESH_FLOWS_MAX = 1024,         /* UDP, in each direction; the idlest gives way */
 	MESH_FLOW_IDLE_MS = 60 * 1000, /* as connection trackers have it for one that is answered */
+	MESH_KEPT_PORTS_MAX = 72,      /* local ports by hand, and what the group's clients ask */
 	MESH_DATAGRAM_MAX = 65507,     /* UDP's own limit */
 };
 
@@ -98,6 +99,16 @@ void mesh_add_contacts(struct mesh *mesh, const struct addr_peer *contacts, size
 
 /* The readiness of the pod, which its record follows at once. False, false until told. */
 void mesh_set_ready(struct mesh *mesh, bool ready, bool healthy);
+
+/* As it was told. */
+bool mesh_is_healthy(const struct mesh *mesh);
+
+/* Of the configuration, or one that follows from the names. */
+struct uid mesh_workload_uid(const struct mesh *mesh);
+
+/* The agent itself listens at this port of the loopback: nobody is led there from outside, who
+ * would speak in the pod's name then. The first MESH_KEPT_PORTS_MAX count. */
+void mesh_keep_port(struct mesh *mesh, uint16_t port);
 
 /* The role of the pod in its group, for the record. */
 void mesh_set_role(struct mesh *mesh, enum service_role role, uint64_t term);

@@ -161,6 +161,9 @@ struct mesh {
 	loop_fn drained;
 	void *drained_user;
 
+	uint16_t kept_ports[MESH_KEPT_PORTS_MAX];
+	size_t kept_count;
+
 	mesh_group_fn *group_fn; /* NULL: nobody hears */
 	void *group_user;
 

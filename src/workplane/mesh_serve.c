@@ -109,6 +109,20 @@ static uint16_t port_of(const struct service_record *record, const struct work_o
 	return 0;
 }
 
+static bool is_kept(const struct mesh *mesh, uint16_t port)
+{
+	for (size_t i = 0; i < mesh->kept_count; i++)
+		if (mesh->kept_ports[i] == port)
+			return true;
+	return false;
+}
+
+void mesh_keep_port(struct mesh *mesh, uint16_t port)
+{
+	if (mesh->kept_count < MESH_KEPT_PORTS_MAX)
+		mesh->kept_ports[mesh->kept_count++] = port;
+}
+
 enum work_opened mesh_serve_judge(struct mesh *mesh, const struct mesh_link *link,
 				  const struct work_open *open, uint16_t *ret_port)
 {
@@ -124,6 +138,8 @@ enum work_opened mesh_serve_judge(struct mesh *mesh, const struct mesh_link *lin
 	if (mesh->leaving)
 		return WORK_LEAVING;
 	*ret_port = open->port ? open->port : port_of(&mesh->record, open);
+	if (is_kept(mesh, *ret_port))
+		return WORK_DENIED;
 	return *ret_port ? WORK_ACCEPTED : WORK_NO_PORT;
 }
 

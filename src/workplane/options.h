@@ -41,6 +41,11 @@ struct options {
 	bool allow_cross_namespace;
 	struct option_list publish, forward;
 	const char *prefer;
+	const char *group_dir; /* the disk of a member of the workload's group; NULL: it is none */
+	const char *group_listen; /* where the application asks (group_server.h) */
+	bool group_birth;         /* it founds the group, if its disk is empty */
+	int64_t epoch;            /* of the ordinal */
+	const char *pod_uid;      /* NULL: one that follows from the name */
 	int64_t drain_s;
 	int64_t dht_ttl_s, dht_heartbeat_s;
 	int64_t health_interval_s, health_timeout_s;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "workplane/agent_group.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/mem.h"
+#include "identity/sha256.h"
+#include "io/log.h"
+#include "quic/path.h"
+#include "workplane/agent_mesh.h"
+#include "workplane/group_part.h"
+
+enum {
+	BACKLOG = 64, /* an application's threads, all at once */
+};
+
+struct agent_group {
+	struct loop *loop;
+	struct mesh *mesh;
+	struct group_part *part;
+	int listener; /* -1: none */
+	struct loop_watch *watch;
+	loop_fn lost;
+	void *user;
+};
+
+/* ---- with other agents */
+
+static bool on_send(void *user, uint32_t ordinal, struct bytes message)
+{
+	const struct agent_group *group = user;
+
+	return mesh_tell_group(group->mesh, ordinal, message);
+}
+
+static void on_message(void *user, uint32_t ordinal, struct bytes message)
+{
+	const struct agent_group *group = user;
+
+	group_part_receive(group->part, ordinal, message);
+}
+
+/* The record says who leads, and since when. */
+static void on_changed(void *user)
+{
+	const struct agent_group *group = user;
+	struct quorum_view view;
+
+	if (!group->part)
+		return; /* it is being made */
+	view = group_part_view(group->part);
+	mesh_set_role(group->mesh, view.role == RAFT_LEADER ? SERVICE_LEADER : SERVICE_FOLLOWER,
+		      view.token.term);
+}
+
+static void on_lost(void *user, const char *why)
+{
+	const struct agent_group *group = user;
+
+	log_event(LOG_LEVEL_ERROR, "group-lost", "%s", why);
+	group->lost(group->user);
+}
+
+static bool is_healthy(void *user)
+{
+	const struct agent_group *group = user;
+
+	return mesh_is_healthy(group->mesh);
+}
+
+/* ---- with the application */
+
+static void on_client(void *user, int events)
+{
+	const struct agent_group *group = user;
+	int fd;
+
+	(void)events;
+	while ((fd = accept4(group->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		group_part_adopt(group->part, fd);
+}
+
+static int listen_at(struct agent_group *group, const char *text, struct err *err)
+{
+	union quic_sockaddr name;
+	struct addr addr;
+	socklen_t len;
+	int on = 1;
+
+	if (!addr_parse(text, &addr))
+		return err_set(err, -EINVAL, "--group-listen: \"%.60s\" is not IP:PORT", text);
+	len = sockaddr_from_addr(&addr, &name);
+	group->listener = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (group->listener < 0 ||
+	    setsockopt(group->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(group->listener, &name.any, len) < 0 || listen(group->listener, BACKLOG) < 0)
+		return err_set(err, -errno, "--group-listen: %s: %s", text, strerror(errno));
+	mesh_keep_port(group->mesh, addr.port);
+	return loop_watch_new(group->loop, group->listener, LOOP_READABLE, on_client, group,
+			      &group->watch);
+}
+
+/* ---- life */
+
+bool agent_group_is_wanted(const struct options *options)
+{
+	return options->group_dir != NULL;
+}
+
+/* Of a pod that no machine has numbered: by hand there is one of each name. */
+static struct uid uid_of_name(const struct options *options)
+{
+	struct buf text = {0};
+	struct digest digest;
+
+	buf_append_format(&text, "pod %s/%s/%lld", options->namespace, options->pod,
+			  (long long)options->epoch);
+	digest = sha256(bytes_buf(&text));
+	buf_deinit(&text);
+	return uid_from_random(digest.byte);
+}
+
+static int make_part(struct agent_group *group, const struct options *options, struct err *err)
+{
+	struct group_part_config config = {
+		.loop = group->loop,
+		.dir = options->group_dir,
+		.ordinal = agent_mesh_ordinal(options),
+		.epoch = (uint32_t)options->epoch,
+		.birth = options->group_birth,
+		.namespace = options->namespace,
+		.workload = options->workload,
+		.pod = options->pod,
+		.kind = options->workload_kind,
+		.handler = {on_send, on_changed, on_lost, is_healthy, group},
+	};
+
+	if (config.ordinal == SERVICE_NO_ORDINAL)
+		return err_set(err, -EINVAL,
+			       "--group-dir: only pods of a StatefulSet have a group");
+	config.pod_uid = uid_of_name(options);
+	if (options->pod_uid && !uid_parse(options->pod_uid, &config.pod_uid))
+		return err_set(err, -EINVAL, "--pod-uid: \"%.40s\" is none", options->pod_uid);
+	config.workload_uid = mesh_workload_uid(group->mesh);
+	return group_part_new(&config, &group->part, err);
+}
+
+int agent_group_new(struct loop *loop, const struct options *options, struct mesh *mesh,
+		    loop_fn lost, void *user, struct err *err, struct agent_group **ret_group)
+{
+	struct agent_group *group = mem_new(struct agent_group);
+	int r;
+
+	group->loop = loop;
+	group->mesh = mesh;
+	group->listener = -1;
+	group->lost = lost;
+	group->user = user;
+	r = make_part(group, options, err);
+	if (r == 0 && options->group_listen)
+		r = listen_at(group, options->group_listen, err);
+	if (r < 0) {
+		agent_group_free(group);
+		return r;
+	}
+	mesh_on_group(mesh, on_message, group);
+	*ret_group = group;
+	return 0;
+}
+
+int agent_group_start(struct agent_group *group, struct err *err)
+{
+	return group_part_start(group->part, err);
+}
+
+void agent_group_free(struct agent_group *group)
+{
+	if (!group)
+		return;
+	mesh_on_group(group->mesh, NULL, NULL);
+	loop_watch_free(group->watch);
+	if (group->listener >= 0)
+		(void)close(group->listener);
+	group_part_free(group->part);
+	free(group);
+}
