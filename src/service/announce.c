@@ -189,14 +189,15 @@ void directory_withdraw(struct directory *directory, struct mono now, struct wal
 	directory->wall = wall;
 	if (!directory->announced || directory->withdrawn)
 		return;
-	directory->record.ready = false;
-	directory->record.leaving = true;
 	directory->withdrawn = true;
 	directory->heartbeat_at = MONO_NEVER;
+	if (fault_is_planted(FAULT_SERVICE_WITHDRAW))
+		return;
+	directory->record.ready = false;
+	directory->record.leaving = true;
 	next_version(directory);
 	seal_record(directory);
-	if (!fault_is_planted(FAULT_SERVICE_WITHDRAW))
-		spread_anew(directory);
+	spread_anew(directory);
 	directory_tick(directory, now, wall);
 }
 
