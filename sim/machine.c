@@ -481,6 +481,7 @@ static void carry_out(struct world *world, struct sim_machine *machine,
 	case NODE_LOCATED:
 	case NODE_LEAF_WANTED: /* the simulator's pods have no agents */
 	case NODE_LEAF_CAME:
+	case NODE_AGENTS:
 	case NODE_FOUND:
 		metrics_found(world, machine, effect);
 		break;

@@ -151,21 +151,14 @@ static void validate_address(struct check *check, const json_t *spec)
 			      "must be empty, 'None', or a valid IP address");
 }
 
-/* What a client should know: names and endpoints are right, but nothing carries traffic to them. */
+/* What a client should know: in pods names and addresses lead to where they should, outside of them
+ * nothing is listened at. */
 static void warn(struct check *check, const json_t *service)
 {
-	if (is_type(service, "ExternalName"))
-		return;
-	if (strcmp(kube_member_string(service, "spec.clusterIP"), "None") == 0)
+	if (is_type(service, "NodePort") || is_type(service, "LoadBalancer"))
 		check_warn(check, "Service",
-			   "the names of its pods are resolved, but do not lead to them yet");
-	else if (is_type(service, "ClusterIP"))
-		check_warn(check, "Service",
-			   "its address does not lead to pods yet; its endpoints do");
-	else
-		check_warn(check, "Service",
-			   "neither its address nor its node ports lead to pods yet; its endpoints "
-			   "do");
+			   "its node ports do not lead to pods yet; its name and its address do, "
+			   "in pods");
 }
 
 void kube_validate_service(struct check *check, const json_t *service)

@@ -152,8 +152,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 	case NODE_FETCHED:
 		(void)pod_objects_fetched(fabric->pod_objects, effect->token);
 		return;
-	case NODE_LEAF_WANTED:
-	case NODE_LEAF_CAME:
+	case NODE_LEAF_WANTED ... NODE_AGENTS:
 		pod_leaves_effect(fabric, effect);
 		return;
 	case NODE_LOST: /* the journal tells of it */

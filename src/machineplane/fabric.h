@@ -254,7 +254,7 @@ void pod_leaves_free(struct pod_leaves *leaves);
 /* The agent of a pod here asks; @leaves NULL: this machine is no member yet, the agent asks again.
  */
 void pod_leaves_look(struct pod_leaves *leaves, const Magik__Ipc__LeafLook *look);
-/* NODE_LEAF_WANTED, NODE_LEAF_CAME. */
+/* NODE_LEAF_WANTED, NODE_LEAF_CAME, NODE_AGENTS. */
 void pod_leaves_effect(struct fabric *fabric, const struct node_effect *effect);
 
 /* names.c */

@@ -18,6 +18,7 @@ enum {
 	ATTEMPT_MS = 1500,       /* a dial and an answer, on a busy machine */
 	ATTEMPTS_MAX = 6,        /* a round */
 	ASKS_MAX = 1024,         /* at a time: agents ask again */
+	CONTACTS_MS = 200,       /* what is new is told together */
 	ASKS_OF_ONE_POD_MAX = 4, /* its agent may have been started again meanwhile */
 };
 
@@ -26,12 +27,15 @@ struct pod_leaves {
 	struct list asks;
 	size_t count;
 	uint64_t last_request;
+	struct loop_timer *contacts; /* agents are to be told of others */
+	bool contacts_wait;
 };
 
 struct ask {
 	struct list link;
 	struct pod_leaves *leaves;
 	struct node_pod_leaf_ask what;
+	uint16_t port; /* of its socket; 0: none */
 	struct loop_timer *timer;
 	char *refusal; /* the last one heard; NULL: none yet */
 };
@@ -115,16 +119,29 @@ static ProtobufCBinaryData binary(struct bytes bytes)
 	return (ProtobufCBinaryData){.len = bytes.len, .data = (uint8_t *)(uintptr_t)bytes.ptr};
 }
 
+/* @key NULL: nothing was asked, only where others are is told. */
 static void tell(struct pod_leaves *leaves, const struct uid *pod, const struct node_id *key,
 		 struct bytes chain, const char *error)
 {
 	struct fabric *fabric = leaves->fabric;
+	struct agent_heard agents[MESSAGE_AGENTS_MAX];
+	Magik__Ipc__AgentContact contacts[MESSAGE_AGENTS_MAX], *list[MESSAGE_AGENTS_MAX];
 	Magik__Ipc__PodIdentity identity;
 	Magik__Ipc__LeafFound found;
 
 	magik__ipc__pod_identity__init(&identity);
 	magik__ipc__leaf_found__init(&found);
-	identity.key = binary(bytes_of(key->byte, ID_LEN));
+	identity.n_contacts = node_agents(fabric->node, clock_mono(), pod, agents);
+	identity.contacts = list;
+	for (size_t i = 0; i < identity.n_contacts; i++) {
+		list[i] = &contacts[i];
+		magik__ipc__agent_contact__init(list[i]);
+		contacts[i].id = binary(bytes_of(agents[i].id.byte, ID_LEN));
+		contacts[i].ip = binary(addr_ip(&agents[i].addr));
+		contacts[i].port = agents[i].addr.port;
+	}
+	if (key)
+		identity.key = binary(bytes_of(key->byte, ID_LEN));
 	identity.chain = binary(chain);
 	identity.root = binary(bytes_buf(&fabric->credentials.root[CERT_FAMILY_WORKLOAD - 1]));
 	identity.fabric_ms = node_fabric_time(fabric->node, clock_mono()).ms;
@@ -191,6 +208,7 @@ void pod_leaves_look(struct pod_leaves *leaves, const Magik__Ipc__LeafLook *look
 	memcpy(ask->what.pod_uid.byte, look->pod.data, UID_LEN);
 	memcpy(ask->what.key.byte, from->key.data, ID_LEN);
 	memcpy(ask->what.proof, from->proof.data, MESSAGE_PROOF_LEN);
+	ask->port = (uint16_t)from->port;
 	ask->what.request = ++leaves->last_request;
 	ask->timer = loop_timer_new(leaves->fabric->loop, ask_next, ask);
 	old = oldest_beyond(leaves, &ask->what.pod_uid);
@@ -210,6 +228,18 @@ static bool is_for(const struct ask *ask, const struct pod_leaf *leaf)
 	       cert.kind == CERT_POD && node_id_equal(&cert.key, &ask->what.key);
 }
 
+/* Others may find it from now on, at our own address. */
+static void agent_is_here(const struct ask *ask)
+{
+	struct fabric *fabric = ask->leaves->fabric;
+	struct addr addr = fabric->address;
+
+	if (ask->port == 0)
+		return;
+	addr.port = ask->port;
+	node_agent_here(fabric->node, clock_mono(), &ask->what.pod_uid, &ask->what.key, &addr);
+}
+
 static void came(struct ask *ask, const struct pod_leaf *leaf)
 {
 	struct id_text uid = uid_text(&ask->what.pod_uid);
@@ -224,6 +254,7 @@ static void came(struct ask *ask, const struct pod_leaf *leaf)
 	}
 	for (size_t i = 0; i < leaf->chain.cert_count; i++)
 		buf_append_bytes(&chain, bytes_buf(&leaf->chain.certs[i]));
+	agent_is_here(ask);
 	log_event(LOG_LEVEL_INFO, "pod-certified", "pod %s has a certificate", uid.text);
 	ask_end(ask, bytes_buf(&chain), "");
 	buf_deinit(&chain);
@@ -241,10 +272,33 @@ static void answered(struct pod_leaves *leaves, const struct node_effect *effect
 	}
 }
 
+/* ---- agents find each other ---- */
+
+static void tell_contacts(void *user)
+{
+	struct pod_leaves *leaves = user;
+	size_t position = 0;
+	struct uid pod;
+
+	leaves->contacts_wait = false;
+	while (node_next_agent_here(leaves->fabric->node, &position, &pod))
+		tell(leaves, &pod, NULL, (struct bytes){0}, "");
+}
+
+static void contacts_soon(struct pod_leaves *leaves)
+{
+	if (!leaves || leaves->contacts_wait)
+		return;
+	leaves->contacts_wait = true;
+	loop_timer_set(leaves->contacts, mono_add_ms(clock_mono(), CONTACTS_MS));
+}
+
 void pod_leaves_effect(struct fabric *fabric, const struct node_effect *effect)
 {
 	if (effect->type == NODE_LEAF_WANTED)
 		wanted_here(fabric, effect);
+	else if (effect->type == NODE_AGENTS)
+		contacts_soon(fabric->pod_leaves);
 	else
 		answered(fabric->pod_leaves, effect);
 }
@@ -257,6 +311,7 @@ struct pod_leaves *pod_leaves_new(struct fabric *fabric)
 	/* An answer to the process before this one is not taken for one to this. */
 	leaves->last_request = entropy_u64() >> 1;
 	list_init(&leaves->asks);
+	leaves->contacts = loop_timer_new(fabric->loop, tell_contacts, leaves);
 	return leaves;
 }
 
@@ -266,5 +321,6 @@ void pod_leaves_free(struct pod_leaves *leaves)
 		return;
 	list_for_each_safe (it, &leaves->asks)
 		ask_free(list_entry(it, struct ask, link));
+	loop_timer_free(leaves->contacts);
 	free(leaves);
 }

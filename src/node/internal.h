@@ -204,8 +204,13 @@ struct node {
 	struct mono families_due;  /* when one of them wants to be looked at, or sooner */
 	struct registry *registry; /* tenure.c */
 	struct list candidates;    /* struct candidate: awards of ordinals that wait there */
-	struct map leaf_wants;     /* node id -> its bucket: certificates of pods asked for */
-	struct map tenure_words;   /* node id -> its bucket: words about tenures */
+	struct list agents;        /* struct known_agent: agents.c */
+	size_t agent_count;
+	struct map agent_words;  /* node id -> its bucket: what it says of agents */
+	struct mono agents_due;  /* something is to be said of ours */
+	bool agents_news;        /* to several at once */
+	struct map leaf_wants;   /* node id -> its bucket: certificates of pods asked for */
+	struct map tenure_words; /* node id -> its bucket: words about tenures */
 	struct mono tenure_due;
 	struct colleges *colleges; /* college.c */
 	struct mono college_look_at;
@@ -449,6 +454,13 @@ _must_use_ int node_presence_judge(struct node *node, struct mono now, const str
 void node_pod_leaf_wanted(struct node *node, struct mono now, const struct node_id *from,
 			  const struct pod_leaf_want *want);
 void node_pod_leaf_came(struct node *node, const struct node_id *from, const struct pod_leaf *leaf);
+
+/* agents.c */
+void node_agents_init(struct node *node, uint64_t seed);
+void node_agents_tick(struct node *node, struct mono now);
+void node_agents_heard(struct node *node, struct mono now, const struct node_id *from,
+		       const struct agents_heard *agents);
+void node_agents_deinit(struct node *node);
 
 /* deliver.c */
 /* Ask @to for a certificate. */

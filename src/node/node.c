@@ -101,6 +101,7 @@ struct node *node_new(const struct node_config *config, struct mono now)
 	map_init(&node->speakers, config->seed);
 	map_init(&node->provided, config->seed);
 	map_init(&node->leaf_wants, config->seed);
+	node_agents_init(node, config->seed);
 	revocations_init(&node->revocations, config->seed);
 	node->prng = prng_seeded(config->seed ^ NODE_SEED);
 	list_init(&node->effects);
@@ -172,6 +173,7 @@ void node_free(struct node *node)
 	node_rates_deinit(&node->disposals);
 	node_rates_deinit(&node->speakers);
 	node_rates_deinit(&node->leaf_wants);
+	node_agents_deinit(node);
 	node_lookups_deinit(node);
 	node_provided_deinit(node);
 	revocations_deinit(&node->revocations);
@@ -605,6 +607,7 @@ void node_tick(struct node *node, struct mono now)
 	node_index_tick(node, now);
 	node_refresh_tick(node, now);
 	node_journal_tick(node, now);
+	node_agents_tick(node, now);
 	if (mono_reached(now, node->near_due))
 		node_stewards_update(node, now);
 	if (mono_reached(now, node->facts_due))
@@ -647,6 +650,7 @@ struct mono node_deadline(const struct node *node)
 	deadline = mono_min(deadline, node_journal_deadline(node));
 	deadline = mono_min(deadline, node->families_due);
 	deadline = mono_min(deadline, node->tenure_due);
+	deadline = mono_min(deadline, node->agents_due);
 	deadline = mono_min(deadline, colleges_deadline(node->colleges));
 	deadline = mono_min(deadline, node_collect_deadline(node));
 	return mono_min(deadline, node->facts_due);

@@ -93,6 +93,7 @@ enum node_effect_type {
 	NODE_LEAF_WANTED, /* @to is to have a certificate for the pod of @warrant, and its key
 			   * @key_of_pod: node_pod_leaf_answer() with the request @token */
 	NODE_LEAF_CAME,   /* @to has answered the request @token of node_pod_leaf_ask(): @leaf */
+	NODE_AGENTS,      /* more agents of pods are known: node_agents() */
 };
 
 struct node_effect {
@@ -293,6 +294,20 @@ _must_use_ int node_pod_leaf_ask(struct node *node, struct mono now,
 /* @answer is borrowed. */
 void node_pod_leaf_answer(struct node *node, struct mono now, const struct node_id *to,
 			  const struct pod_leaf *answer);
+
+/*
+ * Where agents of pods are, so that each finds the others: machines tell each other of those of
+ * their own pods, and of some that they have heard of. Nothing is believed of it: agents judge each
+ * other by their certificates.
+ */
+/* The agent of a pod here is at @addr under @key from now on, until the pod is gone. */
+void node_agent_here(struct node *node, struct mono now, const struct uid *pod,
+		     const struct node_id *key, const struct addr *addr);
+/* Some of those that are known, but not that of @pod; at most MESSAGE_AGENTS_MAX. */
+size_t node_agents(struct node *node, struct mono now, const struct uid *pod,
+		   struct agent_heard ret_agents[MESSAGE_AGENTS_MAX]);
+/* Iterate the pods here whose agents are known. */
+bool node_next_agent_here(const struct node *node, size_t *position, struct uid *ret_pod);
 
 /* Host. */
 void node_set_machine(struct node *node, struct mono now, const struct node_facts *facts,

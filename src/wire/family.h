@@ -51,6 +51,7 @@ CODEC(warrant, Magik__Warrant);
 FAMILY(college, Magik__College);
 FAMILY(pod_leaf_want, Magik__PodLeafWant);
 FAMILY(pod_leaf, Magik__PodLeaf);
+FAMILY(agents_heard, Magik__AgentsHeard);
 CODEC(member, Magik__Member);
 FAMILY(members, Magik__Members);
 FAMILY(hello, Magik__Hello);

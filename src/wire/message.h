@@ -123,6 +123,8 @@ enum message_type {
 	/* certificates of pods, between a machine and a steward; unsigned */
 	MESSAGE_POD_LEAF_WANT,
 	MESSAGE_POD_LEAF,
+	/* where agents of pods are, between machines; unsigned */
+	MESSAGE_AGENTS_HEARD,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -904,6 +906,7 @@ struct message {
 		struct college college;
 		struct pod_leaf_want pod_leaf_want;
 		struct pod_leaf pod_leaf;
+		struct agents_heard agents_heard;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */

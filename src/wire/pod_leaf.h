@@ -27,6 +27,23 @@ struct pod_leaf_want {
 	uint8_t proof[MESSAGE_PROOF_LEN]; /* identity/pod_key.h */
 };
 
+enum {
+	MESSAGE_AGENTS_MAX = 8, /* enough to begin with: agents tell each other of the rest */
+};
+
+/* An agent of a pod, as its machine or others have told. */
+struct agent_heard {
+	struct node_id id;
+	struct addr addr;
+	uint32_t age_s; /* since its own machine has said so */
+};
+
+struct agents_heard {
+	struct agent_heard *list;
+	size_t count;
+	bool answer;
+};
+
 struct pod_leaf {
 	uint64_t request;
 	struct leaf chain; /* without certificates: refused */

@@ -20,6 +20,7 @@ struct identity {
 	struct serve *serve;
 	struct loop_timer *timer;
 	char *namespace, *pod;
+	uint16_t port;
 	identity_fn *fn;
 	void *user;
 	struct key key;
@@ -59,6 +60,7 @@ static void ask(struct identity *identity)
 	message.key.len = ID_LEN;
 	message.proof.data = proof;
 	message.proof.len = sizeof(proof);
+	message.port = identity->port;
 	/* Without a host process it is asked as soon as there is one again: on_link(). */
 	(void)!serve_say(identity->serve, IPC_LEAF_ASK, &message.base);
 	wait_ms(identity, identity->retry_ms);
@@ -177,7 +179,7 @@ static void on_message(void *user, const struct ipc_message *message)
 }
 
 struct identity *identity_new(struct loop *loop, struct serve *serve, const char *namespace,
-			      const char *pod, identity_fn *fn, void *user)
+			      const char *pod, uint16_t port, identity_fn *fn, void *user)
 {
 	struct identity *identity = mem_new(struct identity);
 	uint8_t seed[KEY_SEED_LEN];
@@ -186,6 +188,7 @@ struct identity *identity_new(struct loop *loop, struct serve *serve, const char
 	identity->serve = serve;
 	identity->namespace = mem_strdup(namespace);
 	identity->pod = mem_strdup(pod);
+	identity->port = port;
 	identity->fn = fn;
 	identity->user = user;
 	identity->retry_ms = IDENTITY_RETRY_FIRST_MS;

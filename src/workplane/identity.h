@@ -41,9 +41,11 @@ struct identity_news {
 /* 0, or a negative errno with a sentence: the certificate will not do, another one is asked for. */
 typedef int identity_fn(void *user, const struct identity_news *news, struct err *err);
 
-/* @namespace and @pod are copied. */
+/* @namespace and @pod are copied. @port: at which others reach us, at the machine's address; 0:
+ * not.
+ */
 struct identity *identity_new(struct loop *loop, struct serve *serve, const char *namespace,
-			      const char *pod, identity_fn *fn, void *user);
+			      const char *pod, uint16_t port, identity_fn *fn, void *user);
 void identity_free(struct identity *identity); /* wipes the key; NULL is accepted */
 
 /* When to ask for the next certificate, of one valid from @from to @until: at half of the time that

@@ -23,11 +23,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/local.h"
 #include "io/log.h"
 #include "io/loop.h"
+#include "quic/path.h"
 #include "workplane/agent_front.h"
 #include "workplane/agent_group.h"
 #include "workplane/agent_mesh.h"
@@ -151,6 +153,20 @@ static void on_lost(void *user)
 	loop_stop(agent->loop);
 }
 
+/* Of the socket that was handed over; 0: of none. */
+static uint16_t mesh_port(const struct options *options)
+{
+	union quic_sockaddr name;
+	socklen_t len = sizeof(name);
+	struct addr addr;
+
+	return options->mesh_fd != OPTIONS_FD_NONE &&
+			       getsockname((int)options->mesh_fd, &name.any, &len) == 0 &&
+			       sockaddr_to_addr(&name.any, &addr)
+		       ? addr.port
+		       : 0;
+}
+
 static int agent_join_mesh(struct agent *agent, const struct options *options, struct err *err)
 {
 	int r;
@@ -168,8 +184,9 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 	if (r == 0 && agent->serve)
 		agent->ready = ready_new(agent->serve, agent->mesh);
 	if (r == 0 && agent->serve && !options->cert)
-		agent->identity = identity_new(agent->loop, agent->serve, options->namespace,
-					       options->pod, on_identity, agent);
+		agent->identity =
+			identity_new(agent->loop, agent->serve, options->namespace, options->pod,
+				     mesh_port(options), on_identity, agent);
 	if (r == 0 && agent_group_is_wanted(options))
 		r = agent_group_new(agent->loop, options, agent->mesh, on_lost, agent, err,
 				    &agent->group);

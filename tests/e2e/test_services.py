@@ -17,7 +17,7 @@ def test_endpoints_follow_the_pods_of_a_service(fabric, write):
     pods = fabric.wait_pods(2)
     try:
         answer = fabric.kubectl("expose", "deployment", "front", "--port=80", "--target-port=http")
-        assert "does not lead to pods yet" in answer.stderr
+        assert "Warning" not in answer.stderr
         service = get(fabric, "service", "front")
         assert service["spec"]["clusterIP"].startswith("fd6d:6167:7376:")
         assert service["spec"]["type"] == "ClusterIP"

@@ -262,6 +262,8 @@ static size_t index_of_addr(const struct world *world, const struct addr *addr)
 
 static void note_leaf(struct machine *machine, const struct node_effect *effect)
 {
+	if (effect->type != NODE_LEAF_WANTED && effect->type != NODE_LEAF_CAME)
+		return;
 	machine->leaf_request = effect->token;
 	if (effect->type == NODE_LEAF_WANTED) {
 		machine->leaf_wants++;
@@ -343,9 +345,7 @@ static void carry_out(struct world *world, size_t machine, const struct node_eff
 	case NODE_LOCATED:
 	case NODE_FETCHED:
 	case NODE_REFRESHED:
-	case NODE_FOUND:
-		return;
-	case NODE_LEAF_WANTED ... NODE_LEAF_CAME:
+	case NODE_FOUND ... NODE_AGENTS:
 		note_leaf(&world->machines[machine], effect);
 		return;
 	}

@@ -474,6 +474,18 @@ static void assert_pod_leaf_equal(const struct message *a, const struct message 
 		SAME_BYTES(pod_leaf.chain.certs[i]);
 }
 
+static void assert_agents_equal(const struct message *a, const struct message *b)
+{
+	SAME_NUMBER(agents_heard.count);
+	SAME_NUMBER(agents_heard.answer);
+	for (size_t i = 0; i < a->agents_heard.count; i++) {
+		SAME_ID(agents_heard.list[i].id);
+		SAME_NUMBER(agents_heard.list[i].age_s);
+		assert_true(
+			addr_equal(&a->agents_heard.list[i].addr, &b->agents_heard.list[i].addr));
+	}
+}
+
 static void assert_told_equal(const struct message *a, const struct message *b)
 {
 	if (a->type == MESSAGE_JOURNAL_ASK || a->type == MESSAGE_JOURNAL)
@@ -482,6 +494,8 @@ static void assert_told_equal(const struct message *a, const struct message *b)
 		assert_tenure_equal(&a->tenure, &b->tenure);
 	else if (a->type == MESSAGE_POD_LEAF_WANT || a->type == MESSAGE_POD_LEAF)
 		assert_pod_leaf_equal(a, b);
+	else if (a->type == MESSAGE_AGENTS_HEARD)
+		assert_agents_equal(a, b);
 	else if (a->type == MESSAGE_WARRANT)
 		assert_warrant_equal(&a->warrant, &b->warrant);
 	else if (a->type == MESSAGE_COLLEGE)
@@ -751,7 +765,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
-	case MESSAGE_JOURNAL_ASK ... MESSAGE_POD_LEAF:
+	case MESSAGE_JOURNAL_ASK ... MESSAGE_AGENTS_HEARD:
 		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
 	case MESSAGE_MEMBERS:

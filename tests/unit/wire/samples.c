@@ -389,6 +389,15 @@ static void pod_leaf_fill(struct message *message)
 		memset(message->pod_leaf_want.proof, 7, MESSAGE_PROOF_LEN);
 		return;
 	}
+	if (message->type == MESSAGE_AGENTS_HEARD) {
+		message->agents_heard.list = mem_alloc(2, sizeof(*message->agents_heard.list));
+		message->agents_heard.count = 2;
+		message->agents_heard.answer = true;
+		for (uint8_t i = 0; i < 2; i++)
+			message->agents_heard.list[i] = (struct agent_heard){
+				sample_node_id(i), sample_addr("10.0.0.2:7946"), 7U * i};
+		return;
+	}
 	if (message->type == MESSAGE_POD_LEAF) {
 		message->pod_leaf.request = 9;
 		message->pod_leaf.chain.cert_count = 2;
@@ -611,7 +620,7 @@ struct message sample_message(enum message_type type)
 		index_fill(&message);
 	} else if (type < MESSAGE_VOUCH_WANT) {
 		journal_fill(&message);
-	} else if (type == MESSAGE_POD_LEAF_WANT || type == MESSAGE_POD_LEAF) {
+	} else if (type >= MESSAGE_POD_LEAF_WANT && type <= MESSAGE_AGENTS_HEARD) {
 		pod_leaf_fill(&message);
 	} else if (type < MESSAGE_HELLO) {
 		vouch_fill(&message);

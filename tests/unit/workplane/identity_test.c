@@ -140,7 +140,8 @@ static void start(struct world *world)
 
 	assert_true(fd >= 0);
 	assert_int_equal(serve_new(world->loop, fd, &world->serve, &err), 0);
-	world->identity = identity_new(world->loop, world->serve, "shop", "web-1", on_news, world);
+	world->identity =
+		identity_new(world->loop, world->serve, "shop", "web-1", 7000, on_news, world);
 	agent_connect(world->agent);
 }
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods talk to each other by name, over streams between their agents."""
+import json
+
+import manifests
+from fabric import eventually
+
+IMAGE = "magik.local/nginx:demo"
+
+
+def service(name, app, port, target):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"selector": {"app": app}, "ports": [{"name": "http", "port": port, "targetPort": target}]}}
+
+
+def ask(fabric, pod, host, port=80, namespace="default"):
+    """Which pod answers to the application in @pod; "" when none does."""
+    request = f"printf 'GET /hostname HTTP/1.0\\r\\nHost: any\\r\\n\\r\\n' | nc -w 5 {host} {port}"
+    done = fabric.kubectl("exec", "-n", namespace, pod, "--", "sh", "-c", request, check=False)
+    head, _, body = done.stdout.partition("\r\n\r\n") if "\r\n\r\n" in done.stdout else done.stdout.partition("\n\n")
+    return body.strip() if " 200 " in head else ""
+
+
+def answers(fabric, host, port, count=20):
+    return {ask(fabric, "caller", host, port) for _ in range(count)}
+
+
+def test_pods_on_other_machines_are_reached_by_name(fabric, write):
+    front = manifests.deployment("front", 3, image=IMAGE)
+    front["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"name": "web", "containerPort": 80}]
+    for one in (front, manifests.pod("caller"), service("site", "front", 8000, "web")):
+        fabric.kubectl("apply", "-f", write(one))
+    names = {pod["metadata"]["name"] for pod in fabric.wait_pods(3, "app=front")}
+    fabric.wait_pods(1, "app=caller")
+    try:
+        eventually("the Service leads to all pods", lambda: answers(fabric, "site", 8000) == names, 60)
+        assert ask(fabric, "caller", "site.default.svc.cluster.local", 8000) in names
+        # The workload's own name, and the port as the pods have it.
+        assert ask(fabric, "caller", "front") in names
+        assert ask(fabric, "caller", "site", 8001) == ""
+        cluster_ip = json.loads(fabric.kubectl("get", "service", "site", "-o", "json").stdout)["spec"]["clusterIP"]
+        assert ask(fabric, "caller", cluster_ip, 8000) in names
+        # Where a pod has gone no connection goes any more.
+        gone = fabric.pods(selector="app=front")[0]["metadata"]["name"]
+        fabric.kubectl("delete", "pod", gone)
+        fabric.wait_pods(3, "app=front")
+        names = {pod["metadata"]["name"] for pod in fabric.pods(selector="app=front")}
+        eventually("and to those that came instead", lambda: answers(fabric, "site", 8000) == names, 60)
+    finally:
+        fabric.kubectl("delete", "service", "site")
+
+
+def test_each_pod_of_a_statefulset_has_a_name(fabric, write):
+    db = manifests.deployment("db", 2, image=IMAGE)
+    db["kind"] = "StatefulSet"
+    db["spec"]["serviceName"] = "db"
+    headless = service("db", "db", 80, 80)
+    headless["spec"]["clusterIP"] = "None"
+    for one in (headless, db, manifests.pod("caller")):
+        fabric.kubectl("apply", "-f", write(one))
+    fabric.wait_pods(2, "app=db")
+    fabric.wait_pods(1, "app=caller")
+    try:
+        for name in ("db-0", "db-1"):
+            eventually(f"{name} is reached", lambda host=f"{name}.db", pod=name: ask(fabric, "caller", host) == pod, 60)
+        assert answers(fabric, "db", 80) <= {"db-0", "db-1"}
+    finally:
+        fabric.kubectl("delete", "service", "db")
+
+
+def test_another_namespace_is_not_admitted(fabric, write):
+    fabric.kubectl("create", "namespace", "elsewhere")
+    try:
+        for one in (manifests.deployment("front", 1, image=IMAGE), manifests.pod("caller")):
+            fabric.kubectl("apply", "-f", write(one))
+        stranger = manifests.pod("stranger")
+        stranger["metadata"]["namespace"] = "elsewhere"
+        fabric.kubectl("apply", "-f", write(stranger))
+        fabric.wait_pods(1, "app=front")
+        fabric.wait_pods(1, "app=stranger", namespace="elsewhere")
+        eventually("its own namespace is admitted", lambda: ask(fabric, "caller", "front"), 60)
+        assert ask(fabric, "stranger", "front.default", 80, "elsewhere") == ""
+    finally:
+        fabric.kubectl("delete", "namespace", "elsewhere", "--wait=false")
