@@ -2,6 +2,7 @@
 """Pods whose agents are run by hand, each with its application in a network of its own, joined by a router."""
 import concurrent.futures
 import ctypes
+import errno
 import os
 import re
 import socket
@@ -110,7 +111,13 @@ class Pod:
         """What is answered to @words; its end of the connection is closed before that is read."""
         with self.connect(port) as talk:
             talk.sendall(words.encode() + b"\n" + body)
-            talk.shutdown(socket.SHUT_WR)
+            try:
+                talk.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                # So the kernel calls it if the agent reset the connection before this.
+                if error.errno != errno.ENOTCONN:
+                    raise
+                raise ConnectionResetError(errno.ECONNRESET, "reset before its end") from error
             return b"".join(iter(lambda: talk.recv(1 << 16), b""))
 
     def is_refused(self, port):
