@@ -137,7 +137,6 @@ static int make_part(struct agent_group *group, const struct options *options, s
 		.namespace = options->namespace,
 		.workload = options->workload,
 		.pod = options->pod,
-		.kind = options->workload_kind,
 		.handler = {on_send, on_changed, on_lost, is_healthy, group},
 	};
 

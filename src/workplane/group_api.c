@@ -42,19 +42,13 @@ void group_call_reply(struct group_call *call, const struct group_reply *reply)
 	call_free(call);
 }
 
-static int64_t leader_of(const struct group_api *api)
-{
-	return api->config.quorum ? quorum_view(api->config.quorum).leader : QUORUM_NOBODY;
-}
-
 void group_call_json(struct group_call *call, uint16_t status, json_t *value, uint64_t version)
 {
 	char *text = json_dumps(value, JSON_COMPACT);
 	struct group_reply reply = {.status = status,
 				    .content_type = JSON_TYPE,
 				    .body = bytes_str(text ? text : "{}"),
-				    .version = version,
-				    .leader = leader_of(call->api)};
+				    .version = version};
 
 	json_decref(value);
 	group_call_reply(call, &reply);

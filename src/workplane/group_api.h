@@ -40,7 +40,6 @@ struct group_reply {
 	const char *content_type;
 	struct bytes body;
 	uint64_t version; /* of what was asked for; 0: none */
-	int64_t leader;   /* an ordinal or QUORUM_NOBODY: who has answered, or should have */
 };
 
 typedef void group_reply_fn(void *user, const struct group_reply *reply);
@@ -48,7 +47,7 @@ typedef void group_reply_fn(void *user, const struct group_reply *reply);
 struct group_api_config {
 	struct loop *loop;
 	struct quorum *quorum; /* NULL: the workload has none, and all about it is 404 */
-	const char *namespace, *workload, *pod, *kind;
+	const char *namespace, *workload, *pod;
 	/* Ask the agent of the pod with that ordinal. Answered once by group_api_forwarded(), with
 	 * NULL if it could not be reached. Returns false if it cannot even be tried. */
 	bool (*forward)(void *user, uint32_t ordinal, uint64_t number,

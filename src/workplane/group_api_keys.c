@@ -128,7 +128,6 @@ static void finish_get(struct group_call *call, const struct keys_result *result
 	}
 	reply.body = item->value;
 	reply.version = item->version;
-	reply.leader = quorum_view(call->api->config.quorum).leader;
 	group_call_reply(call, &reply);
 }
 

@@ -11,7 +11,7 @@
 
 struct group_part {
 	struct group_part_config config;
-	char *namespace, *workload, *pod, *kind, *dir;
+	char *namespace, *workload, *pod, *dir;
 	struct quorum *quorum;
 	struct group_api *api;
 	struct group_server *server;
@@ -193,8 +193,7 @@ static void take_told(struct group_part *part, uint32_t ordinal, const struct gr
 	struct group_reply reply = {.status = told->status,
 				    .content_type = told->content_type,
 				    .body = bytes_buf(&told->body),
-				    .version = told->version,
-				    .leader = ordinal};
+				    .version = told->version};
 
 	group_api_forwarded(part->api, ordinal, told->number, &reply);
 }
@@ -250,7 +249,6 @@ static int make_server(struct group_part *part, struct err *err)
 		.namespace = part->namespace,
 		.workload = part->workload,
 		.pod = part->pod,
-		.kind = part->kind,
 		.forward = on_forward,
 		.healthy = on_healthy,
 		.user = part,
@@ -274,7 +272,6 @@ int group_part_new(const struct group_part_config *config, struct group_part **r
 	part->namespace = mem_strdup(config->namespace);
 	part->workload = mem_strdup(config->workload);
 	part->pod = mem_strdup(config->pod);
-	part->kind = mem_strdup(config->kind);
 	part->dir = mem_strdup(config->dir);
 	list_init(&part->asked);
 	r = make_member(part, err);
@@ -306,7 +303,6 @@ void group_part_free(struct group_part *part)
 	free(part->namespace);
 	free(part->workload);
 	free(part->pod);
-	free(part->kind);
 	free(part->dir);
 	free(part);
 }

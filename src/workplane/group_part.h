@@ -36,7 +36,7 @@ struct group_part_config {
 	struct uid pod_uid, workload_uid;
 	bool birth;
 	/* Copied. */
-	const char *namespace, *workload, *pod, *kind;
+	const char *namespace, *workload, *pod;
 	struct group_part_handler handler;
 };
 

@@ -341,8 +341,3 @@ void group_server_applied(struct group_server *server)
 			(void)watch_pump(watch);
 	}
 }
-
-size_t group_server_watches(const struct group_server *server)
-{
-	return server->watch_count;
-}

@@ -35,4 +35,3 @@ void group_server_adopt(struct group_server *server, int fd);
 /* The role or the members have changed; the keys have. */
 void group_server_changed(struct group_server *server);
 void group_server_applied(struct group_server *server);
-size_t group_server_watches(const struct group_server *server);

@@ -117,7 +117,6 @@ static void start(struct agent *agent)
 		.namespace = "shop",
 		.workload = "db",
 		.pod = names[agent->ordinal],
-		.kind = "StatefulSet",
 		.handler = {on_send, on_changed, on_lost, is_healthy, agent},
 	};
 	struct err err = {0};
