@@ -97,7 +97,8 @@ def test_registrars_that_go_one_after_another_are_replaced(new_fabric):
             assert registrars(fabric, "kept")[0] == number
             time.sleep(0.5)
     assert not first & registrars(fabric, "kept")[1]
-    before = eventually("it runs", lambda: by_name(fabric, "kept").get("kept-0"), 90)
+    before = eventually("it runs", lambda: (pod := by_name(fabric, "kept").get("kept-0")) and
+                        is_ready(pod) and pod, 90)
     fabric.kubectl("delete", "pod", "kept-0", "--wait=false")
     eventually("it was replaced", lambda: (pod := by_name(fabric, "kept").get("kept-0")) and
                is_ready(pod) and pod["metadata"]["uid"] != before["metadata"]["uid"], 60)

@@ -327,7 +327,9 @@ def test_run_with_input_and_removal_says_how_it_ended(session_fabric, gateway, b
         input="hello\n")
     assert "heard hello" in done.stdout, done
     assert done.returncode == 3
-    assert session_fabric.kubectl("get", "pod", name, check=False).returncode == 1
+    # kubectl does not wait until what it removes is gone.
+    eventually("it is gone", lambda: session_fabric.kubectl(
+        "get", "pod", name, check=False).returncode == 1)
 
 
 def test_run_at_a_terminal(session_fabric, gateway, binary):
