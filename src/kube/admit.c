@@ -14,6 +14,7 @@
 #include "kube/job.h"
 #include "kube/service.h"
 #include "kube/member.h"
+#include "kube/reach.h"
 #include "kube/schema.h"
 #include "kube/status.h"
 #include "kube/strict.h"
@@ -178,6 +179,7 @@ static void validate(struct check *check, json_t *object, const struct kube_reso
 				 support_visit, check);
 	kube_default(object, resource);
 	kube_validate_metadata(check, object, resource);
+	kube_validate_reach(check, object);
 	if (resource->id == KUBE_DEPLOYMENTS) {
 		kube_validate_deployment(check, object);
 		kube_validate_placement(check, object, "spec.template.spec");

@@ -35,12 +35,17 @@ const json_t *kube_pod_spec(const json_t *object)
 	return kube_member(object, "spec");
 }
 
-const json_t *kube_pod_metadata(const json_t *object)
+const char *kube_pod_metadata_path(const json_t *object)
 {
 	for (size_t i = 0; i < ARRAY_LEN(templates); i++)
 		if (is_kind(object, templates[i].kind))
-			return kube_member(object, templates[i].metadata);
-	return kube_member(object, "metadata");
+			return templates[i].metadata;
+	return "metadata";
+}
+
+const json_t *kube_pod_metadata(const json_t *object)
+{
+	return kube_member(object, kube_pod_metadata_path(object));
 }
 
 const json_t *kube_controller_of(const json_t *object)

@@ -38,6 +38,7 @@ const json_t *kube_pod_spec(const json_t *object);
 
 /* The metadata a pod made from this object takes: the template's, or the Pod's own. May be NULL. */
 const json_t *kube_pod_metadata(const json_t *object);
+const char *kube_pod_metadata_path(const json_t *object);
 
 /* The owner reference with `controller: true`, borrowed; NULL when there is none. */
 const json_t *kube_controller_of(const json_t *object);

@@ -25,7 +25,7 @@ enum {
 	UTS_FD = 6,
 	MORE_FD = 7, /* and those behind it */
 	NUMBER_MAX = 8,
-	ARGV_MAX = 64,
+	ARGV_MAX = 96,
 	KIND_COUNT = 3,
 };
 
@@ -121,7 +121,8 @@ static int spawn(const struct infra_options *options, const int *join, pid_t *re
 	}
 	for (size_t i = 0; i < options->more_count; i++) {
 		argv[count++] = options->more[i].option;
-		argv[count++] = options->more[i].value;
+		if (options->more[i].value)
+			argv[count++] = options->more[i].value;
 	}
 	r = child_spawn(&child, ret_pid, err);
 	(void)close(report[1]);

@@ -18,14 +18,14 @@ struct infra_fd {
 	int fd; /* -1: it gets none */
 };
 
-/* One more option, and its value. */
+/* One more option, and its value; NULL: it has none. */
 struct infra_more {
 	const char *option, *value;
 };
 
 enum {
 	INFRA_FDS_MAX = 8,
-	INFRA_MORE_MAX = 8,
+	INFRA_MORE_MAX = 16,
 };
 
 struct infra_options {

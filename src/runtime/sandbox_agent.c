@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "kube/dns.h"
 #include "kube/member.h"
+#include "kube/reach.h"
 #include "kube/workload.h"
 #include "runtime/files.h"
 #include "runtime/infra.h"
@@ -121,6 +122,24 @@ static void list_ports(const struct pod *pod, struct buf *out)
 		}
 }
 
+/* Who may call it, and whom it calls first. */
+static void add_reach(const struct pod *pod, struct infra_options *options)
+{
+	const json_t *annotations = pod->spec->annotations;
+	const char *allow = json_string_value(json_object_get(annotations, KUBE_ALLOW));
+	const char *deny = json_string_value(json_object_get(annotations, KUBE_DENY));
+	const char *prefer = json_string_value(json_object_get(annotations, KUBE_PREFER));
+
+	if (allow)
+		add_more(options, "--allow-workloads", allow);
+	if (kube_reach_crosses(allow))
+		add_more(options, "--allow-cross-namespace", NULL);
+	if (deny)
+		add_more(options, "--deny-workloads", deny);
+	if (prefer)
+		add_more(options, "--prefer", prefer);
+}
+
 /* Its part in the network of pods. */
 static void add_mesh(const struct pod *pod, struct agent_start *start)
 {
@@ -136,6 +155,7 @@ static void add_mesh(const struct pod *pod, struct agent_start *start)
 	buf_append_format(&start->machine, "%.16s", pod->pods->peer_id);
 	if (start->machine.len > 0)
 		add_more(options, "--machine", buf_cstr(&start->machine));
+	add_reach(pod, options);
 	list_ports(pod, &start->ports);
 	if (start->ports.len > 0)
 		add_more(options, "--publish", buf_cstr(&start->ports));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "workplane/agent_mesh.h"
 #include "workplane/front.h"
 
 struct agent_front {
@@ -56,9 +57,9 @@ static int open_front(struct agent_front *made, struct loop *loop, const struct 
 		.catalog = made->catalog,
 		.by_hand = !made->serve,
 	};
-	int r = 0;
+	int r = agent_mesh_preference(options, &config.preference, err);
 
-	if (options->resolve_fd != OPTIONS_FD_NONE)
+	if (r == 0 && options->resolve_fd != OPTIONS_FD_NONE)
 		r = forward_new(loop, (int)options->resolve_fd,
 				options->resolvers ? options->resolvers : "", err, &made->forward);
 	config.forward = made->forward;

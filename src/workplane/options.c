@@ -128,15 +128,19 @@ static int add_to_list(const struct option_rule *rule, const char *text, struct 
 bool options_next(const struct option_list *list, struct option_place *at,
 		  char text[OPTIONS_ITEM_MAX + 1])
 {
-	size_t len;
+	static const char blanks[] = " \t";
+	size_t len, trimmed = 0;
 
 	while (!at->rest || *at->rest == '\0') {
 		if (at->index == list->count)
 			return false;
 		at->rest = list->text[at->index++];
 	}
+	at->rest += strspn(at->rest, blanks);
 	len = strcspn(at->rest, ",");
-	(void)snprintf(text, OPTIONS_ITEM_MAX + 1, "%.*s", (int)len, at->rest);
+	while (len - trimmed > 0 && strchr(blanks, at->rest[len - trimmed - 1]))
+		trimmed++;
+	(void)snprintf(text, OPTIONS_ITEM_MAX + 1, "%.*s", (int)(len - trimmed), at->rest);
 	at->rest += len + (at->rest[len] == ',');
 	return true;
 }

@@ -73,8 +73,9 @@ struct options {
 _must_use_ int options_parse(int argc, char **argv, const char *(*lookup)(const char *name),
 			     struct options *ret_options, struct err *err);
 
-/* The next item of a list into @text; false at its end. Begin with a zeroed @at. An item longer
- * than OPTIONS_ITEM_MAX is cut, and is then nothing that anybody takes. */
+/* The next item of a list into @text, without blanks around it; false at its end. Begin with a
+ * zeroed @at. An item longer than OPTIONS_ITEM_MAX is cut, and is then nothing that anybody takes.
+ */
 struct option_place {
 	size_t index;
 	const char *rest;

@@ -82,3 +82,46 @@ def test_another_namespace_is_not_admitted(fabric, write):
         assert ask(fabric, "stranger", "front.default", 80, "elsewhere") == ""
     finally:
         fabric.kubectl("delete", "namespace", "elsewhere", "--wait=false")
+
+
+def with_annotations(manifest, **annotations):
+    """@manifest, its pods having the annotations magik.io/..."""
+    holder = manifest["spec"]["template"] if "template" in manifest["spec"] else manifest
+    holder["metadata"].setdefault("annotations", {}).update({f"magik.io/{key}": value for key, value in annotations.items()})
+    return manifest
+
+
+def test_annotations_say_who_may_call(fabric, write):
+    fabric.kubectl("create", "namespace", "abroad")
+    try:
+        front = with_annotations(manifests.deployment("front", 1, image=IMAGE), allow="caller, abroad/*", deny="*/banned")
+        callers = [("default", "caller"), ("default", "other"), ("default", "banned"), ("abroad", "guest"), ("abroad", "banned")]
+        fabric.kubectl("apply", "-f", write(front))
+        for namespace, name in callers:
+            caller = manifests.pod(name)
+            caller["metadata"]["namespace"] = namespace
+            fabric.kubectl("apply", "-f", write(caller))
+        fabric.wait_pods(1, "app=front")
+        for namespace, name in callers:
+            fabric.wait_pods(1, f"app={name}", namespace=namespace)
+        eventually("who is allowed is served", lambda: ask(fabric, "caller", "front"), 60)
+        eventually("another namespace, too", lambda: ask(fabric, "guest", "front.default", namespace="abroad"), 60)
+        assert ask(fabric, "other", "front") == ""
+        assert ask(fabric, "banned", "front") == ""
+        assert ask(fabric, "banned", "front.default", namespace="abroad") == ""
+        # A template that says otherwise makes new pods, which do as it says.
+        with_annotations(front, allow="other")
+        fabric.kubectl("apply", "-f", write(front))
+        eventually("now others are allowed", lambda: ask(fabric, "other", "front"), 90)
+        eventually("and those of before are not", lambda: ask(fabric, "caller", "front") == "", 60)
+        assert ask(fabric, "guest", "front.default", namespace="abroad") == ""
+    finally:
+        fabric.kubectl("delete", "namespace", "abroad", "--wait=false")
+
+
+def test_a_bad_pattern_is_refused(fabric, write):
+    front = with_annotations(manifests.deployment("front", 1, image=IMAGE), allow="a/b/c")
+    refused = fabric.kubectl("apply", "-f", write(front), check=False)
+    assert refused.returncode != 0
+    assert "spec.template.metadata.annotations[magik.io/allow]" in refused.stderr
+    assert "NAMESPACE/WORKLOAD" in refused.stderr

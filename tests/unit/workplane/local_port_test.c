@@ -62,7 +62,7 @@ static const char *nothing(const char *name)
 
 static const char *environment(const char *name)
 {
-	return strcmp(name, "BEE_ALLOW_WORKLOADS") == 0 ? "a,b" : NULL;
+	return strcmp(name, "BEE_ALLOW_WORKLOADS") == 0 ? " a , b" : NULL;
 }
 
 static struct options parse(const char *(*lookup)(const char *name), char **words, int count)
