@@ -9,7 +9,8 @@ are written to build/bench/result.json.
   --machines   machines of the fabric (default 3)
   --burst      Deployments made as fast as one client can, to measure throughput (default 60)
 
-./dev bench fabric measures hundreds of daemons instead; see ./dev bench fabric --help.
+./dev bench fabric measures hundreds of daemons instead, ./dev bench mesh what lies between two pods,
+beside other proxies; see their --help.
 
 Latencies are taken from the owner's own record of each tender and from the moment the REST call
 began; all machines share one monotonic clock. The image is loaded beforehand.

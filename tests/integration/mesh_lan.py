@@ -94,10 +94,14 @@ class Pod:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             return pool.submit(self._socket, kind).result()
 
-    def _socket(self, kind):
+    def enter(self):
+        """From now on the calling thread is in this pod's network."""
         with open(f"/run/netns/{self.network}", "rb") as network:
             libc = ctypes.CDLL(None, use_errno=True)
             assert libc.setns(network.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+
+    def _socket(self, kind):
+        self.enter()
         made = socket.socket(socket.AF_INET, kind)
         made.settimeout(60)
         return made
