@@ -101,6 +101,8 @@ static const struct bug bugs[] = {
 	 FAULT_SLOT_RUNS, "--scenario families", "runs two pods of"},
 	{"tenure-alone", "one registrar is enough to start an ordinal", SIM_BUG_NONE,
 	 FAULT_TENURE_ALONE, "--scenario ordinals --seed 5", "is alive on"},
+	{"recall-off", "a kept ordinal starts without asking whether it was replaced", SIM_BUG_NONE,
+	 FAULT_RECALL, "--scenario recall", "is alive on"},
 	{"tenure-forgets", "a registrar gives an ordinal to whoever asks", SIM_BUG_NONE,
 	 FAULT_TENURE_FORGETS, "--scenario ordinals --seed 2", "is alive on"},
 	{"tenure-release", "a machine gives an ordinal back as soon as it is asked", SIM_BUG_NONE,

@@ -11,6 +11,7 @@ void control_controllers(struct world *world);
 void control_registrars(struct world *world);
 void control_registrars_all(struct world *world);
 void control_registrars_replace(struct world *world);
+void control_recall(struct world *world);
 
 /* What all of them begin with: each machine bears its name, as a pod of a DaemonSet requires. */
 void control_begin(struct world *world);

@@ -281,7 +281,7 @@ void control_registrars_all(struct world *world)
 }
 
 /* The machines that are lost run ordinals too: those are placed again, by leave of whoever is a
- * registrar then. They stay away: what they kept they would start again, before they hear of it. */
+ * registrar then. They stay away; control_recall() is about those that come back. */
 void control_registrars_replace(struct world *world)
 {
 	int64_t at_ms = START_MS;
@@ -298,4 +298,69 @@ void control_registrars_replace(struct world *world)
 		world_action(world, at_ms + BORN_MS, expect_all_run, 0);
 		at_ms += BORN_MS;
 	}
+}
+
+/* ---- ordinals that are replaced while their machine is off ---- */
+
+static void power_off_runner(struct world *world, uint64_t ordinal)
+{
+	size_t machine = family_runs_at(world, 0, (uint32_t)ordinal);
+
+	if (machine != SIM_ANY)
+		world_power_off(world, machine);
+}
+
+/* Those that are off come back, each by itself: it hears nobody. */
+static void all_on_alone(struct world *world, uint64_t argument)
+{
+	(void)argument;
+	for (size_t i = 0; i < world->machine_count; i++) {
+		if (world->machines[i].node)
+			continue;
+		world_cut_off(world, i);
+		world_power_on(world, i, true);
+	}
+}
+
+/* Its successor is gone before it is back, or about to be placed. */
+static int64_t comes_back(struct world *world, int64_t at_ms, bool alone)
+{
+	uint64_t ordinal = world_random(world, ORDINALS);
+	int64_t away_ms = 5000 + (int64_t)world_random(world, 40 * 1000);
+
+	world_action(world, at_ms, power_off_runner, ordinal);
+	if (world_random(world, 2))
+		world_action(world, at_ms + away_ms / 2, power_off_runner,
+			     world_random(world, ORDINALS));
+	at_ms += away_ms;
+	world_action(world, at_ms, alone ? all_on_alone : all_on, 0);
+	if (alone && world_random(world, 2))
+		world_action(world, at_ms + 10 * 1000, power_off_runner,
+			     world_random(world, ORDINALS));
+	return calm_down(world, at_ms + BORN_MS);
+}
+
+/* The power goes everywhere: who has most registrars within reach starts again what it ran. */
+static int64_t power_everywhere(struct world *world, int64_t at_ms)
+{
+	world_action(world, at_ms, all_off, 0);
+	at_ms += 5000;
+	world_action(world, at_ms, all_on_alone, 0);
+	at_ms += BORN_MS;
+	world_action(world, at_ms, heal, 0);
+	world_action(world, at_ms + BORN_MS, expect_all_run, 0);
+	return at_ms + CALM_MS;
+}
+
+void control_recall(struct world *world)
+{
+	int64_t at_ms = START_MS;
+
+	control_begin(world);
+	world_action(world, at_ms, apply, true);
+	at_ms += BORN_MS;
+	world_action(world, at_ms, expect_settled, 0);
+	for (uint64_t i = 0; i < 3; i++)
+		at_ms = comes_back(world, at_ms + 1, i != 1);
+	(void)power_everywhere(world, at_ms);
 }

@@ -228,11 +228,15 @@ int registry_ask(struct registry *registry, struct mono now, const struct tenure
 		*ret_entry = *holder;
 		return held_by_another(entry, now);
 	} else if (entry->rival_count == 0 && is_same(&entry->tenure, ask)) {
+		entry->queries = 0; /* its machine lives */
 		outcome = give_again(entry);
 	} else {
 		give(entry, ask, epoch_for(entry, ask));
 	}
 	*ret_entry = entry->tenure;
+	/* Of the same pod: what is on the disk holds, and this is the answer to that ask. */
+	if (outcome == 0)
+		ret_entry->serial = ask->serial;
 	return outcome;
 }
 

@@ -9,6 +9,7 @@
 #include "kube/needs.h"
 #include "kube/statefulset.h"
 #include "market/controller.h"
+#include "market/tenure.h"
 #include "node/journal.h"
 #include "node/node.h"
 
@@ -72,6 +73,13 @@ struct local_pod {
 	struct node_destination owner; /* who awarded it; none after a restart */
 	struct kube_tenure *seat;      /* of an ordinal that has registrars; else NULL */
 	struct mono claim_until;       /* registrars that an operator made are told of it */
+	struct recall *recall; /* of a kept pod that needs leave to start again; else NULL */
+};
+
+/* What the registrars have said of a kept ordinal in the present round: recall.c. */
+struct recall {
+	struct candidacy candidacy;
+	struct mono ask_at, until;
 };
 
 /* An envelope whose issuer's certificate has been asked for. */
@@ -354,6 +362,9 @@ void node_vouch_want(struct node *node, const struct node_id *to, struct vouch_p
 		     size_t count);
 void node_vouch_joined(struct node *node, struct mono now, const struct node_id *id);
 bool node_is_holding(const struct node *node, struct mono now);
+/* A kept pod starts again; or it ends, and never does. */
+void node_kept_resume(struct node *node, struct local_pod *pod, const char *text);
+void node_kept_end(struct node *node, struct local_pod *pod, const char *text);
 void node_vouch_tick(struct node *node, struct mono now);
 struct mono node_vouch_deadline(const struct node *node);
 
@@ -414,6 +425,23 @@ void node_tenures_told(struct node *node, struct mono now, const struct node_id 
 void node_tenures_forget(struct node *node, const struct uid *set);
 void node_tenures_drop_book(struct node *node, const struct uid *set);
 void node_tenure_tick(struct node *node, struct mono now);
+/* Ask those of @registrars who have not given it yet. */
+void node_tenure_ask_again(struct node *node, struct mono now, const struct registrars *registrars,
+			   const struct candidacy *candidacy);
+
+/* ---- recall.c ---- */
+
+/* May its ordinal have been placed elsewhere while this machine was off? */
+bool node_recall_is_needed(const struct local_pod *pod);
+/* @pod, which is kept, starts when most of its registrars give it its ordinal anew. */
+void node_recall_begin(struct node *node, struct mono now, struct local_pod *pod);
+void node_recall_end(struct local_pod *pod);
+void node_recalls_tick(struct node *node, struct mono now);
+/* GIVEN or HELD: false if it is about no pod that waits for it. */
+bool node_recall_answered(struct node *node, struct mono now, const struct node_id *from,
+			  const struct tenure *word);
+void node_recall_told(struct node *node, struct mono now, const struct node_id *from,
+		      const struct college *later);
 
 /* college.c */
 void node_registrars_newest(const struct node *node, const struct uid *set,

@@ -19,6 +19,7 @@ static void local_pod_free(struct local_pod *pod)
 	buf_deinit(&pod->written);
 	buf_deinit(&pod->object);
 	free(pod->seat);
+	free(pod->recall);
 	free(pod);
 }
 

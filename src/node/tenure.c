@@ -73,6 +73,17 @@ static void tell_registrars(struct node *node, struct mono now, const struct kub
 	}
 }
 
+void node_tenure_ask_again(struct node *node, struct mono now, const struct registrars *registrars,
+			   const struct candidacy *candidacy)
+{
+	for (size_t i = 0; i < candidacy->count; i++) {
+		struct node_destination to = registrar_at(node, &registrars->list[i]);
+
+		if (candidacy->registrar[i].answer != CANDIDACY_GIVEN)
+			tell(node, now, &to, &candidacy->ask, TENURE_ASK);
+	}
+}
+
 void node_tenure_release(struct node *node, struct mono now, const struct kube_tenure *seat,
 			 const struct uid *pod_uid)
 {
@@ -214,13 +225,7 @@ static void ask(struct node *node, struct mono now, struct candidate *candidate)
 		candidacy->ask.serial =
 			records_clock_next(node->records, node_fabric_time(node, now));
 	candidate->asked = true;
-	for (size_t i = 0; i < candidacy->count; i++) {
-		struct node_destination to =
-			registrar_at(node, &candidate->seat.registrars.list[i]);
-
-		if (candidacy->registrar[i].answer != CANDIDACY_GIVEN)
-			tell(node, now, &to, &candidacy->ask, TENURE_ASK);
-	}
+	node_tenure_ask_again(node, now, &candidate->seat.registrars, candidacy);
 }
 
 static struct candidate *candidate_new(struct node *node, struct mono now,
@@ -291,6 +296,8 @@ static void answered(struct node *node, struct mono now, const struct node_id *f
 	struct candidate *candidate = candidate_find(node, &word->pod_uid);
 	enum candidacy_state state;
 
+	if (!candidate && node_recall_answered(node, now, from, word))
+		return;
 	if (!candidate) {
 		/* It came too late. */
 		if (word->word == TENURE_GIVEN && !map_get(&node->pods, uid_bytes(&word->pod_uid)))
@@ -364,9 +371,10 @@ void node_tenures_told(struct node *node, struct mono now, const struct node_id 
 		    candidacy_later(&candidate->candidacy, from, &later->present))
 			follow(node, now, candidate, &later->present);
 	}
+	node_recall_told(node, now, from, later);
 }
 
-/* It runs here: they may not know. */
+/* It runs here, or will when nobody can be asked: they may not know. */
 static void claim(struct node *node, struct mono now, struct local_pod *pod)
 {
 	struct tenure tenure = {
@@ -390,7 +398,8 @@ static void claims_tick(struct node *node, struct mono now)
 	map_for_each (entry, &node->pods) {
 		struct local_pod *pod = entry->value;
 
-		if (!pod->seat || pod->claim_until.us == 0)
+		if (!pod->seat || pod->claim_until.us == 0 ||
+		    (pod->kept && node_recall_is_needed(pod)))
 			continue;
 		if (mono_reached(now, pod->claim_until))
 			pod->claim_until = (struct mono){0};
@@ -620,6 +629,7 @@ void node_tenure_tick(struct node *node, struct mono now)
 		return;
 	node->tenure_due = MONO_NEVER;
 	claims_tick(node, now);
+	node_recalls_tick(node, now);
 	list_for_each_safe (it, &node->candidates) {
 		struct candidate *candidate = list_entry(it, struct candidate, link);
 

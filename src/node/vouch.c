@@ -200,10 +200,11 @@ void node_vouch_joined(struct node *node, struct mono now, const struct node_id 
 
 /* ---- what follows from the answers */
 
-static void resume(struct node *node, struct local_pod *pod, const char *text)
+void node_kept_resume(struct node *node, struct local_pod *pod, const char *text)
 {
 	struct queued_effect *queued = node_queue(node, NODE_RESUME);
 
+	node_recall_end(pod);
 	pod->kept = false;
 	pod->of_this_life = true;
 	queued->effect.pod_uid = pod->presence.pod_uid;
@@ -211,10 +212,20 @@ static void resume(struct node *node, struct local_pod *pod, const char *text)
 	node_count(node, NODE_COUNT_PODS_RESUMED);
 }
 
-static void end_kept(struct node *node, struct local_pod *pod, const char *text)
+void node_kept_end(struct node *node, struct local_pod *pod, const char *text)
 {
+	node_recall_end(pod);
 	pod->kept = false;
 	node_pod_stop(node, &pod->presence.pod_uid, 0, text);
+}
+
+/* It is wanted, for all we know. */
+static void resume(struct node *node, struct mono now, struct local_pod *pod, const char *text)
+{
+	if (node_recall_is_needed(pod) && !fault_is_planted(FAULT_RECALL))
+		node_recall_begin(node, now, pod);
+	else
+		node_kept_resume(node, pod, text);
 }
 
 /* The object as this machine has it: in its records, or as it was noted on its disk. */
@@ -249,7 +260,7 @@ static void unknown(struct node *node, struct mono now, const struct node_id *fr
 	int64_t now_ms = node_fabric_time(node, now).ms;
 
 	if (absence_means_deleted(pod->confirmed_ms, vouch, now_ms)) {
-		end_kept(node, pod, "deleted while this machine was away");
+		node_kept_end(node, pod, "deleted while this machine was away");
 		return;
 	}
 	/* It may have been away as we were: somebody else knows more, or NODE_DOUBT_MS ends. */
@@ -274,17 +285,17 @@ static void judge(struct node *node, struct mono now, const struct node_signed *
 	case STANDING_WANTED:
 		confirm(node, now, pod);
 		if (pod->kept)
-			resume(node, pod, "still wanted");
+			resume(node, now, pod, "still wanted");
 		return;
 	case STANDING_REPLACED:
 		confirm(node, now, pod);
 		if (pod->kept)
-			end_kept(node, pod, "replaced while this machine was away");
+			node_kept_end(node, pod, "replaced while this machine was away");
 		return;
 	case STANDING_DELETED:
 		/* A pod that runs ends by the tombstone itself, which is signed. */
 		if (pod->kept)
-			end_kept(node, pod, "deleted while this machine was away");
+			node_kept_end(node, pod, "deleted while this machine was away");
 		return;
 	}
 }
@@ -364,7 +375,7 @@ static void resume_unasked(struct node *node, struct mono now)
 
 		if (!pod || !pod->kept)
 			continue;
-		resume(node, pod, "nobody can be asked");
+		resume(node, now, pod, "nobody can be asked");
 		republish(node, now, pod);
 	}
 	free(uids);

@@ -138,6 +138,26 @@ static void test_only_a_silent_machine_is_replaced(void **state)
 	registry_free(registry);
 }
 
+/* Its machine, back from a power cut, asks for it anew: the answer is to that ask, and the silence
+ * has ended, however long it was. */
+static void test_who_has_it_may_ask_anew(void **state)
+{
+	struct registry *registry = registry_held_by(1);
+	struct tenure replace = ask_of(2, 0, 20), anew = ask_of(1, 0, 30), entry;
+	int64_t ms = 0;
+
+	(void)state;
+	replace.replace = true;
+	for (int i = 0; i < TENURE_QUERIES; i++, ms += TENURE_QUERY_MS)
+		assert_int_equal(ask(registry, ms, &replace), REGISTRY_E_QUERY);
+	ms += TENURE_SILENCE_MS;
+	assert_int_equal(registry_ask(registry, at_ms(ms), &anew, &entry), 0);
+	assert_int_equal(entry.serial, anew.serial);
+	assert_true(uid_equal(&entry.pod_uid, &anew.pod_uid));
+	assert_int_equal(ask(registry, ms + 1, &replace), REGISTRY_E_QUERY);
+	registry_free(registry);
+}
+
 static void test_what_was_on_disk_holds(void **state)
 {
 	struct registry *registry = registry_new(1);
@@ -226,6 +246,7 @@ int main(void)
 		cmocka_unit_test(test_of_one_machine_the_later_ask_counts),
 		cmocka_unit_test(test_a_higher_epoch_takes_it),
 		cmocka_unit_test(test_only_a_silent_machine_is_replaced),
+		cmocka_unit_test(test_who_has_it_may_ask_anew),
 		cmocka_unit_test(test_what_was_on_disk_holds),
 		cmocka_unit_test(test_one_machine_gets_no_more_than_it_can_run),
 		cmocka_unit_test(test_most_must_give_it),
