@@ -55,6 +55,9 @@ const struct cert_form cert_forms[] = {
 		       FORM_CLIENT, FORM_NO_NAME},
 	[CERT_POD] = {"pod certificate", CERT_POD_LIFE_MS, 1 << CERT_FAMILY_WORKLOAD, false,
 		      FORM_SERVER | FORM_CLIENT, FORM_POD_URI},
+	[CERT_APPLICATION] = {"application's certificate", CERT_POD_LIFE_MS,
+			      1 << CERT_FAMILY_WORKLOAD, false, FORM_SERVER | FORM_CLIENT,
+			      FORM_POD_URI},
 };
 _Static_assert(ARRAY_LEN(cert_forms) == CERT_KIND_COUNT + 1, "a form for every kind");
 
@@ -67,7 +70,7 @@ int cert_path_len(enum cert_kind kind, enum cert_family family)
 
 const char *cert_kind_text(enum cert_kind kind)
 {
-	if (kind < CERT_ROOT || kind > CERT_POD)
+	if (kind < CERT_ROOT || kind > CERT_APPLICATION)
 		return "certificate";
 	return cert_forms[kind].text;
 }

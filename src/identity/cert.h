@@ -7,7 +7,8 @@
  *
  *	machine root  --> admit --> machine leaf        1 year   ALPN magik-machine/1
  *	                        --> voucher             hours    ALPN magik-join/1, nothing else
- *	workload root --> admit --> steward --> pod     1 year, 30 days
+ *	workload root --> admit --> steward --> pod     1 year, 30 days; ALPN magik-work/1
+ *	                                    --> application   30 days, the same name
  *	api root      --> admit --> rest                1 year   TLS server, api.<fabric>.magik
  *	                        --> user                90 days  TLS client, CN name, O groups
  *
@@ -65,6 +66,7 @@ enum cert_kind {
 	CERT_REST = 6,
 	CERT_USER = 7,
 	CERT_POD = 8,
+	CERT_APPLICATION = 9, /* a pod's, for the application in it */
 };
 
 /* What a certificate says, checked for form and for agreement with itself, not for trust. */

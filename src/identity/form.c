@@ -27,7 +27,7 @@ void form_name_make(enum cert_kind kind, const char *fabric, const struct node_i
 	if (kind == CERT_MACHINE)
 		(void)snprintf(ret_uri, CERT_URI_MAX, "magik://%s/machine/%s", fabric,
 			       node_id_text(key).text);
-	else if (kind == CERT_POD)
+	else if (cert_forms[kind].name == FORM_POD_URI)
 		(void)snprintf(ret_uri, CERT_URI_MAX, "spiffe://%s/%s", fabric, pod_path);
 	else if (kind == CERT_REST)
 		fabric_rest_name(fabric, ret_uri);
@@ -80,7 +80,7 @@ bool form_name_fits(const struct cert *cert)
 {
 	char expected[CERT_URI_MAX];
 
-	if (cert->kind == CERT_POD)
+	if (cert_forms[cert->kind].name == FORM_POD_URI)
 		return form_pod_namespace(cert).len > 0;
 	if (cert->kind == CERT_MACHINE && !name_is_dns_label(bytes_str(cert->name)))
 		return false;
@@ -94,7 +94,7 @@ bool form_grant_fits(enum cert_kind kind, const struct grant *grant)
 
 	if (grant->all_namespaces && grant->namespace_count > 0)
 		return false;
-	if (kind == CERT_REST || kind == CERT_USER || kind == CERT_POD)
+	if (kind == CERT_REST || kind == CERT_USER || kind == CERT_POD || kind == CERT_APPLICATION)
 		return grant->roles == 0 && !named;
 	if (kind == CERT_STEWARD)
 		return grant->roles == ROLE_STEWARD && named;

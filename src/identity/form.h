@@ -7,7 +7,7 @@
 #include "identity/issue.h"
 
 enum {
-	CERT_KIND_COUNT = CERT_POD,
+	CERT_KIND_COUNT = CERT_APPLICATION,
 	FORM_SERVER = 1, /* extended key usages */
 	FORM_CLIENT = 2,
 	FORM_ALL_FAMILIES =

@@ -28,6 +28,7 @@ static const unsigned issuers_of[CERT_KIND_COUNT + 1] = {
 	[CERT_REST] = 1 << CERT_ROOT | 1 << CERT_ADMIT,
 	[CERT_USER] = 1 << CERT_ROOT | 1 << CERT_ADMIT,
 	[CERT_POD] = 1 << CERT_STEWARD,
+	[CERT_APPLICATION] = 1 << CERT_STEWARD,
 };
 
 /* May a certificate of @kind be signed by one of @issuer? Issuing and verifying share the table. */
@@ -52,7 +53,7 @@ int cert_narrows(const struct cert *subject, const struct cert *issuer, struct e
 			      cert_kind_text(subject->kind), subject->name);
 		return ISSUE_E_WIDENS;
 	}
-	if (subject->kind != CERT_POD)
+	if (cert_forms[subject->kind].name != FORM_POD_URI)
 		return 0;
 	namespace = form_pod_namespace(subject);
 	if (!grant_stewards(&issuer->grant, namespace)) {
@@ -144,6 +145,7 @@ static void order_name(struct cert *cert, const struct node_id *holder)
 		break;
 	case CERT_VOUCHER:
 	case CERT_POD:
+	case CERT_APPLICATION:
 	case CERT_MACHINE:
 	case CERT_USER:
 		(void)snprintf(cert->name, sizeof(cert->name), "%s %s",

@@ -55,6 +55,8 @@ static const char *purpose_place(enum trust_purpose purpose)
 		return "a REST server";
 	case TRUST_REST_USER:
 		return "REST";
+	case TRUST_APPLICATION:
+		return "the application of a pod";
 	case TRUST_POD:
 		return "the work plane";
 	}
@@ -75,6 +77,8 @@ static bool purpose_takes(enum trust_purpose purpose, enum cert_kind kind)
 		return kind == CERT_USER;
 	case TRUST_POD:
 		return kind == CERT_POD;
+	case TRUST_APPLICATION:
+		return kind == CERT_APPLICATION;
 	}
 	return false;
 }

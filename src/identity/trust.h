@@ -29,7 +29,8 @@ enum trust_purpose {
 	TRUST_ADMITTER, /* server on magik-join/1: a machine with the role admit */
 	TRUST_REST_SERVER,
 	TRUST_REST_USER,
-	TRUST_POD, /* a peer on magik-work/1 */
+	TRUST_POD,         /* a peer on magik-work/1 */
+	TRUST_APPLICATION, /* what a machine hands to the application of a pod */
 };
 
 /* Every refusal has its own code, and @err its own sentence: the daemon logs and counts them. */

@@ -22,6 +22,7 @@ static const char value_rule[] =
 	"a valid label must be an empty string or consist of at most 63 alphanumeric characters, "
 	"'-', '_' or '.', and must start and end with an alphanumeric character";
 
+static const char *const truths[] = {"true", "false", NULL};
 static const char *const engines[] = {"crun", "krun", "wasm", NULL};
 
 static void validate_annotations(struct check *check, json_t *annotations)
@@ -43,6 +44,9 @@ static void validate_annotations(struct check *check, json_t *annotations)
 	const char *engine = json_string_value(json_object_get(annotations, "magik.io/runtime"));
 	if (engine)
 		(void)check_one_of(check, "annotations[magik.io/runtime]", engine, engines);
+	const char *svid = json_string_value(json_object_get(annotations, "magik.io/svid"));
+	if (svid)
+		(void)check_one_of(check, "annotations[magik.io/svid]", svid, truths);
 }
 
 /* Labels and annotations of a pod or its template. */

@@ -159,6 +159,7 @@ static void probe_engine(struct host *host)
 static void on_status(void *ctx, const struct presence *presence)
 {
 	host_fabric_status(ctx, presence);
+	host_svid_status(ctx, presence);
 }
 
 static void on_image(void *ctx)
@@ -347,6 +348,7 @@ static void host_deinit(struct host *host)
 	loop_hook_free(host->hook);
 	host_control_free(host->control);
 	usage_free(host->usage);
+	host_svids_free(host);
 	host->pods = pods_free(host->pods);
 	/* Let what is being closed and killed come to its end. */
 	if (host->loop) {
@@ -389,6 +391,7 @@ static int serve(const struct host_config *config, bool fresh_run, struct err *e
 	list_init(&host->logs);
 	list_init(&host->execs);
 	list_init(&host->usages);
+	list_init(&host->svids);
 	map_init(&host->stopped, entropy_u64());
 	r = host_init(host, err);
 	if (r == 0) {

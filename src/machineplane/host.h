@@ -25,6 +25,7 @@
 #include "identity/cert.h"
 #include "wire/message.h"
 
+struct host_application;
 struct host_asker;
 struct host_award;
 struct host_envelope;
@@ -48,6 +49,9 @@ struct host_hooks {
 	/* May somebody see or enter a pod: 0 and who asks, or -EACCES with a sentence. */
 	int (*verify_request)(void *ctx, const struct host_request *request,
 			      struct host_asker *ret_asker, struct err *err);
+	/* What was signed for an application in a pod here: 0 and its leaf, or -EACCES. */
+	int (*verify_application)(void *ctx, const struct host_application *application,
+				  struct cert *ret_leaf, struct err *err);
 	/* Is who was let in then still to be trusted, by what is revoked now? */
 	bool (*asker_stands)(void *ctx, const struct host_asker *asker);
 	/* Keep a revocation: 1 when it is a new one, 0, or -EACCES with a sentence. */
@@ -118,6 +122,13 @@ struct host_request {
 	const char *const *command;
 	size_t command_count;
 	uint32_t port;
+};
+
+/* A certificate for the application in a pod. */
+struct host_application {
+	struct bytes chain, root; /* DER; leaf first, without the root */
+	struct node_id key;
+	const char *namespace, *pod;
 };
 
 /* Who was let in. */

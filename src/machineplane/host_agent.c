@@ -66,5 +66,6 @@ void host_leaf_found(struct host *host, const Magik__Ipc__LeafFound *found)
 	if (found->pod.len != UID_LEN || !found->identity)
 		return;
 	memcpy(pod.byte, found->pod.data, UID_LEN);
-	(void)!pods_tell_agent(host->pods, &pod, IPC_POD_IDENTITY, &found->identity->base);
+	if (!host_svid_found(host, &pod, found->identity))
+		(void)!pods_tell_agent(host->pods, &pod, IPC_POD_IDENTITY, &found->identity->base);
 }

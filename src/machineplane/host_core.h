@@ -8,6 +8,7 @@
  *   host_fabric.c   the fabric process and what is said with it
  *   host_objects.c  objects that pods name, on their way from it
  *   host_agent.c    what agents of pods ask of it, and its answers
+ *   host_svid.c     keys and certificates for applications that ask for them
  *   host_asker.c    who may see or enter a pod, and who not any more
  *   host_logs.c     logs on their way to it
  *   host_exec.c     processes and ports of containers, for its clients
@@ -70,6 +71,7 @@ struct host {
 	struct node_id node;
 	struct map stopped; /* pod uids that were told to stop, in this process's life */
 	struct list logs, execs, usages;
+	struct list svids;
 	struct usage *usage;
 	uint32_t links; /* fabric processes there have been, to tell whose request it was */
 	struct host_control *control;
@@ -105,6 +107,15 @@ void host_agent_message(struct host *host, const struct uid *pod,
 			const struct ipc_message *message);
 void host_leaf_found(struct host *host, const Magik__Ipc__LeafFound *found);
 void host_name_found(struct host *host, const Magik__Ipc__NameFound *found);
+
+/* host_svid.c */
+void host_svid_status(struct host *host, const struct presence *presence); /* a pod has changed */
+/* There is a fabric process again that answers. */
+void host_svids_link(struct host *host);
+/* False: it is for the agent of that pod. */
+_must_use_ bool host_svid_found(struct host *host, const struct uid *pod,
+				const Magik__Ipc__PodIdentity *told);
+void host_svids_free(struct host *host);
 
 /* host_objects.c */
 void host_object(struct host *host, const Magik__Ipc__Object *object);

@@ -491,6 +491,7 @@ static void on_ready(struct host *host, const Magik__Ipc__Ready *ready)
 	host->node_known = true;
 	pods_set_peer(host->pods, &host->node);
 	pods_set_host_ip(host->pods, ready->host_ip);
+	host_svids_link(host);
 }
 
 void host_fabric_message(struct host *host, const struct ipc_message *message)

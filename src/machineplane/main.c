@@ -78,6 +78,12 @@ static int verify_request(void *ctx, const struct host_request *request,
 	return result;
 }
 
+static int verify_application(void *ctx, const struct host_application *application,
+			      struct cert *ret_leaf, struct err *err)
+{
+	return verifier_application(&((struct hooks *)ctx)->verifier, application, ret_leaf, err);
+}
+
 static bool asker_stands(void *ctx, const struct host_asker *asker)
 {
 	return verifier_asker_stands(&((struct hooks *)ctx)->verifier, asker);
@@ -169,6 +175,7 @@ static int run_host(const struct options *options, const struct state *state, st
 			  .verify_award = verify_award,
 			  .verify_object = verify_object,
 			  .verify_request = verify_request,
+			  .verify_application = verify_application,
 			  .asker_stands = asker_stands,
 			  .revoke = keep_revocation},
 	};

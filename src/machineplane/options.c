@@ -155,6 +155,17 @@ static int set_null_delay(struct options *options, const char *value, struct err
 	return set_number(&options->null_delay_ms, value, 0, OPTIONS_NULL_DELAY_MAX_MS, err);
 }
 
+static int set_pod_certificate(struct options *options, const char *value, struct err *err)
+{
+	int64_t seconds = 0;
+	int result = set_number(&seconds, value, OPTIONS_POD_CERTIFICATE_MIN_S,
+				OPTIONS_POD_CERTIFICATE_MAX_S, err);
+
+	if (result == 0)
+		options->pod_certificate_ms = seconds * MS_PER_S;
+	return result;
+}
+
 static int set_pods_max(struct options *options, const char *value, struct err *err)
 {
 	int64_t pods = 0;
@@ -354,6 +365,9 @@ static const struct option_row rows[] = {
 	{"overcommit", false, set_overcommit, "RATIO",
 	 "promise this many times the CPU that is there (default 1)"},
 	{"max-pods", false, set_pods_max, "N", "run at most so many pods (default 110)"},
+	{"pod-certificate-secs", false, set_pod_certificate, "N",
+	 "how long certificates of pods hold that this machine signs (default 2592000, 30 days; at "
+	 "least 10)"},
 	{"reserve", false, set_reserve, "cpu=Q,memory=Q", "keep this much away from pods"},
 	{"no-schedule", true, set_no_schedule, NULL, "run no pods here"},
 	{"pool", false, set_pool, "N",

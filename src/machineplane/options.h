@@ -24,9 +24,12 @@ enum {
 	OPTIONS_FILE_MAX = 64 * 1024,
 	OPTIONS_REST_PORT = 3000, /* the port the documents name */
 	OPTIONS_POOL_MAX = OVERLAY_MEMBERS_MAX,
-	OPTIONS_RESOURCE_MAX = 1000000,          /* of one extended resource: a slip otherwise */
-	OPTIONS_OVERCOMMIT_MAX = 16,             /* beyond this every pod would crawl */
-	OPTIONS_PODS_MAX = 20000,                /* RECORDS_PER_WRITER_MAX: each is a record */
+	OPTIONS_RESOURCE_MAX = 1000000, /* of one extended resource: a slip otherwise */
+	OPTIONS_OVERCOMMIT_MAX = 16,    /* beyond this every pod would crawl */
+	OPTIONS_PODS_MAX = 20000,       /* RECORDS_PER_WRITER_MAX: each is a record */
+	OPTIONS_POD_CERTIFICATE_MIN_S =
+		10, /* renewed from half of it on: a busy machine needs it */
+	OPTIONS_POD_CERTIFICATE_MAX_S = 30 * 24 * 3600, /* CERT_POD_LIFE_MS */
 	OPTIONS_NULL_DELAY_MS = 5,               /* what a container takes to start, roughly */
 	OPTIONS_NULL_DELAY_MAX_MS = 3600 * 1000, /* more than any test waits */
 };
@@ -58,6 +61,7 @@ struct options {
 	bool no_schedule;
 	bool ephemeral_keys;
 	bool drain;
+	int64_t pod_certificate_ms; /* of those that this machine signs; 0: CERT_POD_LIFE_MS */
 	bool log_json;
 	char *workplane;   /* NULL: beside this binary */
 	char *policy_file; /* NULL: the strict default */

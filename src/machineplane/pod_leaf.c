@@ -46,7 +46,7 @@ int pod_leaf_issue(const struct credentials *credentials, const struct warrant *
 	struct signer signer = credentials_steward(credentials);
 	struct buf path = {0};
 	struct cert_order order = {
-		.kind = CERT_POD,
+		.kind = terms->application ? CERT_APPLICATION : CERT_POD,
 		.key = terms->key,
 		.now = terms->now,
 		.life_ms = terms->life_ms,
@@ -83,7 +83,9 @@ static void wanted_here(struct fabric *fabric, const struct node_effect *wanted)
 {
 	struct pod_leaf_terms terms = {
 		.key = wanted->key_of_pod,
+		.application = wanted->of_application,
 		.now = node_fabric_time(fabric->node, clock_mono()),
+		.life_ms = fabric->settings.options.pod_certificate_ms,
 	};
 	struct pod_leaf answer;
 	struct err err = {0};
@@ -177,8 +179,8 @@ static void ask_next(void *user)
 					      : "no steward of the namespace was reached");
 }
 
-/* The oldest ask of @pod, if it has as many as it may. */
-static struct ask *oldest_beyond(const struct pod_leaves *leaves, const struct uid *pod)
+/* The oldest ask for what @ask is for, if there are as many as there may be. */
+static struct ask *oldest_beyond(const struct pod_leaves *leaves, const struct ask *like)
 {
 	struct ask *oldest = NULL;
 	size_t count = 0;
@@ -186,7 +188,8 @@ static struct ask *oldest_beyond(const struct pod_leaves *leaves, const struct u
 	list_for_each (it, &leaves->asks) {
 		struct ask *ask = list_entry(it, struct ask, link);
 
-		if (!uid_equal(&ask->what.pod_uid, pod))
+		if (!uid_equal(&ask->what.pod_uid, &like->what.pod_uid) ||
+		    ask->what.application != like->what.application)
 			continue;
 		if (!oldest)
 			oldest = ask;
@@ -208,10 +211,11 @@ void pod_leaves_look(struct pod_leaves *leaves, const Magik__Ipc__LeafLook *look
 	memcpy(ask->what.pod_uid.byte, look->pod.data, UID_LEN);
 	memcpy(ask->what.key.byte, from->key.data, ID_LEN);
 	memcpy(ask->what.proof, from->proof.data, MESSAGE_PROOF_LEN);
+	ask->what.application = from->application;
 	ask->port = (uint16_t)from->port;
 	ask->what.request = ++leaves->last_request;
 	ask->timer = loop_timer_new(leaves->fabric->loop, ask_next, ask);
-	old = oldest_beyond(leaves, &ask->what.pod_uid);
+	old = oldest_beyond(leaves, ask);
 	if (old)
 		ask_free(old);
 	list_append(&leaves->asks, &ask->link);
@@ -225,7 +229,8 @@ static bool is_for(const struct ask *ask, const struct pod_leaf *leaf)
 	struct cert cert;
 
 	return cert_parse(bytes_buf(&leaf->chain.certs[0]), &cert, NULL) == 0 &&
-	       cert.kind == CERT_POD && node_id_equal(&cert.key, &ask->what.key);
+	       cert.kind == (ask->what.application ? CERT_APPLICATION : CERT_POD) &&
+	       node_id_equal(&cert.key, &ask->what.key);
 }
 
 /* Others may find it from now on, at our own address. */
@@ -234,7 +239,7 @@ static void agent_is_here(const struct ask *ask)
 	struct fabric *fabric = ask->leaves->fabric;
 	struct addr addr = fabric->address;
 
-	if (ask->port == 0)
+	if (ask->port == 0 || ask->what.application)
 		return;
 	addr.port = ask->port;
 	node_agent_here(fabric->node, clock_mono(), &ask->what.pod_uid, &ask->what.key, &addr);
@@ -255,7 +260,8 @@ static void came(struct ask *ask, const struct pod_leaf *leaf)
 	for (size_t i = 0; i < leaf->chain.cert_count; i++)
 		buf_append_bytes(&chain, bytes_buf(&leaf->chain.certs[i]));
 	agent_is_here(ask);
-	log_event(LOG_LEVEL_INFO, "pod-certified", "pod %s has a certificate", uid.text);
+	log_event(LOG_LEVEL_INFO, "pod-certified", "pod %s has a certificate%s", uid.text,
+		  ask->what.application ? " for its application" : "");
 	ask_end(ask, bytes_buf(&chain), "");
 	buf_deinit(&chain);
 }

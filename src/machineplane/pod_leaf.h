@@ -7,6 +7,7 @@
 
 struct pod_leaf_terms {
 	struct node_id key; /* its holder has proved possession */
+	bool application;   /* not for the agent: a CERT_APPLICATION */
 	struct wall now;    /* fabric time */
 	int64_t life_ms;    /* 0: CERT_POD_LIFE_MS */
 };

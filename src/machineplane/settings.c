@@ -30,7 +30,7 @@ void settings_encode(const struct settings *settings, struct buf *out)
 					  json_integer(options->resources[i].count));
 	json = json_pack(
 		"{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:s*,s:b,s:b,s:b,s:b,s:i,s:b,s:i,s:o,s:o,"
-		"s:o,s:o,s:I}",
+		"s:o,s:o,s:I,s:I}",
 		"node", options->node_name, "state", options->state_dir, "run", options->run_dir,
 		"rest-host", options->rest_host, "rest-port", (int)options->rest_port, "insecure",
 		(int)options->rest_insecure, "mesh-host", options->mesh_host, "mesh-port",
@@ -39,7 +39,8 @@ void settings_encode(const struct settings *settings, struct buf *out)
 		(int)settings->made, "roots", (int)settings->roots, "pool", (int)options->pool,
 		"records-stay", (int)options->records_stay, "overcommit", (int)options->overcommit,
 		"bootstrap", bootstrap, "labels", labels, "taints", taints, "resources", resources,
-		"joined", (json_int_t)settings->joined.ms);
+		"joined", (json_int_t)settings->joined.ms, "pod-certificate",
+		(json_int_t)options->pod_certificate_ms);
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text)
 		abort();
@@ -95,7 +96,7 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 	json_t *json = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL), *bootstrap, *labels,
 	       *taints, *resources;
 	const char *node, *state, *run, *rest_host, *mesh_host;
-	json_int_t joined;
+	json_int_t joined, certificate;
 	int rest_port, mesh_port, insecure, no_schedule, log_json, made, roots, pool, overcommit,
 		stay;
 	struct options *options = &ret_settings->options;
@@ -103,13 +104,14 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 	if (!json ||
 	    json_unpack(json,
 			"{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:i,s:b,s:b,s:b,s:b,s:i,s:b,s:i,s:o,s:o,s:o,"
-			"s:o,s:I}",
+			"s:o,s:I,s:I}",
 			"node", &node, "state", &state, "run", &run, "rest-host", &rest_host,
 			"rest-port", &rest_port, "insecure", &insecure, "mesh-host", &mesh_host,
 			"mesh-port", &mesh_port, "no-schedule", &no_schedule, "log-json", &log_json,
 			"made", &made, "roots", &roots, "pool", &pool, "records-stay", &stay,
 			"overcommit", &overcommit, "bootstrap", &bootstrap, "labels", &labels,
-			"taints", &taints, "resources", &resources, "joined", &joined) != 0) {
+			"taints", &taints, "resources", &resources, "joined", &joined,
+			"pod-certificate", &certificate) != 0) {
 		json_decref(json);
 		return err_origin(-EBADMSG);
 	}
@@ -129,6 +131,7 @@ int settings_decode(struct bytes bytes, struct settings *ret_settings)
 		.pool = (size_t)pool,
 		.records_stay = stay,
 		.overcommit = (uint32_t)overcommit,
+		.pod_certificate_ms = certificate,
 	};
 	decode_lists(bootstrap, labels, options);
 	decode_offers(taints, resources, options);

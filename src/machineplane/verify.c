@@ -417,3 +417,45 @@ int verifier_revoke(void *ctx, const struct host_envelope *envelope, struct err 
 	free(opened);
 	return result;
 }
+
+/* "spiffe://FABRIC/ns/NAMESPACE/KIND/NAME/POD", of which we know all but kind and name. */
+static bool is_of_pod(const struct cert *leaf, const struct host_application *application)
+{
+	const char *last = strrchr(leaf->uri, '/');
+	struct buf prefix = {0};
+	bool fits;
+
+	buf_append_format(&prefix, "spiffe://%s/ns/%s/", leaf->fabric, application->namespace);
+	fits = strncmp(leaf->uri, buf_cstr(&prefix), prefix.len) == 0 && last &&
+	       strcmp(last + 1, application->pod) == 0;
+	buf_deinit(&prefix);
+	return fits;
+}
+
+static bool is_pinned(const struct verifier *verifier, struct bytes root)
+{
+	struct cert cert;
+
+	return cert_parse(root, &cert, NULL) == 0 && cert.kind == CERT_ROOT &&
+	       node_id_equal(&cert.key, &verifier->trust.root[CERT_FAMILY_WORKLOAD - 1]) &&
+	       cert_signed_by(root, &cert.key);
+}
+
+int verifier_application(void *self, const struct host_application *application,
+			 struct cert *ret_leaf, struct err *err)
+{
+	struct verifier *verifier = self;
+	struct trust_query query = query_for(verifier, (struct wall){0});
+	struct chain chain;
+
+	query.purpose = TRUST_APPLICATION;
+	if (!is_pinned(verifier, application->root))
+		return err_set(err, -EACCES, "not the workload root of this fabric");
+	if (!chain_split(application->chain, &chain))
+		return err_set(err, -EACCES, "no chain of certificates");
+	if (trust_verify(&verifier->trust, &query, &chain, ret_leaf, err) != 0)
+		return -EACCES;
+	if (!node_id_equal(&ret_leaf->key, &application->key) || !is_of_pod(ret_leaf, application))
+		return err_set(err, -EACCES, "the certificate is of another key or pod");
+	return 0;
+}

@@ -79,6 +79,14 @@ _must_use_ int verifier_award(void *verifier, const struct host_award *award, st
 _must_use_ int verifier_request(void *verifier, const struct host_request *request,
 				struct host_asker *ret_asker, struct err *err);
 
+/*
+ * What stewards have signed for the application in a pod counts by the pinned root only, for that
+ * key and that pod; time that has run out is known to be so. 0, or -EACCES with a sentence; the
+ * shape of host_hooks.verify_application.
+ */
+_must_use_ int verifier_application(void *verifier, const struct host_application *application,
+				    struct cert *ret_leaf, struct err *err);
+
 /* The shape of host_hooks.asker_stands. */
 bool verifier_asker_stands(void *verifier, const struct host_asker *asker);
 

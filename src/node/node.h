@@ -104,6 +104,7 @@ struct node_effect {
 	const struct award *award;
 	const struct warrant *warrant;
 	struct node_id key_of_pod;
+	bool of_application; /* that key: it is not the agent's */
 	const struct pod_leaf *leaf;
 	struct record_key key;
 	struct record_version version;
@@ -279,14 +280,15 @@ _must_use_ int node_evict(struct node *node, struct mono now, const struct uid *
 /* The same for all pods of this machine, before it goes. */
 void node_leave_pods(struct node *node, struct mono now);
 
-/* Ask a steward to sign for the agent of a pod of this machine: with another @attempt, another one.
- * NODE_LEAF_CAME follows if it answers. NODE_E_NOT_FOUND: no such pod here; NODE_E_ROLE: at this
- * attempt there is nobody. */
+/* Ask a steward to sign for the agent of a pod of this machine, or the application in it: with
+ * another @attempt, another one. NODE_LEAF_CAME follows if it answers. NODE_E_NOT_FOUND: no such
+ * pod here; NODE_E_ROLE: at this attempt there is nobody. */
 struct node_pod_leaf_ask {
 	struct uid pod_uid;
 	uint64_t request;
 	struct node_id key;
 	uint8_t proof[MESSAGE_PROOF_LEN]; /* identity/pod_key.h */
+	bool application;
 	unsigned attempt;
 };
 _must_use_ int node_pod_leaf_ask(struct node *node, struct mono now,

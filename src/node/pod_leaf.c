@@ -69,8 +69,10 @@ int node_pod_leaf_ask(struct node *node, struct mono now, const struct node_pod_
 	if (!chosen)
 		return NODE_E_ROLE;
 	(void)!overlay_find_addr(node->overlay, &to.id, &to.addr);
-	message.pod_leaf_want = (struct pod_leaf_want){
-		.request = ask->request, .warrant = pod->presence.warrant, .key = ask->key};
+	message.pod_leaf_want = (struct pod_leaf_want){.request = ask->request,
+						       .warrant = pod->presence.warrant,
+						       .key = ask->key,
+						       .application = ask->application};
 	memcpy(message.pod_leaf_want.proof, ask->proof, MESSAGE_PROOF_LEN);
 	message_encode(&message, &encoded); /* the warrant is borrowed */
 	node_send_packet(node, &to, MESSAGE_POD_LEAF_WANT, bytes_buf(&encoded));
@@ -109,6 +111,8 @@ static const char *misfit(const struct node *node, struct mono now, const struct
 			  const struct warrant *warrant, const struct pod_leaf_want *want)
 {
 	const char *namespace = warrant->object.namespace;
+	const struct pod_key_name pod = {namespace, warrant->pod_name};
+	enum pod_key_use use = want->application ? POD_KEY_APPLICATION : POD_KEY_AGENT;
 
 	if (!node_id_equal(&warrant->machine, from))
 		return "the pod is awarded to another machine";
@@ -117,7 +121,7 @@ static const char *misfit(const struct node *node, struct mono now, const struct
 	if (node_is_deleted(node, &warrant->object.uid, namespace) ||
 	    node_is_deleted(node, &warrant->pod_uid, namespace))
 		return "the pod is deleted";
-	if (!pod_key_is_proved(&want->key, namespace, warrant->pod_name, want->proof))
+	if (!pod_key_is_proved(&want->key, use, &pod, want->proof))
 		return "nobody has proved to have that key";
 	return NULL;
 }
@@ -158,6 +162,7 @@ void node_pod_leaf_wanted(struct node *node, struct mono now, const struct node_
 	queued->effect.to = *from;
 	queued->effect.token = want->request;
 	queued->effect.key_of_pod = want->key;
+	queued->effect.of_application = want->application;
 	queued->award = (struct message){.type = MESSAGE_WARRANT, .warrant = warrant};
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "runtime/svid.h"
+
 const json_t *config_find(const json_t *snapshot, const struct object_key *key)
 {
 	struct buf name = {0};
@@ -69,6 +71,8 @@ int config_check(const json_t *snapshot, const struct object_key *key, const cha
 	if (object)
 		return err_set(err, -ENOENT, "couldn't find key %.80s in %s %s/%.80s", key->key,
 			       key->kind, namespace, key->name);
+	if (strcmp(key->kind, SVID_KIND) == 0)
+		return err_set(err, -ENOENT, "no steward has certified the application yet");
 	return err_set(err, -ENOENT, "%s \"%.200s\" not found",
 		       strcmp(key->kind, "Secret") == 0 ? "secret" : "configmap", key->name);
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "kube/name.h"
 #include "runtime/config.h"
+#include "runtime/svid.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -75,6 +76,16 @@ static int env_set(json_t *env, json_t *own, const char *name, const struct buf 
 	(void)json_object_set(own, name, text);
 	(void)json_object_set_new(env, name, text);
 	return 0;
+}
+
+/* As programs for SPIFFE are told; the manifest may say otherwise. */
+static void add_svid(json_t *env)
+{
+	(void)json_object_set_new(env, "SPIFFE_SVID_FILE", json_string(SVID_DIR "/" SVID_FILE));
+	(void)json_object_set_new(env, "SPIFFE_SVID_KEY_FILE",
+				  json_string(SVID_DIR "/" SVID_KEY_FILE));
+	(void)json_object_set_new(env, "SPIFFE_BUNDLE_FILE",
+				  json_string(SVID_DIR "/" SVID_BUNDLE_FILE));
 }
 
 /* The keys of one envFrom. */
@@ -179,6 +190,8 @@ int oci_env_build(const struct oci_inputs *inputs, json_t **ret_env, json_t **re
 	(void)json_object_set_new(env, "PATH", json_string(DEFAULT_PATH));
 	(void)json_object_set_new(env, "HOSTNAME", json_string(inputs->facts.hostname));
 	add_image_env(inputs->image, env);
+	if (inputs->pod->svid)
+		add_svid(env);
 	r = add_from(inputs, env, own, err);
 	if (inputs->facts.index) {
 		(void)json_object_set_new(env, "JOB_COMPLETION_INDEX",

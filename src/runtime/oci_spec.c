@@ -12,6 +12,7 @@
 #include "runtime/files.h"
 #include "runtime/oci_env.h"
 #include "runtime/pod_spec_read.h"
+#include "runtime/svid.h"
 
 enum {
 	NOFILE_SOFT = 65536, /* enough for servers, without surprising programs that loop over it */
@@ -302,6 +303,10 @@ static int build_mounts(const struct oci_inputs *inputs, json_t **ret_mounts, st
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		add_mount(mounts, path_format("/etc/%s", files[i]).text, "bind",
 			  path_format("%s/etc/%s", inputs->pod_dir, files[i]).text, etc_options);
+	if (inputs->pod->svid)
+		add_mount(mounts, SVID_DIR, "bind",
+			  path_format("%s/volumes/" SVID_VOLUME, inputs->pod_dir).text,
+			  "rbind,ro,rprivate,nosuid,nodev,noexec");
 	for (size_t i = 0; r == 0 && i < inputs->container->mount_count; i++)
 		r = add_volume(inputs, i, mounts, err);
 	if (r < 0)

@@ -115,6 +115,8 @@ struct pod {
 	char *config_missing;            /* what they wait for; "": nothing */
 	json_t *config_written;          /* the snapshot they were written from */
 	struct loop_timer *config_timer; /* what could not be written is tried again */
+	json_t *svid;                    /* what its application is given (svid.h); NULL: not yet */
+	struct loop_timer *svid_timer;   /* then it starts without */
 	bool keeping, keep_ended;        /* its file is being written; it must have none any more */
 	uint64_t keep_mark;              /* what it was written for last */
 	bool torn;                       /* nothing is left but jobs under way */

@@ -25,6 +25,7 @@
 #include "runtime/oci_env.h"
 #include "runtime/pod.h"
 #include "runtime/projected.h"
+#include "runtime/svid.h"
 
 enum {
 	HOSTNAME_MAX = 63, /* a label of DNS */
@@ -68,6 +69,8 @@ static json_t *snapshot_take(const struct pod *pod)
 	struct snapshot snapshot = {.pod = pod, .objects = json_object()};
 
 	kube_references(kube_pod_spec(pod->spec->root), add_to_snapshot, &snapshot);
+	if (pod->svid)
+		(void)json_object_set(snapshot.objects, SVID_KIND "/" SVID_NAME, pod->svid);
 	return snapshot.objects;
 }
 
@@ -137,6 +140,7 @@ void pod_config_init(struct pod *pod)
 		number_pod(pod);
 	pod->host_ip = mem_strdup(pod->pods->host_ip);
 	pod->config_missing = mem_strdup("");
+	pod_svid_init(pod);
 	mark_stale(pod);
 	pod->config_ready = !pod->config_stale;
 }
@@ -193,6 +197,7 @@ static void forget(void *ctx, const struct kube_reference *reference)
 void pod_config_deinit(struct pod *pod)
 {
 	loop_timer_free(pod->config_timer);
+	pod_svid_deinit(pod);
 	kube_references(kube_pod_spec(pod->spec->root), forget, pod);
 	json_decref(pod->labels);
 	json_decref(pod->annotations);
@@ -322,6 +327,7 @@ void pod_config_advance(struct pod *pod)
 	if (!pod->config_stale || pod->config_busy)
 		return;
 	pod->config_stale = false;
+	pod_svid_await(pod);
 	snapshot = pod_config_copy(pod);
 	if (check_volumes(pod, &facts, snapshot, &err) < 0) {
 		/* What has been written stays, as in Kubernetes. */

@@ -13,6 +13,7 @@
 #include "kube/quantity.h"
 #include "runtime/image_ref.h"
 #include "runtime/pod_spec_read.h"
+#include "runtime/svid.h"
 
 int spec_malformed(struct err *err, const char *what)
 {
@@ -515,6 +516,7 @@ static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err
 {
 	const json_t *metadata = json_object_get(spec->root, "metadata");
 	const json_t *pod = json_object_get(spec->root, "spec"), *pod_metadata = metadata;
+	const char *text;
 	struct uid uid;
 
 	spec->kind = spec_text(spec->root, "kind");
@@ -538,6 +540,8 @@ static int read_object(struct pod_spec *spec, const json_t **ret_pod, struct err
 	spec->labels = json_object_get(pod_metadata, "labels");
 	spec->annotations = json_object_get(pod_metadata, "annotations");
 	spec->engine = spec_text(spec->annotations, "magik.io/runtime");
+	text = spec_text(spec->annotations, SVID_ANNOTATION);
+	spec->svid = text && strcmp(text, "true") == 0;
 	spec->app_label = spec_text(spec->labels, "app.kubernetes.io/name");
 	if (!spec->app_label)
 		spec->app_label = spec->name;
@@ -577,6 +581,8 @@ int pod_spec_parse(struct bytes manifest, const struct policy *policy, struct po
 		r = spec_read_volumes(pod, policy, spec, err);
 	if (r == 0)
 		r = read_containers(pod, policy, spec, err);
+	if (r == 0 && spec->svid)
+		spec_add_svid(spec);
 	if (r < 0) {
 		(void)pod_spec_free(spec);
 		return r;

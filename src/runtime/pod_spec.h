@@ -127,6 +127,7 @@ struct volume {
 	/* VOLUME_PROJECTED */
 	bool in_memory; /* it may hold secrets, which no disk must see */
 	int mode;       /* of its files */
+	uid_t owner;    /* the same */
 	struct projection *projections;
 	size_t projection_count;
 	/* VOLUME_CLAIM */
@@ -180,6 +181,7 @@ struct pod_spec {
 	const char *engine;    /* annotation or runtimeClassName; NULL: this machine's default */
 	const char *hostname;  /* NULL: the pod's name */
 	bool indexed;          /* a Job's whose pods know their slot */
+	bool svid;             /* its application has an identity of its own (svid.h) */
 	const char *service_account;
 	json_t *labels, *annotations; /* of the pod; borrowed; may be NULL */
 	enum restart_policy restart;

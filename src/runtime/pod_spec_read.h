@@ -34,4 +34,6 @@ _must_use_ int spec_read_resource_field(const json_t *from, struct resource_fiel
 /* volume_spec.c */
 _must_use_ int spec_read_volumes(const json_t *pod, const struct policy *policy,
 				 struct pod_spec *spec, struct err *err);
+/* The volume of its own identity (svid.h); after volumes and containers have been read. */
+void spec_add_svid(struct pod_spec *spec);
 void spec_free_volumes(struct pod_spec *spec);

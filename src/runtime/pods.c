@@ -154,6 +154,13 @@ const char *pods_namespace(const struct pods *pods, const struct uid *uid)
 	return pod ? pod->spec->namespace : NULL;
 }
 
+const char *pods_name(const struct pods *pods, const struct uid *uid)
+{
+	const struct pod *pod = pods_find(pods, uid);
+
+	return pod ? pod->name : NULL;
+}
+
 int pods_tell_agent(struct pods *pods, const struct uid *uid, enum ipc_type type,
 		    const ProtobufCMessage *body)
 {

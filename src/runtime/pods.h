@@ -37,6 +37,7 @@
 #include "runtime/image_pull.h"
 #include "runtime/image_store.h"
 #include "runtime/policy.h"
+#include "runtime/svid.h"
 #include "wire/presence.h"
 
 struct pods;
@@ -104,6 +105,11 @@ void pods_set_host_ip(struct pods *pods, const char *ip);
 void pods_set_config(struct pods *pods, const char *kind, const char *namespace, const char *name,
 		     const json_t *object);
 
+/* Whether the application of that pod, which runs here or is about to, is to have an identity of
+ * its own; then hand it one, and another before it runs out (svid.h). */
+bool pods_wants_svid(const struct pods *pods, const struct uid *uid);
+void pods_set_svid(struct pods *pods, const struct uid *uid, const struct pod_svid *svid);
+
 /* The claim of that uid has been deleted, as a steward of its namespace has signed: its directory
  * goes when no pod uses it any more. */
 void pods_end_claim(struct pods *pods, const struct uid *uid);
@@ -142,6 +148,8 @@ size_t pods_count(const struct pods *pods);
 
 /* The namespace that a pod here is in, as its manifest has it; NULL: no such pod. Borrowed. */
 const char *pods_namespace(const struct pods *pods, const struct uid *uid);
+/* Its own name. */
+const char *pods_name(const struct pods *pods, const struct uid *uid);
 
 /* No job is under way. Nothing new begins by itself once pods_quiesce() has been called. */
 bool pods_is_idle(const struct pods *pods);

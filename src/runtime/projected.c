@@ -137,7 +137,7 @@ int projected_build(const struct pod_facts *facts, const struct volume *volume,
 {
 	int r = 0;
 
-	*ret = (struct projected){0};
+	*ret = (struct projected){.owner = volume->owner};
 	for (size_t i = 0; r == 0 && i < volume->projection_count; i++) {
 		const struct projection *projection = &volume->projections[i];
 

@@ -23,6 +23,7 @@ struct projected_file {
 };
 
 struct projected {
+	uid_t owner; /* of them all */
 	struct projected_file *files;
 	size_t count, cap;
 };

@@ -34,7 +34,8 @@ static int make_parents(const char *root, const char *path)
 	return dir_make(dir.text, 0755);
 }
 
-static int write_file(const char *root, const struct projected_file *file, int64_t group)
+static int write_file(const char *root, const struct projected_file *file, uid_t owner,
+		      int64_t group)
 {
 	struct path path = path_format("%s/%s", root, file->path);
 	mode_t mode = (mode_t)file->mode;
@@ -45,7 +46,8 @@ static int write_file(const char *root, const struct projected_file *file, int64
 	if (group != POD_ID_UNSET)
 		mode |= GROUP_READS;
 	r = file_replace(path.text, bytes_buf(&file->content), mode);
-	if (r == 0 && group != POD_ID_UNSET && chown(path.text, (uid_t)-1, (gid_t)group) < 0)
+	if (r == 0 && (owner != 0 || group != POD_ID_UNSET) &&
+	    chown(path.text, owner, group == POD_ID_UNSET ? (gid_t)-1 : (gid_t)group) < 0)
 		r = err_origin(-errno);
 	return r;
 }
@@ -58,7 +60,7 @@ static int write_version(const char *root, const struct projected *projected, in
 	if (r == 0)
 		r = dir_make(root, 0755);
 	for (size_t i = 0; r == 0 && i < projected->count; i++)
-		r = write_file(root, &projected->files[i], group);
+		r = write_file(root, &projected->files[i], projected->owner, group);
 	return r;
 }
 

@@ -6,10 +6,14 @@
 #include "base/mem.h"
 #include "kube/name.h"
 #include "runtime/pod_spec_read.h"
+#include "runtime/svid.h"
 
 enum {
 	MODE_DEFAULT = 0644,
 	MODE_MAX = 0777,
+	MODE_OWNER = 0400,
+	MODE_GROUP = 0440,
+	MODE_ALL = 0444,
 };
 
 static int read_mode(const json_t *object, const char *key, int otherwise, int *ret,
@@ -203,6 +207,7 @@ int spec_read_volumes(const json_t *pod, const struct policy *policy, struct pod
 
 	if (list && (!json_is_array(list) || json_array_size(list) > POD_VOLUMES_MAX))
 		return spec_malformed(err, "volumes");
+	/* One more than asked for: spec_add_svid(). */
 	spec->volumes = mem_alloc(json_array_size(list) + 1, sizeof(*spec->volumes));
 	json_array_foreach (list, index, item) {
 		struct volume *volume = &spec->volumes[spec->volume_count];
@@ -219,6 +224,38 @@ int spec_read_volumes(const json_t *pod, const struct policy *policy, struct pod
 			return err_prefix(err, "volume %s", name);
 	}
 	return 0;
+}
+
+/* The user that all containers run as; POD_ID_UNSET: that differs, or the images say it. */
+static int64_t common_user(const struct pod_spec *spec)
+{
+	int64_t user = spec->containers[0].security.run_as_user;
+
+	for (size_t i = 1; i < spec->container_count; i++)
+		if (spec->containers[i].security.run_as_user != user)
+			return POD_ID_UNSET;
+	return user;
+}
+
+void spec_add_svid(struct pod_spec *spec)
+{
+	struct volume *volume = &spec->volumes[spec->volume_count++];
+	int64_t user = common_user(spec);
+
+	*volume = (struct volume){.name = SVID_VOLUME, .kind = VOLUME_PROJECTED, .in_memory = true};
+	volume->size_bytes = LIMITS_UNSET;
+	if (spec->fs_group != POD_ID_UNSET) {
+		volume->mode = MODE_GROUP;
+	} else if (user != POD_ID_UNSET) {
+		volume->mode = MODE_OWNER;
+		volume->owner = (uid_t)user;
+	} else {
+		volume->mode = MODE_ALL;
+	}
+	volume->projections = mem_alloc(1, sizeof(*volume->projections));
+	volume->projections[volume->projection_count++] = (struct projection){
+		.object = {.kind = SVID_KIND, .name = SVID_NAME},
+	};
 }
 
 void spec_free_volumes(struct pod_spec *spec)

@@ -12,6 +12,7 @@ void pod_leaf_want_pack(struct packer *packer, const struct pod_leaf_want *from,
 	to->warrant = pack_buf(&from->warrant, CODEC_WARRANT_MAX);
 	to->key = pack_id(&from->key);
 	to->proof = pack_bytes(from->proof, MESSAGE_PROOF_LEN);
+	to->application = from->application;
 }
 
 void pod_leaf_want_unpack(struct unpacker *unpacker, const Magik__PodLeafWant *from,
@@ -21,6 +22,7 @@ void pod_leaf_want_unpack(struct unpacker *unpacker, const Magik__PodLeafWant *f
 	unpack_buf(unpacker, from->warrant, CODEC_WARRANT_MAX, &to->warrant);
 	unpack_id(unpacker, from->key, &to->key);
 	unpack_exact(unpacker, from->proof, to->proof, MESSAGE_PROOF_LEN);
+	to->application = from->application;
 }
 
 void pod_leaf_want_deinit(struct pod_leaf_want *pod_leaf_want)

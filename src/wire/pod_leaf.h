@@ -19,12 +19,13 @@ enum {
 	MESSAGE_PROOF_LEN = 64, /* an Ed25519 signature */
 };
 
-/* Sign for the agent of my pod. */
+/* Sign for the agent of my pod, or the application in it. */
 struct pod_leaf_want {
 	uint64_t request;
 	struct buf warrant; /* an envelope: the pod is the sender's */
 	struct node_id key;
 	uint8_t proof[MESSAGE_PROOF_LEN]; /* identity/pod_key.h */
+	bool application;
 };
 
 enum {

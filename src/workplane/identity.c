@@ -6,14 +6,11 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "identity/issue.h"
+#include "identity/cert.h"
 #include "identity/pod_key.h"
+#include "identity/renewal.h"
 #include "io/clock.h"
 #include "io/entropy.h"
-
-enum {
-	JITTER_PART = 10, /* a tenth of what is left until half-time */
-};
 
 struct identity {
 	struct loop *loop;
@@ -30,15 +27,6 @@ struct identity {
 	int64_t retry_ms;
 };
 
-struct wall identity_due(struct wall from, struct wall until, uint64_t random)
-{
-	int64_t issued_ms = from.ms + CERT_BACKDATE_MS;
-	int64_t half_ms = until.ms > issued_ms ? (until.ms - issued_ms) / 2 : 0;
-
-	return (struct wall){issued_ms + half_ms -
-			     (int64_t)(random % (uint64_t)(half_ms / JITTER_PART + 1))};
-}
-
 static struct wall fabric_now(const struct identity *identity)
 {
 	return (struct wall){clock_mono().us / US_PER_MS + identity->offset_ms};
@@ -51,10 +39,11 @@ static void wait_ms(struct identity *identity, int64_t ms)
 
 static void ask(struct identity *identity)
 {
+	const struct pod_key_name pod = {identity->namespace, identity->pod};
 	uint8_t proof[KEY_SIGNATURE_LEN];
 	Magik__Ipc__LeafAsk message;
 
-	pod_key_prove(&identity->key, identity->namespace, identity->pod, proof);
+	pod_key_prove(&identity->key, POD_KEY_AGENT, &pod, proof);
 	magik__ipc__leaf_ask__init(&message);
 	message.key.data = identity->key.public_key.byte;
 	message.key.len = ID_LEN;
@@ -64,9 +53,7 @@ static void ask(struct identity *identity)
 	/* Without a host process it is asked as soon as there is one again: on_link(). */
 	(void)!serve_say(identity->serve, IPC_LEAF_ASK, &message.base);
 	wait_ms(identity, identity->retry_ms);
-	identity->retry_ms *= 2;
-	if (identity->retry_ms > IDENTITY_RETRY_MAX_MS)
-		identity->retry_ms = IDENTITY_RETRY_MAX_MS;
+	identity->retry_ms = renewal_retry_ms(identity->retry_ms);
 }
 
 static bool is_due(const struct identity *identity)
@@ -91,7 +78,7 @@ static void on_link(void *user)
 {
 	struct identity *identity = user;
 
-	identity->retry_ms = IDENTITY_RETRY_FIRST_MS;
+	identity->retry_ms = RENEWAL_RETRY_FIRST_MS;
 	if (is_due(identity))
 		ask(identity);
 }
@@ -130,7 +117,7 @@ static bool read_due(const struct identity *identity, struct bytes chain, struct
 	if (!chain_split(chain, &split) || cert_parse(split.cert[0], &leaf, NULL) != 0 ||
 	    !node_id_equal(&leaf.key, &identity->key.public_key))
 		return false;
-	*ret_due = identity_due(leaf.not_before, leaf.not_after, entropy_u64());
+	*ret_due = renewal_due(leaf.not_before, leaf.not_after, entropy_u64());
 	return true;
 }
 
@@ -159,7 +146,7 @@ static void take(struct identity *identity, const Magik__Ipc__PodIdentity *told)
 		return;
 	identity->holding = true;
 	identity->due = due;
-	identity->retry_ms = IDENTITY_RETRY_FIRST_MS;
+	identity->retry_ms = RENEWAL_RETRY_FIRST_MS;
 	check(identity);
 }
 
@@ -174,7 +161,7 @@ static void on_message(void *user, const struct ipc_message *message)
 		identity->offset_ms = told->fabric_ms - clock_mono().us / US_PER_MS;
 	take(identity, told);
 	/* Time may have come nearer than the timer knows. */
-	if (identity->holding && is_due(identity) && identity->retry_ms == IDENTITY_RETRY_FIRST_MS)
+	if (identity->holding && is_due(identity) && identity->retry_ms == RENEWAL_RETRY_FIRST_MS)
 		check(identity);
 }
 
@@ -191,7 +178,7 @@ struct identity *identity_new(struct loop *loop, struct serve *serve, const char
 	identity->port = port;
 	identity->fn = fn;
 	identity->user = user;
-	identity->retry_ms = IDENTITY_RETRY_FIRST_MS;
+	identity->retry_ms = RENEWAL_RETRY_FIRST_MS;
 	entropy_fill(seed, sizeof(seed));
 	identity->key = key_from_seed(seed);
 	secret_wipe(seed, sizeof(seed));

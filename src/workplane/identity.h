@@ -22,8 +22,6 @@
 struct identity;
 
 enum {
-	IDENTITY_RETRY_FIRST_MS = 500, /* the pod may be known here a moment before its record */
-	IDENTITY_RETRY_MAX_MS = 60 * 1000,
 	IDENTITY_CHECK_MS = 3600 * 1000, /* fabric time may step: look again this often */
 	IDENTITY_CONTACTS_MAX = 8,
 };
@@ -47,8 +45,3 @@ typedef int identity_fn(void *user, const struct identity_news *news, struct err
 struct identity *identity_new(struct loop *loop, struct serve *serve, const char *namespace,
 			      const char *pod, uint16_t port, identity_fn *fn, void *user);
 void identity_free(struct identity *identity); /* wipes the key; NULL is accepted */
-
-/* When to ask for the next certificate, of one valid from @from to @until: at half of the time that
- * it was meant for, some earlier by @random, so that pods that started together do not ask
- * together. */
-struct wall identity_due(struct wall from, struct wall until, uint64_t random);

@@ -7,6 +7,9 @@ import signal
 
 import manifests
 from fabric import eventually
+from network import run
+
+SVID = "/var/run/secrets/magik.io/svid"
 
 
 def certified(fabric):
@@ -43,3 +46,45 @@ def test_an_agent_has_a_certificate_and_its_successor_another(fabric, write):
         assert agent_of(uids[0]) not in (0, before)
     finally:
         fabric.kubectl("delete", "deployment", "named")
+
+
+def with_svid(name, **options):
+    made = manifests.deployment(name, **options)
+    made["spec"]["template"]["metadata"]["annotations"] = {"magik.io/svid": "true"}
+    return made
+
+
+def svid_of(fabric, pod, directory):
+    """The three files of a pod's application, copied; all of one time, as they lie behind one link."""
+    text = fabric.kubectl("exec", pod, "--", "sh", "-c",
+                          f"cd $(readlink -f {SVID}/..data) && for f in svid svid_key svid_bundle; do echo \"# $f\"; cat $f.pem; done").stdout
+    files = {}
+    for name, content in re.findall(r"# (\w+)\n([^#]*)", text):
+        files[name] = os.path.join(directory, name + ".pem")
+        with open(files[name], "w", encoding="ascii") as file:
+            file.write(content)
+    return files
+
+
+def openssl(*args):
+    return run("openssl", *args).stdout
+
+
+def check_svid(files, uri):
+    assert openssl("verify", "-CAfile", files["svid_bundle"], "-untrusted", files["svid"], files["svid"]).endswith(": OK\n")
+    text = openssl("x509", "-in", files["svid"], "-noout", "-ext", "subjectAltName,keyUsage,basicConstraints")
+    assert re.search(r"URI:spiffe://[0-9a-f]{16}" + re.escape(uri) + r"\n", text), text
+    assert "Digital Signature" in text and "CA:TRUE" not in text
+    assert openssl("x509", "-in", files["svid"], "-noout", "-pubkey") == openssl("pkey", "-in", files["svid_key"], "-pubout")
+
+
+def test_an_application_has_an_identity_of_its_own(fabric, write, tmp_path):
+    fabric.kubectl("apply", "-f", write(with_svid("known", spec={"securityContext": {"runAsUser": 1000}})))
+    try:
+        name = fabric.wait_pods(1, selector="app=known")[0]["metadata"]["name"]
+        check_svid(svid_of(fabric, name, tmp_path), f"/ns/default/deployment/known/{name}")
+        seen = fabric.kubectl("exec", name, "--", "sh", "-c",
+                              f"stat -f -c %T {SVID}; stat -L -c %a:%u $SPIFFE_SVID_KEY_FILE; touch {SVID}/x || echo read-only").stdout
+        assert seen.split() == ["tmpfs", "400:1000", "read-only"]
+    finally:
+        fabric.kubectl("delete", "deployment", "known")

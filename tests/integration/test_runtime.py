@@ -67,13 +67,14 @@ class Host:
     def send(self, **message):
         self.socket.sendall(json.dumps(message).encode() + b"\n")
 
-    def run_pod(self, spec, name="web-0", uid=None):
+    def run_pod(self, spec, name="web-0", uid=None, annotations=None):
         uid = uid or str(uuid.uuid4())
         self.started.append(uid)
         spec.setdefault("terminationGracePeriodSeconds", 1)
         manifest = {"apiVersion": "v1", "kind": "Pod", "spec": spec,
                     "metadata": {"name": name, "namespace": "default", "uid": str(uuid.uuid4()),
-                                 "generation": 1, "labels": {"app": "web"}}}
+                                 "generation": 1, "labels": {"app": "web"},
+                                 "annotations": annotations or {}}}
         self.send(start={"uid": uid, "name": name, "manifest": manifest})
         return uid
 

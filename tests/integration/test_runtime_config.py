@@ -122,3 +122,14 @@ def test_what_waited_still_waits_and_what_ran_still_follows_after_a_restart_of_t
     host.send(object=config_map("later", {"x": "there"}))
     until_log(host, runs, "changed\n")
     until_log(host, later, "there\n")
+
+
+def test_who_asks_for_an_identity_starts_without_where_nobody_can_sign(host):
+    uid = host.run_pod({"restartPolicy": "Never", "containers": [shell(
+        "ls -A /var/run/secrets/magik.io/svid | grep -v '^\\.\\.'; stat -f -c %T /var/run/secrets/magik.io/svid; echo $SPIFFE_SVID_FILE")]},
+        annotations={"magik.io/svid": "true"})
+    pod = host.until(uid, waits)
+    assert pod["containers"]["main"]["now"]["message"] == \
+        "volume magik.io-svid: no steward has certified the application yet"
+    host.until_phase(uid, "Succeeded")
+    assert host.logs(uid, "main") == "tmpfs\n/var/run/secrets/magik.io/svid/svid.pem\n"

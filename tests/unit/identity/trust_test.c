@@ -252,6 +252,36 @@ static void test_a_pod_is_trusted_under_a_steward_of_its_namespace(void **state)
 	buf_deinit(&chain);
 }
 
+/* It has the pod's name, and opens no connection of the mesh; the reverse holds too. */
+static void test_an_application_is_no_agent(void **state)
+{
+	struct key steward = world_key(4), application = world_key(5);
+	struct grant shop = {.roles = ROLE_STEWARD};
+	struct cert_order order = world_order(CERT_APPLICATION, &application);
+	struct buf above, chain;
+	struct signer signer;
+
+	assert_true(grant_add_namespace(&shop, bytes_str("shop")));
+	above = steward_chain(&steward, &shop);
+	signer = (struct signer){&steward, world_chain(&above).cert[0]};
+	order.pod_path = "ns/shop/deployment/web/web-0";
+	chain = issued(&order, &signer, &above);
+	assert_int_equal(verify(TRUST_APPLICATION, &chain), 0);
+	assert_non_null(strstr(world_leaf(&chain).uri, "/ns/shop/deployment/web/web-0"));
+	assert_int_equal(verify(TRUST_POD, &chain), TRUST_E_WRONG_KIND);
+	assert_int_equal(verify(TRUST_MESH, &chain), TRUST_E_WRONG_KIND);
+	buf_deinit(&chain);
+	order.kind = CERT_POD;
+	chain = issued(&order, &signer, &above);
+	assert_int_equal(verify(TRUST_APPLICATION, &chain), TRUST_E_WRONG_KIND);
+	order.kind = CERT_APPLICATION;
+	order.pod_path = "ns/bank/deployment/web/web-0";
+	buf_clear(&chain);
+	assert_int_equal(cert_issue(&order, &signer, &chain, &err), ISSUE_E_WIDENS);
+	buf_deinit(&above);
+	buf_deinit(&chain);
+}
+
 static void test_a_steward_of_one_namespace_cannot_sign_for_another(void **state)
 {
 	struct key steward = world_key(4), pod = world_key(5);
@@ -587,6 +617,7 @@ int main(void)
 		TEST(test_a_machine_certificate_from_the_future_is_refused),
 		TEST(test_who_does_not_know_the_time_can_still_tell_an_admitter),
 		TEST(test_a_pod_is_trusted_under_a_steward_of_its_namespace),
+		TEST(test_an_application_is_no_agent),
 		TEST(test_a_steward_of_one_namespace_cannot_sign_for_another),
 		TEST(test_a_leaf_with_more_roles_than_its_admitter_is_refused),
 		TEST(test_a_machine_cannot_act_as_an_admitter),

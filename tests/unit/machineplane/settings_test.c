@@ -25,6 +25,7 @@ static struct settings sample(void)
 	options->pool = 16;
 	options->records_stay = true;
 	options->overcommit = 1500;
+	options->pod_certificate_ms = 20000;
 	options->taints[options->taint_count++] =
 		(struct taint){mem_strdup("dedicated"), mem_strdup("db"), TAINT_NO_EXECUTE};
 	options->resources[options->resource_count++] =

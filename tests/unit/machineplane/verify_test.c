@@ -487,6 +487,86 @@ static void a_revoked_machine_starts_nothing(void **state)
 	refused(scene, "this machine has been revoked");
 }
 
+/* What a steward signs for the application in a pod, and ways in which it is not for that. */
+struct signed_application {
+	struct key key;
+	struct buf chain;
+	struct host_application application;
+};
+
+static void sign_application(const struct scene *scene, enum cert_kind kind,
+			     struct signed_application *ret)
+{
+	const struct credentials *by = &scene->made->credentials;
+	struct signer steward = credentials_steward(by);
+	struct cert_order order = {.kind = kind,
+				   .key = world_key(77).public_key,
+				   .pod_path = "ns/shop/deployment/web/web-1",
+				   .serial = {1},
+				   .now = NOW};
+	struct err err = {0};
+
+	*ret = (struct signed_application){.key = world_key(77)};
+	assert_int_equal(cert_issue(&order, &steward, &ret->chain, &err), 0);
+	buf_append_bytes(&ret->chain, bytes_buf(&by->steward_chain));
+	ret->application = (struct host_application){
+		.chain = bytes_buf(&ret->chain),
+		.root = bytes_buf(&by->root[CERT_FAMILY_WORKLOAD - 1]),
+		.key = order.key,
+		.namespace = "shop",
+		.pod = "web-1",
+	};
+}
+
+static int judge_application(struct scene *scene, const struct host_application *application)
+{
+	struct cert leaf;
+
+	return verifier_application(&scene->verifier, application, &leaf, &(struct err){0});
+}
+
+static void an_application_has_the_certificate_of_its_pod_and_key(void **state)
+{
+	struct scene *scene = *state;
+	struct fabric_made *foreign = world_fabric(9);
+	struct signed_application made, of_agent;
+	struct host_application changed;
+
+	sign_application(scene, CERT_APPLICATION, &made);
+	sign_application(scene, CERT_POD, &of_agent);
+	assert_int_equal(judge_application(scene, &made.application), 0);
+	changed = made.application;
+	changed.pod = "web-2";
+	assert_int_equal(judge_application(scene, &changed), -EACCES);
+	changed = made.application;
+	changed.namespace = "sho";
+	assert_int_equal(judge_application(scene, &changed), -EACCES);
+	changed = made.application;
+	changed.key = world_key(78).public_key;
+	assert_int_equal(judge_application(scene, &changed), -EACCES);
+	changed = made.application;
+	changed.root = bytes_buf(&foreign->credentials.root[CERT_FAMILY_WORKLOAD - 1]);
+	assert_int_equal(judge_application(scene, &changed), -EACCES);
+	changed.root = bytes_buf(&scene->made->credentials.root[CERT_FAMILY_API - 1]);
+	assert_int_equal(judge_application(scene, &changed), -EACCES);
+	assert_int_equal(judge_application(scene, &of_agent.application), -EACCES);
+	world_free_fabric(foreign);
+	buf_deinit(&made.chain);
+	buf_deinit(&of_agent.chain);
+}
+
+/* What is known of time by an award that came later. */
+static void an_application_is_given_nothing_that_has_run_out(void **state)
+{
+	struct scene *scene = *state;
+	struct signed_application made;
+
+	sign_application(scene, CERT_APPLICATION, &made);
+	verifier_resume(&scene->verifier, (struct wall){NOW.ms + 31 * CERT_DAY_MS});
+	assert_int_equal(judge_application(scene, &made.application), -EACCES);
+	buf_deinit(&made.chain);
+}
+
 #define SCENE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -513,6 +593,8 @@ int main(void)
 		SCENE_TEST(a_certificate_that_had_run_out_when_it_signed_is_refused),
 		SCENE_TEST(an_award_that_was_kept_for_later_is_refused),
 		SCENE_TEST(a_certificate_that_has_run_out_cannot_sign_with_an_old_date),
+		SCENE_TEST(an_application_has_the_certificate_of_its_pod_and_key),
+		SCENE_TEST(an_application_is_given_nothing_that_has_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

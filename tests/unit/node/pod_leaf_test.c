@@ -28,6 +28,11 @@ struct story {
 	struct node_pod_leaf_ask ask;
 };
 
+static void prove(struct story *story, enum pod_key_use use, const char *pod)
+{
+	pod_key_prove(&story->key, use, &(struct pod_key_name){namespace, pod}, story->ask.proof);
+}
+
 static void begin(struct story *story)
 {
 	static const uint8_t random[UID_POD_RANDOM_LEN] = {7}, seed[KEY_SEED_LEN] = {8};
@@ -61,7 +66,7 @@ static void begin(struct story *story)
 	world_run_ms(story->world, 100);
 	story->ask = (struct node_pod_leaf_ask){
 		.pod_uid = pod->pod_uid, .request = 77, .key = story->key.public_key};
-	pod_key_prove(&story->key, namespace, pod_name, story->ask.proof);
+	prove(story, POD_KEY_AGENT, pod_name);
 }
 
 static void end(struct story *story)
@@ -139,9 +144,31 @@ static void test_a_key_that_nobody_proved_to_have_is_refused(void **state)
 
 	(void)state;
 	begin(&story);
-	pod_key_prove(&story.key, namespace, "web-2", story.ask.proof); /* for another pod */
+	prove(&story, POD_KEY_AGENT, "web-2"); /* for another pod */
 	assert_int_equal(ask_of(&story, RUNNER), 0);
 	expect_refusal(&story, "nobody has proved to have that key");
+}
+
+static void test_the_key_of_an_application_is_none_of_an_agent(void **state)
+{
+	struct story story;
+
+	(void)state;
+	begin(&story);
+	prove(&story, POD_KEY_APPLICATION, pod_name);
+	assert_int_equal(ask_of(&story, RUNNER), 0);
+	expect_refusal(&story, "nobody has proved to have that key");
+	begin(&story);
+	story.ask.application = true;
+	assert_int_equal(ask_of(&story, RUNNER), 0);
+	expect_refusal(&story, "nobody has proved to have that key");
+	begin(&story);
+	story.ask.application = true;
+	prove(&story, POD_KEY_APPLICATION, pod_name);
+	assert_int_equal(ask_of(&story, RUNNER), 0);
+	assert_int_equal(story.world->machines[OWNER].leaf_wants, 1);
+	assert_true(story.world->machines[OWNER].leaf_of_application);
+	end(&story);
 }
 
 static void test_a_deleted_pod_is_refused(void **state)
@@ -219,6 +246,7 @@ int main(void)
 		cmocka_unit_test(test_the_owner_is_asked_first_then_any_steward),
 		cmocka_unit_test(test_the_answer_comes_back),
 		cmocka_unit_test(test_a_key_that_nobody_proved_to_have_is_refused),
+		cmocka_unit_test(test_the_key_of_an_application_is_none_of_an_agent),
 		cmocka_unit_test(test_a_deleted_pod_is_refused),
 		cmocka_unit_test(test_the_pod_of_another_machine_is_refused),
 		cmocka_unit_test(test_who_asks_without_end_is_not_answered),

@@ -269,6 +269,7 @@ static void note_leaf(struct machine *machine, const struct node_effect *effect)
 		machine->leaf_wants++;
 		machine->leaf_to = effect->to;
 		machine->leaf_key = effect->key_of_pod;
+		machine->leaf_of_application = effect->of_application;
 		(void)snprintf(machine->leaf_pod, sizeof(machine->leaf_pod), "%s",
 			       effect->warrant->pod_name);
 	} else {

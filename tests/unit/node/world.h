@@ -36,6 +36,7 @@ struct machine {
 	/* Certificates of pods: asked of this machine, and answered to it, last. */
 	size_t leaf_wants, leaf_answers;
 	struct node_id leaf_to, leaf_key;
+	bool leaf_of_application;
 	uint64_t leaf_request;
 	char leaf_pod[64], leaf_refusal[96];
 	size_t leaf_certs;

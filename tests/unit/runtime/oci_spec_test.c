@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "runtime/oci_env.h"
+#include "runtime/svid.h"
 
 static const struct policy open_policy = {
 	.any_registry = true, .privileged = true, .run_as_root = true};
@@ -259,10 +260,40 @@ static void test_a_malformed_image_is_refused(void **state)
 		assert_int_equal(image_config_parse(bytes_str(wrong[i]), &config, &err), -EINVAL);
 }
 
+static bool is_mounted(const json_t *mounts, const char *at)
+{
+	const json_t *mount;
+	size_t i;
+
+	json_array_foreach (mounts, i, mount)
+		if (strcmp(json_string_value(json_object_get(mount, "destination")), at) == 0)
+			return has_text(json_object_get(mount, "options"), "ro");
+	return false;
+}
+
+static void test_an_application_finds_its_identity_where_it_is_asked_for(void **state)
+{
+	struct kit *kit =
+		kit_new(",\"env\":[{\"name\":\"SPIFFE_BUNDLE_FILE\",\"value\":\"/b\"}]", 0);
+	const char *file = "SPIFFE_SVID_FILE=" SVID_DIR "/svid.pem";
+
+	(void)state;
+	assert_false(has_text(at(kit, "process", "env"), file));
+	assert_false(is_mounted(json_object_get(kit->spec, "mounts"), SVID_DIR));
+	json_decref(kit->spec);
+	kit->pod->svid = true;
+	assert_int_equal(oci_spec_build(&kit->inputs, &kit->spec, &kit->err), 0);
+	assert_true(has_text(at(kit, "process", "env"), file));
+	assert_true(has_text(at(kit, "process", "env"), "SPIFFE_BUNDLE_FILE=/b")); /* as told */
+	assert_true(is_mounted(json_object_get(kit->spec, "mounts"), SVID_DIR));
+	kit_free(kit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_and_args_follow_the_table_of_kubernetes),
+		cmocka_unit_test(test_an_application_finds_its_identity_where_it_is_asked_for),
 		cmocka_unit_test(test_the_environment_is_the_images_with_the_manifests_over_it),
 		cmocka_unit_test(test_an_unknown_field_is_an_error),
 		cmocka_unit_test(test_only_root_starts_with_capabilities),

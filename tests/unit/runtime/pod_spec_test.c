@@ -15,6 +15,7 @@
 
 #include "kube/manifest.h"
 #include "runtime/files.h"
+#include "runtime/svid.h"
 
 #define META                                                                         \
 	"\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"generation\":3," \
@@ -365,6 +366,50 @@ static void test_a_misspelt_policy_is_an_error(void **state)
 	(void)unlink(path);
 }
 
+#define SVID_POD(spec)                                                                         \
+	"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\",\"namespace\":\"default\","          \
+	"\"uid\":\"0f7e0e48-9d0b-4c53-8a4b-5b1c4d2f6a01\",\"annotations\":{\"magik.io/svid\":" \
+	"\"true\"}},\"spec\":{" spec "}}"
+#define AS(user) \
+	"{\"name\":\"c" #user "\",\"image\":\"x\",\"securityContext\":{\"runAsUser\":" #user "}}"
+
+static void expect_svid(const char *json, int mode, uid_t owner)
+{
+	const struct policy root = {.any_registry = true, .run_as_root = true};
+	const struct volume *volume;
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	assert_int_equal(parse(json, &root, &spec, &err), 0);
+	assert_true(spec->svid);
+	volume = &spec->volumes[spec->volume_count - 1];
+	assert_string_equal(volume->name, SVID_VOLUME);
+	assert_int_equal(volume->kind, VOLUME_PROJECTED);
+	assert_true(volume->in_memory);
+	assert_int_equal(volume->mode, mode);
+	assert_int_equal(volume->owner, owner);
+	(void)pod_spec_free(spec);
+}
+
+static void test_who_may_read_an_identity_follows_from_users_and_groups(void **state)
+{
+	struct pod_spec *spec;
+	struct err err = {0};
+
+	(void)state;
+	expect_svid(SVID_POD("\"containers\":[{\"name\":\"main\",\"image\":\"x\"}]"), 0444, 0);
+	expect_svid(SVID_POD("\"containers\":[" AS(5) "]"), 0400, 5);
+	expect_svid(SVID_POD("\"volumes\":[{\"name\":\"own\",\"emptyDir\":{}}],"
+			     "\"containers\":[" AS(5) "," AS(6) "]"),
+		    0444, 0);
+	expect_svid(SVID_POD("\"securityContext\":{\"fsGroup\":7},\"containers\":[" AS(5) "]"),
+		    0440, 0);
+	assert_int_equal(parse(ONE(""), &strict, &spec, &err), 0);
+	assert_false(spec->svid);
+	assert_int_equal(spec->volume_count, 0);
+	(void)pod_spec_free(spec);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_a_wrong_policy_is_named_with_its_line),
 		cmocka_unit_test(test_a_policy_that_others_can_write_is_refused),
 		cmocka_unit_test(test_a_misspelt_policy_is_an_error),
+		cmocka_unit_test(test_who_may_read_an_identity_follows_from_users_and_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -465,6 +465,7 @@ static void assert_pod_leaf_equal(const struct message *a, const struct message 
 		SAME_ID(pod_leaf_want.key);
 		assert_memory_equal(a->pod_leaf_want.proof, b->pod_leaf_want.proof,
 				    MESSAGE_PROOF_LEN);
+		SAME_NUMBER(pod_leaf_want.application);
 		return;
 	}
 	SAME_NUMBER(pod_leaf.request);

@@ -387,6 +387,7 @@ static void pod_leaf_fill(struct message *message)
 		buf_append_str(&message->pod_leaf_want.warrant, "warrant");
 		message->pod_leaf_want.key = sample_node_id(8);
 		memset(message->pod_leaf_want.proof, 7, MESSAGE_PROOF_LEN);
+		message->pod_leaf_want.application = true;
 		return;
 	}
 	if (message->type == MESSAGE_AGENTS_HEARD) {

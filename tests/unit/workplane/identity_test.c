@@ -99,6 +99,7 @@ static void answer(struct world *world, const struct node_id *key)
 /* At the host. */
 static void on_said(void *user, const struct ipc_message *message)
 {
+	static const struct pod_key_name web_1 = {"shop", "web-1"}, web_2 = {"shop", "web-2"};
 	const Magik__Ipc__LeafAsk *ask = (const Magik__Ipc__LeafAsk *)message->body;
 	struct world *world = user;
 	struct node_id key;
@@ -107,8 +108,9 @@ static void on_said(void *user, const struct ipc_message *message)
 	assert_int_equal(ask->key.len, ID_LEN);
 	assert_int_equal(ask->proof.len, KEY_SIGNATURE_LEN);
 	memcpy(key.byte, ask->key.data, ID_LEN);
-	assert_true(pod_key_is_proved(&key, "shop", "web-1", ask->proof.data));
-	assert_false(pod_key_is_proved(&key, "shop", "web-2", ask->proof.data));
+	assert_true(pod_key_is_proved(&key, POD_KEY_AGENT, &web_1, ask->proof.data));
+	assert_false(pod_key_is_proved(&key, POD_KEY_AGENT, &web_2, ask->proof.data));
+	assert_false(pod_key_is_proved(&key, POD_KEY_APPLICATION, &web_1, ask->proof.data));
 	world->key = key;
 	world->was_asked = ++world->asked >= world->until_asked;
 	if (world->of_another_key)
@@ -285,21 +287,6 @@ static void test_an_agent_that_is_started_again_has_another_key(void **state)
 	assert_false(node_id_equal(&key, &world->key));
 }
 
-static void test_half_time_is_of_what_is_left_after_the_issue(void **state)
-{
-	struct wall from = {1000000}, until = {1000000 + CERT_BACKDATE_MS + 60000};
-
-	(void)state;
-	assert_int_equal(identity_due(from, until, 0).ms, 1000000 + CERT_BACKDATE_MS + 30000);
-	for (uint64_t random = 0; random < 100000; random += 777) {
-		int64_t due_ms = identity_due(from, until, random).ms - from.ms - CERT_BACKDATE_MS;
-
-		assert_true(due_ms <= 30000 && due_ms >= 27000);
-	}
-	/* Of no life at all it is at once. */
-	assert_int_equal(identity_due(from, from, 5).ms, 1000000 + CERT_BACKDATE_MS);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -311,7 +298,6 @@ int main(void)
 		TEST(test_a_certificate_of_another_key_is_none),
 		TEST(test_a_new_host_process_is_asked_at_once),
 		TEST(test_an_agent_that_is_started_again_has_another_key),
-		cmocka_unit_test(test_half_time_is_of_what_is_left_after_the_issue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
