@@ -183,6 +183,16 @@ void control_revision_keep(const struct control_view *view, const char *name,
 void control_revisions_forget(const struct control_view *view, const char *name,
 			      struct control_verdict *verdict);
 
+/* ---- the group of a StatefulSet's pods (kube/group.h) ---- */
+
+/* What the Pod of @ordinal says of its part in it; a string to be owned by the caller. */
+_must_use_ json_t *control_group_part(const struct control_view *view, int64_t ordinal);
+/* Where the disk of that ordinal's member was last, for the Pod that is the first to come back when
+ * none is there; NULL: it may run anywhere. Borrowed. */
+const char *control_group_home(const struct control_view *view, int64_t ordinal);
+/* Write down where members are. Returns whether there was anything new. */
+bool control_group_remember(const struct control_view *view, struct control_verdict *verdict);
+
 /* ---- the reconcilers, one file each ---- */
 
 /* Of any object that is being deleted (kube/deletion.h), in place of its own reconciler. @family:

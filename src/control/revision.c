@@ -123,8 +123,9 @@ void control_revisions_forget(const struct control_view *view, const char *name,
 	for (size_t i = 0; i < view->derived_count; i++) {
 		const struct control_object *one = &view->derived[i];
 
+		/* What has no number is none (group.c). */
 		if (strcmp(one->ref.kind, KIND) != 0 || strcmp(one->ref.name, name) == 0 ||
-		    is_used(view, one->ref.name))
+		    kube_member_int(one->json, "revision", 0) == 0 || is_used(view, one->ref.name))
 			continue;
 		old++;
 		if (!lowest || kube_member_int(one->json, "revision", 0) <

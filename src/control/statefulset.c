@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "kube/claim.h"
 #include "kube/deletion.h"
+#include "kube/group.h"
 #include "kube/member.h"
 #include "kube/statefulset.h"
 #include "kube/workload.h"
@@ -179,6 +180,7 @@ static void set_template(const struct ordinals *on, json_t *pod, const char *rev
 	if (epoch)
 		control_annotate(pod, KUBE_EPOCH, epoch);
 	hand_on(on, pod, KUBE_REGISTRARS);
+	control_annotate(pod, KUBE_GROUP, control_group_part(on->view, ordinal));
 	if (on->replace)
 		hand_on(on, pod, KUBE_ON_LOST);
 	if (bound)
@@ -304,7 +306,11 @@ static void create_pod(const struct ordinals *on, int64_t ordinal)
 	const char *revision =
 		ordinal - on->first < on->partition ? on->current.text : on->update.text;
 
+	const char *home = on->replace ? NULL : control_group_home(on->view, ordinal);
+
 	kube_set(pod, "spec", json_object());
+	if (home)
+		kube_set_string(json_object_get(pod, "spec"), "nodeName", home);
 	set_template(on, pod, revision, ordinal);
 	control_create(on->verdict, pod);
 	json_decref(what);
@@ -353,6 +359,24 @@ static bool hand_on_registrars(const struct ordinals *on)
 			continue;
 		json = json_deep_copy(pod->json);
 		hand_on(on, json, KUBE_REGISTRARS);
+		control_update(on->verdict, pod, json);
+	}
+	return on->verdict->count > before;
+}
+
+/* Who has founded the group does not do it again. */
+static bool tell_parts(const struct ordinals *on)
+{
+	size_t before = on->verdict->count;
+
+	for (size_t i = 0; i < on->view->derived_count; i++) {
+		const struct control_object *pod = &on->view->derived[i];
+		json_t *json;
+
+		if (strcmp(pod->ref.kind, "Pod") != 0)
+			continue;
+		json = json_deep_copy(pod->json);
+		control_annotate(json, KUBE_GROUP, control_group_part(on->view, ordinal_of(pod)));
 		control_update(on->verdict, pod, json);
 	}
 	return on->verdict->count > before;
@@ -567,7 +591,8 @@ void control_statefulset(const struct control_view *view, struct control_verdict
 	forget_claims(&on);
 	if (!find(view, "ControllerRevision", on.update.text))
 		return; /* the pods come with the next call */
-	if (hand_on_registrars(&on) || bind_pods(&on))
+	if (hand_on_registrars(&on) || bind_pods(&on) || control_group_remember(view, verdict) ||
+	    tell_parts(&on))
 		return;
 	up = bring_up(&on);
 	if ((up || on.parallel || on.count == 0) && !take_down(&on))

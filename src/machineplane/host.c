@@ -50,6 +50,8 @@ static int check_dirs(const struct host_config *config, struct err *err)
 		r = dir_make(path_format("%s/pods", config->state_dir).text, 0700);
 	if (r == 0)
 		r = dir_make(path_format("%s/volumes", config->state_dir).text, 0700);
+	if (r == 0)
+		r = dir_make(path_format("%s/groups", config->state_dir).text, 0700);
 	return r < 0 ? err_set(err, r, "make %s: %s", config->run_dir, strerror(-r)) : 0;
 }
 
@@ -188,6 +190,7 @@ static struct pods *make_pods(struct host *host)
 		.run_dir = host->config->run_dir,
 		.keep_dir = host->keep_dir,
 		.volumes_dir = host->volumes_dir,
+		.groups_dir = host->groups_dir,
 		.agent = host->agent,
 		.node_name = host->config->node_name,
 		.boot_id = host->facts.boot_id,
@@ -308,6 +311,7 @@ static int host_init(struct host *host, struct err *err)
 	host->agent = find_agent(host->config);
 	host->keep_dir = mem_strdup(path_format("%s/pods", host->config->state_dir).text);
 	host->volumes_dir = mem_strdup(path_format("%s/volumes", host->config->state_dir).text);
+	host->groups_dir = mem_strdup(path_format("%s/groups", host->config->state_dir).text);
 	host->loop = loop_new();
 	host->puller = image_puller_new(loop_uv(host->loop), host->images, on_image, host);
 	host->pods = make_pods(host);
@@ -364,6 +368,7 @@ static void host_deinit(struct host *host)
 	free(host->agent);
 	free(host->keep_dir);
 	free(host->volumes_dir);
+	free(host->groups_dir);
 }
 
 /* Another boot than the one noted last, or a run directory that did not survive: what ran then does

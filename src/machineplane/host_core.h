@@ -57,7 +57,7 @@ struct host {
 	struct image_store *images;
 	struct image_puller *puller;
 	struct pods *pods;
-	char *agent, *keep_dir, *volumes_dir;
+	char *agent, *keep_dir, *volumes_dir, *groups_dir;
 	/* The fabric process; NULL, 0 while there is none. */
 	struct ipc_link *link;
 	pid_t fabric_pid;

@@ -554,6 +554,7 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 	case IPC_NAME_ASK:
 	case IPC_NAME_TOLD:
 	case IPC_POD_READY:
+	case IPC_GROUP_STATE:
 	case IPC_NAME_LOOK:
 	default:
 		break; /* the channel lets only the fabric's messages through */

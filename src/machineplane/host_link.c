@@ -504,6 +504,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_NAME_ASK:
 	case IPC_NAME_TOLD:
 	case IPC_POD_READY:
+	case IPC_GROUP_STATE:
 	case IPC_NAME_FOUND:
 	case IPC_READY:
 	case IPC_ISSUE_REQUEST:

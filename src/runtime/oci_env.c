@@ -193,6 +193,8 @@ int oci_env_build(const struct oci_inputs *inputs, json_t **ret_env, json_t **re
 	if (inputs->pod->svid)
 		add_svid(env);
 	r = add_from(inputs, env, own, err);
+	if (inputs->facts.group_api)
+		(void)json_object_set_new(env, "MAGIK_API", json_string(inputs->facts.group_api));
 	if (inputs->facts.index) {
 		(void)json_object_set_new(env, "JOB_COMPLETION_INDEX",
 					  json_string(inputs->facts.index));

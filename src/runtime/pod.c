@@ -31,9 +31,14 @@ void pod_set_stage(struct pod *pod, enum pod_stage stage)
 
 static void on_agent(void *user, const struct ipc_message *message)
 {
-	const struct pod *pod = user;
+	struct pod *pod = user;
 	const struct pods_config *config = &pod->pods->config;
 
+	if (message->type == IPC_GROUP_STATE) {
+		if (pod_group_said(pod, (const Magik__Ipc__GroupState *)message->body))
+			pod_advance(pod);
+		return;
+	}
 	if (config->on_agent)
 		config->on_agent(config->ctx, &pod->uid, message);
 }
@@ -57,6 +62,7 @@ struct pod *pod_new(struct pods *pods, const struct pod_start *start, struct pod
 	pod->message = mem_strdup("");
 	pod->grace_s = -1;
 	pod_config_init(pod);
+	pod_group_init(pod);
 	pod->agent = agent_new(pods->config.loop, pod->dir, on_agent, pod);
 	pod->containers = mem_alloc(spec->container_count, sizeof(*pod->containers));
 	for (size_t i = 0; i < spec->container_count; i++)
@@ -178,6 +184,7 @@ void pod_presence(const struct pod *pod, struct presence *ret_presence)
 		if (i >= pod->spec->init_count)
 			ret_presence->ready &= pod->containers[i].status.ready;
 	}
+	ret_presence->ready &= !pod_group_is_awaited(pod);
 }
 
 void pod_tell(const struct pod *pod, bool gone)
@@ -391,7 +398,7 @@ void pod_tell_agent(struct pod *pod)
 		return;
 	magik__ipc__pod_ready__init(&message);
 	pod_presence(pod, &presence);
-	message.ready = presence.phase == POD_RUNNING;
+	message.ready = presence.phase == POD_RUNNING && !pod_group_is_awaited(pod);
 	for (size_t i = 0; i < presence.container_count; i++)
 		message.ready = message.ready &&
 				(presence.containers[i].init || presence.containers[i].ready);

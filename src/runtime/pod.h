@@ -25,6 +25,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "kube/group.h"
 #include "runtime/agent.h"
 #include "runtime/ask.h"
 #include "runtime/backoff.h"
@@ -120,7 +121,10 @@ struct pod {
 	bool keeping, keep_ended;        /* its file is being written; it must have none any more */
 	uint64_t keep_mark;              /* what it was written for last */
 	bool torn;                       /* nothing is left but jobs under way */
-	struct loop_timer *null_timer;   /* of an engine that pretends: until it is said to run */
+	bool in_group;                   /* of its StatefulSet, with this part: pod_group.c */
+	struct kube_group group;
+	bool group_votes;              /* its agent says so */
+	struct loop_timer *null_timer; /* of an engine that pretends: until it is said to run */
 };
 
 struct log_watch {
@@ -280,6 +284,16 @@ void claims_work_deinit(struct claims_work *work);
 void pod_claims_note(struct pod *pod, const json_t *snapshot);
 /* The pod is about to go, or has ended: others may have waited for that. */
 void pod_claims_release(struct pod *pod);
+
+/* pod_group.c: its part in the group of its StatefulSet */
+void pod_group_init(struct pod *pod);
+char *pod_group_dir(const struct pod *pod); /* the caller frees it */
+/* Blocks. */
+_must_use_ int pod_group_make(const struct pod *pod, struct err *err);
+/* Not ready before its member votes: else a majority could be lost by replacing pod after pod. */
+bool pod_group_is_awaited(const struct pod *pod);
+/* Its agent has said something of it. Returns whether that is new. */
+bool pod_group_said(struct pod *pod, const Magik__Ipc__GroupState *state);
 
 /* pod_keep.c */
 void pod_keep(struct pod *pod);   /* if something has changed that should survive a power cut */

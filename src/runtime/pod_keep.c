@@ -171,6 +171,7 @@ static void rewind_pod(struct pod *pod)
 	pod->started_ms = 0;
 	pod->grace_s = -1;
 	pod->closed = false;
+	pod->group_votes = false;
 	pod->keep_mark = 0;
 	pod->stage = STAGE_KEPT;
 }

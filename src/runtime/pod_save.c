@@ -47,15 +47,15 @@ char *pod_text(const struct pod *pod)
 	for (size_t i = 0; i < pod->spec->container_count; i++)
 		(void)json_array_append_new(containers, save_container(&pod->containers[i]));
 	base64_encode(bytes_buf(&pod->warrant), &warrant);
-	root = json_pack("{s:i,s:b,s:s,s:i,s:s,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:s%,s:s%,s:o}",
-			 "format", (int)FORMAT, "closed", pod->closed, "bootId",
-			 pod->pods->config.boot_id, "stage", (int)pod->stage, "name", pod->name,
-			 "slot", (json_int_t)pod->slot, "epoch", (json_int_t)pod->epoch, "link",
-			 pod->net.link, "ip6", pod->net.ip6, "ip4", pod->net.ip4, "startedMs",
-			 (json_int_t)pod->started_ms, "graceS", (json_int_t)pod->grace_s,
-			 "manifest", (const char *)pod->manifest.ptr, pod->manifest.len, "warrant",
-			 warrant.len ? (const char *)warrant.ptr : "", warrant.len, "containers",
-			 containers);
+	root = json_pack("{s:i,s:b,s:b,s:s,s:i,s:s,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:s%,s:s%,s:o}",
+			 "format", (int)FORMAT, "closed", pod->closed, "groupVotes",
+			 pod->group_votes, "bootId", pod->pods->config.boot_id, "stage",
+			 (int)pod->stage, "name", pod->name, "slot", (json_int_t)pod->slot, "epoch",
+			 (json_int_t)pod->epoch, "link", pod->net.link, "ip6", pod->net.ip6, "ip4",
+			 pod->net.ip4, "startedMs", (json_int_t)pod->started_ms, "graceS",
+			 (json_int_t)pod->grace_s, "manifest", (const char *)pod->manifest.ptr,
+			 pod->manifest.len, "warrant", warrant.len ? (const char *)warrant.ptr : "",
+			 warrant.len, "containers", containers);
 	buf_deinit(&warrant);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
@@ -174,6 +174,7 @@ static struct pod *load_root(struct pods *pods, const struct uid *uid, const jso
 	load_warrant(root, &pod->warrant);
 	pod->stage = (enum pod_stage)stage;
 	pod->closed = json_is_true(json_object_get(root, "closed"));
+	pod->group_votes = json_is_true(json_object_get(root, "groupVotes"));
 	pod->started_ms = number(root, "startedMs");
 	pod->grace_s = number(root, "graceS");
 	load_text(root, "link", pod->net.link, sizeof(pod->net.link));

@@ -71,6 +71,15 @@ void pods_set_host_ip(struct pods *pods, const char *ip)
 {
 	free(pods->host_ip);
 	pods->host_ip = mem_strdup(ip);
+	/* Those found again were here before anybody knew; what a job reads stays as it is. */
+	list_for_each (it, &pods->pods) {
+		struct pod *pod = list_entry(it, struct pod, link);
+
+		if (pod->host_ip[0] || pod->jobs > 0)
+			continue;
+		free(pod->host_ip);
+		pod->host_ip = mem_strdup(ip);
+	}
 }
 
 struct pod *pods_find(const struct pods *pods, const struct uid *uid)

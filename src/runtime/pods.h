@@ -16,6 +16,7 @@
  *   R/pods/<uid>/volumes/    emptyDir volumes
  *   R/pods/<uid>/c/<n>.<run>/  bundle of one container run: config.json, rootfs, upper, pid files
  *   R/pods/<uid>/logs/<n>.<run>.log
+ *   G/<uid>.<ordinal>/       what a member of a StatefulSet's group has agreed to
  *   D/pods/<uid>.json        the pod, as it is to be started again after a power cut
  *
  * Statuses are struct presence (wire/presence.h), complete each time; strings are borrowed during
@@ -52,6 +53,7 @@ struct pods_config {
 	const char *run_dir;
 	const char *keep_dir;    /* what survives a power cut; NULL: nothing does */
 	const char *volumes_dir; /* V of claims.h; NULL: pods with claims wait for ever */
+	const char *groups_dir;  /* G of pod_group.c; NULL: pods have no groups */
 	const char *agent;       /* path of the workplane binary */
 	const char *node_name;
 	const char *boot_id;

@@ -47,6 +47,8 @@ struct agent_start {
 	struct pod_front front;
 	int resolve_fd, mesh_fd;
 	struct buf resolvers, ports, machine;
+	char *group_dir;
+	struct id_text set;
 	struct infra_options options;
 };
 
@@ -150,7 +152,10 @@ static void add_mesh(const struct pod *pod, struct agent_start *start)
 		return;
 	add_fd(options, "--mesh-fd", start->mesh_fd);
 	add_more(options, "--mesh-address", pod->host_ip);
-	add_more(options, "--workload-uid", pod->spec->workload_uid);
+	/* Of what the pod's names name; the Pod of an ordinal is not that. */
+	start->set = uid_text(&pod->group.set);
+	add_more(options, "--workload-uid",
+		 pod->in_group ? start->set.text : pod->spec->workload_uid);
 	/* The first bytes of its id: enough to tell machines apart. */
 	buf_append_format(&start->machine, "%.16s", pod->pods->peer_id);
 	if (start->machine.len > 0)
@@ -159,6 +164,25 @@ static void add_mesh(const struct pod *pod, struct agent_start *start)
 	list_ports(pod, &start->ports);
 	if (start->ports.len > 0)
 		add_more(options, "--publish", buf_cstr(&start->ports));
+}
+
+/* Its part in the group of its StatefulSet, by the mesh. */
+static int add_group(const struct pod *pod, struct agent_start *start, struct err *err)
+{
+	struct infra_options *options = &start->options;
+	int r;
+
+	if (!pod->in_group || start->mesh_fd < 0)
+		return 0;
+	r = pod_group_make(pod, err);
+	if (r < 0)
+		return r;
+	start->group_dir = pod_group_dir(pod);
+	add_more(options, "--group-dir", start->group_dir);
+	add_more(options, "--pod-uid", pod->uid_text);
+	if (pod->group.birth)
+		add_more(options, "--group-birth", NULL);
+	return 0;
 }
 
 static int agent_start_init(const struct pod *pod, struct agent_start *start, struct err *err)
@@ -196,8 +220,9 @@ static int agent_start_init(const struct pod *pod, struct agent_start *start, st
 		.replicas = 1,
 	};
 	add_mesh(pod, start);
-	if (!sandbox_has_front(pod))
-		return 0;
+	r = add_group(pod, start, err);
+	if (r < 0 || !sandbox_has_front(pod))
+		return r;
 	pin = front_pin(pod);
 	r = pod_front_open(pin, &start->front, err);
 	free(pin);
@@ -223,6 +248,7 @@ static void agent_start_free(struct agent_start *start)
 	buf_deinit(&start->resolvers);
 	buf_deinit(&start->ports);
 	buf_deinit(&start->machine);
+	free(start->group_dir);
 	free(start);
 }
 

@@ -43,8 +43,13 @@ bool agent_front_is_wanted(const struct options *options)
 	       options->front_raw4_fd != OPTIONS_FD_NONE;
 }
 
+static void on_api(void *user, int fd)
+{
+	agent_group_adopt(user, fd);
+}
+
 static int open_front(struct agent_front *made, struct loop *loop, const struct options *options,
-		      struct mesh *mesh, struct err *err)
+		      const struct agent_front_parts *parts, struct err *err)
 {
 	struct front_config config = {
 		.loop = loop,
@@ -53,9 +58,11 @@ static int open_front(struct agent_front *made, struct loop *loop, const struct 
 		.udp_fd = (int)options->front_udp_fd,
 		.raw4_fd = (int)options->front_raw4_fd,
 		.raw6_fd = (int)options->front_raw6_fd,
-		.mesh = mesh,
+		.mesh = parts->mesh,
 		.catalog = made->catalog,
 		.by_hand = !made->serve,
+		.on_api = parts->group ? on_api : NULL,
+		.api_user = parts->group,
 	};
 	int r = agent_mesh_preference(options, &config.preference, err);
 
@@ -66,16 +73,18 @@ static int open_front(struct agent_front *made, struct loop *loop, const struct 
 	return r < 0 ? r : front_new(&config, err, &made->front);
 }
 
-int agent_front_new(struct loop *loop, const struct options *options, struct serve *serve,
-		    struct mesh *mesh, struct err *err, struct agent_front **ret_front)
+int agent_front_new(struct loop *loop, const struct options *options,
+		    const struct agent_front_parts *parts, struct err *err,
+		    struct agent_front **ret_front)
 {
 	struct agent_front *made = mem_new(struct agent_front);
+	struct serve *serve = parts->serve;
 	struct serve_listener listener = {on_link, on_message, made};
 	int r;
 
 	made->serve = serve;
 	made->catalog = catalog_new(loop, serve ? on_ask : NULL, made);
-	r = open_front(made, loop, options, mesh, err);
+	r = open_front(made, loop, options, parts, err);
 	if (r < 0) {
 		agent_front_free(made);
 		return r;

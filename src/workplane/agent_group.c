@@ -21,13 +21,11 @@ enum {
 };
 
 struct agent_group {
-	struct loop *loop;
-	struct mesh *mesh;
+	struct agent_group_config config;
 	struct group_part *part;
 	int listener; /* -1: none */
 	struct loop_watch *watch;
-	loop_fn lost;
-	void *user;
+	bool said_votes; /* what the host process was told last */
 };
 
 /* ---- with other agents */
@@ -36,7 +34,7 @@ static bool on_send(void *user, uint32_t ordinal, struct bytes message)
 {
 	const struct agent_group *group = user;
 
-	return mesh_tell_group(group->mesh, ordinal, message);
+	return mesh_tell_group(group->config.mesh, ordinal, message);
 }
 
 static void on_message(void *user, uint32_t ordinal, struct bytes message)
@@ -46,17 +44,48 @@ static void on_message(void *user, uint32_t ordinal, struct bytes message)
 	group_part_receive(group->part, ordinal, message);
 }
 
-/* The record says who leads, and since when. */
-static void on_changed(void *user)
+/* The instance of the replica that is the later one has the higher number: no two of them are there
+ * at once (market/tenure.h), so the time will do. */
+static uint32_t on_instance(void *user)
 {
 	const struct agent_group *group = user;
+	int64_t now_s = mesh_time(group->config.mesh).ms / MS_PER_S;
+
+	return now_s > AGENT_GROUP_TIME_0 ? (uint32_t)(now_s - AGENT_GROUP_TIME_0) : 1;
+}
+
+/* ---- with the host process */
+
+static void say_state(struct agent_group *group)
+{
+	Magik__Ipc__GroupState state;
+
+	magik__ipc__group_state__init(&state);
+	state.votes = group_part_votes(group->part);
+	/* A host process that comes is told anew. */
+	if (serve_say(group->config.serve, IPC_GROUP_STATE, &state.base) == 0)
+		group->said_votes = state.votes;
+}
+
+static void on_link(void *user)
+{
+	say_state(user);
+}
+
+/* The record says who leads, and since when; the host process hears whether we vote. */
+static void on_changed(void *user)
+{
+	struct agent_group *group = user;
 	struct quorum_view view;
 
 	if (!group->part)
 		return; /* it is being made */
 	view = group_part_view(group->part);
-	mesh_set_role(group->mesh, view.role == RAFT_LEADER ? SERVICE_LEADER : SERVICE_FOLLOWER,
+	mesh_set_role(group->config.mesh,
+		      view.role == RAFT_LEADER ? SERVICE_LEADER : SERVICE_FOLLOWER,
 		      view.token.term);
+	if (group->config.serve && group_part_votes(group->part) != group->said_votes)
+		say_state(group);
 }
 
 static void on_lost(void *user, const char *why)
@@ -64,26 +93,31 @@ static void on_lost(void *user, const char *why)
 	const struct agent_group *group = user;
 
 	log_event(LOG_LEVEL_ERROR, "group-lost", "%s", why);
-	group->lost(group->user);
+	group->config.lost(group->config.user);
 }
 
 static bool is_healthy(void *user)
 {
 	const struct agent_group *group = user;
 
-	return mesh_is_healthy(group->mesh);
+	return mesh_is_healthy(group->config.mesh);
 }
 
 /* ---- with the application */
 
 static void on_client(void *user, int events)
 {
-	const struct agent_group *group = user;
+	struct agent_group *group = user;
 	int fd;
 
 	(void)events;
 	while ((fd = accept4(group->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		group_part_adopt(group->part, fd);
+		agent_group_adopt(group, fd);
+}
+
+void agent_group_adopt(struct agent_group *group, int fd)
+{
+	group_part_adopt(group->part, fd);
 }
 
 static int listen_at(struct agent_group *group, const char *text, struct err *err)
@@ -101,8 +135,8 @@ static int listen_at(struct agent_group *group, const char *text, struct err *er
 	    setsockopt(group->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(group->listener, &name.any, len) < 0 || listen(group->listener, BACKLOG) < 0)
 		return err_set(err, -errno, "--group-listen: %s: %s", text, strerror(errno));
-	mesh_keep_port(group->mesh, addr.port);
-	return loop_watch_new(group->loop, group->listener, LOOP_READABLE, on_client, group,
+	mesh_keep_port(group->config.mesh, addr.port);
+	return loop_watch_new(group->config.loop, group->listener, LOOP_READABLE, on_client, group,
 			      &group->watch);
 }
 
@@ -129,7 +163,7 @@ static struct uid uid_of_name(const struct options *options)
 static int make_part(struct agent_group *group, const struct options *options, struct err *err)
 {
 	struct group_part_config config = {
-		.loop = group->loop,
+		.loop = group->config.loop,
 		.dir = options->group_dir,
 		.ordinal = agent_mesh_ordinal(options),
 		.epoch = (uint32_t)options->epoch,
@@ -137,30 +171,35 @@ static int make_part(struct agent_group *group, const struct options *options, s
 		.namespace = options->namespace,
 		.workload = options->workload,
 		.pod = options->pod,
-		.handler = {on_send, on_changed, on_lost, is_healthy, group},
+		.handler = {.send = on_send,
+			    .changed = on_changed,
+			    .lost = on_lost,
+			    .healthy = is_healthy,
+			    .user = group},
 	};
 
 	if (config.ordinal == SERVICE_NO_ORDINAL)
 		return err_set(err, -EINVAL,
 			       "--group-dir: only pods of a StatefulSet have a group");
+	/* By hand, whoever starts an agent says so. */
+	if (options->mesh_fd != OPTIONS_FD_NONE)
+		config.handler.instance = on_instance;
 	config.pod_uid = uid_of_name(options);
 	if (options->pod_uid && !uid_parse(options->pod_uid, &config.pod_uid))
 		return err_set(err, -EINVAL, "--pod-uid: \"%.40s\" is none", options->pod_uid);
-	config.workload_uid = mesh_workload_uid(group->mesh);
+	config.workload_uid = mesh_workload_uid(group->config.mesh);
 	return group_part_new(&config, &group->part, err);
 }
 
-int agent_group_new(struct loop *loop, const struct options *options, struct mesh *mesh,
-		    loop_fn lost, void *user, struct err *err, struct agent_group **ret_group)
+int agent_group_new(const struct agent_group_config *config, const struct options *options,
+		    struct err *err, struct agent_group **ret_group)
 {
 	struct agent_group *group = mem_new(struct agent_group);
+	struct serve_listener listener = {.on_link = on_link, .user = group};
 	int r;
 
-	group->loop = loop;
-	group->mesh = mesh;
+	group->config = *config;
 	group->listener = -1;
-	group->lost = lost;
-	group->user = user;
 	r = make_part(group, options, err);
 	if (r == 0 && options->group_listen)
 		r = listen_at(group, options->group_listen, err);
@@ -168,7 +207,9 @@ int agent_group_new(struct loop *loop, const struct options *options, struct mes
 		agent_group_free(group);
 		return r;
 	}
-	mesh_on_group(mesh, on_message, group);
+	mesh_on_group(config->mesh, on_message, group);
+	if (config->serve)
+		serve_listen(config->serve, &listener);
 	*ret_group = group;
 	return 0;
 }
@@ -182,7 +223,7 @@ void agent_group_free(struct agent_group *group)
 {
 	if (!group)
 		return;
-	mesh_on_group(group->mesh, NULL, NULL);
+	mesh_on_group(group->config.mesh, NULL, NULL);
 	loop_watch_free(group->watch);
 	if (group->listener >= 0)
 		(void)close(group->listener);

@@ -10,17 +10,34 @@
 #include "io/loop.h"
 #include "workplane/mesh.h"
 #include "workplane/options.h"
+#include "workplane/serve.h"
 
 struct agent_group;
+
+enum {
+	/* Of fabric time, in seconds: when instances of a replica are counted from (2026-01-01). */
+	AGENT_GROUP_TIME_0 = 1767225600,
+};
 
 /* --group-dir. */
 bool agent_group_is_wanted(const struct options *options);
 
-/* Opens all files and sockets: before the agent is confined. @lost is called when nothing but a new
- * process can go on. -EINVAL with a sentence for options that mean nothing. */
-_must_use_ int agent_group_new(struct loop *loop, const struct options *options, struct mesh *mesh,
-			       loop_fn lost, void *user, struct err *err,
+struct agent_group_config {
+	struct loop *loop;
+	struct mesh *mesh;
+	struct serve *serve; /* NULL: there is no host process to tell */
+	/* Nothing but a new process can go on. */
+	loop_fn lost;
+	void *user;
+};
+
+/* Opens all files and sockets: before the agent is confined. -EINVAL with a sentence for options
+ * that mean nothing; -EBUSY: another process has the disk still. */
+_must_use_ int agent_group_new(const struct agent_group_config *config,
+			       const struct options *options, struct err *err,
 			       struct agent_group **ret_group);
 _must_use_ int agent_group_start(struct agent_group *group, struct err *err);
+/* A client of the pod's own on @fd, a connected socket, which is taken over. */
+void agent_group_adopt(struct agent_group *group, int fd);
 /* Before its mesh; the loop must turn once more. NULL is accepted. */
 void agent_group_free(struct agent_group *group);

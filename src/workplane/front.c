@@ -14,11 +14,13 @@
 #include "io/entropy.h"
 
 enum {
+	API_PORT = 80,
 	PAUSE_MS = 100, /* without a descriptor left, until some connection has ended */
 };
 
 /* 198.19.255.254, as containers are told; the last address of the prefix but one. */
 static const uint8_t resolver_ip[ADDR_V4_LEN] = {198, 19, 255, 254};
+static const uint8_t api_ip[ADDR_V4_LEN] = {198, 19, 255, 253};
 
 /* A connection whose Service is being looked up. */
 struct arrival {
@@ -33,6 +35,12 @@ bool front_is_resolver(const struct addr *addr)
 {
 	return addr->is_v4 && addr->port == DNS_PORT &&
 	       memcmp(addr->ip, resolver_ip, sizeof(resolver_ip)) == 0;
+}
+
+static bool is_api(const struct addr *addr)
+{
+	return addr->is_v4 && addr->port == API_PORT &&
+	       memcmp(addr->ip, api_ip, sizeof(api_ip)) == 0;
 }
 
 bool front_addr_of(const struct sockaddr_storage *from, struct addr *ret_addr)
@@ -220,6 +228,8 @@ static void take(struct front *front, int fd)
 		refuse(front, fd);
 	else if (front_is_resolver(&to))
 		front_dns_accept(front, fd);
+	else if (is_api(&to) && front->config.on_api)
+		front->config.on_api(front->config.api_user, fd);
 	else
 		arrive(front, fd, &to);
 }

@@ -64,6 +64,8 @@ static void on_seek(void *user)
 	struct raft_member self = quorum_self(part->quorum);
 	struct group_message join = {.type = GROUP_JOIN, .join = {self.id, self.epoch, self.pod}};
 
+	if (part->config.handler.instance)
+		join.join.epoch = part->config.handler.instance(part->config.handler.user);
 	for (uint32_t i = 0; i < GROUP_PART_MEMBERS; i++)
 		if (i != self.ordinal)
 			(void)send(part, i, &join);

@@ -26,6 +26,9 @@ struct group_part_handler {
 	/* As in quorum.h. */
 	void (*lost)(void *user, const char *why);
 	bool (*healthy)(void *user);
+	/* The number of this instance of the replica, when it asks to be taken in: the later one's
+	 * is higher. NULL: config.epoch. */
+	uint32_t (*instance)(void *user);
 	void *user;
 };
 

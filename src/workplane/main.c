@@ -167,6 +167,23 @@ static uint16_t mesh_port(const struct options *options)
 		       : 0;
 }
 
+/* What is wrong with its disk is no reason to take the pod its agent; it never votes then. By hand
+ * somebody can do something about it, and a disk that is still in use will be free. */
+static int agent_join_group(struct agent *agent, const struct options *options, struct err *err)
+{
+	struct agent_group_config config = {.loop = agent->loop,
+					    .mesh = agent->mesh,
+					    .serve = agent->serve,
+					    .lost = on_lost,
+					    .user = agent};
+	int r = agent_group_new(&config, options, err, &agent->group);
+
+	if (r == 0 || r == -EBUSY || options->cert)
+		return r;
+	log_event(LOG_LEVEL_ERROR, "no-group", "%s", err->text);
+	return 0;
+}
+
 static int agent_join_mesh(struct agent *agent, const struct options *options, struct err *err)
 {
 	int r;
@@ -187,10 +204,7 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 		agent->identity =
 			identity_new(agent->loop, agent->serve, options->namespace, options->pod,
 				     mesh_port(options), on_identity, agent);
-	if (r == 0 && agent_group_is_wanted(options))
-		r = agent_group_new(agent->loop, options, agent->mesh, on_lost, agent, err,
-				    &agent->group);
-	return r;
+	return r == 0 && agent_group_is_wanted(options) ? agent_join_group(agent, options, err) : r;
 }
 
 /* While it is still root. */
@@ -208,8 +222,10 @@ static int agent_init(struct agent *agent, const struct options *options, struct
 	if (r == 0)
 		r = agent_join_mesh(agent, options, err);
 	if (r == 0 && agent_front_is_wanted(options))
-		r = agent_front_new(agent->loop, options, agent->serve, agent->mesh, err,
-				    &agent->front);
+		r = agent_front_new(
+			agent->loop, options,
+			&(struct agent_front_parts){agent->serve, agent->mesh, agent->group}, err,
+			&agent->front);
 	return r;
 }
 

@@ -3,6 +3,7 @@
 #include "family.h"
 
 #include "kube/claim.h"
+#include "kube/group.h"
 #include "kube/statefulset.h"
 #include "kube/workload.h"
 
@@ -119,6 +120,82 @@ static void test_new_registrars_are_handed_on(void **state)
 	family_free(family);
 }
 
+/* ---- groups */
+
+static const char *part_of(const struct family *family, const char *pod)
+{
+	size_t at = find(family, "Pod", pod);
+
+	assert_true(at < FAMILY_OBJECTS_MAX);
+	return json_string_value(json_object_get(
+		kube_member(family->derived[at].json, "metadata.annotations"), KUBE_GROUP));
+}
+
+/* Names outlive the object, which is written anew. */
+static void start(struct family *family, const char *pod, const char *node)
+{
+	struct presence *presence =
+		family_add_pod(family, &family->derived[find(family, "Pod", pod)], 0, POD_RUNNING);
+
+	presence->object.kind = (char *)(uintptr_t) "Pod";
+	presence->object.name = (char *)(uintptr_t)pod;
+	presence->node_name = (char *)(uintptr_t)node;
+}
+
+/* The first ordinal does, as long as nobody knows of any member. */
+static void test_a_group_is_founded_once(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+
+	(void)state;
+	family_run(family);
+	assert_string_equal(part_of(family, "db-0"), KUBE_GROUP_BIRTH);
+	assert_string_equal(part_of(family, "db-1"), KUBE_GROUP_MEMBER);
+	start(family, "db-0", "m1");
+	family_run(family);
+	assert_string_equal(part_of(family, "db-0"), KUBE_GROUP_MEMBER);
+	family_free(family);
+}
+
+static const char *home_of(const struct family *family, const char *pod)
+{
+	return kube_member_string(family->derived[find(family, "Pod", pod)].json, "spec.nodeName");
+}
+
+/* What was agreed on is there. */
+static void test_a_set_that_had_no_pods_comes_back_where_its_members_were(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+
+	(void)state;
+	family_run(family);
+	start(family, "db-0", "m1");
+	start(family, "db-1", "m2");
+	family_run(family);
+	family_set(family, "spec", "replicas", json_integer(0));
+	family_run(family);
+	family->pod_count = 0;
+	assert_int_equal(family_count(family, "Pod"), 0);
+	family_set(family, "spec", "replicas", json_integer(2));
+	family_run(family);
+	assert_string_equal(home_of(family, "db-0"), "m1");
+	assert_string_equal(home_of(family, "db-1"), "m2");
+	assert_string_equal(part_of(family, "db-0"), KUBE_GROUP_MEMBER);
+	family_free(family);
+}
+
+static void test_who_wants_no_group_has_none(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+
+	(void)state;
+	family_set(family, "metadata", "annotations",
+		   json_pack("{s:s}", KUBE_GROUP, KUBE_GROUP_NONE));
+	family_run(family);
+	assert_string_equal(part_of(family, "db-0"), KUBE_GROUP_NONE);
+	family_free(family);
+}
+
 static bool claim_is_used;
 
 static void go_on(const struct control_view *view, struct control_verdict *verdict)
@@ -153,6 +230,9 @@ int main(void)
 		cmocka_unit_test(test_claims_stay_when_a_set_shrinks_unless_it_says_otherwise),
 		cmocka_unit_test(test_claims_belong_to_a_set_that_says_so),
 		cmocka_unit_test(test_new_registrars_are_handed_on),
+		cmocka_unit_test(test_a_group_is_founded_once),
+		cmocka_unit_test(test_a_set_that_had_no_pods_comes_back_where_its_members_were),
+		cmocka_unit_test(test_who_wants_no_group_has_none),
 		cmocka_unit_test(test_a_deleted_claim_waits_for_its_pods),
 	};
 

@@ -117,7 +117,7 @@ static void start(struct agent *agent)
 		.namespace = "shop",
 		.workload = "db",
 		.pod = names[agent->ordinal],
-		.handler = {on_send, on_changed, on_lost, is_healthy, agent},
+		.handler = {on_send, on_changed, on_lost, is_healthy, NULL, agent},
 	};
 	struct err err = {0};
 

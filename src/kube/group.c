@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/group.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "kube/member.h"
+#include "kube/statefulset.h"
+#include "kube/workload.h"
+
+enum {
+	UID_DIGITS = 8,
+	/* Before "-group-" and the digits. */
+	NAME_MAX_LEN = KUBE_SUBDOMAIN_MAX - 7 - UID_DIGITS,
+};
+
+static const char *annotation(const json_t *object, const char *path)
+{
+	const char *text =
+		json_string_value(json_object_get(kube_member(object, path), KUBE_GROUP));
+
+	return text ? text : "";
+}
+
+bool kube_group_is_wanted(const json_t *statefulset)
+{
+	return strcmp(annotation(statefulset, "metadata.annotations"), KUBE_GROUP_NONE) != 0 &&
+	       strcmp(annotation(statefulset, "spec.template.metadata.annotations"),
+		      KUBE_GROUP_NONE) != 0;
+}
+
+bool kube_group_read(const json_t *pod, struct kube_group *ret_group)
+{
+	int64_t ordinal = kube_ordinal(kube_member_string(pod, "metadata.name"));
+	const char *part = annotation(pod, "metadata.annotations");
+	struct kube_group group = {.birth = strcmp(part, KUBE_GROUP_BIRTH) == 0};
+
+	if ((!group.birth && strcmp(part, KUBE_GROUP_MEMBER) != 0) || !kube_is_ordinal(pod) ||
+	    ordinal < 0 || ordinal >= KUBE_GROUP_MEMBERS ||
+	    !uid_parse(kube_member_string(kube_controller_of(pod), "uid"), &group.set))
+		return false;
+	group.ordinal = (uint32_t)ordinal;
+	*ret_group = group;
+	return true;
+}
+
+struct kube_name kube_group_memory_name(const char *name, const struct uid *set)
+{
+	struct id_text uid = uid_text(set);
+	struct kube_name made;
+
+	(void)snprintf(made.text, sizeof(made.text), "%.*s-group-%.*s", (int)NAME_MAX_LEN, name,
+		       (int)UID_DIGITS, uid.text);
+	return made;
+}

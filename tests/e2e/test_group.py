@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group of a StatefulSet: its pods agree on who leads and on small keys, by themselves."""
+import json
+import re
+
+import manifests
+from fabric import eventually, is_ready
+
+API = "198.19.255.253"
+SPREAD = {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+    {"weight": 100, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname",
+                                        "labelSelector": {"matchLabels": {"app": "agree"}}}}]}}}
+
+
+def statefulset(name, replicas, **annotations):
+    made = manifests.deployment(name, replicas, spec=SPREAD)
+    made["kind"] = "StatefulSet"
+    made["metadata"]["annotations"] = annotations
+    made["spec"]["serviceName"] = name
+    return made
+
+
+def ask(fabric, pod, method, path, body="", container="main"):
+    """What the agent answers to the application in a pod: status and body, or nothing."""
+    request = (f"{method} {path} HTTP/1.1\\r\\nHost: api\\r\\nConnection: close\\r\\n"
+               f"Content-Length: {len(body)}\\r\\n\\r\\n{body}")
+    done = fabric.kubectl("exec", pod, "-c", container, "--", "sh", "-c",
+                          f"printf '{request}' | nc -w 10 {API} 80", check=False)
+    found = re.match(r"HTTP/1.1 (\d+)[^\n]*\n(.*?)\r?\n\r?\n(.*)", done.stdout, re.S)
+    return (int(found.group(1)), found.group(3)) if found else None
+
+
+def status(fabric, pod):
+    answer = ask(fabric, pod, "GET", "/v1/status")
+    return json.loads(answer[1]) if answer and answer[0] == 200 else {}
+
+
+def put(fabric, pod, key, value):
+    return eventually(f"{pod} writes {key}", lambda: (
+        ask(fabric, pod, "PUT", f"/v1/keys/{key}", value) or (0,))[0] == 200, 30)
+
+
+def get(fabric, pod, key):
+    answer = eventually(f"{pod} reads {key}", lambda: (
+        found := ask(fabric, pod, "GET", f"/v1/keys/{key}")) and found[0] in (200, 404) and found, 30)
+    return answer[1] if answer[0] == 200 else None
+
+
+def voters(state):
+    return sorted(peer["pod"] for peer in state.get("peers", []) if peer["voter"]) \
+        if all("pod" in peer for peer in state.get("peers", [])) else \
+        sum(peer["voter"] for peer in state.get("peers", []))
+
+
+def agreed(fabric, names, count=None):
+    """The pod that leads, when all of these pods say the same, and that all vote."""
+    states = [status(fabric, name) for name in names]
+    leaders = {state.get("leader") for state in states}
+    votes = {sum(peer["voter"] for peer in state.get("peers", [])) for state in states}
+    if len(leaders) != 1 or None in leaders or votes != {count or len(names)}:
+        raise LookupError(json.dumps(states))
+    return leaders.pop()
+
+
+def wait_agreed(fabric, names, count=None, timeout=60):
+    return eventually(f"{names} agree", lambda: agreed(fabric, names, count), timeout)
+
+
+def wait_ready(fabric, name, count, timeout=60):
+    def ready():
+        pods = {pod["metadata"]["name"]: pod for pod in fabric.pods(selector=f"app={name}")
+                if "deletionTimestamp" not in pod["metadata"]}
+        return sorted(pods) == [f"{name}-{i}" for i in range(count)] and \
+            all(is_ready(pod) for pod in pods.values()) and pods
+    return eventually(f"{name} has {count} ready pods", ready, timeout)
+
+
+def names(count):
+    return [f"agree-{i}" for i in range(count)]
+
+
+def test_three_pods_have_one_leader_and_the_same_keys(fabric):
+    fabric.apply(statefulset("agree", 3))
+    pods = wait_ready(fabric, "agree", 3)
+    leader = wait_agreed(fabric, names(3))
+    answers = {name: ask(fabric, name, "GET", "/v1/leader")[0] for name in names(3)}
+    assert answers == {name: 200 if name == leader else 503 for name in names(3)}
+    put(fabric, "agree-1", "color", "red")
+    assert {get(fabric, name, "color") for name in names(3)} == {"red"}
+    assert fabric.kubectl("exec", "agree-0", "--", "sh", "-c", "echo $MAGIK_API").stdout.strip() == \
+        f"http://{API}"
+    # The pod that leads is shot; another leads, and what was written is there.
+    other = next(name for name in names(3) if name != leader)
+    fabric.kubectl("delete", "pod", leader, "--wait=false")
+    eventually("another leads", lambda: status(fabric, other).get("leader") not in (None, leader), 30)
+    assert get(fabric, other, "color") == "red"
+    eventually("it is another pod", lambda: wait_ready(fabric, "agree", 3)[leader]["metadata"]["uid"] !=
+               pods[leader]["metadata"]["uid"], 60)
+    wait_agreed(fabric, names(3))
+    assert get(fabric, leader, "color") == "red"
