@@ -139,11 +139,12 @@ struct api_log_options {
 };
 
 enum api_stream_kind {
-	API_STREAM_LOG,    /* bytes to the client */
-	API_STREAM_EXEC,   /* frames both ways (wire/frame.h): a process of its own */
-	API_STREAM_ATTACH, /* as EXEC, of the container's first process */
-	API_STREAM_PORT,   /* bytes both ways: a connection to a port of the pod */
-	API_STREAM_USAGE,  /* JSON to the client, as in runtime/usage.h: of a machine, no pod */
+	API_STREAM_LOG,     /* bytes to the client */
+	API_STREAM_EXEC,    /* frames both ways (wire/frame.h): a process of its own */
+	API_STREAM_ATTACH,  /* as EXEC, of the container's first process */
+	API_STREAM_PORT,    /* bytes both ways: a connection to a port of the pod */
+	API_STREAM_INGRESS, /* as PORT, by a node port of a Service: in nobody's name */
+	API_STREAM_USAGE,   /* JSON to the client, as in runtime/usage.h: of a machine, no pod */
 	_API_STREAM_KIND_COUNT,
 };
 
@@ -152,17 +153,18 @@ struct api_stream_request {
 	enum api_stream_kind kind;
 	struct uid pod;
 	struct node_id machine; /* where it runs */
-	const char *container;  /* never empty, but for PORT and USAGE */
+	const char *container;  /* never empty, but for PORT, INGRESS and USAGE */
 	const char *user;       /* for the audit log of that machine */
 	/* Theirs, in the name of whom that machine is asked; NULL: it is not known any more. Not
-	 * looked at for USAGE. */
+	 * looked at for INGRESS and USAGE. */
 	const struct api_credential *credential;
 	struct api_log_options log; /* of LOG */
 	const char *const *command; /* of EXEC */
 	size_t command_count;
 	bool in, out, err, is_tty; /* of EXEC and ATTACH: the streams that the client has */
-	uint16_t port;             /* of PORT */
+	uint16_t port;             /* of PORT; of INGRESS: the machines' own */
 	const char *namespace;     /* of USAGE: of which containers; "": all; NULL: of none */
+	const char *service;       /* of INGRESS, in @namespace */
 };
 
 /*

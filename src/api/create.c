@@ -163,6 +163,8 @@ void create_object(struct call *call, json_t *object, enum kube_validation valid
 	json_t *refused = ready ? priority_resolve(call, object) : NULL;
 	int r = 0;
 
+	if (ready && !refused)
+		refused = node_ports_resolve(call, object);
 	if (ready)
 		zone_resolve(call, object);
 	if (refused) {

@@ -118,6 +118,10 @@ bool call_manager(struct call *call, struct call_manager *ret_manager);
  * the Status to answer with. */
 json_t *priority_resolve(struct call *call, json_t *object);
 
+/* node_ports.c: give a Service the node ports that it does not name. NULL, or the Status to answer
+ * with: another Service has one that it names. */
+_must_use_ json_t *node_ports_resolve(struct call *call, json_t *object);
+
 /* zone.c: write what its time zone means into a CronJob. */
 void zone_resolve(const struct call *call, json_t *object);
 

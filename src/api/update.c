@@ -146,7 +146,8 @@ static json_t *admit(struct call *call, const struct current *current, json_t *o
 	json_t *refused = priority_resolve(call, object);
 
 	zone_resolve(call, object);
-
+	if (!refused)
+		refused = node_ports_resolve(call, object);
 	if (refused)
 		return refused;
 	if (kube_admit(object, call->resource, call->namespace, validation, &admission))

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "kube/member.h"
 #include "kube/name.h"
+#include "kube/node_port.h"
 #include "kube/service.h"
 #include "kube/workload.h"
 
@@ -33,20 +34,6 @@ static bool selects(const json_t *service, const struct kube_backend *pod)
 	       kube_service_selects(service, pod->workload);
 }
 
-/* The number of a port that is named in the pod; 0: it has none of that name. */
-static json_int_t named_port(const json_t *spec, const char *name, const char *protocol)
-{
-	const json_t *container, *port;
-	size_t i, k;
-
-	json_array_foreach (json_object_get(spec, "containers"), i, container)
-		json_array_foreach (json_object_get(container, "ports"), k, port)
-			if (strcmp(kube_member_string(port, "name"), name) == 0 &&
-			    strcmp(kube_member_string(port, "protocol"), protocol) == 0)
-				return kube_member_int(port, "containerPort", 0);
-	return 0;
-}
-
 /* The Service's ports as this pod has them. */
 static json_t *ports_of(const json_t *service, const struct kube_backend *pod)
 {
@@ -55,21 +42,16 @@ static json_t *ports_of(const json_t *service, const struct kube_backend *pod)
 	size_t index;
 
 	json_array_foreach (kube_member(service, "spec.ports"), index, port) {
-		const json_t *target = json_object_get(port, "targetPort");
-		const char *protocol = kube_member_string(port, "protocol");
-		json_int_t number = json_integer_value(target);
+		uint16_t number = kube_service_target(port, pod->workload);
 		json_t *made;
 
-		if (json_is_string(target))
-			number = named_port(kube_pod_spec(pod->workload), json_string_value(target),
-					    protocol);
 		if (number == 0)
 			continue;
 		made = json_object();
 		/* Also when it is empty: `kubectl describe` relies on it. */
 		kube_set_string(made, "name", kube_member_string(port, "name"));
 		kube_set_int(made, "port", number);
-		kube_set_string(made, "protocol", protocol);
+		kube_set_string(made, "protocol", kube_member_string(port, "protocol"));
 		kube_push(ports, made);
 	}
 	return ports;

@@ -7,12 +7,12 @@
 #include "base/id.h"
 #include "kube/member.h"
 #include "kube/name.h"
+#include "kube/node_port.h"
 #include "kube/port.h"
 
 enum {
 	PORTS_MAX = 100,
-	NODE_PORT_MIN = 30000, /* Kubernetes' range */
-	NODE_PORT_COUNT = 2768,
+	NODE_PORT_COUNT = KUBE_NODE_PORT_MAX - KUBE_NODE_PORT_MIN + 1,
 	ADDRESS_PREFIX_LEN = 6,
 };
 
@@ -22,11 +22,6 @@ static const uint8_t address_prefix[ADDRESS_PREFIX_LEN] = {0xfd, 0x6d, 0x61, 0x6
 static bool is_type(const json_t *service, const char *type)
 {
 	return strcmp(kube_member_string(service, "spec.type"), type) == 0;
-}
-
-static bool has_node_ports(const json_t *service)
-{
-	return is_type(service, "NodePort") || is_type(service, "LoadBalancer");
 }
 
 static void default_ports(json_t *spec)
@@ -58,7 +53,7 @@ void kube_default_service(json_t *service)
 	kube_set_missing(spec, "internalTrafficPolicy", json_string("Cluster"));
 	kube_set_missing(spec, "ipFamilies", json_pack("[s]", "IPv6"));
 	kube_set_missing(spec, "ipFamilyPolicy", json_string("SingleStack"));
-	if (!has_node_ports(service))
+	if (!kube_has_node_ports(service))
 		return;
 	kube_set_missing(spec, "externalTrafficPolicy", json_string("Cluster"));
 	if (is_type(service, "LoadBalancer"))
@@ -87,7 +82,8 @@ static void stamp_node_ports(json_t *spec, const struct uid *uid)
 	json_array_foreach (json_object_get(spec, "ports"), index, port)
 		if (json_is_object(port) && !json_integer_value(json_object_get(port, "nodePort")))
 			kube_set_int(port, "nodePort",
-				     NODE_PORT_MIN + (int64_t)((next + index) % NODE_PORT_COUNT));
+				     KUBE_NODE_PORT_MIN +
+					     (int64_t)((next + index) % NODE_PORT_COUNT));
 }
 
 void kube_service_stamp(json_t *service)
@@ -101,7 +97,7 @@ void kube_service_stamp(json_t *service)
 	if (!*kube_member_string(spec, "clusterIP"))
 		kube_set(spec, "clusterIP", address_of(&uid));
 	kube_set(spec, "clusterIPs", json_pack("[s]", kube_member_string(spec, "clusterIP")));
-	if (has_node_ports(service))
+	if (kube_has_node_ports(service))
 		stamp_node_ports(spec, &uid);
 }
 
@@ -115,6 +111,17 @@ static void validate_target(struct check *check, const json_t *target)
 		return;
 	}
 	check_range(check, "targetPort", target, 1, 65535);
+}
+
+static void validate_node_port(struct check *check, const json_t *port)
+{
+	int64_t number = kube_member_int(port, "nodePort", 0);
+
+	if (number != 0 && (number < KUBE_NODE_PORT_MIN || number > KUBE_NODE_PORT_MAX))
+		check_invalid(
+			check, "nodePort", json_object_get(port, "nodePort"),
+			"provided port is not in the valid range. The range of valid ports is "
+			"30000-32767");
 }
 
 static const struct port_rules port_rules = {
@@ -135,6 +142,7 @@ static void validate_ports(struct check *check, const json_t *ports)
 		mark = check_enter(check, "ports[%zu]", i);
 		if (target)
 			validate_target(check, target);
+		validate_node_port(check, json_array_get(ports, i));
 		check_leave(check, mark);
 	}
 }
@@ -151,26 +159,36 @@ static void validate_address(struct check *check, const json_t *spec)
 			      "must be empty, 'None', or a valid IP address");
 }
 
-/* What a client should know: in pods names and addresses lead to where they should, outside of them
- * nothing is listened at. */
+/* What a client should know. */
 static void warn(struct check *check, const json_t *service)
 {
-	if (is_type(service, "NodePort") || is_type(service, "LoadBalancer"))
-		check_warn(check, "Service",
-			   "its node ports do not lead to pods yet; its name and its address do, "
-			   "in pods");
+	const json_t *port;
+	size_t index;
+
+	if (is_type(service, "LoadBalancer"))
+		check_warn(check, "type LoadBalancer",
+			   "nobody gives it an address outside; its node ports lead to its pods");
+	if (!kube_has_node_ports(service))
+		return;
+	json_array_foreach (kube_member(service, "spec.ports"), index, port)
+		if (strcmp(kube_member_string(port, "protocol"), "TCP") != 0)
+			check_warn(check, "nodePort", "machines listen for TCP only");
 }
 
 void kube_validate_service(struct check *check, const json_t *service)
 {
 	static const char *const types[] = {"ClusterIP", "NodePort", "LoadBalancer", "ExternalName",
 					    NULL};
+	static const char *const policies[] = {"Cluster", "Local", NULL};
 	const json_t *spec = json_object_get(service, "spec");
 	const json_t *ports = json_object_get(spec, "ports");
 	size_t mark = check_enter(check, "spec");
 	bool headless = strcmp(kube_member_string(spec, "clusterIP"), "None") == 0;
 
 	(void)check_one_of(check, "type", kube_member_string(spec, "type"), types);
+	if (kube_has_node_ports(service))
+		(void)check_one_of(check, "externalTrafficPolicy",
+				   kube_member_string(spec, "externalTrafficPolicy"), policies);
 	if (is_type(service, "ExternalName")) {
 		if (!*kube_member_string(spec, "externalName"))
 			check_required(check, "externalName", "");

@@ -73,6 +73,7 @@ static void changed(struct fabric *fabric, const struct node_effect *effect)
 {
 	if (effect->change != RECORDS_DROPPED) /* it lives on elsewhere */
 		pod_objects_changed(fabric->pod_objects, effect->record);
+	ingress_changed(fabric->ingress, effect->record);
 	backend_changed(fabric->backend, effect);
 	if (effect->record->key.kind == RECORD_OBJECT &&
 	    strcmp(effect->record->object.kind, "Node") == 0) {
@@ -404,6 +405,7 @@ static int start_member(struct fabric *fabric, struct err *err)
 	fabric->streams = streams_new(fabric);
 	fabric->pod_objects = pod_objects_new(fabric);
 	fabric->names = names_new(fabric);
+	fabric->ingress = ingress_new(fabric);
 	fabric->pod_leaves = pod_leaves_new(fabric);
 	fabric->backend = backend_new(fabric);
 	fabric->audit = audit_log_new(fabric->settings.options.state_dir);
@@ -520,6 +522,8 @@ static void fabric_free(struct fabric *fabric)
 	stop_api(fabric);
 	say_goodbye(fabric);
 	join_free(fabric->join);
+	ingress_free(fabric->ingress);
+	fabric->ingress = NULL;
 	streams_free(fabric->streams);
 	fabric->streams = NULL;
 	quic_socket_free(fabric->socket);

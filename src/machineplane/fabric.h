@@ -22,6 +22,7 @@
  *   backend.c   the REST gateway's questions, answered from the node
  *   pod_leaf.c  certificates for the agents of pods: asked for, and signed
  *   names.c     what names of Services mean, for the agents of pods here
+ *   ingress.h   node ports of Services
  *   streams.c   logs, processes and ports of pods, here and on other machines
  *   stream_request.c  how machines ask each other for those
  *   document.c  what this machine tells of itself as JSON
@@ -84,6 +85,7 @@ struct fabric {
 	struct backend *backend;
 	struct pod_objects *pod_objects;
 	struct names *names;
+	struct ingress *ingress;
 	struct pod_leaves *pod_leaves;
 	struct control *control;
 	struct streams *streams;
@@ -223,8 +225,9 @@ void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grac
 void host_tell_object(struct host_state *host, struct bytes envelope);
 void host_resume(struct host_state *host, const struct uid *pod_uid, const char *reason);
 void host_ask_issue(struct host_state *host, uint64_t request, struct bytes content);
-/* Open a stream of a pod of this machine, with the envelope of its gateway's POD_REQUEST (of USAGE:
- * none); streams_opened() follows with @number. 0 or -ENOTCONN. */
+/* Open a stream of a pod of this machine, with the envelope of its gateway's POD_REQUEST (of
+ * INGRESS and USAGE: none); streams_opened() follows with @number. 0, -ENOTCONN, or -ENOENT: the
+ * Service of INGRESS is not known here. */
 _must_use_ int host_ask_stream(struct host_state *host, uint64_t number,
 			       const struct api_stream_request *request, struct bytes envelope);
 /* Those that it has not been told of. */
@@ -256,6 +259,12 @@ void pod_leaves_free(struct pod_leaves *leaves);
 void pod_leaves_look(struct pod_leaves *leaves, const Magik__Ipc__LeafLook *look);
 /* NODE_LEAF_WANTED, NODE_LEAF_CAME, NODE_AGENTS. */
 void pod_leaves_effect(struct fabric *fabric, const struct node_effect *effect);
+
+/* ingress.c: see ingress.h */
+struct ingress *ingress_new(struct fabric *fabric);
+void ingress_free(struct ingress *ingress);
+/* This record has changed, or has come. @ingress may be NULL. */
+void ingress_changed(struct ingress *ingress, const struct record *record);
 
 /* names.c */
 struct names *names_new(struct fabric *fabric);

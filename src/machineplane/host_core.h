@@ -12,6 +12,7 @@
  *   host_asker.c    who may see or enter a pod, and who not any more
  *   host_logs.c     logs on their way to it
  *   host_exec.c     processes and ports of containers, for its clients
+ *   host_ingress.c  connections by node ports of Services
  *   host_usage.c    what containers and the machine use
  *   host_control.c  R/host.sock, for the magik command
  */
@@ -119,6 +120,11 @@ void host_svids_free(struct host *host);
 
 /* host_objects.c */
 void host_object(struct host *host, const Magik__Ipc__Object *object);
+/* The record in @object, which a steward of its namespace has signed. 0, or a failure. */
+_must_use_ int host_object_verify(const struct host *host, const Magik__Ipc__Object *object,
+				  struct record *ret_record, struct err *err);
+/* The JSON of @record, if it is of the object that the record names; NULL otherwise. */
+json_t *host_object_read(const struct record *record);
 
 /* host_asker.c */
 /* May @asked be done, which names the verb, the pod and what is wanted of it? The rest of it is
@@ -144,6 +150,12 @@ void host_exec_open(struct host *host, const Magik__Ipc__ExecOpen *request);
 void host_exec_judge(struct host *host); /* as host_logs_judge() */
 void host_exec_close_all(struct host *host);
 void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request);
+/* Connect to a port of @pod, and answer @request_id with that. A failure answers nothing. */
+_must_use_ int host_port_connect(struct host *host, uint64_t request_id, const struct uid *pod,
+				 uint16_t port, struct err *err);
+
+/* host_ingress.c */
+void host_ingress_open(struct host *host, const Magik__Ipc__IngressOpen *request);
 
 /* host_usage.c */
 void host_usage_open(struct host *host, const Magik__Ipc__UsageOpen *request);

@@ -164,28 +164,37 @@ static void on_connected(void *user, int fd, const struct err *err)
 	free(port);
 }
 
+int host_port_connect(struct host *host, uint64_t request_id, const struct uid *pod, uint16_t port,
+		      struct err *err)
+{
+	struct port_request *request = mem_new(struct port_request);
+	int r;
+
+	request->host = host;
+	request->link = host->links;
+	request->request = request_id;
+	r = pods_port_open(host->pods, pod, port, on_connected, request, err);
+	if (r < 0)
+		free(request);
+	return r;
+}
+
 void host_port_open(struct host *host, const Magik__Ipc__PortOpen *request)
 {
-	struct port_request *port = mem_new(struct port_request);
 	struct host_request asked = {.verb = POD_VERB_PORT, .container = "", .port = request->port};
 	struct host_asker asker = {0};
 	struct err err = {0};
 	int r;
 
-	port->host = host;
-	port->link = host->links;
-	port->request = request->request_id;
 	if (!uid_parse(request->pod_uid, &asked.pod) || request->port == 0 ||
 	    request->port > UINT16_MAX)
 		r = err_set_status(&err, -EINVAL, 400, "malformed pod uid or port");
 	else
 		r = host_asker_judge(host, request->asker, &asked, &asker, &err);
 	if (r == 0)
-		r = pods_port_open(host->pods, &asked.pod, (uint16_t)request->port, on_connected,
-				   port, &err);
+		r = host_port_connect(host, request->request_id, &asked.pod,
+				      (uint16_t)request->port, &err);
 	host_asker_audit(&asker, &asked, r < 0 ? &err : NULL);
-	if (r == 0)
-		return;
-	host_stream_reply(host, request->request_id, &err, -1);
-	free(port);
+	if (r < 0)
+		host_stream_reply(host, request->request_id, &err, -1);
 }

@@ -532,6 +532,9 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 	case IPC_USAGE_OPEN:
 		host_usage_open(host, body);
 		break;
+	case IPC_INGRESS_OPEN:
+		host_ingress_open(host, body);
+		break;
 	case IPC_NAME_FOUND:
 		host_name_found(host, body);
 		break;

@@ -517,6 +517,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_EXEC_OPEN:
 	case IPC_PORT_OPEN:
 	case IPC_USAGE_OPEN:
+	case IPC_INGRESS_OPEN:
 		break;
 	}
 }
@@ -759,6 +760,35 @@ static int ask_port(struct host_state *host, uint64_t number,
 	return ipc_link_send(host->link, IPC_PORT_OPEN, &ask.base, -1);
 }
 
+/* As the Service was signed: the host process believes nobody else's word. */
+static int ask_ingress(struct host_state *host, uint64_t number,
+		       const struct api_stream_request *request)
+{
+	const struct record_item *item = records_find(
+		node_records(host->fabric->node), request->namespace, "Service", request->service);
+	struct id_text uid = uid_text(&request->pod);
+	Magik__Ipc__IngressOpen ask;
+	Magik__Ipc__Object service;
+	ProtobufCBinaryData chain;
+	int result;
+
+	if (!item)
+		return err_origin(-ENOENT);
+	magik__ipc__object__init(&service);
+	magik__ipc__ingress_open__init(&ask);
+	chain = issuer_chain(host->fabric, bytes_buf(&item->envelope));
+	service.envelope = binary(bytes_buf(&item->envelope));
+	service.n_chains = 1;
+	service.chains = &chain;
+	ask.request_id = number;
+	ask.pod_uid = uid.text;
+	ask.node_port = request->port;
+	ask.service = &service;
+	result = ipc_link_send(host->link, IPC_INGRESS_OPEN, &ask.base, -1);
+	free(chain.data);
+	return result;
+}
+
 static int ask_usage(struct host_state *host, uint64_t number,
 		     const struct api_stream_request *request)
 {
@@ -782,6 +812,8 @@ static int ask_signed(struct host_state *host, uint64_t number,
 		return ask_exec(host, number, request, asker);
 	case API_STREAM_PORT:
 		return ask_port(host, number, request, asker);
+	case API_STREAM_INGRESS:
+		return ask_ingress(host, number, request);
 	case API_STREAM_USAGE:
 		return ask_usage(host, number, request);
 	case _API_STREAM_KIND_COUNT:

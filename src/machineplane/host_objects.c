@@ -13,8 +13,7 @@
 #include "machineplane/host_core.h"
 #include "wire/message.h"
 
-/* The JSON of @record, if it is of the object that the record names; NULL otherwise. */
-static json_t *object_read(const struct record *record)
+json_t *host_object_read(const struct record *record)
 {
 	json_t *json = json_loadb((const char *)record->value.ptr, record->value.len, 0, NULL);
 	const struct object_ref *object = &record->object;
@@ -36,7 +35,7 @@ static void object_changed(struct host *host, const struct record *record)
 	json_t *json = NULL;
 
 	if (record->key.kind == RECORD_OBJECT) {
-		json = object_read(record);
+		json = host_object_read(record);
 		if (!json) {
 			log_event(LOG_LEVEL_WARN, "object-refused", "%s %s/%s is not what it says",
 				  object->kind, object->namespace, object->name);
@@ -49,7 +48,8 @@ static void object_changed(struct host *host, const struct record *record)
 	json_decref(json);
 }
 
-void host_object(struct host *host, const Magik__Ipc__Object *object)
+int host_object_verify(const struct host *host, const Magik__Ipc__Object *object,
+		       struct record *ret_record, struct err *err)
 {
 	const struct host_hooks *hooks = &host->config->hooks;
 	struct bytes chains[HOST_CHAINS_MAX];
@@ -57,15 +57,21 @@ void host_object(struct host *host, const Magik__Ipc__Object *object)
 		.envelope = bytes_of(object->envelope.data, object->envelope.len),
 		.chains = chains,
 	};
-	struct record record = {0};
-	struct err err = {0};
 
 	if (!hooks->verify_object)
-		return;
+		return err_set(err, -EOPNOTSUPP, "nothing is verified here");
 	for (size_t i = 0; i < object->n_chains && i < HOST_CHAINS_MAX; i++)
 		chains[envelope.chain_count++] =
 			bytes_of(object->chains[i].data, object->chains[i].len);
-	if (hooks->verify_object(hooks->ctx, &envelope, &record, &err) < 0) {
+	return hooks->verify_object(hooks->ctx, &envelope, ret_record, err);
+}
+
+void host_object(struct host *host, const Magik__Ipc__Object *object)
+{
+	struct record record = {0};
+	struct err err = {0};
+
+	if (host_object_verify(host, object, &record, &err) < 0) {
 		log_event(LOG_LEVEL_WARN, "object-refused", "%s", err.text);
 		return;
 	}

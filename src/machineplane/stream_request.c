@@ -11,8 +11,9 @@
 #include "runtime/exec.h"
 
 static const char *const verbs[_API_STREAM_KIND_COUNT] = {
-	[API_STREAM_LOG] = "logs",  [API_STREAM_EXEC] = "exec",   [API_STREAM_ATTACH] = "attach",
-	[API_STREAM_PORT] = "port", [API_STREAM_USAGE] = "usage",
+	[API_STREAM_LOG] = "logs",        [API_STREAM_EXEC] = "exec",
+	[API_STREAM_ATTACH] = "attach",   [API_STREAM_PORT] = "port",
+	[API_STREAM_INGRESS] = "ingress", [API_STREAM_USAGE] = "usage",
 };
 
 static void append_line(json_t *json, struct buf *out)
@@ -47,6 +48,13 @@ static void set_process(json_t *json, const struct api_stream_request *request)
 	(void)json_object_set_new(json, "tty", json_boolean(request->is_tty));
 }
 
+static void set_ingress(json_t *json, const struct api_stream_request *request)
+{
+	(void)json_object_set_new(json, "namespace", json_string(request->namespace));
+	(void)json_object_set_new(json, "service", json_string(request->service));
+	(void)json_object_set_new(json, "port", json_integer(request->port));
+}
+
 static void set_envelope(json_t *json, struct bytes envelope)
 {
 	struct buf text = {0};
@@ -71,6 +79,8 @@ void stream_question_write(const struct api_stream_request *request, struct byte
 		set_log(json, &request->log);
 	else if (request->kind == API_STREAM_PORT)
 		(void)json_object_set_new(json, "port", json_integer(request->port));
+	else if (request->kind == API_STREAM_INGRESS)
+		set_ingress(json, request);
 	else if (request->kind == API_STREAM_USAGE)
 		(void)json_object_set_new(json, "namespace",
 					  request->namespace ? json_string(request->namespace)
@@ -134,6 +144,13 @@ static bool read_port(json_t *json, struct api_stream_request *request)
 	return true;
 }
 
+static bool read_ingress(json_t *json, struct api_stream_request *request)
+{
+	request->namespace = json_string_value(json_object_get(json, "namespace"));
+	request->service = json_string_value(json_object_get(json, "service"));
+	return request->namespace && request->service && read_port(json, request);
+}
+
 static bool read_kind(const char *verb, enum api_stream_kind *ret_kind)
 {
 	for (int i = 0; i < _API_STREAM_KIND_COUNT; i++)
@@ -170,6 +187,8 @@ static bool read_question(struct stream_question *question)
 			json_string_value(json_object_get(question->json, "namespace"));
 		return true;
 	}
+	if (request->kind == API_STREAM_INGRESS)
+		return read_ingress(question->json, request);
 	if (!read_envelope(question))
 		return false;
 	if (request->kind == API_STREAM_LOG)

@@ -7,7 +7,8 @@
  * (stream_request.c); the answer is one line of JSON, {"status":200,"error":""} or a refusal with
  * its reason, then bytes in both directions until the answering side ends. The machine that runs
  * the pod answers only to a steward of the pod's namespace, who signs for what its user may do; its
- * host process judges that itself (verify.h).
+ * host process judges that itself (verify.h). By a node port of a Service every machine comes in,
+ * as anybody outside does.
  *
  *   gateway here, pod here:    sink <-> descriptor of the host
  *   gateway here, pod there:   sink <-> QUIC stream
@@ -551,6 +552,13 @@ static char *stewarded(struct fabric *fabric, const struct api_stream_request *r
 	return mem_strdup(request->namespace ? request->namespace : "default");
 }
 
+/* Whoever reaches this machine may: what the Service says is the host process's to judge. */
+static void serve_ingress(struct api_stream *stream, const struct api_stream_request *request)
+{
+	if (ask_host(stream, request, (struct bytes){0}) != 0)
+		finish(stream, 503, "this machine does not know the Service");
+}
+
 static void serve(struct api_stream *stream, struct bytes line)
 {
 	struct fabric *fabric = stream->streams->fabric;
@@ -564,6 +572,11 @@ static void serve(struct api_stream *stream, struct bytes line)
 	stream->kind = question.request.kind;
 	/* The asker of a log never has more to say, and means no end by that. */
 	stream->finishing = stream->peer_ended && !is_one_way(stream->kind);
+	if (stream->kind == API_STREAM_INGRESS) {
+		serve_ingress(stream, &question.request);
+		stream_question_deinit(&question);
+		return;
+	}
 	namespace = stewarded(fabric, &question.request);
 	if (!namespace)
 		finish(stream, 404, "the pod is not on this machine");

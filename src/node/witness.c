@@ -13,6 +13,7 @@
 
 #include "kube/job_progress.h"
 #include "kube/member.h"
+#include "kube/node_port.h"
 #include "kube/workload.h"
 
 /* Of what is told: about what, by whom it was written, and when. All is borrowed. */
@@ -294,6 +295,94 @@ static void tell_end(struct node *node, struct scene job, const json_t *progress
 	tell_saw(node, &job, completed_ms != 0);
 }
 
+/* ---- node ports ---- */
+
+/* In a large fabric keepers note; all others have copies, of whatever they look at. */
+static bool is_keeper(const struct node *node, const struct uid *home)
+{
+	struct contact keepers[RECORDS_KEEPERS];
+	size_t count;
+
+	if (!node_index_is_used(node))
+		return true;
+	count = records_nearest(node->records, home, keepers, RECORDS_KEEPERS);
+	for (size_t i = 0; i < count; i++)
+		if (node_id_equal(&keepers[i].id, &node->config.self.id))
+			return true;
+	return false;
+}
+
+static void tell_clash(struct node *node, const struct record_item *loser,
+		       const struct record_item *holder, const struct record *latest, int64_t port)
+{
+	const struct object_ref *object = &loser->record.object, *other = &holder->record.object;
+	struct words words = {.warning = true, .reason = "PortAlreadyAllocated"};
+	struct scene scene = {
+		.home = loser->record.key.uid,
+		.about = loser->record.key.uid,
+		.writer = loser->writer,
+		.kind = object->kind,
+		.namespace = object->namespace,
+		.name = object->name,
+		.host = "",
+		.at_ms = written_ms(latest),
+	};
+	struct buf text = {0};
+
+	if (!is_keeper(node, &loser->record.key.uid))
+		return;
+	buf_append_format(&text,
+			  "Node port %d belongs to the older Service %s/%s: on no machine does it "
+			  "lead to this one",
+			  (int)port, other->namespace, other->name);
+	words.message = buf_cstr(&text);
+	tell(node, &scene, &words);
+	buf_deinit(&text);
+}
+
+static void see_clashes(struct node *node, const struct record_item *item, const json_t *service,
+			const struct record_item *other, const json_t *others)
+{
+	bool holds = kube_node_port_holds(service, others);
+	const json_t *port;
+	size_t index;
+
+	json_array_foreach (kube_member(service, "spec.ports"), index, port) {
+		int64_t number = kube_member_int(port, "nodePort", 0);
+
+		if (number > 0 && number <= KUBE_NODE_PORT_MAX &&
+		    kube_node_port_find(service, (uint16_t)number) &&
+		    kube_node_port_find(others, (uint16_t)number))
+			tell_clash(node, holds ? other : item, holds ? item : other, &item->record,
+				   number);
+	}
+}
+
+static json_t *read_json(const struct record *record)
+{
+	return json_loadb((const char *)record->value.ptr, record->value.len, 0, NULL);
+}
+
+/* What machines that did not hear each other have given twice, is told of the younger Service. */
+static void see_service(struct node *node, const struct record_item *item)
+{
+	json_t *service = read_json(&item->record);
+	const struct record_item *other;
+	size_t position = 0;
+
+	while (kube_has_node_ports(service) &&
+	       (other = records_next(node->records, RECORD_OBJECT, "Service", NULL, &position))) {
+		json_t *others;
+
+		if (uid_equal(&other->record.key.uid, &item->record.key.uid))
+			continue;
+		others = read_json(&other->record);
+		see_clashes(node, item, service, other, others);
+		json_decref(others);
+	}
+	json_decref(service);
+}
+
 static void see_object(struct node *node, const struct record *record, const struct node_id *writer)
 {
 	bool is_progress = strcmp(record->object.kind, KUBE_JOB_PROGRESS) == 0;
@@ -310,21 +399,6 @@ static void see_object(struct node *node, const struct record *record, const str
 			tell_created(node, &owner, "job", record->object.name);
 	}
 	json_decref(json);
-}
-
-/* In a large fabric keepers note; all others have copies, of whatever they look at. */
-static bool is_keeper(const struct node *node, const struct uid *home)
-{
-	struct contact keepers[RECORDS_KEEPERS];
-	size_t count;
-
-	if (!node_index_is_used(node))
-		return true;
-	count = records_nearest(node->records, home, keepers, RECORDS_KEEPERS);
-	for (size_t i = 0; i < count; i++)
-		if (node_id_equal(&keepers[i].id, &node->config.self.id))
-			return true;
-	return false;
 }
 
 static uint64_t created_hlc(const struct record *record)
@@ -379,6 +453,9 @@ void node_witness(struct node *node, const struct record_item *item, enum record
 		return;
 	if (record->key.kind == RECORD_PRESENCE && (here || ended))
 		see_presence(node, record, &item->writer, ended ? &end->record : NULL);
+	else if (record->key.kind == RECORD_OBJECT && here &&
+		 strcmp(record->object.kind, "Service") == 0)
+		see_service(node, item);
 	else if (record->key.kind == RECORD_OBJECT && here)
 		see_object(node, record, &item->writer);
 	else if (record->key.kind == RECORD_OBJECT && change == RECORDS_REMOVED)

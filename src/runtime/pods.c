@@ -170,6 +170,13 @@ const char *pods_name(const struct pods *pods, const struct uid *uid)
 	return pod ? pod->name : NULL;
 }
 
+const json_t *pods_manifest(const struct pods *pods, const struct uid *uid)
+{
+	const struct pod *pod = pods_find(pods, uid);
+
+	return pod ? pod->spec->root : NULL;
+}
+
 int pods_tell_agent(struct pods *pods, const struct uid *uid, enum ipc_type type,
 		    const ProtobufCMessage *body)
 {

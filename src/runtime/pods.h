@@ -152,6 +152,8 @@ size_t pods_count(const struct pods *pods);
 const char *pods_namespace(const struct pods *pods, const struct uid *uid);
 /* Its own name. */
 const char *pods_name(const struct pods *pods, const struct uid *uid);
+/* The object that a pod here was made from; NULL: no such pod. Borrowed. */
+const json_t *pods_manifest(const struct pods *pods, const struct uid *uid);
 
 /* No job is under way. Nothing new begins by itself once pods_quiesce() has been called. */
 bool pods_is_idle(const struct pods *pods);

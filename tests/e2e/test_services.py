@@ -37,3 +37,49 @@ def test_endpoints_follow_the_pods_of_a_service(fabric, write):
         eventually("one is left", lambda: len(addresses()) == 1)
     finally:
         fabric.kubectl("delete", "service", "front", "--ignore-not-found")
+
+
+IMAGE = "magik.local/nginx:demo"
+
+
+def ask(machine, port):
+    """Which pod answers at a port of @machine, asked from outside of all pods; "" when none does."""
+    try:
+        with machine.host.connect(port) as connection:
+            connection.sendall(b"GET /hostname HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    except OSError:
+        return ""
+    return answer.partition(b"\r\n\r\n")[2].decode().strip() if b" 200 " in answer else ""
+
+
+def node_port(fabric, name):
+    return get(fabric, "service", name)["spec"]["ports"][0]["nodePort"]
+
+
+def test_node_ports_lead_to_pods_from_every_machine(fabric, write):
+    front = manifests.deployment("front", 2, image=IMAGE)
+    front["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"name": "web", "containerPort": 80}]
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"},
+               "spec": {"type": "NodePort", "selector": {"app": "front"}, "ports": [{"port": 80, "targetPort": "web"}]}}
+    for one in (front, service):
+        fabric.kubectl("apply", "-f", write(one))
+    pods = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in fabric.wait_pods(2)}
+    port = node_port(fabric, "front")
+    try:
+        other = {**service, "metadata": {"name": "other"}}
+        other["spec"] = {**service["spec"], "ports": [{"port": 80, "nodePort": port}]}
+        refused = fabric.kubectl("apply", "-f", write(other), check=False)
+        assert refused.returncode != 0 and "already allocated" in refused.stderr
+        for machine in fabric.machines:  # m4 runs no pods at all
+            eventually(f"{machine.name} leads to all pods",
+                       lambda at=machine: {ask(at, port) for _ in range(8)} == set(pods), 60)
+        fabric.kubectl("patch", "service", "front", "-p", '{"spec":{"externalTrafficPolicy":"Local"}}')
+        for machine in fabric.machines:
+            own = {name for name, node in pods.items() if node == machine.name} or {""}
+            eventually(f"{machine.name} leads to its own pods only",
+                       lambda at=machine, names=own: {ask(at, port) for _ in range(8)} == names, 60)
+        fabric.kubectl("delete", "service", "front")
+        eventually("without the Service nobody listens", lambda: not any(ask(at, port) for at in fabric.machines), 60)
+    finally:
+        fabric.kubectl("delete", "service", "front", "--ignore-not-found")

@@ -29,8 +29,9 @@ enum {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const enum ipc_type types[] = {
-	IPC_READY,      IPC_ISSUE_REQUEST, IPC_POD_START, IPC_POD_STOP,  IPC_OBJECT,
-	IPC_POD_RESUME, IPC_REVOCATION,    IPC_LOGS_OPEN, IPC_EXEC_OPEN, IPC_PORT_OPEN,
+	IPC_READY,     IPC_ISSUE_REQUEST, IPC_POD_START,    IPC_POD_STOP,
+	IPC_OBJECT,    IPC_POD_RESUME,    IPC_REVOCATION,   IPC_LOGS_OPEN,
+	IPC_EXEC_OPEN, IPC_PORT_OPEN,     IPC_INGRESS_OPEN,
 };
 
 static bool refuses;

@@ -5,6 +5,7 @@
 #include "kube_fixture.h"
 
 #include "kube/admit.h"
+#include "kube/node_port.h"
 #include "kube/status.h"
 
 #define UID_TEXT "0f7e0e48-9d0b-4c53-8a4b-5b1c4d2f6a01"
@@ -61,12 +62,57 @@ static void test_node_ports_follow_from_the_uid_too(void **state)
 {
 	json_t *service = admitted("{'apiVersion':'v1','kind':'Service','metadata':{'name':'n'},"
 				   "'spec':{'type':'NodePort','ports':[{'port':80}]}}",
-				   "node ports");
+				   NULL);
 	int64_t port = kube_member_int(element(service, "spec.ports", 0), "nodePort", 0);
 
 	(void)state;
 	assert_true(port >= 30000 && port < 32768);
 	json_decref(service);
+}
+
+static void test_a_node_port_leads_to_what_its_name_means(void **state)
+{
+	json_t *service = admitted("{'apiVersion':'v1','kind':'Service','metadata':{'name':'n'},"
+				   "'spec':{'type':'NodePort','ports':[{'name':'a','port':80,"
+				   "'nodePort':30080,'targetPort':'web'},{'name':'b','port':53,"
+				   "'protocol':'UDP','nodePort':30053},{'name':'c','port':81,"
+				   "'nodePort':30081}]}}",
+				   "TCP only");
+	json_t *pod = json_of("{'kind':'Pod','spec':{'containers':[{'ports':[{'name':'web',"
+			      "'containerPort':8080,'protocol':'TCP'}]}]}}");
+
+	(void)state;
+	assert_int_equal(kube_service_target(kube_node_port_find(service, 30080), pod), 8080);
+	assert_int_equal(kube_service_target(kube_node_port_find(service, 30081), pod), 81);
+	assert_null(kube_node_port_find(service, 30053));
+	assert_null(kube_node_port_find(service, 30082));
+	assert_false(kube_node_port_is_local(service));
+	kube_set_string(json_object_get(service, "spec"), "type", "ClusterIP");
+	assert_null(kube_node_port_find(service, 30080));
+	kube_set_string(json_object_get(pod, "spec"), "containers", "none");
+	kube_set_string(json_object_get(service, "spec"), "type", "NodePort");
+	assert_int_equal(kube_service_target(kube_node_port_find(service, 30080), pod), 0);
+	json_decref(service);
+	json_decref(pod);
+}
+
+static void test_the_older_service_holds_a_port(void **state)
+{
+	json_t *old =
+		json_of("{'metadata':{'creationTimestamp':'2024-01-01T00:00:00Z','uid':'b'}}");
+	json_t *new =
+		json_of("{'metadata':{'creationTimestamp':'2024-01-01T00:00:01Z','uid':'a'}}");
+	json_t *same =
+		json_of("{'metadata':{'creationTimestamp':'2024-01-01T00:00:00Z','uid':'a'}}");
+
+	(void)state;
+	assert_true(kube_node_port_holds(old, new));
+	assert_false(kube_node_port_holds(new, old));
+	assert_true(kube_node_port_holds(same, old));
+	assert_false(kube_node_port_holds(old, same));
+	json_decref(old);
+	json_decref(new);
+	json_decref(same);
 }
 
 static void refuse(const char *text, const char *word)
@@ -97,6 +143,9 @@ static void test_mistakes_are_named(void **state)
 	refuse("{'apiVersion':'v1','kind':'Service','metadata':{'name':'n'},'spec':{'clusterIP':"
 	       "'x','ports':[{'port':1}]}}",
 	       "clusterIP");
+	refuse("{'apiVersion':'v1','kind':'Service','metadata':{'name':'n'},'spec':{'type':"
+	       "'NodePort','ports':[{'port':1,'nodePort':8080}]}}",
+	       "30000-32767");
 }
 
 /* Two pods of the Service, one of them not ready, and one of another app. */
@@ -189,6 +238,8 @@ int main(void)
 		cmocka_unit_test(test_the_address_follows_from_the_uid),
 		cmocka_unit_test(test_a_headless_service_has_none),
 		cmocka_unit_test(test_node_ports_follow_from_the_uid_too),
+		cmocka_unit_test(test_a_node_port_leads_to_what_its_name_means),
+		cmocka_unit_test(test_the_older_service_holds_a_port),
 		cmocka_unit_test(test_mistakes_are_named),
 		cmocka_unit_test(test_endpoints_are_the_ready_pods_that_are_selected),
 		cmocka_unit_test(test_slices_tell_the_conditions_of_each_pod),
