@@ -2,6 +2,7 @@
 #include "kube/reach.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kube/member.h"
@@ -9,14 +10,20 @@
 #include "service/policy.h"
 
 enum {
+	IP4_BITS = 32,
+	IP6_BITS = 128,
+	DECIMAL = 10,
 	FIELD_MAX = 64, /* "annotations[magik.io/...]" */
 };
 
-static const char *const keys[] = {KUBE_ALLOW, KUBE_DENY, KUBE_PREFER};
+static const char *const keys[] = {KUBE_ALLOW, KUBE_DENY, KUBE_PREFER, KUBE_EGRESS};
 
 static const char pattern_rule[] =
 	"must be patterns WORKLOAD or NAMESPACE/WORKLOAD with commas between: lower case letters, "
 	"digits, '-', '.', and '*' and '?' for any characters and for one";
+
+static const char egress_rule[] =
+	"must be none, all, or at most 32 networks with commas between, such as 10.0.0.0/8";
 
 struct field {
 	char text[FIELD_MAX];
@@ -85,11 +92,15 @@ static void validate_effective(struct check *check, const json_t *annotations)
 {
 	static const char *const preferences[] = {"anywhere", "region", "machine", NULL};
 	const char *prefer = json_string_value(json_object_get(annotations, KUBE_PREFER));
+	const json_t *egress = json_object_get(annotations, KUBE_EGRESS);
+	struct kube_egress ignored;
 
 	validate_patterns(check, annotations, KUBE_ALLOW);
 	validate_patterns(check, annotations, KUBE_DENY);
 	if (prefer)
 		(void)check_one_of(check, field_of(KUBE_PREFER).text, prefer, preferences);
+	if (!kube_egress_read(json_string_value(egress), &ignored))
+		check_invalid(check, field_of(KUBE_EGRESS).text, egress, egress_rule);
 }
 
 static void warn_of_idle(struct check *check, const json_t *annotations)
@@ -122,4 +133,46 @@ void kube_validate_reach(struct check *check, const json_t *object)
 bool kube_reach_crosses(const char *patterns)
 {
 	return patterns && strchr(patterns, '/');
+}
+
+/* "10.0.0.0/8", or an address alone. */
+static bool network_read(const char *item, size_t len, struct kube_network *ret)
+{
+	char text[ADDR_TEXT_MAX], *slash, *end;
+	unsigned long prefix;
+	unsigned bits;
+
+	if (len == 0 || len >= sizeof(text))
+		return false;
+	memcpy(text, item, len);
+	text[len] = '\0';
+	slash = strchr(text, '/');
+	if (slash)
+		*slash = '\0';
+	if (text[0] == '[' || !addr_parse_ip(text, 0, &ret->ip))
+		return false;
+	bits = ret->ip.is_v4 ? IP4_BITS : IP6_BITS;
+	ret->prefix = (uint8_t)bits;
+	if (!slash)
+		return true;
+	prefix = strtoul(slash + 1, &end, DECIMAL);
+	if (strspn(slash + 1, "0123456789") == 0 || *end || prefix > bits)
+		return false;
+	ret->prefix = (uint8_t)prefix;
+	return true;
+}
+
+bool kube_egress_read(const char *text, struct kube_egress *ret_egress)
+{
+	const char *rest = text, *item;
+	size_t len;
+
+	*ret_egress = (struct kube_egress){.all = !text || strcmp(text, "all") == 0};
+	if (ret_egress->all || strcmp(text, "none") == 0)
+		return true;
+	while (next_item(&rest, &item, &len))
+		if (ret_egress->count == KUBE_EGRESS_MAX ||
+		    !network_read(item, len, &ret_egress->list[ret_egress->count++]))
+			return false;
+	return true;
 }

@@ -17,6 +17,7 @@
 #include "io/log.h"
 #include "machineplane/host_core.h"
 
+#include "runtime/egress.h"
 #include "runtime/files.h"
 #include "runtime/orphans.h"
 #include "runtime/seccomp_profile.h"
@@ -296,6 +297,7 @@ static void on_reload(void *user, int signum)
 static int host_init(struct host *host, struct err *err)
 {
 	struct path images = path_format("%s/images", host->config->state_dir);
+	struct err no_egress = {0};
 	int r = host_facts_read(host->config->state_dir, &host->facts, err);
 
 	if (r == 0)
@@ -314,6 +316,8 @@ static int host_init(struct host *host, struct err *err)
 	host->groups_dir = mem_strdup(path_format("%s/groups", host->config->state_dir).text);
 	host->loop = loop_new();
 	host->puller = image_puller_new(loop_uv(host->loop), host->images, on_image, host);
+	if (!wants_null(host->config) && egress_enable(&no_egress) < 0)
+		log_event(LOG_LEVEL_WARN, "no-egress", "%s", no_egress.text);
 	host->pods = make_pods(host);
 	host->hook = loop_hook_new(host->loop, on_turn, host);
 	probe_engine(host);

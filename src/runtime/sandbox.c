@@ -13,8 +13,10 @@
 
 #include "base/mem.h"
 #include "kube/dns.h"
+#include "kube/reach.h"
 #include "kube/workload.h"
 #include "runtime/cgroup.h"
+#include "runtime/egress.h"
 #include "runtime/files.h"
 #include "runtime/infra.h"
 #include "runtime/pod.h"
@@ -37,6 +39,17 @@ static int make_dirs(const struct pod *pod, struct err *err)
 	return r < 0 ? err_set(err, r, "make %s: %s", pod->dir, strerror(-r)) : 0;
 }
 
+/* Before anything runs in it. */
+static int restrict_network(const struct pod *pod, const struct pod_net *net, struct err *err)
+{
+	const json_t *text = json_object_get(pod->spec->annotations, KUBE_EGRESS);
+	struct kube_egress egress;
+
+	if (!kube_egress_read(json_string_value(text), &egress))
+		return err_set(err, -EINVAL, "annotation " KUBE_EGRESS " is malformed");
+	return egress_restrict(net->link, &egress, err);
+}
+
 static int make_network(const struct pod *pod, struct pod_net *ret_net, struct err *err)
 {
 	struct path path = path_format("%s/ns/net", pod->dir);
@@ -45,6 +58,8 @@ static int make_network(const struct pod *pod, struct pod_net *ret_net, struct e
 	if (netns < 0)
 		return err_set(err, -errno, "open %s: %s", path.text, strerror(errno));
 	r = pod_net_create(&pod->uid, netns, ret_net, err);
+	if (r == 0)
+		r = restrict_network(pod, ret_net, err);
 	if (r == 0)
 		r = sandbox_connect_front(pod, netns, ret_net, err);
 	(void)close(netns);
@@ -230,6 +245,8 @@ int sandbox_close(struct pod *pod, struct err *err)
 		if (pod->spec->volumes[i].kind == VOLUME_MEMORY || pod->spec->volumes[i].in_memory)
 			unmount(path_format("%s/volumes/%s", pod->dir, pod->spec->volumes[i].name)
 					.text);
+	if (json_object_get(pod->spec->annotations, KUBE_EGRESS))
+		egress_release(net.link);
 	one = pod_net_remove(&net, err);
 	r = one < 0 ? one : r;
 	infra_kill(path_format("%s/infra.pid", pod->dir).text);

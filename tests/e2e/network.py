@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 PREFIX = "magik"
 SUBNET = "10.77.0"
@@ -85,7 +86,8 @@ class Network:
         sweep()
         run("ip", "netns", "add", self.tag)
         self.path = f"/run/netns/{self.tag}"
-        self.ip_batch("link set lo up", "link add br0 type bridge", f"addr add {SUBNET}.254/24 dev br0",
+        self.ip = f"{SUBNET}.254"
+        self.ip_batch("link set lo up", "link add br0 type bridge", f"addr add {self.ip}/24 dev br0",
                       "link set br0 up")
 
     def ip_batch(self, *lines):
@@ -99,6 +101,29 @@ class Network:
         host = Host(self, len(self.hosts) + 1)
         self.hosts.append(host)
         return host
+
+    @contextlib.contextmanager
+    def listening(self, greeting):
+        """A port beside the bridge, outside of all machines, that says greeting to whoever connects."""
+        with inside(self.path):
+            listener = socket.create_server((self.ip, 0))
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.sendall(greeting)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+            thread.join()
 
     def partition(self, *sides):
         """Drop every frame between hosts of different sides; hosts of no side reach all."""

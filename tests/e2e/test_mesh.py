@@ -125,3 +125,29 @@ def test_a_bad_pattern_is_refused(fabric, write):
     assert refused.returncode != 0
     assert "spec.template.metadata.annotations[magik.io/allow]" in refused.stderr
     assert "NAMESPACE/WORKLOAD" in refused.stderr
+
+
+def reaches(fabric, pod, ip, port):
+    """Is a port outside of the fabric reached from @pod?"""
+    done = fabric.kubectl("exec", pod, "--", "sh", "-c", f"nc -w 3 {ip} {port} </dev/null", check=False)
+    return "outside" in done.stdout
+
+
+def test_egress_is_what_the_annotation_says(fabric, write):
+    shop = manifests.deployment("front", 1, image=IMAGE)
+    callers = {"free": None, "closed": "none", "some": f"{fabric.network.ip}/32, 192.0.2.0/24", "others": "192.0.2.0/24"}
+    fabric.kubectl("apply", "-f", write(shop))
+    for name, egress in callers.items():
+        pod = manifests.pod(name)
+        fabric.kubectl("apply", "-f", write(with_annotations(pod, egress=egress) if egress else pod))
+    fabric.wait_pods(1, "app=front")
+    machines = {name: fabric.wait_pods(1, f"app={name}")[0]["status"]["hostIP"] for name in callers}
+    with fabric.network.listening(b"outside") as port:
+        eventually("by default all is reached", lambda: reaches(fabric, "free", fabric.network.ip, port), 30)
+        assert reaches(fabric, "some", fabric.network.ip, port)
+        assert not reaches(fabric, "closed", fabric.network.ip, port)
+        assert not reaches(fabric, "others", fabric.network.ip, port)
+    # Nor the machine itself; what is between pods goes on.
+    api = f"nc -w 3 {machines['closed']} 3000 </dev/null"
+    assert fabric.kubectl("exec", "closed", "--", "sh", "-c", api, check=False).returncode != 0
+    eventually("names and the mesh are there without", lambda: ask(fabric, "closed", "front"), 60)

@@ -76,6 +76,30 @@ static void test_a_namespace_in_a_pattern_crosses(void **state)
 	assert_false(kube_reach_crosses(NULL));
 }
 
+static void test_egress_is_read(void **state)
+{
+	static const char *const bad[] = {"",           "some",       "10.0.0.0/33", "10.0.0.0/",
+					  "10.0.0/8",   "fd00::/129", "10.0.0.0/8,", "[::1]",
+					  "10.0.0.0/-1"};
+	struct kube_egress egress;
+
+	assert_true(kube_egress_read(NULL, &egress) && egress.all);
+	assert_true(kube_egress_read("all", &egress) && egress.all);
+	assert_true(kube_egress_read("none", &egress) && !egress.all && egress.count == 0);
+	assert_true(kube_egress_read("10.1.0.0/16, 192.0.2.7,fd00::/8,0.0.0.0/0", &egress));
+	assert_false(egress.all);
+	assert_int_equal(egress.count, 4);
+	assert_int_equal(egress.list[0].prefix, 16);
+	assert_int_equal(egress.list[1].prefix, 32);
+	assert_int_equal(egress.list[2].prefix, 8);
+	assert_false(egress.list[2].ip.is_v4);
+	assert_int_equal(egress.list[3].prefix, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(kube_egress_read(bad[i], &egress));
+	expect("{'kind':'Pod','metadata':{'annotations':{'magik.io/egress':'10.0.0.0/99'}}}", 1,
+	       "metadata.annotations[magik.io/egress]", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -83,6 +107,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_pattern_is_refused),
 		cmocka_unit_test(test_elsewhere_it_has_no_effect),
 		cmocka_unit_test(test_a_namespace_in_a_pattern_crosses),
+		cmocka_unit_test(test_egress_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
