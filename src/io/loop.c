@@ -203,8 +203,10 @@ static void on_poll(uv_poll_t *uv, int status, int uv_events)
 	int events = 0;
 
 	/* A failed descriptor is reported as readable: the next read tells the reason. */
-	if (status < 0)
+	if (status < 0) {
 		events = watch->events;
+		watch->events = 0; /* the library has stopped watching it */
+	}
 	if (uv_events & UV_READABLE)
 		events |= LOOP_READABLE;
 	if (uv_events & UV_WRITABLE)
@@ -236,6 +238,9 @@ void loop_watch_set(struct loop_watch *watch, int events)
 {
 	int uv_events = 0;
 
+	/* To say the same again would cost two system calls. */
+	if (events == watch->events)
+		return;
 	watch->events = events;
 	if (events & LOOP_READABLE)
 		uv_events |= UV_READABLE;

@@ -62,8 +62,8 @@ _must_use_ int loop_signal_new(struct loop *loop, int signum, loop_signal_fn fn,
 			       struct loop_signal **ret_signal);
 void loop_signal_free(struct loop_signal *signal);
 
-/* Run @fn every time before the loop waits: the place to send what a turn has collected. A hook
- * alone does not keep the loop running. */
+/* Run @fn every time before the loop waits: the place to send what a turn has collected. Of several
+ * the youngest comes first. A hook alone does not keep the loop running. */
 struct loop_hook *loop_hook_new(struct loop *loop, loop_fn fn, void *user);
 void loop_hook_free(struct loop_hook *hook);
 

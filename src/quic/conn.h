@@ -99,6 +99,7 @@ struct quic_conn {
 
 	struct messages messages;
 	struct list streams; /* struct quic_stream */
+	size_t stream_count;
 	struct list writers; /* struct flow with something to write */
 };
 

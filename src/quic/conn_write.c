@@ -14,6 +14,7 @@
 
 enum {
 	WRITE_VEC_MAX = 8,
+	WRITE_TURN = 16 << 10, /* bytes of one stream: four have their turn in a train of packets */
 };
 
 struct round {
@@ -53,14 +54,17 @@ static ngtcp2_ssize write_datagram(struct quic_conn *conn, struct round *round,
 	return n;
 }
 
-/* Round robin: a stream that has had its turn goes to the end. */
+/* Round robin: a stream that has had its turn goes to the end. A turn is several packets long, for
+ * who receives them pays for each change of the stream. */
 static void flow_advance(struct quic_conn *conn, struct flow *flow, size_t len, bool ended)
 {
 	if (flow->kind == FLOW_BYTES)
 		stream_advance(stream_of_flow(flow), len, ended);
 	else
 		message_advance(container_of(flow, struct message, flow), len, ended);
-	if (flow->kind == FLOW_BYTES && !list_is_empty(&flow->writer)) {
+	flow->turn += len;
+	if (flow->kind == FLOW_BYTES && flow->turn >= WRITE_TURN && !list_is_empty(&flow->writer)) {
+		flow->turn = 0;
 		list_remove(&flow->writer);
 		list_append(&conn->writers, &flow->writer);
 	}
@@ -135,7 +139,7 @@ void conn_write(struct quic_conn *conn, struct mono now, struct output *output)
 {
 	size_t sent = 0, quantum = ngtcp2_conn_get_send_quantum(conn->ng);
 	struct round round;
-	ngtcp2_ssize n;
+	ngtcp2_ssize n = 0;
 	bool wrote = false;
 
 	conn->now = now;
@@ -160,8 +164,12 @@ void conn_write(struct quic_conn *conn, struct mono now, struct output *output)
 		sent += (size_t)n;
 		wrote = true;
 	}
+	/* When the pacer permits the next packet is worth a timer only where there is one. */
+	if (wrote && n == 0)
+		conn_set_expiry(conn);
 	ngtcp2_conn_update_pkt_tx_time(conn->ng, round.ts);
-	conn_set_expiry(conn);
+	if (!wrote || n > 0)
+		conn_set_expiry(conn);
 	if (wrote && round.application)
 		conn_allow_short(conn, now);
 }

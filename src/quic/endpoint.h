@@ -46,7 +46,7 @@ enum {
 		4 * 1024 * 1024,    /* bytes of messages one connection may owe its peer */
 	QUIC_SEND_COUNT_MAX = 2048, /* messages one connection may owe its peer */
 	QUIC_STREAM_BUFFER_MAX =
-		256 * 1024,     /* bytes a stream accepts before they are acknowledged */
+		1024 * 1024,    /* bytes a stream accepts before they are acknowledged, at most */
 	QUIC_STREAMS_MAX = 100, /* byte streams a peer may have open at a time, unless told */
 	QUIC_REASON_MAX = 160,  /* characters of a reason sent to or taken from a peer */
 	QUIC_RESET_SECRET_LEN = 32,
@@ -85,6 +85,7 @@ struct quic_config {
 	size_t half_open_retry;       /* 64: beyond it a peer must prove its address first */
 	size_t streams_max;           /* QUIC_STREAMS_MAX */
 	size_t stream_window_max;     /* 2 MiB: what may be on its way to one stream here */
+	bool find_mtu; /* probe for larger packets than 1200 bytes: where much is carried */
 	/* Random bytes, and the local address from which @remote is reached (0 or -errno); given
 	 * by tests and by socket. NULL: the kernel's entropy; config.local. */
 	void (*random)(void *io, void *out, size_t len);
@@ -119,7 +120,7 @@ struct quic_handler {
 	/* Bytes in order, and whether they are the last. Give each length back with
 	 * quic_stream_consumed(), now or later: the peer may send no more than a window ahead. */
 	void (*stream_data)(void *user, struct quic_stream *stream, struct bytes data, bool end);
-	/* After a short quic_stream_write(): there is room again. */
+	/* After a short quic_stream_write(), or no quic_stream_room(): there is room again. */
 	void (*stream_writable)(void *user, struct quic_stream *stream);
 	/* Why is NULL when both directions ended in order. */
 	void (*stream_closed)(void *user, struct quic_stream *stream, const struct err *why);
@@ -226,6 +227,9 @@ _must_use_ int quic_stream_open(struct quic_conn *conn, void *user,
 /* Queue bytes; returns how many were accepted (0 when the stream cannot be written any more). When
  * fewer than offered, stream_writable() follows. */
 _must_use_ size_t quic_stream_write(struct quic_stream *stream, struct bytes data);
+
+/* How many bytes quic_stream_write() would take now. When none, stream_writable() follows. */
+_must_use_ size_t quic_stream_room(struct quic_stream *stream);
 
 /* No more writes; the peer sees the end after all bytes. */
 void quic_stream_finish(struct quic_stream *stream);

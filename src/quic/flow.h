@@ -26,6 +26,7 @@ struct flow {
 	enum flow_kind kind;
 	bool blocked; /* by flow control, within the current round of writing */
 	int64_t id;
+	size_t turn;     /* bytes written since others had their turn */
 	uint64_t credit; /* the peer's last word on how much may be sent */
 	struct quic_conn *conn;
 	struct list writer; /* on conn->writers while there is something to write */

@@ -7,6 +7,10 @@
 #include "quic/message.h"
 #include "quic/path.h"
 
+/* What fits Ethernet, and what is left of it in the usual tunnels (VXLAN, WireGuard), largest
+ * first: where nothing is in the way one probe is all. */
+static const uint16_t probes[] = {OUTPUT_PACKET_MAX, 1402, 1372, 1332};
+
 static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
 
 void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, struct mono now)
@@ -18,9 +22,11 @@ void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, st
 		(ngtcp2_duration)endpoint->config.handshake_timeout_ms * NGTCP2_MILLISECONDS;
 	settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
 	settings->max_tx_udp_payload_size = OUTPUT_PACKET_MAX;
-	/* Its probes cost 6 KB a connection, more than the handshake, and most connections carry a
-	 * few messages. 1200 bytes pass everywhere. */
-	settings->no_pmtud = 1;
+	/* Its probes cost 1 to 6 KB a connection, as much as the handshake, so it is for those who
+	 * carry more than a few messages. 1200 bytes pass everywhere. */
+	settings->no_pmtud = !endpoint->config.find_mtu;
+	settings->pmtud_probes = probes;
+	settings->pmtud_probeslen = ARRAY_LEN(probes);
 	settings->max_window = SETTINGS_CONN_WINDOW_MAX;
 	settings->max_stream_window = endpoint->config.stream_window_max;
 	settings->preferred_versions = settings->available_versions = versions;

@@ -11,6 +11,7 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -60,7 +61,7 @@ struct quic_socket {
 	bool is_v6;        /* the kernel's socket; IPv4 travels as mapped addresses then */
 	bool adopted;      /* another process has bound it, where routes are none of ours */
 	bool gso;          /* until the kernel or a device refuses it */
-	struct mono armed; /* the deadline in the timer */
+	struct mono armed; /* when the timer fires: at the deadline, or before */
 	struct mmsghdr headers[SOCKET_BATCH];
 	struct receive_slot
 		*slots; /* mapped on use only: 2 MiB that an idle daemon never touches */
@@ -236,16 +237,17 @@ static void arm_timer(struct quic_socket *socket_)
 	struct mono deadline = quic_endpoint_deadline(socket_->endpoint);
 	struct itimerspec spec = {0};
 
-	if (deadline.us == socket_->armed.us)
+	int64_t us;
+
+	/* Nearly every packet moves it to later. A timer that fires too early, once, costs less
+	 * than to set it for each of them. */
+	if (deadline.us >= socket_->armed.us)
 		return;
 	socket_->armed = deadline;
-	if (deadline.us != MONO_NEVER.us) {
-		/* Zero would stop the timer instead of firing it. */
-		int64_t us = deadline.us > 0 ? deadline.us : 1;
-
-		spec.it_value.tv_sec = us / US_PER_S;
-		spec.it_value.tv_nsec = us % US_PER_S * NS_PER_US;
-	}
+	/* Zero would stop the timer instead of firing it. */
+	us = deadline.us > 0 ? deadline.us : 1;
+	spec.it_value.tv_sec = us / US_PER_S;
+	spec.it_value.tv_nsec = us % US_PER_S * NS_PER_US;
 	(void)timerfd_settime(socket_->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
@@ -555,6 +557,14 @@ void quic_socket_free(struct quic_socket *socket_)
 	quic_endpoint_close_all(socket_->endpoint, "shutting down");
 	(void)quic_endpoint_flush(socket_->endpoint, clock_mono(), on_train, socket_);
 	socket_close(socket_);
+}
+
+void quic_socket_trim(struct quic_socket *socket_)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), len = SOCKET_BATCH * sizeof(*socket_->slots);
+	size_t skip = page - (uintptr_t)socket_->slots % page; /* that page may be another's too */
+
+	(void)madvise((uint8_t *)socket_->slots + skip, (len - skip) / page * page, MADV_DONTNEED);
 }
 
 struct quic_endpoint *quic_socket_endpoint(struct quic_socket *socket_)

@@ -38,6 +38,9 @@ _must_use_ int quic_socket_adopt(struct loop *loop, int fd, const struct quic_co
  * called. */
 void quic_socket_free(struct quic_socket *socket);
 
+/* Give the kernel back the memory that datagrams were read into: when a burst is over. */
+void quic_socket_trim(struct quic_socket *socket);
+
 struct quic_endpoint *quic_socket_endpoint(struct quic_socket *socket);
 
 /* Where it is bound, with the port in use. */

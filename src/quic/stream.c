@@ -11,6 +11,9 @@
 
 enum {
 	STREAM_CHUNK_MIN = 2048, /* small writes share a chunk */
+	/* What all streams of a connection hold for their peer, unless they are very many. */
+	STREAMS_BUFFER_MAX = 4 << 20,
+	STREAM_SHARE_MIN = 16 << 10,
 };
 
 /* A quiet connection ends unless its users say something on it now and then. Who waits at a byte
@@ -36,6 +39,7 @@ struct quic_stream *stream_new(struct quic_conn *conn, int64_t stream_id)
 
 	flow_init(&stream->flow, FLOW_BYTES, conn, stream_id);
 	list_append(&conn->streams, &stream->link);
+	conn->stream_count++;
 	keep_alive_while_open(conn);
 	return stream;
 }
@@ -50,6 +54,7 @@ void stream_free(struct quic_stream *stream)
 	}
 	list_remove(&stream->flow.writer);
 	list_remove(&stream->link);
+	stream->flow.conn->stream_count--;
 	keep_alive_while_open(stream->flow.conn);
 	free(stream);
 }
@@ -92,8 +97,8 @@ static void append(struct quic_stream *stream, struct bytes data)
 	if (!tail || tail->cap - tail->len < data.len) {
 		size_t cap = data.len > STREAM_CHUNK_MIN ? data.len : STREAM_CHUNK_MIN;
 
-		tail = mem_alloc(1, sizeof(*tail) + cap);
-		tail->cap = cap;
+		tail = mem_resize(NULL, 1, sizeof(*tail) + cap); /* not zeroed: that costs much */
+		*tail = (struct stream_chunk){.cap = cap};
 		if (stream->tail)
 			stream->tail->next = tail;
 		else
@@ -109,9 +114,36 @@ static void append(struct quic_stream *stream, struct bytes data)
 	stream->queued += data.len;
 }
 
+/* What it may hold: its share of what the connection may. */
+static size_t stream_limit(const struct quic_stream *stream)
+{
+	size_t share = STREAMS_BUFFER_MAX / stream->flow.conn->stream_count;
+
+	if (share < STREAM_SHARE_MIN)
+		share = STREAM_SHARE_MIN;
+	return share < QUIC_STREAM_BUFFER_MAX ? share : QUIC_STREAM_BUFFER_MAX;
+}
+
+static size_t stream_room(const struct quic_stream *stream)
+{
+	size_t limit = stream_limit(stream), held = (size_t)(stream->queued - stream->acked);
+
+	return held < limit ? limit - held : 0;
+}
+
+size_t quic_stream_room(struct quic_stream *stream)
+{
+	size_t room = stream_room(stream);
+
+	if (room >= STREAM_CHUNK_MIN)
+		return room;
+	stream->wants_room = true;
+	return 0;
+}
+
 size_t quic_stream_write(struct quic_stream *stream, struct bytes data)
 {
-	size_t room = QUIC_STREAM_BUFFER_MAX - (size_t)(stream->queued - stream->acked);
+	size_t room = stream_room(stream);
 
 	if (stream->dead || stream->finishing || !conn_is_live(stream->flow.conn))
 		return 0;
@@ -213,7 +245,7 @@ void stream_acked(struct quic_stream *stream, uint64_t upto)
 		free(chunk);
 	}
 	/* Half empty, so that a writer is woken for more than a few bytes. */
-	if (stream->wants_room && stream->queued - stream->acked <= QUIC_STREAM_BUFFER_MAX / 2) {
+	if (stream->wants_room && stream->queued - stream->acked <= stream_limit(stream) / 2) {
 		stream->wants_room = false;
 		if (conn_is_live(conn) && conn->endpoint->handler->stream_writable)
 			conn->endpoint->handler->stream_writable(conn->endpoint->user, stream);

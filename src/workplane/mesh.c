@@ -225,7 +225,7 @@ int mesh_new(struct loop *loop, const struct mesh_config *config, struct err *er
 	list_init(&mesh->held);
 	list_init(&mesh->calls);
 	list_init(&mesh->served);
-	list_init(&mesh->pipes);
+	mesh_pipes_init(mesh);
 	list_init(&mesh->flows);
 	list_init(&mesh->answered);
 	mesh->pick = pick_new(entropy_u64());
@@ -245,6 +245,7 @@ void mesh_free(struct mesh *mesh)
 		(void)close(mesh->socket_fd);
 	mesh_calls_free(mesh);
 	mesh_serves_free(mesh);
+	loop_hook_free(mesh->pipe_hook);
 	mesh_pipes_free(mesh);
 	mesh_flows_free(mesh);
 	mesh_leaves_free(mesh);
@@ -293,6 +294,7 @@ static int open_socket(struct mesh *mesh, struct err *err)
 		.conns_max = MESH_LINKS_MAX,
 		.streams_max = MESH_STREAMS_MAX,
 		.stream_window_max = MESH_STREAM_WINDOW,
+		.find_mtu = true,
 	};
 	int r;
 
@@ -336,9 +338,12 @@ int mesh_set_identity(struct mesh *mesh, const struct mesh_identity *identity, s
 			       ? 0
 			       : err_set(err, -EINVAL, "the certificate cannot be shown");
 	r = open_socket(mesh, err);
-	if (r == 0)
-		begin(mesh);
-	return r;
+	if (r < 0)
+		return r;
+	/* After the socket's own, for of hooks the youngest comes first. */
+	mesh->pipe_hook = loop_hook_new(mesh->loop, mesh_pipes_flush, mesh);
+	begin(mesh);
+	return 0;
 }
 
 void mesh_add_contacts(struct mesh *mesh, const struct addr_peer *contacts, size_t count)

@@ -31,14 +31,14 @@ enum {
 	MESH_DIALS_MAX = 128,     /* under way */
 	MESH_IDLE_MS = 30 * 1000, /* of a connection; heartbeats of siblings come every 5 s */
 	MESH_STREAMS_MAX = 1024,  /* that one peer may have open here */
-	MESH_STREAM_WINDOW = 512 << 10, /* 4 Gbit/s at 1 ms */
-	MESH_ANSWER_MS = 1500,          /* a replica answers within it, or another is asked */
-	MESH_CONNECT_MS = 1000,         /* its application accepts within it: less than that */
-	MESH_PREAMBLE_MS = 5000,        /* who opens a stream says what for */
-	MESH_ORDER_MS = 10 * 1000,      /* from an order to an accepted stream */
-	MESH_REPLICAS_MAX = 256,        /* looked at for one order, of all its targets */
-	MESH_PIPE_CHUNK = 64 << 10,     /* read at a time */
-	MESH_RETRY_CODE = 0x6d61,       /* of streams given up: for who looks at packets */
+	MESH_STREAM_WINDOW = 1 << 20, /* 8 Gbit/s at 1 ms */
+	MESH_ANSWER_MS = 1500,        /* a replica answers within it, or another is asked */
+	MESH_CONNECT_MS = 1000,       /* its application accepts within it: less than that */
+	MESH_PREAMBLE_MS = 5000,      /* who opens a stream says what for */
+	MESH_ORDER_MS = 10 * 1000,    /* from an order to an accepted stream */
+	MESH_REPLICAS_MAX = 256,      /* looked at for one order, of all its targets */
+	MESH_PIPE_CHUNK = 64 << 10,   /* read at a time */
+	MESH_RETRY_CODE = 0x6d61,     /* of streams given up: for who looks at packets */
 };
 
 struct mesh_call;
@@ -147,7 +147,11 @@ struct mesh {
 	size_t held_count, held_bytes;
 	struct loop_timer *leaf_timer;
 
-	struct list calls, served, pipes;
+	struct list calls, served, pipes, pipes_due;
+	struct loop_hook *pipe_hook;
+	struct loop_timer *calm_timer; /* while much is being carried */
+	bool calm_due;
+	uint64_t calm_bytes;             /* carried when it was set */
 	size_t served_count, call_count; /* with those that are pipes by now */
 
 	struct list flows, answered; /* UDP, begun here and by others; idlest first */
@@ -250,6 +254,10 @@ _must_use_ int mesh_serve_connect(int type, uint16_t port, bool v6);
  * is left; @user may be gone before only by mesh_pipes_free(). */
 void mesh_pipe_new(struct mesh *mesh, int fd, struct quic_stream *stream, struct bytes early,
 		   bool early_end, loop_fn ended, void *user);
+/* Also tells the allocator not to give memory back, and take it again, with every packet. */
+void mesh_pipes_init(struct mesh *mesh);
+/* Give sockets what has come for them; at the end of each turn. */
+void mesh_pipes_flush(void *mesh);
 void mesh_pipes_free(struct mesh *mesh);
 /* Close @fd so that its peer sees a reset. */
 void mesh_fd_reset(int fd);

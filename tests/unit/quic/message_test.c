@@ -293,6 +293,91 @@ static void test_many_megabytes_flow_through_a_stream_under_loss(void **state)
 	world_free(world);
 }
 
+static void test_many_streams_share_what_a_connection_holds(void **state)
+{
+	enum { STREAMS = 16, SHARE = QUIC_STREAM_BUFFER_MAX * 4 / STREAMS };
+	struct world *world = world_pair(11);
+	struct node *from = &world->node[0], *to = &world->node[1];
+	uint8_t *data = mem_alloc(1, QUIC_STREAM_BUFFER_MAX);
+	struct quic_stream *streams[STREAMS];
+
+	(void)state;
+	to->lazy = true;
+	for (size_t i = 0; i < STREAMS; i++)
+		assert_int_equal(quic_stream_open(from->conn, NULL, &streams[i]), 0);
+	for (size_t i = 0; i < STREAMS; i++) {
+		assert_int_equal(quic_stream_room(streams[i]), SHARE);
+		assert_int_equal(
+			quic_stream_write(streams[i], bytes_of(data, QUIC_STREAM_BUFFER_MAX)),
+			SHARE);
+		assert_int_equal(quic_stream_room(streams[i]), 0);
+	}
+	/* The peer reads nothing, and there is no room beyond what it was willing to take. */
+	(void)world_run(world, 1000, NULL);
+	assert_int_equal(from->writable, 0);
+	/* Who has asked for room is told of it, though no write was short. */
+	to->lazy = false;
+	quic_stream_consumed(to->stream, 64 * 1024);
+	(void)world_run(world, 1000, NULL);
+	assert_int_equal(from->writable, 1);
+	free(data);
+	world_free(world);
+}
+
+/* How long packets may be on their way, and the longest that came. */
+struct limit {
+	size_t passes, longest;
+};
+
+static bool pass_short(struct world *world, struct world_packet *packet)
+{
+	struct limit *limit = world->tap_user;
+
+	if (packet->len > limit->passes)
+		return false;
+	if (packet->len > limit->longest)
+		limit->longest = packet->len;
+	return true;
+}
+
+/* The length of the longest packet of a transfer, all of which arrives. */
+static size_t longest_packet(size_t passes, bool find_mtu)
+{
+	struct world *world = world_new(passes);
+	const struct quic_config config = {.find_mtu = find_mtu};
+	struct limit limit = {.passes = passes};
+	uint8_t *data = mem_alloc(1, QUIC_STREAM_BUFFER_MAX);
+	struct quic_stream *stream;
+
+	(void)world_add(world, &config);
+	(void)world_add(world, &config);
+	world->tap = pass_short;
+	world->tap_user = &limit;
+	(void)world_dial(&world->node[0], &world->node[1]);
+	assert_true(world_run(world, 5000, world_all_open));
+	(void)world_run(world, 20000, NULL);
+	assert_int_equal(quic_stream_open(world->node[0].conn, NULL, &stream), 0);
+	assert_int_equal(quic_stream_write(stream, bytes_of(data, QUIC_STREAM_BUFFER_MAX)),
+			 QUIC_STREAM_BUFFER_MAX);
+	quic_stream_finish(stream);
+	assert_true(world_run(world, 20000, stream_data_came));
+	assert_int_equal(world->node[1].stream_bytes, QUIC_STREAM_BUFFER_MAX);
+	assert_int_equal(stats(&world->node[1])->guard_glitch, 0);
+	free(data);
+	world_free(world);
+	return limit.longest;
+}
+
+static void test_packets_are_as_long_as_the_path_permits(void **state)
+{
+	(void)state;
+	assert_int_equal(longest_packet(1500, false), 1200);
+	assert_int_equal(longest_packet(1500, true), 1452);
+	assert_int_equal(longest_packet(1402, true), 1402);
+	assert_int_equal(longest_packet(1350, true), 1332);
+	assert_int_equal(longest_packet(1200, true), 1200);
+}
+
 static bool streams_closed(struct world *world)
 {
 	return world->node[0].streams_closed > 0 && world->node[1].streams_closed > 0;
@@ -366,6 +451,8 @@ int main(void)
 		cmocka_unit_test(test_a_stream_carries_bytes_and_its_end),
 		cmocka_unit_test(test_a_reader_that_does_not_read_stops_the_writer_and_nobody_else),
 		cmocka_unit_test(test_many_megabytes_flow_through_a_stream_under_loss),
+		cmocka_unit_test(test_many_streams_share_what_a_connection_holds),
+		cmocka_unit_test(test_packets_are_as_long_as_the_path_permits),
 		cmocka_unit_test(test_a_reset_ends_the_stream_on_both_sides),
 		cmocka_unit_test(test_streams_end_before_their_connection),
 		cmocka_unit_test(test_a_peer_allows_only_so_many_streams),
