@@ -325,6 +325,11 @@ static int grant_unpack(const Identity__Grant *grant, struct cert *cert)
 		return CERT_E_INCOHERENT;
 	if (cert->kind == CERT_MACHINE)
 		memcpy(cert->salt, grant->salt.data, CERT_SALT_LEN);
+	if (grant->machine.len == 0)
+		return 0;
+	if (grant->machine.len != ID_LEN || cert_forms[cert->kind].name != FORM_POD_URI)
+		return CERT_E_INCOHERENT;
+	memcpy(cert->machine.byte, grant->machine.data, ID_LEN);
 	return 0;
 }
 

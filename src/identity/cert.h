@@ -85,6 +85,8 @@ struct cert {
 	uint8_t serial[CERT_SERIAL_LEN]; /* zeroes when it is none of ours: of another length */
 	struct digest position; /* machine only: SHA-256(salt || key), its place in the DHT */
 	uint8_t salt[CERT_SALT_LEN];
+	struct node_id
+		machine; /* pod, application: that the pod was awarded to; none: made by hand */
 	bool plain; /* voucher only: made without --role; its first two users become admitters */
 };
 

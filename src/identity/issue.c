@@ -100,6 +100,8 @@ static int order_describe(const struct cert_order *order, const struct cert *iss
 	*cert = (struct cert){.kind = order->kind, .key = order->key, .grant = order->grant};
 	cert->family = order_family(order);
 	cert->plain = order->kind == CERT_VOUCHER && order->plain;
+	if (cert_forms[order->kind].name == FORM_POD_URI)
+		cert->machine = order->machine;
 	if (!fabric || strlen(fabric) != FABRIC_ID_LEN || strlen(name) > CERT_NAME_MAX)
 		return err_set(err, ISSUE_E_FORM, "a name longer than %d bytes", CERT_NAME_MAX);
 	memcpy(cert->fabric, fabric, FABRIC_ID_LEN);
@@ -196,6 +198,9 @@ static int set_grant(gnutls_x509_crt_t crt, const struct cert *cert)
 	if (cert->kind == CERT_MACHINE)
 		grant.salt = (ProtobufCBinaryData){CERT_SALT_LEN, (uint8_t *)(uintptr_t)cert->salt};
 	grant.plain = cert->plain;
+	if (!node_id_is_none(&cert->machine))
+		grant.machine =
+			(ProtobufCBinaryData){ID_LEN, (uint8_t *)(uintptr_t)cert->machine.byte};
 	if (identity__grant__get_packed_size(&grant) > sizeof(body))
 		return GNUTLS_E_SHORT_MEMORY_BUFFER;
 	len = identity__grant__pack(&grant, body);

@@ -39,6 +39,7 @@ struct cert_order {
 	enum cert_kind kind;
 	enum cert_family family;   /* used for root and admit; the others have one family each */
 	struct node_id key;        /* the subject's public key; its holder has proved possession */
+	struct node_id machine;    /* pod, application: where it runs; none: not told */
 	struct node_id holder;     /* admit, steward: the key of the machine that will have it */
 	const char *fabric;        /* used for roots; others take their issuer's */
 	const char *name;          /* machine: node name; user: user name */

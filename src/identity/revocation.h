@@ -7,8 +7,9 @@
  * SHA-256 of that envelope. Two machines with the same entries have the same fold. An entry counts
  * from the time of its envelope on: what its subject signed before stays valid.
  *
- *	machine   by key. Its leaf is refused; so are, if it is an admitter, the intermediates that
- *	          carry its key in their name, which turns the leaves they signed into renew-only
+ *	machine   by key. Its leaf is refused; so are those of the pods it runs, and, if it is an
+ *	          admitter, the intermediates that carry its key in their name, which turns the
+ *	          leaves they signed into renew-only
  *	user      by name: every credential of that name that was issued until then
  *	serial    one certificate
  *

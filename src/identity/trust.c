@@ -209,7 +209,8 @@ static bool leaf_is_revoked(const struct trust *trust, const struct cert *leaf, 
 		.not_before = leaf->not_before,
 	};
 
-	return revocations_hit(trust->revocations, &subject, before);
+	return revocations_hit(trust->revocations, &subject, before) ||
+	       revocations_hit_machine(trust->revocations, &leaf->machine, before);
 }
 
 static bool issuer_is_revoked(const struct trust *trust, const struct trust_issuer *issuer,

@@ -145,6 +145,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		log_event(LOG_LEVEL_INFO, "time-stepped", "fabric time was set by %lld ms",
 			  (long long)effect->step_ms);
 		keep_time(fabric);
+		pod_leaves_stepped(fabric);
 		return;
 	case NODE_REFRESHED:
 		if (!pod_objects_refreshed(fabric->pod_objects, effect->token))

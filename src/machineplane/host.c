@@ -180,6 +180,11 @@ static void on_agent(void *ctx, const struct uid *pod, const struct ipc_message 
 	host_agent_message(ctx, pod, message);
 }
 
+static void on_agent_new(void *ctx, const struct uid *pod)
+{
+	host_agent_new(ctx, pod);
+}
+
 static struct pods *make_pods(struct host *host)
 {
 	struct pods_config config = {
@@ -207,6 +212,7 @@ static struct pods *make_pods(struct host *host)
 		.on_status = on_status,
 		.on_claims = on_claims,
 		.on_agent = on_agent,
+		.on_agent_new = on_agent_new,
 		.ctx = host,
 	};
 
@@ -349,6 +355,7 @@ static void host_deinit(struct host *host)
 	image_puller_close(host->puller);
 	loop_timer_free(host->fabric_timer);
 	loop_timer_free(host->drain_timer);
+	loop_timer_free(host->revoked_timer);
 	process_watch_free(host->fabric_watch);
 	for (size_t i = 0; i < ARRAY_LEN(host->signals); i++)
 		loop_signal_free(host->signals[i]);

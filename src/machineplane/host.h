@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "identity/cert.h"
+#include "identity/revocation.h"
 #include "wire/message.h"
 
 struct host_application;
@@ -54,6 +55,9 @@ struct host_hooks {
 				  struct cert *ret_leaf, struct err *err);
 	/* Is who was let in then still to be trusted, by what is revoked now? */
 	bool (*asker_stands)(void *ctx, const struct host_asker *asker);
+	/* Those that are kept, one after the other; @before NULL: the first; NULL: no more. */
+	const struct revocation_entry *(*next_revocation)(void *ctx,
+							  const struct revocation_entry *before);
 	/* Keep a revocation: 1 when it is a new one, 0, or -EACCES with a sentence. */
 	int (*revoke)(void *ctx, const struct host_envelope *revocation, struct err *err);
 };

@@ -6,7 +6,16 @@
  */
 #include "machineplane/host_core.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "io/clock.h"
+
+enum {
+	REVOKED_SOON_MS = 100,   /* a machine that has just joined is told of many, one by one */
+	REVOKED_EACH_MAX = 1024, /* in one message */
+};
 
 static void pass_name_ask(struct host *host, const struct uid *pod, const Magik__Ipc__NameAsk *ask)
 {
@@ -68,4 +77,83 @@ void host_leaf_found(struct host *host, const Magik__Ipc__LeafFound *found)
 	memcpy(pod.byte, found->pod.data, UID_LEN);
 	if (!host_svid_found(host, &pod, found->identity))
 		(void)!pods_tell_agent(host->pods, &pod, IPC_POD_IDENTITY, &found->identity->base);
+}
+
+/* ---- whom agents are not to trust ---- */
+
+struct revocation_page {
+	Magik__Ipc__AgentRevocation parts[REVOKED_EACH_MAX], *list[REVOKED_EACH_MAX];
+	size_t count;
+};
+
+/* protobuf-c has no const: what is sent is only read. */
+static ProtobufCBinaryData binary(const uint8_t *ptr, size_t len)
+{
+	return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)ptr};
+}
+
+static void page_add(struct revocation_page *page, const struct revocation_entry *entry)
+{
+	Magik__Ipc__AgentRevocation *part = &page->parts[page->count];
+
+	if (entry->what.kind == REVOCATION_USER)
+		return;
+	magik__ipc__agent_revocation__init(part);
+	part->kind = entry->what.kind;
+	part->subject = entry->what.kind == REVOCATION_MACHINE
+				? binary(entry->what.machine.byte, ID_LEN)
+				: binary(entry->what.serial.byte, UID_LEN);
+	part->signer = binary(entry->signer.byte, ID_LEN);
+	part->at_ms = entry->at.ms;
+	page->list[page->count++] = part;
+}
+
+static void page_send(struct host *host, const struct uid *pod, struct revocation_page *page)
+{
+	Magik__Ipc__AgentRevocations message;
+
+	magik__ipc__agent_revocations__init(&message);
+	message.n_list = page->count;
+	message.list = page->list;
+	/* An agent that is not there now is told when it is. */
+	if (page->count > 0)
+		(void)!pods_tell_agent(host->pods, pod, IPC_AGENT_REVOCATIONS, &message.base);
+	page->count = 0;
+}
+
+void host_agent_new(struct host *host, const struct uid *pod)
+{
+	const struct host_hooks *hooks = &host->config->hooks;
+	const struct revocation_entry *entry = NULL;
+	struct revocation_page *page = mem_new(struct revocation_page);
+
+	while (hooks->next_revocation &&
+	       (entry = hooks->next_revocation(hooks->ctx, entry)) != NULL) {
+		page_add(page, entry);
+		if (page->count == REVOKED_EACH_MAX)
+			page_send(host, pod, page);
+	}
+	page_send(host, pod, page);
+	free(page);
+}
+
+static void tell_one(void *ctx, const struct presence *presence, struct bytes manifest, bool kept)
+{
+	(void)manifest;
+	if (!kept)
+		host_agent_new(ctx, &presence->pod_uid);
+}
+
+static void on_revoked(void *user)
+{
+	struct host *host = user;
+
+	pods_each(host->pods, tell_one, host);
+}
+
+void host_agents_revoked(struct host *host)
+{
+	if (!host->revoked_timer)
+		host->revoked_timer = loop_timer_new(host->loop, on_revoked, host);
+	loop_timer_set(host->revoked_timer, mono_add_ms(clock_mono(), REVOKED_SOON_MS));
 }

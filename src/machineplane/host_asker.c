@@ -70,6 +70,7 @@ void host_revocation(struct host *host, const Magik__Ipc__Revocation *revocation
 		  "one more is known; who is in pods is looked at again");
 	host_exec_judge(host);
 	host_logs_judge(host);
+	host_agents_revoked(host);
 }
 
 bool host_asker_stands(const struct host *host, const struct host_asker *asker)

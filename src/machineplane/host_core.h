@@ -73,6 +73,7 @@ struct host {
 	struct map stopped; /* pod uids that were told to stop, in this process's life */
 	struct list logs, execs, usages;
 	struct list svids;
+	struct loop_timer *revoked_timer; /* then agents are told */
 	struct usage *usage;
 	uint32_t links; /* fabric processes there have been, to tell whose request it was */
 	struct host_control *control;
@@ -107,6 +108,10 @@ void host_fabric_drain(struct host *host);
 void host_agent_message(struct host *host, const struct uid *pod,
 			const struct ipc_message *message);
 void host_leaf_found(struct host *host, const Magik__Ipc__LeafFound *found);
+/* All revocations, to an agent that is new here. */
+void host_agent_new(struct host *host, const struct uid *pod);
+/* There are more of them: all agents are told, soon. */
+void host_agents_revoked(struct host *host);
 void host_name_found(struct host *host, const Magik__Ipc__NameFound *found);
 
 /* host_svid.c */

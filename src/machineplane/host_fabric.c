@@ -542,6 +542,7 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 		host_leaf_found(host, body);
 		break;
 	case IPC_LEAF_ASK:
+	case IPC_AGENT_REVOCATIONS:
 	case IPC_LEAF_LOOK:
 	case IPC_POD_IDENTITY:
 	case IPC_HELLO:

@@ -499,6 +499,7 @@ static void on_message(void *owner, struct ipc_message *message)
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
 	case IPC_LEAF_ASK:
+	case IPC_AGENT_REVOCATIONS:
 	case IPC_LEAF_FOUND:
 	case IPC_POD_IDENTITY:
 	case IPC_NAME_ASK:

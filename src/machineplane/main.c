@@ -89,6 +89,12 @@ static bool asker_stands(void *ctx, const struct host_asker *asker)
 	return verifier_asker_stands(&((struct hooks *)ctx)->verifier, asker);
 }
 
+static const struct revocation_entry *next_revocation(void *ctx,
+						      const struct revocation_entry *before)
+{
+	return verifier_next_revocation(&((struct hooks *)ctx)->verifier, before);
+}
+
 static void revoked_path(const struct hooks *hooks, struct buf *out)
 {
 	buf_append_format(out, "%s/root/revocations", hooks->options->state_dir);
@@ -177,6 +183,7 @@ static int run_host(const struct options *options, const struct state *state, st
 			  .verify_request = verify_request,
 			  .verify_application = verify_application,
 			  .asker_stands = asker_stands,
+			  .next_revocation = next_revocation,
 			  .revoke = keep_revocation},
 	};
 	int result;

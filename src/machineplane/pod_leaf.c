@@ -49,6 +49,7 @@ int pod_leaf_issue(const struct credentials *credentials, const struct warrant *
 		.kind = terms->application ? CERT_APPLICATION : CERT_POD,
 		.key = terms->key,
 		.now = terms->now,
+		.machine = warrant->machine,
 		.life_ms = terms->life_ms,
 	};
 	struct chain chain;
@@ -297,6 +298,14 @@ static void contacts_soon(struct pod_leaves *leaves)
 		return;
 	leaves->contacts_wait = true;
 	loop_timer_set(leaves->contacts, mono_add_ms(clock_mono(), CONTACTS_MS));
+}
+
+/* Agents go by the monotonic clock and what they were told: a clock that was set, or a night
+ * asleep, which that clock does not count, is theirs as well. */
+void pod_leaves_stepped(struct fabric *fabric)
+{
+	if (fabric->pod_leaves)
+		tell_contacts(fabric->pod_leaves);
 }
 
 void pod_leaves_effect(struct fabric *fabric, const struct node_effect *effect)

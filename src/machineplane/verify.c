@@ -388,6 +388,12 @@ bool verifier_asker_stands(void *ctx, const struct host_asker *asker)
 	       !(asker->certified && revocations_hit(&verifier->revocations, &user, WALL_NEVER));
 }
 
+const struct revocation_entry *verifier_next_revocation(void *ctx,
+							const struct revocation_entry *before)
+{
+	return revocations_next(&((const struct verifier *)ctx)->revocations, before);
+}
+
 int verifier_revoke(void *ctx, const struct host_envelope *envelope, struct err *err)
 {
 	struct verifier *verifier = ctx;

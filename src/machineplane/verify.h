@@ -90,6 +90,10 @@ _must_use_ int verifier_application(void *verifier, const struct host_applicatio
 /* The shape of host_hooks.asker_stands. */
 bool verifier_asker_stands(void *verifier, const struct host_asker *asker);
 
+/* The shape of host_hooks.next_revocation. */
+const struct revocation_entry *verifier_next_revocation(void *verifier,
+							const struct revocation_entry *before);
+
 /* Take a REVOCATION that an admitter has signed into the set: 1 when it is new, 0 when it is known
  * or does not count, or -EACCES with a sentence. */
 _must_use_ int verifier_revoke(void *verifier, const struct host_envelope *revocation,

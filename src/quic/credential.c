@@ -96,7 +96,8 @@ int quic_credential_new(const struct bytes *chain, size_t count, const uint8_t s
 
 struct quic_credential *quic_credential_ref(struct quic_credential *credential)
 {
-	credential->references++;
+	if (credential)
+		credential->references++;
 	return credential;
 }
 

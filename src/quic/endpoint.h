@@ -188,7 +188,7 @@ void quic_endpoint_expire(struct quic_endpoint *endpoint, struct mono now);
 struct quic_dial {
 	struct addr remote;
 	const char *alpn;
-	struct quic_credential *credential; /* a reference is taken */
+	struct quic_credential *credential; /* a reference is taken; NULL: nothing is shown */
 	void *user;                         /* initial quic_conn_user() */
 };
 

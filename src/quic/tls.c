@@ -64,6 +64,12 @@ static int on_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_s
 	*ocsp = NULL;
 	*ocsp_len = 0;
 	*flags = 0;
+	if (!conn->credential && conn->dialled) {
+		*chain = NULL;
+		*chain_len = 0;
+		*key = NULL;
+		return 0;
+	}
 	if (!conn->credential) {
 		if (!selected_alpn(session, alpn) ||
 		    !(acceptor = acceptor_find(conn->endpoint, alpn)))

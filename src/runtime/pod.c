@@ -422,6 +422,8 @@ void pod_watch_infra(struct pod *pod)
 	}
 	pod->agent_told = 0;
 	pod_tell_agent(pod);
+	if (pod->pods->config.on_agent_new)
+		pod->pods->config.on_agent_new(pod->pods->config.ctx, &pod->uid);
 }
 
 static void setup_work(void *arg)

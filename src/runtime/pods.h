@@ -70,6 +70,9 @@ struct pods_config {
 	void (*on_claims)(void *ctx);
 	/* The agent of a pod says something; looked at within the call. May be NULL. */
 	void (*on_agent)(void *ctx, const struct uid *pod, const struct ipc_message *message);
+	/* It has been started, or found again: it is to be told all that agents are told. May be
+	 * NULL. */
+	void (*on_agent_new)(void *ctx, const struct uid *pod);
 	void *ctx;
 };
 

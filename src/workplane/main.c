@@ -11,6 +11,7 @@
  *   front.h     what the application sends to names; agent_front.c: with what options
  *   identity.c  its key, and the certificates that stewards sign for it
  *   ready.c     the pod's readiness, as the host process tells it
+ *   revoker.c   whom nobody is to trust any more, the same way
  *   mesh.h      the pod among all pods; agent_mesh.c: with what options
  *   group_part.h  its part in the group of its workload; agent_group.c: with what options
  *   byhand.c    without a machine: files, forwards, health
@@ -40,6 +41,7 @@
 #include "workplane/options.h"
 #include "workplane/confine.h"
 #include "workplane/ready.h"
+#include "workplane/revoker.h"
 #include "workplane/serve.h"
 
 enum {
@@ -54,6 +56,7 @@ struct agent {
 	struct serve *serve;
 	struct agent_front *front; /* NULL: the host process has made none */
 	struct ready *ready;
+	struct revoker *revoker;
 	struct mesh *mesh;         /* NULL: none is wanted */
 	struct agent_group *group; /* NULL: it has none */
 	struct identity *identity; /* of the mesh; NULL: by hand */
@@ -198,8 +201,10 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 	}
 	if (r == 0 && options->cert)
 		r = byhand_new(agent->loop, agent->mesh, options, err, &agent->byhand);
-	if (r == 0 && agent->serve)
+	if (r == 0 && agent->serve) {
 		agent->ready = ready_new(agent->serve, agent->mesh);
+		agent->revoker = revoker_new(agent->serve, agent->mesh);
+	}
 	if (r == 0 && agent->serve && !options->cert)
 		agent->identity =
 			identity_new(agent->loop, agent->serve, options->namespace, options->pod,
@@ -238,6 +243,7 @@ static void agent_deinit(struct agent *agent)
 	mesh_free(agent->mesh);
 	serve_free(agent->serve);
 	ready_free(agent->ready);
+	revoker_free(agent->revoker);
 	loop_signal_free(agent->term);
 	loop_signal_free(agent->interrupt);
 	if (agent->loop)

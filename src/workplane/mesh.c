@@ -218,6 +218,7 @@ int mesh_new(struct loop *loop, const struct mesh_config *config, struct err *er
 	mesh->address = config->address;
 	mesh->told_at = clock_mono();
 	map_init(&mesh->peers, entropy_u64());
+	revocations_init(&mesh->revocations, entropy_u64());
 	map_init(&mesh->flow_ids, entropy_u64());
 	map_init(&mesh->answered_ids, entropy_u64());
 	list_init(&mesh->links);
@@ -232,6 +233,7 @@ int mesh_new(struct loop *loop, const struct mesh_config *config, struct err *er
 	mesh->turn_timer = loop_timer_new(loop, mesh_tick, mesh);
 	mesh->load_timer = loop_timer_new(loop, on_load, mesh);
 	mesh->drain_timer = loop_timer_new(loop, on_drain, mesh);
+	mesh->join_timer = loop_timer_new(loop, mesh_join, mesh);
 	*ret_mesh = mesh;
 	return 0;
 }
@@ -259,6 +261,7 @@ void mesh_free(struct mesh *mesh)
 	loop_timer_free(mesh->turn_timer);
 	loop_timer_free(mesh->load_timer);
 	loop_timer_free(mesh->drain_timer);
+	loop_timer_free(mesh->join_timer);
 	free(mesh);
 }
 
@@ -322,7 +325,10 @@ static void begin(struct mesh *mesh)
 	mesh->record.addresses[0] = config.self.addr;
 	mesh->directory = directory_new(&config, clock_mono());
 	mesh_add_contacts(mesh, mesh->contacts, mesh->contact_count);
-	mesh_ask_all(mesh);
+	if (mesh->contact_count == 0)
+		mesh_join(mesh);
+	else
+		loop_timer_set(mesh->join_timer, mono_add_ms(clock_mono(), MESH_JOIN_MS));
 	mesh_announce(mesh);
 }
 

@@ -24,6 +24,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "identity/key.h"
+#include "identity/revocation.h"
 #include "io/loop.h"
 #include "service/pick.h"
 #include "wire/work.h"
@@ -88,8 +89,15 @@ struct mesh_identity {
 _must_use_ int mesh_set_identity(struct mesh *mesh, const struct mesh_identity *identity,
 				 struct err *err);
 
-/* Fabric time is the monotonic clock plus so much. */
+/* Fabric time is the monotonic clock plus so much. If it steps, peers are judged again. */
 void mesh_set_time(struct mesh *mesh, int64_t offset_ms);
+
+/* What @claim says is not to be trusted any more, by the word of the machine that this pod runs on;
+ * its envelope and chain are not looked at. What is known is passed over. */
+void mesh_revoke(struct mesh *mesh, const struct revocation_claim *claim);
+
+/* Connections of those that are not trusted any more, or whose time is over, end now. */
+void mesh_judge_peers(struct mesh *mesh);
 
 /* Fabric time now, as far as it is known. */
 struct wall mesh_time(const struct mesh *mesh);

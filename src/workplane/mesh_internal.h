@@ -35,6 +35,7 @@ enum {
 	MESH_ANSWER_MS = 1500,        /* a replica answers within it, or another is asked */
 	MESH_CONNECT_MS = 1000,       /* its application accepts within it: less than that */
 	MESH_PREAMBLE_MS = 5000,      /* who opens a stream says what for */
+	MESH_JOIN_MS = 1500,          /* to reach anybody: a handshake, and once more */
 	MESH_ORDER_MS = 10 * 1000,    /* from an order to an accepted stream */
 	MESH_REPLICAS_MAX = 256,      /* looked at for one order, of all its targets */
 	MESH_PIPE_CHUNK = 64 << 10,   /* read at a time */
@@ -124,6 +125,7 @@ struct mesh {
 	struct digest leaf;
 	struct service_name name;
 	struct trust trust;
+	struct revocations revocations;
 	struct quic_credential *credential;
 	int64_t offset_ms;
 	bool has_time;
@@ -131,8 +133,9 @@ struct mesh {
 	struct quic_socket *socket;
 	struct directory *directory;
 	struct pick *pick;
-	struct loop_timer *turn_timer, *load_timer, *drain_timer;
+	struct loop_timer *turn_timer, *load_timer, *drain_timer, *join_timer;
 	bool settling;
+	bool joined; /* somebody of those to begin with was reached, or none can be */
 	struct addr_peer contacts[MESH_CONTACTS_MAX]; /* before we are identified */
 	size_t contact_count;
 
@@ -190,7 +193,8 @@ void mesh_soon(struct mesh *mesh);   /* on the next turn of the loop */
 void mesh_tick(void *mesh);
 void mesh_received(struct mesh *mesh, struct mesh_link *link, const struct work_message *message);
 void mesh_unreachable(struct mesh *mesh, const struct node_id *id);
-void mesh_ask_all(struct mesh *mesh); /* what waited for an identity */
+/* What waited for that is asked now. Later calls do nothing. */
+void mesh_join(void *mesh);
 void mesh_lookups_free(struct mesh *mesh);
 
 /* ---- mesh_trust.c ---- */

@@ -225,6 +225,25 @@ void mesh_send(struct mesh *mesh, const struct contact *to, const struct work_me
 		mesh_unreachable(mesh, &contact.id);
 }
 
+void mesh_judge_peers(struct mesh *mesh)
+{
+	list_for_each_safe (it, &mesh->links) {
+		struct mesh_link *link = list_entry(it, struct mesh_link, in_age);
+		const struct bytes *chain;
+		struct err err = {0};
+		size_t count;
+
+		if (link->state != LINK_OPEN)
+			continue;
+		count = quic_conn_peer_chain(link->conn, &chain);
+		if (mesh_trust_judge(mesh, chain, count, &link->peer->id, &err) == 0)
+			continue;
+		log_event(LOG_LEVEL_WARN, "work-ended", "connection to %s: %s",
+			  link->peer->name.pod, err.text);
+		link_close(mesh, link, "not trusted any more");
+	}
+}
+
 /* ---- events ---- */
 
 static int on_verify(void *user, const struct quic_peer *peer, const struct bytes *chain,
@@ -267,6 +286,7 @@ static void on_opened(void *user, struct quic_conn *conn)
 	make_room(mesh);
 	if (!mesh_is_self(mesh, &id))
 		directory_seen(mesh->directory, link->opened, &contact);
+	mesh_join(mesh);
 	mesh_soon(mesh);
 	tell_waiting(link, true);
 }

@@ -9,6 +9,10 @@
 #include "io/entropy.h"
 #include "workplane/mesh_internal.h"
 
+enum {
+	STEP_MS = 1000, /* clocks of machines run apart by less */
+};
+
 struct trust_query mesh_query(const struct mesh *mesh)
 {
 	return (struct trust_query){
@@ -65,6 +69,7 @@ int mesh_trust_set(struct mesh *mesh, const struct mesh_identity *identity, stru
 	    trust_init_family(&mesh->trust, CERT_FAMILY_WORKLOAD, identity->root, MESH_TRUST_CACHE,
 			      entropy_u64(), err) != 0)
 		return -EACCES;
+	mesh->trust.revocations = &mesh->revocations;
 	if (!chain_split(identity->chain, &chain))
 		r = err_set(err, -EACCES, "this is no chain of certificates");
 	else if (trust_verify(&mesh->trust, &query, &chain, &leaf, err) != 0)
@@ -92,6 +97,7 @@ void mesh_trust_deinit(struct mesh *mesh)
 {
 	if (mesh->identified)
 		trust_deinit(&mesh->trust);
+	revocations_deinit(&mesh->revocations);
 	quic_credential_unref(mesh->credential);
 	buf_deinit(&mesh->chain);
 	key_wipe(&mesh->key);
@@ -118,6 +124,25 @@ int mesh_trust_judge(struct mesh *mesh, const struct bytes *list, size_t count,
 	if (!service_name_parse(leaf.uri, mesh->trust.fabric, &name))
 		return err_set(err, -EACCES, "a certificate without the name of a pod");
 	return 0;
+}
+
+void mesh_revoke(struct mesh *mesh, const struct revocation_claim *claim)
+{
+	struct revocation_claim unsigned_claim = *claim;
+	struct buf text = {0};
+
+	/* What tells it from others, since there is no envelope. */
+	buf_append(&text, &(uint8_t){(uint8_t)claim->what->kind}, 1);
+	buf_append(&text, claim->what->machine.byte, ID_LEN);
+	buf_append(&text, claim->what->serial.byte, UID_LEN);
+	buf_append(&text, claim->signer.byte, ID_LEN);
+	buf_append(&text, &claim->at.ms, sizeof(claim->at.ms));
+	unsigned_claim.envelope = bytes_buf(&text);
+	unsigned_claim.chain = (struct bytes){0};
+	/* Known, void or old: nothing is to be done. One too many cannot be: the machine keeps no
+	 * more. */
+	(void)!revocations_add(&mesh->revocations, &unsigned_claim, (struct wall){0});
+	buf_deinit(&text);
 }
 
 bool mesh_trust_name(struct mesh *mesh, struct bytes der, struct node_id *ret_id,
@@ -164,8 +189,13 @@ const struct directory_trust_ops mesh_trust_ops = {.seal = seal, .open = open_en
 
 void mesh_set_time(struct mesh *mesh, int64_t offset_ms)
 {
+	int64_t step_ms = offset_ms - mesh->offset_ms;
+	bool steps = mesh->has_time && (step_ms > STEP_MS || step_ms < -STEP_MS);
+
 	mesh->offset_ms = offset_ms;
 	mesh->has_time = true;
+	if (steps)
+		mesh_judge_peers(mesh);
 }
 
 struct wall mesh_time(const struct mesh *mesh)

@@ -28,10 +28,10 @@ static void lookup_free(struct mesh_lookup *lookup)
 	free(lookup);
 }
 
-/* Token 0: not asked yet. */
+/* Token 0: not asked yet: who knows nobody finds nothing, so it waits for that. */
 static bool lookup_ask(struct mesh *mesh, struct mesh_lookup *lookup)
 {
-	if (!mesh->identified)
+	if (!mesh->joined)
 		return true;
 	if (directory_lookup(mesh->directory, clock_mono(), mesh_time(mesh), lookup->name.namespace,
 			     lookup->name.name, &lookup->token) != 0)
@@ -118,8 +118,13 @@ static void on_found(struct mesh *mesh, uint64_t token, bool complete)
 	}
 }
 
-void mesh_ask_all(struct mesh *mesh)
+void mesh_join(void *user)
 {
+	struct mesh *mesh = user;
+
+	if (mesh->joined)
+		return;
+	mesh->joined = true;
 	list_for_each_safe (it, &mesh->lookups) {
 		struct mesh_lookup *lookup = list_entry(it, struct mesh_lookup, link);
 

@@ -35,7 +35,7 @@ struct serve_listener {
 };
 
 enum {
-	SERVE_LISTENERS_MAX = 4, /* one for each part of the agent that speaks with the machine */
+	SERVE_LISTENERS_MAX = 6, /* one for each part of the agent that speaks with the machine */
 };
 
 /* Copied; either function may be NULL. Before the loop runs. */

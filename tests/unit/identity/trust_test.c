@@ -282,6 +282,53 @@ static void test_an_application_is_no_agent(void **state)
 	buf_deinit(&chain);
 }
 
+static void revoke_machine(struct revocations *set, const struct node_id *machine)
+{
+	static char nothing[] = "";
+	const struct revocation what = {.kind = REVOCATION_MACHINE,
+					.machine = *machine,
+					.user = nothing,
+					.reason = nothing};
+	const struct revocation_claim claim = {
+		.what = &what, .at = NOW, .envelope = bytes_of(machine->byte, ID_LEN)};
+
+	assert_int_equal(revocations_add(set, &claim, NOW), 0);
+}
+
+/* The pods of a machine go with it, and those that a steward has signed for with the steward. */
+static void test_pods_of_a_revoked_machine_are_refused(void **state)
+{
+	struct key pod = world_key(5), other = world_key(7);
+	struct signer steward = credentials_steward(&fabric->credentials);
+	struct cert_order order = world_order(CERT_POD, &pod);
+	struct revocations set, of_steward;
+	struct buf above = {0}, chain;
+	struct cert leaf;
+
+	revocations_init(&set, 1);
+	revocations_init(&of_steward, 1);
+	buf_append_bytes(&above, bytes_buf(&fabric->credentials.steward_chain));
+	order.pod_path = "ns/shop/deployment/web/web-0";
+	order.machine = world_key(6).public_key;
+	chain = issued(&order, &steward, &above);
+	leaf = world_leaf(&chain);
+	assert_true(node_id_equal(&leaf.machine, &order.machine));
+	revoke_machine(&set, &other.public_key);
+	trust.revocations = &set;
+	assert_int_equal(verify(TRUST_POD, &chain), 0);
+	revoke_machine(&set, &order.machine);
+	assert_int_equal(verify(TRUST_POD, &chain), TRUST_E_REVOKED);
+	assert_says("is revoked");
+	revoke_machine(&of_steward, &fabric->credentials.machine.key);
+	trust.revocations = &of_steward;
+	assert_int_equal(verify(TRUST_POD, &chain), TRUST_E_REVOKED);
+	trust.revocations = NULL;
+	revocations_deinit(&set);
+	revocations_deinit(&of_steward);
+	buf_deinit(&above);
+	buf_deinit(&chain);
+}
+
 static void test_a_steward_of_one_namespace_cannot_sign_for_another(void **state)
 {
 	struct key steward = world_key(4), pod = world_key(5);
@@ -618,6 +665,7 @@ int main(void)
 		TEST(test_who_does_not_know_the_time_can_still_tell_an_admitter),
 		TEST(test_a_pod_is_trusted_under_a_steward_of_its_namespace),
 		TEST(test_an_application_is_no_agent),
+		TEST(test_pods_of_a_revoked_machine_are_refused),
 		TEST(test_a_steward_of_one_namespace_cannot_sign_for_another),
 		TEST(test_a_leaf_with_more_roles_than_its_admitter_is_refused),
 		TEST(test_a_machine_cannot_act_as_an_admitter),

@@ -10,8 +10,11 @@ static char namespace[] = "shop", kind[] = "Deployment", name[] = "web", pod[] =
 
 static struct warrant sound_warrant(void)
 {
-	return (struct warrant){
-		.object = {.namespace = namespace}, .pod_name = pod, .kind = kind, .name = name};
+	return (struct warrant){.object = {.namespace = namespace},
+				.pod_name = pod,
+				.kind = kind,
+				.name = name,
+				.machine = {{7}}};
 }
 
 static int judge(const struct credentials *credentials, enum trust_purpose purpose,
@@ -53,6 +56,7 @@ static void test_a_pod_has_its_own_name_for_thirty_days(void **state)
 		       cert.fabric);
 	assert_string_equal(cert.uri, uri);
 	assert_true(node_id_equal(&cert.key, &terms.key));
+	assert_true(node_id_equal(&cert.machine, &warrant.machine));
 	assert_true(cert.not_after.ms - NOW.ms == CERT_POD_LIFE_MS);
 	/* And it opens nothing else. */
 	assert_int_not_equal(judge(&fabric->credentials, TRUST_MESH, &leaf, NULL), 0);

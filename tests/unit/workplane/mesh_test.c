@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "identity/issue.h"
 #include "io/clock.h"
 #include "mesh_world.h"
 #include "workplane/mesh_internal.h"
@@ -193,6 +194,43 @@ static void bytes_and_ends_go_both_ways(void **state)
 	pods_free(pods);
 }
 
+/* Nobody has been reached yet when it is made. */
+static void the_first_call_of_an_agent_waits_until_it_knows_somebody(void **state)
+{
+	struct pods *pods = pods_new(13);
+	struct echo *echo = echo_new(pods->loop);
+	struct pod_config web_config = {"shop", "web", "web-1"};
+	struct pod_config client_config = {"shop", "client", "client-1"};
+	struct pod server = pod_new(pods, &web_config, NULL);
+	struct pod client = pod_new(pods, &client_config, &server);
+	struct heard heard = call(pods, &client, &web, echo->port, NULL);
+
+	(void)state;
+	assert_true(heard.end);
+	assert_int_equal(heard.len, 5);
+	mesh_free(client.mesh);
+	mesh_free(server.mesh);
+	echo_free(echo);
+	pods_free(pods);
+}
+
+/* Whom it was told of is gone. */
+static void who_reaches_nobody_is_answered_all_the_same(void **state)
+{
+	struct pods *pods = pods_new(14);
+	struct pod_config web_config = {"shop", "web", "web-1"};
+	struct pod_config client_config = {"shop", "client", "client-1"};
+	struct pod gone = pod_new(pods, &web_config, NULL);
+	struct pod client;
+
+	(void)state;
+	mesh_free(gone.mesh);
+	client = pod_new(pods, &client_config, &gone);
+	assert_true(call(pods, &client, &web, 80, NULL).reset);
+	mesh_free(client.mesh);
+	pods_free(pods);
+}
+
 static void what_cannot_be_had_is_reset(void **state)
 {
 	struct pods *pods = pods_new(2);
@@ -274,6 +312,85 @@ static void the_receiver_judges_by_itself(void **state)
 	mesh_free(client.mesh);
 	mesh_free(server.mesh);
 	echo_free(echo);
+	pods_free(pods);
+}
+
+static bool is_served(void *user)
+{
+	struct mesh_stats stats;
+
+	mesh_stats(user, &stats);
+	return stats.serving > 0;
+}
+
+static bool is_alone(void *user)
+{
+	struct mesh_stats stats;
+
+	mesh_stats(((struct pod *)user)->mesh, &stats);
+	return stats.conns == 0 && stats.serving == 0;
+}
+
+/* The machine that the caller runs on is not trusted any more. */
+static void connections_of_who_is_revoked_end_and_are_refused(void **state)
+{
+	static char nothing[] = "";
+	struct pods *pods = pods_new(11);
+	struct echo *echo = echo_new(pods->loop);
+	struct pod_config web_config = {"shop", "web", "web-1"};
+	struct pod_config client_config = {"shop", "client", "client-1"};
+	struct pod server = pod_new(pods, &web_config, NULL);
+	struct pod client = pod_new(pods, &client_config, &server);
+	struct mesh_order order = {
+		.targets = &web, .target_count = 1, .protocol = SERVICE_TCP, .port = echo->port};
+	struct revocation what = {.kind = REVOCATION_MACHINE,
+				  .machine = client.key.public_key,
+				  .user = nothing,
+				  .reason = nothing};
+	struct heard heard = {0};
+	struct mesh_stats stats;
+	int pair[2];
+
+	(void)state;
+	until_seen(pods, &client, "shop", "web", true);
+	assert_true(call(pods, &client, &web, echo->port, NULL).end);
+	pair_of_sockets(pair);
+	heard.fd = pair[1];
+	mesh_open(client.mesh, &order, pair[0]);
+	pods_until(pods, is_served, server.mesh);
+	mesh_revoke(server.mesh, &(struct revocation_claim){.what = &what, .at = clock_wall()});
+	mesh_judge_peers(server.mesh);
+	pods_until(pods, has_ended, &heard); /* the one that stood */
+	assert_true(heard.reset);
+	pods_until(pods, is_alone, &server);
+	assert_true(call(pods, &client, &web, echo->port, NULL).reset);
+	mesh_stats(server.mesh, &stats);
+	assert_true(stats.refused_peers > 0);
+	(void)close(pair[1]);
+	mesh_free(client.mesh);
+	mesh_free(server.mesh);
+	echo_free(echo);
+	pods_free(pods);
+}
+
+/* Fabric time was wrong by a year: whoever was let in by it is looked at again. */
+static void a_step_of_time_ends_what_has_run_out(void **state)
+{
+	struct pods *pods = pods_new(12);
+	struct pod_config web_config = {"shop", "web", "web-1"};
+	struct pod_config client_config = {"shop", "client", "client-1"};
+	struct pod server = pod_new(pods, &web_config, NULL);
+	struct pod client = pod_new(pods, &client_config, &server);
+	int64_t offset_ms = clock_wall().ms - clock_mono().us / US_PER_MS;
+
+	(void)state;
+	until_seen(pods, &client, "shop", "web", true);
+	mesh_set_time(server.mesh, offset_ms + 500); /* as clocks run apart */
+	assert_false(is_alone(&server));
+	mesh_set_time(server.mesh, offset_ms + 31 * CERT_DAY_MS);
+	pods_until(pods, is_alone, &server);
+	mesh_free(client.mesh);
+	mesh_free(server.mesh);
 	pods_free(pods);
 }
 
@@ -516,9 +633,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_and_ends_go_both_ways),
+		cmocka_unit_test(the_first_call_of_an_agent_waits_until_it_knows_somebody),
+		cmocka_unit_test(who_reaches_nobody_is_answered_all_the_same),
 		cmocka_unit_test(what_cannot_be_had_is_reset),
 		cmocka_unit_test(the_receiver_refuses_whom_its_policy_does_not_admit),
 		cmocka_unit_test(the_receiver_judges_by_itself),
+		cmocka_unit_test(connections_of_who_is_revoked_end_and_are_refused),
+		cmocka_unit_test(a_step_of_time_ends_what_has_run_out),
 		cmocka_unit_test(readiness_is_followed),
 		cmocka_unit_test(datagrams_come_back),
 		cmocka_unit_test(who_leaves_is_gone_at_once),

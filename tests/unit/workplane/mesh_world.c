@@ -42,7 +42,11 @@ struct buf pods_issue(struct pods *pods, const struct node_id *key, const char *
 {
 	const struct credentials *machine = &pods->fabric.credentials;
 	struct cert_order order = {
-		.kind = CERT_POD, .key = *key, .pod_path = path, .now = clock_wall()};
+		.kind = CERT_POD,
+		.key = *key,
+		.machine = *key, /* each on a machine of its own; keys tell them apart */
+		.pod_path = path,
+		.now = clock_wall()};
 	struct signer steward = {.key = &machine->steward_key};
 	struct chain chain;
 	struct buf leaf = {0};
