@@ -109,7 +109,8 @@ void host_start(struct world *world, struct sim_machine *machine, const struct a
 		buf_append_bytes(&pod->manifest, bytes_buf(&award->manifest));
 		schedule_start(world, pod);
 		world->totals.pods_started++;
-		world_tell(world, &pod->object_uid, "%s starts slot %u", machine->name, pod->slot);
+		world_tell(world, &pod->object_uid, "%s starts slot %u of %s", machine->name,
+			   pod->slot, tender.tender.object.name);
 		metrics_accepted(world, machine, pod);
 		if (!family_pod_begins(world, pod))
 			checker_pod_begins(world, pod);
@@ -169,7 +170,8 @@ void host_stop(struct world *world, struct sim_machine *machine, const struct ui
 	pod->presence.terminating = true;
 	world->totals.pods_stopped++;
 	schedule_pod(world, pod, world->pod_stop_ms * US_PER_MS);
-	world_tell(world, &pod->object_uid, "%s stops slot %u: %s", machine->name, pod->slot, text);
+	world_tell(world, &pod->object_uid, "%s stops slot %u of %s: %s", machine->name, pod->slot,
+		   pod->presence.object.name, text);
 }
 
 static void pod_runs(struct world *world, struct sim_pod *pod)

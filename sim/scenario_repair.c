@@ -86,11 +86,25 @@ static void lose_any(struct world *world, uint64_t argument)
 	lose(world, machine);
 }
 
+static void tell_unrepaired(struct world *world)
+{
+	for (size_t i = 0; i < world->repairs.count; i++) {
+		const struct repair_loss *loss = &world->repairs.losses[i];
+
+		if (!loss->repaired_us)
+			world_tell(world, &world->workloads[loss->workload].uid,
+				   "slot %u of %s was lost at %lld ms and is not replaced",
+				   loss->slot, world->workloads[loss->workload].name,
+				   (long long)(loss->lost_us / US_PER_MS));
+	}
+}
+
 static void expect_repaired(struct world *world, uint64_t limit_ms)
 {
 	struct repair_figures figures;
 
 	repair_sum(world, &figures);
+	tell_unrepaired(world);
 	world_tell(world, NULL, "%zu replicas were lost; 99 of 100 were replaced in %lld ms",
 		   (size_t)figures.lost, (long long)(figures.p99_us / US_PER_MS));
 	if (figures.replaced < figures.lost)

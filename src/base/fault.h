@@ -38,6 +38,7 @@ enum fault {
 	FAULT_SLOT_RUNS,           /* a machine takes awards for slots that it fills already */
 	FAULT_TENURE_ALONE,        /* one registrar is enough to start an ordinal */
 	FAULT_TENURE_FORGETS,      /* a registrar gives an ordinal to whoever asks */
+	FAULT_SILENT,              /* pods go for the sake of those on machines nobody hears */
 	FAULT_RECALL,              /* a kept ordinal starts without leave */
 	FAULT_TENURE_RELEASE,      /* a machine gives an ordinal back as soon as it is asked */
 	FAULT_COLLEGE_BLANK,       /* a new registrar counts before it knows what others gave */

@@ -33,6 +33,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/prng.h"
+#include "market/precedence.h"
 #include "market/turn.h"
 
 enum note_state {
@@ -78,6 +79,7 @@ struct charge {
 	uint32_t failures;         /* tenders in a row that placed nothing */
 	uint32_t replicas;         /* as shown last */
 	bool shrinks;              /* fewer were asked for, and not all of the others are gone */
+	bool deferred;             /* something too many stays for now: machine_silent */
 	bool woken;                /* by a notice of room: its next retry is not one of time */
 	bool retry_promised;       /* at @retry_until it is its turn among the retries */
 	struct mono retry_until;
@@ -405,29 +407,6 @@ static bool is_failed(const struct controller_view *view, const struct presence 
 	return !view->single && presence->phase == POD_FAILED;
 }
 
-static int64_t start_rank(const struct presence *presence)
-{
-	return presence->started_ms > 0 ? presence->started_ms : INT64_MAX;
-}
-
-/* Which of two pods keeps the slot: "the ready one, then the one started first, then the smaller
- * pod uid"; a failed one never before one that is not. Every controller decides alike. */
-static bool keeps_slot(const struct controller_view *view, const struct presence *a,
-		       const struct presence *b)
-{
-	if (is_failed(view, a) != is_failed(view, b))
-		return is_failed(view, b);
-	if (a->terminating != b->terminating)
-		return b->terminating;
-	if (a->epoch != b->epoch)
-		return a->epoch > b->epoch;
-	if (a->ready != b->ready)
-		return a->ready;
-	if (start_rank(a) != start_rank(b))
-		return (start_rank(a) < start_rank(b)) != fault_is_planted(FAULT_YOUNGEST);
-	return uid_compare(&a->pod_uid, &b->pod_uid) < 0;
-}
-
 static void sight(struct charge *charge, struct mono since, const struct presence *presence,
 		  bool excess)
 {
@@ -460,6 +439,24 @@ static bool is_left_alone(const struct controller_view *view, const struct prese
 static bool is_open(const struct controller_view *view, uint32_t slot)
 {
 	return !view->open || view->open[slot / 8] & 1U << slot % 8;
+}
+
+static bool is_silent(const struct controller_view *view, const struct presence *presence)
+{
+	for (size_t i = 0; i < view->pod_count; i++)
+		if (view->pods[i].presence == presence)
+			return view->pods[i].machine_silent && !fault_is_planted(FAULT_SILENT);
+	return false;
+}
+
+/* Of two pods in one slot, @goes is the one that is too many. */
+static void sight_rival(const struct judgement *on, const struct presence *goes,
+			const struct presence *stays)
+{
+	if (is_silent(on->view, stays))
+		on->charge->deferred = true;
+	else
+		sight(on->charge, on->now, goes, false);
 }
 
 /* A pod that leaves goes when another one is ready in its slot, or enough are in any. */
@@ -498,30 +495,14 @@ static void fill_slots(struct judgement *on)
 			continue;
 		}
 		place = &on->filled[presence->slot];
-		if (*place && keeps_slot(view, *place, presence)) {
-			sight(on->charge, on->now, presence, false);
+		if (*place && precedence_keeps_slot(*place, presence, view->single)) {
+			sight_rival(on, presence, *place);
 			continue;
 		}
 		if (*place)
-			sight(on->charge, on->now, *place, false);
+			sight_rival(on, *place, presence);
 		*place = presence;
 	}
-}
-
-/* Of pods that are too many those go first that are not ready, then the youngest. Every controller
- * decides alike. */
-static int goes_first(const void *a, const void *b)
-{
-	const struct presence *const *left = a, *const *right = b;
-	const struct presence *one = *left, *other = *right;
-
-	if (one->ready != other->ready)
-		return one->ready ? 1 : -1;
-	if (start_rank(one) != start_rank(other))
-		return start_rank(one) > start_rank(other) ? -1 : 1;
-	if (one->created_ms != other->created_ms)
-		return one->created_ms > other->created_ms ? -1 : 1;
-	return -uid_compare(&one->pod_uid, &other->pod_uid);
 }
 
 /*
@@ -534,6 +515,7 @@ static void weigh(struct judgement *on)
 	size_t most = (size_t)on->replicas + on->extra_count, count = 0;
 	const struct presence **pods = mem_alloc(most, sizeof(struct presence *));
 	struct mono since = on->now;
+	size_t kept = on->replicas;
 
 	for (uint32_t slot = 0; slot < on->replicas; slot++)
 		if (on->filled[slot] && !is_failed(on->view, on->filled[slot]))
@@ -547,10 +529,13 @@ static void weigh(struct judgement *on)
 	if (count <= on->replicas)
 		on->charge->shrinks = false;
 	else
-		qsort(pods, count, sizeof(struct presence *), goes_first);
+		qsort(pods, count, sizeof(struct presence *), precedence_goes_first);
 	if (on->charge->shrinks)
 		since.us -= CONTROLLER_SURPLUS_MS * (int64_t)US_PER_MS;
-	for (size_t i = 0; count > on->replicas && i < count - on->replicas; i++)
+	for (size_t i = 0; i < count && count > on->replicas && !on->charge->shrinks; i++)
+		kept += is_silent(on->view, pods[i]);
+	on->charge->deferred |= kept > on->replicas;
+	for (size_t i = 0; count > kept && i < count - kept; i++)
 		sight(on->charge, since, pods[i], true);
 	free(pods);
 }
@@ -723,6 +708,8 @@ static struct mono next_due(const struct charge *charge, struct mono now, bool m
 		due = mono_min(due, mono_add_ms(charge->sightings[i].since, CONTROLLER_SURPLUS_MS));
 	if (!mono_reached(now, charge->settle_until))
 		due = mono_min(due, charge->settle_until);
+	if (charge->deferred)
+		due = mono_min(due, mono_add_ms(now, CONTROLLER_SURPLUS_MS));
 	if (charge->retry_promised && !mono_reached(now, charge->retry_until))
 		due = mono_min(due, charge->retry_until);
 	if (blocks && !mono_reached(now, charge->blocked_until))
@@ -830,6 +817,7 @@ void controller_show(struct controller *controller, struct mono now,
 	if (on.replicas < charge->replicas)
 		charge->shrinks = true;
 	charge->replicas = on.replicas;
+	charge->deferred = false;
 	fill_slots(&on);
 	weigh(&on);
 	sight_left(&on);

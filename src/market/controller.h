@@ -12,7 +12,8 @@
  * until its presence appears or CONTROLLER_PENDING_MS passed. Surplus: two pods in one slot: kept
  * is the one of the higher epoch, then the ready one, then the one started first, then the smaller
  * pod uid; or more pods than replicas, in whichever slots: those that are not ready go, then the
- * youngest. So a pod of a slot
+ * youngest. None goes for the sake of one on a silent machine, which may turn out to be lost,
+ * unless fewer were asked for. So a pod of a slot
  * >= replicas may stay, and missing ones get the first slots that are empty. A pod that is leaving
  * fills no slot, and is surplus once another one is ready in its slot, or enough are in others.
  *
@@ -55,6 +56,7 @@ enum {
 struct controller_pod {
 	const struct presence *presence;
 	bool machine_alive;
+	bool machine_silent; /* for all that is said; but we do not hear it, yet or any more */
 };
 
 struct controller_view {

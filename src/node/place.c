@@ -149,6 +149,19 @@ bool node_machine_alive(const struct node *node, const struct node_id *id)
 	return peer.state != MEMBER_DEAD && peer.state != MEMBER_LEFT;
 }
 
+/* Whether it lives is not known first-hand. Of a workload with more machines than can be watched
+ * some are never heard, and taken for what they are said to be. */
+static bool is_silent(const struct node *node, const struct node_id *id)
+{
+	struct overlay_peer peer;
+
+	if (node_id_equal(id, &node->config.self.id) || node->config.records_stay)
+		return false;
+	if (!overlay_find_peer(node->overlay, id, &peer))
+		return node->watches.count < OVERLAY_WATCH_MAX;
+	return !peer.connected || peer.silence_us > OVERLAY_SUSPECT_MS * (int64_t)US_PER_MS;
+}
+
 /* All presences of a workload, decoded; the caller frees them with pods_free(). */
 static struct presence *pods_read(const struct node *node, const struct uid *uid, size_t *ret_count)
 {
@@ -172,20 +185,27 @@ static void pods_free(struct presence *pods, size_t count)
 	free(pods);
 }
 
+/* Where it said itself that it is, if nobody knows better. */
+static bool find_machine(const struct node *node, const struct presence *pod,
+			 struct contact *ret_contact)
+{
+	*ret_contact = (struct contact){.id = pod->node, .addr = pod->addr};
+	return overlay_find_addr(node->overlay, &pod->node, &ret_contact->addr) ||
+	       node_facts_addr(node, &pod->node, &ret_contact->addr) ||
+	       addr_can_be_dialled(&pod->addr);
+}
+
 /* Of a workload that we have taken over: its pods were awarded by others. */
 static void watch_machines(struct node *node, struct mono now, const struct presence *pods,
 			   size_t count)
 {
-	struct contact contact = {0};
+	struct contact contact;
 
 	if (!overlay_is_large(node->overlay))
 		return;
-	for (size_t i = 0; i < count && node->watches.count < OVERLAY_WATCH_MAX; i++) {
-		contact.id = pods[i].node;
-		if (overlay_find_addr(node->overlay, &contact.id, &contact.addr) ||
-		    node_facts_addr(node, &contact.id, &contact.addr))
+	for (size_t i = 0; i < count && node->watches.count < OVERLAY_WATCH_MAX; i++)
+		if (find_machine(node, &pods[i], &contact))
 			node_watch(node, now, &pods[i].object.uid, &pods[i].pod_uid, &contact);
-	}
 }
 
 static void show(struct node *node, struct mono now, struct workload *workload)
@@ -217,6 +237,7 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 		shown[i] = (struct controller_pod){
 			.presence = &pods[i],
 			.machine_alive = node_machine_alive(node, &pods[i].node),
+			.machine_silent = is_silent(node, &pods[i].node),
 		};
 	view.pods = shown;
 	if (workload->claim_count)

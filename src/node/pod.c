@@ -79,6 +79,7 @@ static struct local_pod *local_pod_new(struct node *node, const struct presence 
 
 	presence_copy(presence, &pod->presence);
 	pod->presence.node = node->config.self.id;
+	pod->presence.addr = node->config.self.addr;
 	replace_text(&pod->presence.node_name, node->name);
 	local_pod_free(map_put(&node->pods, key, pod));
 	return pod;
@@ -288,6 +289,7 @@ static void merge_status(struct local_pod *pod, const struct presence *status, s
 	copy.epoch = old.epoch;
 	copy.revision = old.revision;
 	copy.node = old.node;
+	copy.addr = old.addr;
 	copy.created_ms = old.created_ms;
 	memcpy(copy.zones, old.zones, sizeof(copy.zones));
 	buf_clear(&copy.warrant);

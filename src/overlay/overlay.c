@@ -426,13 +426,15 @@ static bool is_shown(const struct peer *peer)
 	return peer->greeted || peer->watched;
 }
 
-static void peer_show(const struct peer *peer, struct overlay_peer *ret_peer)
+static void peer_show(const struct overlay *overlay, const struct peer *peer,
+		      struct overlay_peer *ret_peer)
 {
 	*ret_peer = (struct overlay_peer){
 		.member = &peer->member,
 		.state = peer->state,
 		.connected = peer->connected,
 		.rtt_us = peer->rtt_us,
+		.silence_us = mono_since_us(overlay->now, peer->heard),
 	};
 }
 
@@ -443,7 +445,7 @@ bool overlay_next_peer(const struct overlay *overlay, size_t *position,
 		const struct peer *peer = overlay->peers[(*position)++];
 
 		if (is_shown(peer)) {
-			peer_show(peer, ret_peer);
+			peer_show(overlay, peer, ret_peer);
 			return true;
 		}
 	}
@@ -457,7 +459,7 @@ bool overlay_find_peer(const struct overlay *overlay, const struct node_id *id,
 
 	if (!peer || !is_shown(peer))
 		return false;
-	peer_show(peer, ret_peer);
+	peer_show(overlay, peer, ret_peer);
 	return true;
 }
 

@@ -76,7 +76,8 @@ struct overlay_peer {
 	const struct member *member; /* borrowed, valid until the next event */
 	enum member_state state;
 	bool connected;
-	int64_t rtt_us; /* smoothed; 0 = unknown */
+	int64_t rtt_us;     /* smoothed; 0 = unknown */
+	int64_t silence_us; /* since it was heard last, itself; at the latest event */
 };
 
 enum overlay_effect_type {

@@ -89,6 +89,7 @@ static void presence_pack(struct packer *packer, const struct presence *from, Ma
 	to->epoch = from->epoch;
 	to->revision = from->revision;
 	to->node = pack_id(&from->node);
+	to->addr = addr_pack(packer, &from->addr);
 	to->node_name = pack_name(from->node_name, MESSAGE_NAME_MAX);
 	zones_pack(packer, from->zones, &to->zones, &to->n_zones);
 	to->phase = (uint32_t)from->phase;
@@ -142,6 +143,7 @@ static void presence_unpack(struct unpacker *unpacker, const Magik__Presence *fr
 	to->epoch = from->epoch;
 	to->revision = from->revision;
 	unpack_id(unpacker, from->node, &to->node);
+	addr_unpack(unpacker, from->addr, &to->addr);
 	to->node_name = unpack_name(unpacker, from->node_name, MESSAGE_NAME_MAX);
 	zones_unpack(unpacker, from->zones, from->n_zones, to->zones);
 	to->phase = (enum pod_phase)unpack_u32(unpacker, from->phase, POD_GONE);

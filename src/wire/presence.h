@@ -54,6 +54,7 @@ struct presence {
 	uint64_t epoch;
 	uint64_t revision; /* of an ordinal: kube_revision_fold(); 0: not known */
 	struct node_id node;
+	struct addr addr; /* of that machine; none: not known */
 	char *node_name;
 	uint64_t zones[MESSAGE_SPREADS_MAX]; /* zone_of() the machine, for each of the spreads */
 	enum pod_phase phase;

@@ -259,6 +259,51 @@ static void test_surplus_is_stopped_after_it_was_seen_for_5_s(void **state)
 	controller_free(stage.controller);
 }
 
+/* The older one may be on a machine that is lost, which nobody has noticed yet. */
+static void test_nothing_is_stopped_for_the_sake_of_a_silent_machine(void **state)
+{
+	struct stage stage = stage_of(1);
+	const struct controller_effect *effect;
+
+	(void)state;
+	(void)stage_pod(&stage, 0);
+	(void)stage_pod(&stage, 0); /* started later */
+	stage.pods[0].machine_silent = true;
+	for (int i = 0; i < 3; i++) {
+		assert_null(stage_show(&stage));
+		assert_int_equal(controller_deadline(stage.controller).us,
+				 mono_add_ms(stage.now, CONTROLLER_SURPLUS_MS).us);
+		stage_wait(&stage, CONTROLLER_SURPLUS_MS);
+	}
+	stage.pods[0].machine_silent = false;
+	assert_null(stage_show(&stage));
+	stage_wait(&stage, CONTROLLER_SURPLUS_MS);
+	effect = stage_show(&stage);
+	assert_non_null(effect);
+	assert_int_equal(effect->type, CONTROLLER_STOP);
+	assert_true(uid_equal(&effect->pod_uid, &stage.presences[1].pod_uid));
+	controller_free(stage.controller);
+}
+
+/* The same of more pods than replicas, in whichever slots. */
+static void test_a_silent_machine_does_not_count_as_too_many(void **state)
+{
+	struct stage stage = stage_of(2);
+	const struct controller_effect *effect;
+
+	(void)state;
+	for (uint32_t slot = 0; slot < 4; slot++)
+		(void)stage_pod(&stage, slot);
+	stage.pods[0].machine_silent = true;
+	assert_null(stage_show(&stage));
+	stage_wait(&stage, CONTROLLER_SURPLUS_MS);
+	effect = stage_show(&stage);
+	assert_non_null(effect);
+	assert_true(uid_equal(&effect->pod_uid, &stage.presences[3].pod_uid));
+	assert_null(controller_next_effect(stage.controller));
+	controller_free(stage.controller);
+}
+
 static void test_fewer_replicas_stop_those_not_ready_then_the_youngest_at_once(void **state)
 {
 	struct stage stage = stage_of(4);
@@ -582,6 +627,8 @@ int main(void)
 		cmocka_unit_test(test_a_failing_machine_is_passed_over_but_never_the_only_choice),
 		cmocka_unit_test(test_room_where_a_pod_has_failed_wakes_nobody),
 		cmocka_unit_test(test_surplus_is_stopped_after_it_was_seen_for_5_s),
+		cmocka_unit_test(test_nothing_is_stopped_for_the_sake_of_a_silent_machine),
+		cmocka_unit_test(test_a_silent_machine_does_not_count_as_too_many),
 		cmocka_unit_test(
 			test_fewer_replicas_stop_those_not_ready_then_the_youngest_at_once),
 		cmocka_unit_test(test_a_pod_too_many_that_nobody_asked_away_is_watched_first),

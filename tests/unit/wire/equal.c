@@ -834,6 +834,7 @@ void assert_presence_equal(const struct presence *a, const struct presence *b)
 	SAME_NUMBER(epoch);
 	SAME_NUMBER(revision);
 	SAME_ID(node);
+	SAME_ADDR(addr);
 	SAME_TEXT(node_name);
 	assert_memory_equal(a->zones, b->zones, sizeof(a->zones));
 	SAME_NUMBER(phase);

@@ -672,6 +672,7 @@ struct presence sample_presence(void)
 		.epoch = 1,
 		.revision = 3,
 		.node = sample_node_id(8),
+		.addr = sample_addr("10.0.0.2:7947"),
 		.node_name = mem_strdup("n2"),
 		.zones = {zone_of("a"), 0, 0, zone_of("")},
 		.phase = POD_GONE,
