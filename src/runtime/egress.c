@@ -73,6 +73,9 @@ static void put_forward(struct nft_batch *batch, int family)
 	nft_established(batch);
 	end(batch, NF_ACCEPT);
 	begin(batch, false, true);
+	nft_redirected(batch); /* by host_port.c */
+	end(batch, NF_ACCEPT);
+	begin(batch, false, true);
 	end(batch, NF_DROP);
 }
 

@@ -228,8 +228,8 @@ int netlink_address_add(struct mnl_socket *socket, const char *name,
 	return request_send(socket, header);
 }
 
-int netlink_route_add(struct mnl_socket *socket, const char *name, const struct netlink_address *to,
-		      const struct netlink_address *via)
+static int route_add(struct mnl_socket *socket, const char *name, const struct netlink_address *to,
+		     const struct netlink_address *via, uint8_t table)
 {
 	struct request request;
 	struct nlmsghdr *header;
@@ -243,7 +243,7 @@ int netlink_route_add(struct mnl_socket *socket, const char *name, const struct 
 	route = mnl_nlmsg_put_extra_header(header, sizeof(*route));
 	route->rtm_family = (uint8_t)to->family;
 	route->rtm_dst_len = to->prefix;
-	route->rtm_table = RT_TABLE_MAIN;
+	route->rtm_table = table;
 	route->rtm_protocol = RTPROT_STATIC;
 	route->rtm_type = RTN_UNICAST;
 	route->rtm_scope = via || to->family == AF_INET6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
@@ -256,6 +256,18 @@ int netlink_route_add(struct mnl_socket *socket, const char *name, const struct 
 		mnl_attr_put(header, RTA_GATEWAY, address_len(via), via->bytes);
 	}
 	return request_send(socket, header);
+}
+
+int netlink_route_add(struct mnl_socket *socket, const char *name, const struct netlink_address *to,
+		      const struct netlink_address *via)
+{
+	return route_add(socket, name, to, via, RT_TABLE_MAIN);
+}
+
+int netlink_exception_add(struct mnl_socket *socket, const char *name,
+			  const struct netlink_address *to, const struct netlink_address *via)
+{
+	return route_add(socket, name, to, via, RT_TABLE_LOCAL);
 }
 
 int netlink_local_add(struct mnl_socket *socket, const struct netlink_address *to)

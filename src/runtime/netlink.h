@@ -37,5 +37,10 @@ _must_use_ int netlink_route_add(struct mnl_socket *socket, const char *name,
 				 const struct netlink_address *to,
 				 const struct netlink_address *via);
 
+/* The same for part of what netlink_local_add() has made this namespace's own. */
+_must_use_ int netlink_exception_add(struct mnl_socket *socket, const char *name,
+				     const struct netlink_address *to,
+				     const struct netlink_address *via);
+
 /* All addresses of @to are this namespace's own, without being on a link. */
 _must_use_ int netlink_local_add(struct mnl_socket *socket, const struct netlink_address *to);

@@ -16,6 +16,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -26,6 +27,7 @@ enum {
 	ANSWER_MAX = 4096,
 	SOURCE_AT4 = 12, /* in the header of IPv4 */
 	SOURCE_AT6 = 8,  /* in that of IPv6 */
+	PORT_AT = 2,     /* of the destination, in the headers of TCP and UDP */
 	IP4_LEN = 4,
 	IP6_LEN = 16,
 };
@@ -299,17 +301,53 @@ void nft_protocol(struct nft_batch *batch, uint8_t protocol)
 	compare(batch, true, &protocol, sizeof(protocol));
 }
 
-void nft_established(struct nft_batch *batch)
+void nft_port(struct nft_batch *batch, uint16_t port)
 {
-	uint32_t states = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED);
+	uint16_t bytes = htons(port);
+	struct part part = part_begin(batch, "payload");
+
+	put_number(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_number(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_number(batch, NFTA_PAYLOAD_OFFSET, PORT_AT);
+	put_number(batch, NFTA_PAYLOAD_LEN, sizeof(bytes));
+	part_end(batch, part);
+	compare(batch, true, &bytes, sizeof(bytes));
+}
+
+void nft_is_ours(struct nft_batch *batch)
+{
+	uint32_t local = RTN_LOCAL;
+	struct part part = part_begin(batch, "fib");
+
+	put_number(batch, NFTA_FIB_DREG, NFT_REG_1);
+	put_number(batch, NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+	put_number(batch, NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+	part_end(batch, part);
+	compare(batch, true, &local, sizeof(local));
+}
+
+/* Any of @bits is set in what is known of the packet's conversation. */
+static void conversation(struct nft_batch *batch, unsigned key, uint32_t bits)
+{
 	uint32_t none = 0;
 	struct part part = part_begin(batch, "ct");
 
-	put_number(batch, NFTA_CT_KEY, NFT_CT_STATE);
+	put_number(batch, NFTA_CT_KEY, key);
 	put_number(batch, NFTA_CT_DREG, NFT_REG_1);
 	part_end(batch, part);
-	mask_with(batch, (const uint8_t *)&states, sizeof(states));
+	mask_with(batch, (const uint8_t *)&bits, sizeof(bits));
 	compare(batch, false, &none, sizeof(none));
+}
+
+void nft_established(struct nft_batch *batch)
+{
+	conversation(batch, NFT_CT_STATE,
+		     NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
+}
+
+void nft_redirected(struct nft_batch *batch)
+{
+	conversation(batch, NFT_CT_STATUS, IPS_DST_NAT);
 }
 
 void nft_verdict(struct nft_batch *batch, int verdict)
@@ -331,14 +369,36 @@ void nft_masquerade(struct nft_batch *batch)
 	part_end(batch, part_begin(batch, "masq"));
 }
 
+static void load_value(struct nft_batch *batch, unsigned to, const void *value, size_t len)
+{
+	struct part part = part_begin(batch, "immediate");
+
+	put_number(batch, NFTA_IMMEDIATE_DREG, to);
+	put_value(batch, NFTA_IMMEDIATE_DATA, value, len);
+	part_end(batch, part);
+}
+
+void nft_redirect(struct nft_batch *batch, const uint8_t *ip, uint16_t port)
+{
+	uint16_t bytes = htons(port);
+	struct part part;
+
+	load_value(batch, NFT_REG_1, ip, batch->family == NFPROTO_IPV4 ? IP4_LEN : IP6_LEN);
+	load_value(batch, NFT_REG_2, &bytes, sizeof(bytes));
+	part = part_begin(batch, "nat");
+	put_number(batch, NFTA_NAT_TYPE, NFT_NAT_DNAT);
+	put_number(batch, NFTA_NAT_FAMILY, (unsigned)batch->family);
+	put_number(batch, NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
+	put_number(batch, NFTA_NAT_REG_PROTO_MIN, NFT_REG_2);
+	part_end(batch, part);
+}
+
 void nft_tproxy(struct nft_batch *batch, uint16_t port)
 {
 	uint16_t bytes = htons(port);
-	struct part part = part_begin(batch, "immediate");
+	struct part part;
 
-	put_number(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	put_value(batch, NFTA_IMMEDIATE_DATA, &bytes, sizeof(bytes));
-	part_end(batch, part);
+	load_value(batch, NFT_REG_1, &bytes, sizeof(bytes));
 	part = part_begin(batch, "tproxy");
 	put_number(batch, NFTA_TPROXY_FAMILY, (unsigned)batch->family);
 	put_number(batch, NFTA_TPROXY_REG_PORT, NFT_REG_1);

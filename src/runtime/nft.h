@@ -54,8 +54,14 @@ void nft_address(struct nft_batch *batch, enum nft_side side, const uint8_t *ip,
 		 bool lies);
 /* IPPROTO_*. */
 void nft_protocol(struct nft_batch *batch, uint8_t protocol);
+/* The port of TCP or UDP; to be said after nft_protocol(). */
+void nft_port(struct nft_batch *batch, uint16_t port);
+/* Its destination is an address of this namespace's own. */
+void nft_is_ours(struct nft_batch *batch);
 /* It belongs to a conversation that was let through before. */
 void nft_established(struct nft_batch *batch);
+/* nft_redirect() has led its conversation elsewhere. */
+void nft_redirected(struct nft_batch *batch);
 
 /* ---- what is done ---- */
 
@@ -63,5 +69,7 @@ void nft_established(struct nft_batch *batch);
 void nft_verdict(struct nft_batch *batch, int verdict);
 /* Its source becomes the address of the link that it leaves by. */
 void nft_masquerade(struct nft_batch *batch);
+/* Its destination becomes that address of the family, and @port. */
+void nft_redirect(struct nft_batch *batch, const uint8_t *ip, uint16_t port);
 /* To the transparent socket that is bound to @port. */
 void nft_tproxy(struct nft_batch *batch, uint16_t port);

@@ -26,6 +26,9 @@ static const struct netlink_address virtual4 = {
 /* The clusterIP of Services: service/vip.h. */
 static const struct netlink_address virtual6 = {
 	.family = AF_INET6, .bytes = {0xfd, 0x6d, 0x61, 0x67, 0x73, 0x76}, .prefix = 48};
+/* The podIP of pods: service/vip.h. */
+static const struct netlink_address pods6 = {
+	.family = AF_INET6, .bytes = {0xfd, 0x6d, 0x61, 0x67, 0x69, 0x6b}, .prefix = 48};
 static const struct netlink_address resolver4 = {
 	.family = AF_INET, .bytes = {198, 19, 255, 254}, .prefix = 32};
 static const struct netlink_address front6 = {
@@ -47,8 +50,8 @@ static int set_up(void)
 		r = netlink_local_add(socket, &virtual4);
 	if (r == 0)
 		r = netfilter_capture(POD_FRONT_PORT);
-	if (r == 0)
-		(void)!netlink_local_add(socket, &virtual6); /* without IPv6 there is none */
+	if (r == 0 && netlink_local_add(socket, &virtual6) == 0) /* without IPv6 there is none */
+		r = netlink_local_add(socket, &pods6);
 	netlink_close(socket);
 	return r;
 }
@@ -221,8 +224,9 @@ static int configure_front(struct mnl_socket *socket, const struct pod_net *net)
 		r = netlink_route_add(socket, front_end, &ip4, NULL);
 	if (r == 0 && parse(net->ip6, AF_INET6, &ip6)) {
 		r = netlink_address_add(socket, front_end, &front6);
+		/* Of all pods' addresses this one is not here. */
 		if (r == 0)
-			r = netlink_route_add(socket, front_end, &ip6, &pod6);
+			r = netlink_exception_add(socket, front_end, &ip6, &pod6);
 	}
 	return r;
 }
@@ -237,6 +241,8 @@ static int configure_pod(struct mnl_socket *socket, const struct pod_net *net)
 		r = netlink_address_add(socket, pod_end, &pod6);
 		if (r == 0)
 			r = netlink_route_add(socket, pod_end, &virtual6, &front6);
+		if (r == 0)
+			r = netlink_route_add(socket, pod_end, &pods6, &front6);
 	}
 	return r;
 }

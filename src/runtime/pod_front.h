@@ -3,9 +3,9 @@
  * Pod front: a second network namespace before a pod's own, in which everything is local that the
  * pod sends to virtual addresses.
  *
- *   pod: svc0   198.18.0.0/15 via 198.19.255.254, services' IPv6 prefix via fe80::1
+ *   pod: svc0   198.18.0.0/15 via 198.19.255.254, IPv6 prefixes of services and pods via fe80::1
  *        |      no IPv4 address of its own: the pod's is used, and no port of the pod is taken
- *   front: pod0   198.19.255.254, fe80::1; both prefixes are local addresses (any of them)
+ *   front: pod0   198.19.255.254, fe80::1; all prefixes are local addresses (any of them)
  *               one rule (netfilter.h): whatever arrives goes to these sockets, whose names then
  *               are the addresses that the application has asked for
  *

@@ -18,6 +18,7 @@
 #include "runtime/cgroup.h"
 #include "runtime/egress.h"
 #include "runtime/files.h"
+#include "runtime/host_port.h"
 #include "runtime/infra.h"
 #include "runtime/pod.h"
 #include "runtime/pod_front.h"
@@ -60,6 +61,8 @@ static int make_network(const struct pod *pod, struct pod_net *ret_net, struct e
 	r = pod_net_create(&pod->uid, netns, ret_net, err);
 	if (r == 0)
 		r = restrict_network(pod, ret_net, err);
+	if (r == 0)
+		r = host_ports_open(ret_net, kube_pod_spec(pod->spec->root), err);
 	if (r == 0)
 		r = sandbox_connect_front(pod, netns, ret_net, err);
 	(void)close(netns);
@@ -247,6 +250,7 @@ int sandbox_close(struct pod *pod, struct err *err)
 					.text);
 	if (json_object_get(pod->spec->annotations, KUBE_EGRESS))
 		egress_release(net.link);
+	host_ports_close(&net, kube_pod_spec(pod->spec->root));
 	one = pod_net_remove(&net, err);
 	r = one < 0 ? one : r;
 	infra_kill(path_format("%s/infra.pid", pod->dir).text);

@@ -74,8 +74,39 @@ static struct addr addr_of(const struct vip_entry *entry)
 	return addr;
 }
 
-static struct vip_entry *entry_of(const struct vip *vip, const struct addr *addr)
+/* In the prefix of Services, where no uid leads to: theirs are of version 4 there. */
+static const uint8_t v6_form[ADDR_IP_MAX - ADDR_V4_LEN] = {0xfd, 0x6d, 0x61, 0x67, 0x73, 0x76,
+							   0,    0,    0,    0,    0xff, 0xff};
+
+struct addr vip_as_v6(const struct addr *addr)
 {
+	uint8_t ip[ADDR_IP_MAX];
+	struct addr form;
+	bool valid;
+
+	assert(addr->is_v4);
+	memcpy(ip, v6_form, sizeof(v6_form));
+	memcpy(ip + sizeof(v6_form), addr->ip, ADDR_V4_LEN);
+	valid = addr_from_ip(bytes_of(ip, sizeof(ip)), 0, &form);
+	assert(valid);
+	(void)valid;
+	return form;
+}
+
+/* What vip_as_v6() has made of an address, or the address. */
+static struct addr as_given(const struct addr *addr)
+{
+	struct addr given = *addr;
+
+	if (!addr->is_v4 && memcmp(addr->ip, v6_form, sizeof(v6_form)) == 0 &&
+	    !addr_from_ip(bytes_of(addr->ip + sizeof(v6_form), ADDR_V4_LEN), addr->port, &given))
+		return *addr;
+	return given;
+}
+
+static struct vip_entry *entry_of(const struct vip *vip, const struct addr *either)
+{
+	struct addr given = as_given(either), *addr = &given;
 	uint32_t number;
 
 	if (!addr->is_v4 || addr->ip[0] != PREFIX_A || addr->ip[1] < PREFIX_B ||

@@ -42,7 +42,10 @@ void vip_free(struct vip *vip);
 _must_use_ int vip_get(struct vip *vip, struct mono now, const char *name, int64_t ttl_ms,
 		       struct addr *ret_addr);
 
-/* The name behind @addr; NULL: it is nobody's. Valid until the next call. */
+/* The same address for who asks for IPv6 only; it leads to the same name. */
+struct addr vip_as_v6(const struct addr *addr);
+
+/* The name behind @addr, of either form; NULL: it is nobody's. Valid until the next call. */
 const char *vip_name(const struct vip *vip, const struct addr *addr);
 
 /* A connection to @addr begins, ends. The address must be somebody's (false: it is not). */

@@ -137,6 +137,11 @@ static bool wants_v6(const struct resolver_question *question)
 	       (question->dns.type == DNS_AAAA || question->dns.type == DNS_ANY);
 }
 
+static bool has_address(const struct resolver_question *question)
+{
+	return wants_v4(question) || wants_v6(question);
+}
+
 /* The virtual address behind which @key is found: "namespace/service" or "namespace/service/pod".
  */
 static bool address_of(const struct resolver_question *question, const char *key,
@@ -161,24 +166,27 @@ static const struct names_reading *reading_of(const struct resolver_question *qu
 	return &question->readings.list[question->at];
 }
 
-/* One address for all replicas. */
+/* One address for all replicas; by IPv6 the Service's own, if it has one. */
 static void answer_service(struct resolver_question *question)
 {
 	const struct names_reading *reading = reading_of(question);
+	struct addr own = question->service.address, addr;
 	struct reply reply;
-	struct addr addr;
 	char key[KEY_MAX];
 
 	service_key(reading->namespace, reading->service, key);
-	if (wants_v4(question) && !address_of(question, key, &addr)) {
-		answer_code(question, DNS_SERVER_FAILURE);
-		return;
+	if (wants_v4(question) || (wants_v6(question) && addr_is_none(&own))) {
+		if (!address_of(question, key, &addr)) {
+			answer_code(question, DNS_SERVER_FAILURE);
+			return;
+		}
+		own = addr_is_none(&own) ? vip_as_v6(&addr) : own;
 	}
 	reply_begin(question, DNS_NO_ERROR, &reply);
 	if (wants_v4(question))
 		dns_answer_addr(&reply.answer, RESOLVER_TTL_S, &addr);
-	if (wants_v6(question) && !addr_is_none(&question->service.address))
-		dns_answer_addr(&reply.answer, RESOLVER_TTL_S, &question->service.address);
+	if (wants_v6(question))
+		dns_answer_addr(&reply.answer, RESOLVER_TTL_S, &own);
 	reply_send(question, &reply);
 }
 
@@ -191,10 +199,17 @@ static void answer_pods(struct resolver_question *question)
 	char key[KEY_MAX];
 
 	reply_begin(question, DNS_NO_ERROR, &reply);
-	for (size_t i = 0; wants_v4(question) && i < question->found_count; i++) {
+	for (size_t i = 0; has_address(question) && i < question->found_count; i++) {
+		struct addr six;
+
 		pod_key(reading->namespace, reading->service, question->found[i].pod, key);
-		if (address_of(question, key, &addr))
+		if (!address_of(question, key, &addr))
+			continue;
+		six = vip_as_v6(&addr);
+		if (wants_v4(question))
 			dns_answer_addr(&reply.answer, RESOLVER_TTL_S, &addr);
+		if (wants_v6(question))
+			dns_answer_addr(&reply.answer, RESOLVER_TTL_S, &six);
 	}
 	reply_send(question, &reply);
 }

@@ -54,8 +54,8 @@ def eventually(what, check, timeout=30):
 def image(name):
     """The path of an image archive; built when it is not there yet."""
     path = os.path.join(IMAGES, name + ".oci.tar")
-    tool = "build-nginx-image" if name == "nginx" else "build-test-images"
-    if name == "nginx":
+    tool = {"nginx": "build-nginx-image", "network": "build-network-image"}.get(name, "build-test-images")
+    if name in ("nginx", "network"):
         run(os.path.join(TOP, "tools", tool), path)
     elif not os.path.exists(path):
         run(os.path.join(TOP, "tools", tool), IMAGES)

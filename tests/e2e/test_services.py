@@ -83,3 +83,17 @@ def test_node_ports_lead_to_pods_from_every_machine(fabric, write):
         eventually("without the Service nobody listens", lambda: not any(ask(at, port) for at in fabric.machines), 60)
     finally:
         fabric.kubectl("delete", "service", "front", "--ignore-not-found")
+
+
+def test_a_host_port_leads_to_its_pod(fabric, write):
+    pod = manifests.pod("door", image=IMAGE)
+    pod["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": 8088}]
+    fabric.kubectl("apply", "-f", write(pod))
+    (pod,) = fabric.wait_pods(1, "app=door")
+    (machine,) = [one for one in fabric.machines if one.name == pod["spec"]["nodeName"]]
+    eventually("its machine leads to it", lambda: ask(machine, 8088) == "door", 30)
+    assert not any(ask(other, 8088) for other in fabric.machines if other is not machine)
+    inside = machine.host.run("curl", "-s", "-m", "10", f"http://{machine.host.ip}:8088/hostname", check=False)
+    assert inside.stdout.strip() == "door"
+    fabric.kubectl("delete", "pod", "door")
+    eventually("and not when it is gone", lambda: ask(machine, 8088) == "", 30)

@@ -172,8 +172,11 @@ static void test_every_connection_to_a_virtual_address_arrives(void **state)
 	expect_captured(world, "198.18.0.5", "::ffff:198.18.0.5 6379");
 	expect_captured(world, "198.19.200.1", "::ffff:198.19.200.1 6379");
 	expect_captured(world, POD_FRONT_RESOLVER, "::ffff:" POD_FRONT_RESOLVER " 6379");
-	if (world->net.ip6[0])
-		expect_captured(world, "fd6d:6167:7376::7", "fd6d:6167:7376::7 6379");
+	if (!world->net.ip6[0])
+		return;
+	expect_captured(world, "fd6d:6167:7376::7", "fd6d:6167:7376::7 6379");
+	/* The podIP of another pod, wherever that is. */
+	expect_captured(world, "fd6d:6167:696b::7", "fd6d:6167:696b::7 6379");
 }
 
 static void test_no_port_of_the_pod_is_taken(void **state)

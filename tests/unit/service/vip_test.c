@@ -89,6 +89,24 @@ static void foreign_addresses_are_nobodys(void **state)
 	vip_free(vip);
 }
 
+static void an_address_has_a_form_for_ipv6(void **state)
+{
+	struct vip *vip = vip_new(VIP_MAX, 1);
+	struct addr addr, six, other;
+
+	(void)state;
+	assert_int_equal(vip_get(vip, at_ms(0), "shop/web", TTL_MS, &addr), 0);
+	six = vip_as_v6(&addr);
+	assert_false(six.is_v4);
+	six.port = 80; /* as in a connection to it */
+	assert_string_equal(vip_name(vip, &six), "shop/web");
+	assert_true(addr_parse_ip("fd6d:6167:7376::fffe:c612:1", 0, &other));
+	assert_null(vip_name(vip, &other));
+	assert_true(addr_parse_ip("fd6d:6167:7376::ffff:a00:1", 0, &other));
+	assert_null(vip_name(vip, &other));
+	vip_free(vip);
+}
+
 static void all_of_them_are_different(void **state)
 {
 	struct vip *vip = vip_new(VIP_MAX, 1);
@@ -127,6 +145,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_given_again_only_when_nobody_can_remember_them),
 		cmocka_unit_test(a_connection_holds_its_address),
 		cmocka_unit_test(foreign_addresses_are_nobodys),
+		cmocka_unit_test(an_address_has_a_form_for_ipv6),
 		cmocka_unit_test(all_of_them_are_different),
 		cmocka_unit_test(an_ipv6_address_follows_from_the_uid),
 	};

@@ -301,6 +301,7 @@ static void test_what_is_not_there_does_not_exist(void **state)
 static void test_each_ready_replica_of_a_headless_service_is_named(void **state)
 {
 	struct world *world = *state;
+	struct addr addr;
 
 	(void)fake_mesh_add("shop", "db", "db-0");
 	(void)fake_mesh_add("shop", "db", "db-1");
@@ -308,6 +309,9 @@ static void test_each_ready_replica_of_a_headless_service_is_named(void **state)
 	ask(world, "db", DNS_A);
 	assert_int_equal(count_at(world, AT_ANSWERS), 2);
 	assert_string_equal(key_of_answer(world), "shop/db/db-0");
+	ask(world, "db", DNS_AAAA);
+	assert_int_equal(dns_forward_addrs(bytes_buf(&world->answer), DNS_AAAA, &addr, 1), 1);
+	assert_string_equal(vip_name(world->vip, &addr), "shop/db/db-0");
 	expect_key(world, "db-1.db", "shop/db/db-1");
 	expect_key(world, "db-1.db.shop.svc.cluster.local", "shop/db/db-1");
 	ask(world, "db-2.db.shop.svc.cluster.local", DNS_A);
