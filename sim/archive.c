@@ -92,14 +92,14 @@ static struct sim_machine *some_machine(struct world *world)
 	return NULL;
 }
 
-static size_t namespace_count(const struct archive *archive)
+size_t archive_namespaces(const struct archive *archive)
 {
 	return (archive->cap + ARCHIVE_NAMESPACE - 1) / ARCHIVE_NAMESPACE;
 }
 
 static void namespace_name(const struct archive *archive, size_t number, char name[32])
 {
-	if (namespace_count(archive) > 1)
+	if (archive_namespaces(archive) > 1)
 		(void)snprintf(name, 32, "ns-%zu", number);
 	else
 		(void)snprintf(name, 32, "default");
@@ -110,7 +110,7 @@ void archive_name(const struct archive *archive, size_t index, struct entry_name
 	static char kind[] = "ConfigMap";
 	const struct entry *entry = &archive->entries[index];
 
-	namespace_name(archive, index % namespace_count(archive), ret_name->namespace);
+	namespace_name(archive, index % archive_namespaces(archive), ret_name->namespace);
 	(void)snprintf(ret_name->name, sizeof(ret_name->name), "r%02x%02x%02x%02x%02x%02x",
 		       entry->uid.byte[0], entry->uid.byte[1], entry->uid.byte[2],
 		       entry->uid.byte[3], entry->uid.byte[4], entry->uid.byte[5]);
@@ -390,7 +390,7 @@ static void list_all(struct world *world, uint64_t argument)
 	struct call call = {.list = true, .begin_us = world->now_us};
 	char namespace[32];
 
-	call.entry = argument % namespace_count(archive);
+	call.entry = argument % archive_namespaces(archive);
 	namespace_name(archive, call.entry, namespace);
 	if (machine)
 		archive->lists_begun += refresh(world, machine, namespace, NULL, &call);
@@ -423,7 +423,7 @@ static void check_list(struct world *world, const struct sim_machine *machine, s
 	struct archive *archive = world->archive;
 	size_t wrong = 0, count = 0;
 
-	for (size_t i = namespace; i < archive->count; i += namespace_count(archive)) {
+	for (size_t i = namespace; i < archive->count; i += archive_namespaces(archive)) {
 		const struct entry *entry = &archive->entries[i];
 		struct call call = {.entry = i, .hlc = entry->hlc, .deleted = entry->deleted};
 

@@ -20,6 +20,9 @@ void archive_write(struct world *world, int64_t at_ms, int64_t for_ms);
 /* Instead: they lie on the disks of those to whom they fall, before any machine is started. */
 void archive_place(struct world *world);
 
+/* And when all have just been started: their names lie in the index, as if for long. */
+void archive_place_index(struct world *world);
+
 /* A disk is given a record, one that it had not (@anew) or a newer version; or is told to forget
  * it. The last copy of what lives must not go, unless all who had it failed within one repair
  * interval: that is counted. */

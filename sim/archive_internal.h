@@ -3,6 +3,7 @@
 #pragma once
 
 #include "archive.h"
+#include "records/steward.h"
 #include "samples.h"
 
 enum {
@@ -46,6 +47,12 @@ struct archive {
 
 /* Made when it is asked for first. */
 struct archive *archive_of(struct world *world);
+
+/* Records of one kind are spread over so many namespaces: entry I is in number I modulo that. */
+size_t archive_namespaces(const struct archive *archive);
+
+/* All machines that are stewards, whether they run or not. */
+void archive_stewards(const struct world *world, struct stewards *ret_stewards);
 
 /* An entry as others see it; valid as long as this is. */
 struct entry_name {

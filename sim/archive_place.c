@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "identity/sha256.h"
 #include "overlay/kad.h"
-#include "records/steward.h"
 
 enum {
 	DAY_MS = 24 * 3600 * 1000, /* so long the fabric has been complete */
@@ -19,7 +18,7 @@ enum {
 
 /* ---- the beginning ---- */
 
-static void stewards_of(const struct world *world, struct stewards *ret_stewards)
+void archive_stewards(const struct world *world, struct stewards *ret_stewards)
 {
 	struct record_steward *list = mem_alloc(world->machine_count, sizeof(*list));
 	size_t count = 0;
@@ -29,7 +28,10 @@ static void stewards_of(const struct world *world, struct stewards *ret_stewards
 
 		if (machine->steward)
 			list[count++] = (struct record_steward){
-				.contact = {.id = machine->id, .steward = true},
+				.contact = {.id = machine->id,
+					    .addr = machine->addr,
+					    .incarnation = machine->incarnation,
+					    .steward = true},
 				.position = kad_place(&machine->id)};
 	}
 	*ret_stewards = (struct stewards){0};
@@ -90,7 +92,7 @@ void archive_place(struct world *world)
 	int64_t now_ms = world_wall(world).ms;
 	struct stewards stewards;
 
-	stewards_of(world, &stewards);
+	archive_stewards(world, &stewards);
 	for (size_t i = 0; i < world->machine_count; i++)
 		world->machines[i].complete =
 			(struct node_complete){.since_ms = now_ms - DAY_MS, .seen_ms = now_ms};

@@ -153,8 +153,11 @@ void world_boot_formed(struct world *world)
 {
 	struct placed *placed = placed_new(world);
 
-	for (size_t i = 0; i < world->machine_count; i++)
+	for (size_t i = 0; i < world->machine_count; i++) {
 		machine_start(world, &world->machines[i], true);
+		/* What it has to say of its disk: too much of all machines together. */
+		machine_pump(world, &world->machines[i]);
+	}
 	for (size_t i = 0; i < world->machine_count; i++) {
 		struct sim_machine *machine = &world->machines[i];
 

@@ -71,8 +71,7 @@ void machine_init(struct world *world, size_t index, bool steward)
 		.port = 7946,
 		.is_v4 = true};
 	(void)snprintf(machine->name, sizeof(machine->name), "n%zu", index);
-	map_init(&machine->disk, 1);
-	map_init(&machine->writers, 1);
+	map_init_borrowing(&machine->disk, 1);
 	list_init(&machine->pods);
 	machine_new_id(world, machine);
 	trust_reset(machine);
@@ -89,14 +88,12 @@ static void disk_clear_revocations(struct sim_machine *machine)
 
 void machine_disk_clear(struct sim_machine *machine)
 {
-	map_for_each (entry, &machine->disk) {
-		buf_deinit(entry->value);
-		free(entry->value);
-	}
+	map_for_each (entry, &machine->disk)
+		envelope_drop(&machine->world->envelopes, entry->value);
 	map_deinit(&machine->disk);
-	map_init(&machine->disk, 1);
-	map_deinit(&machine->writers);
-	map_init(&machine->writers, 1);
+	map_init_borrowing(&machine->disk, 1);
+	free(machine->writers);
+	machine->writers = NULL;
 	disk_clear_revocations(machine);
 	machine->contact_count = 0;
 	machine->kept = (struct fabric_time_kept){0};
@@ -166,9 +163,9 @@ static void restore_disk(struct world *world, struct sim_machine *machine)
 	map_for_each (entry, &machine->disk) {
 		int r;
 
-		restore_leaf(machine, bytes_buf(entry->value));
+		restore_leaf(machine, envelope_bytes(entry->value));
 		machine_call(machine, r = node_restore(machine->node, machine_now(world, machine),
-						       bytes_buf(entry->value)));
+						       envelope_bytes(entry->value)));
 
 		/* A version that something newer on the same disk replaced is not news. */
 		if (r < 0)
@@ -344,7 +341,7 @@ static struct bytes key_bytes(const struct record_key *key, uint8_t *space)
 	space[0] = (uint8_t)key->kind;
 	memcpy(space + 1, key->uid.byte, UID_LEN);
 	memcpy(space + 1 + UID_LEN, key->sub.byte, UID_LEN);
-	return bytes_of(space, 1 + 2 * UID_LEN);
+	return bytes_of(space, SIM_DISK_KEY_LEN);
 }
 
 void machine_disk_key(const uint8_t *bytes, struct record_key *ret_key)
@@ -357,14 +354,11 @@ void machine_disk_key(const uint8_t *bytes, struct record_key *ret_key)
 /* Whether there was anything. */
 static bool disk_remove(struct sim_machine *machine, const struct record_key *key)
 {
-	uint8_t space[1 + 2 * UID_LEN];
-	struct buf *old = map_remove(&machine->disk, key_bytes(key, space));
+	uint8_t space[SIM_DISK_KEY_LEN];
+	struct sim_envelope *old = map_remove(&machine->disk, key_bytes(key, space));
 
-	if (!old)
-		return false;
-	buf_deinit(old);
-	free(old);
-	return true;
+	envelope_drop(&machine->world->envelopes, old);
+	return old != NULL;
 }
 
 static void disk_forget(struct sim_machine *machine, const struct record_key *key)
@@ -375,12 +369,12 @@ static void disk_forget(struct sim_machine *machine, const struct record_key *ke
 
 void machine_keep(struct sim_machine *machine, const struct record_key *key, struct bytes envelope)
 {
-	uint8_t space[1 + 2 * UID_LEN];
-	struct buf *kept = mem_new(struct buf);
+	uint8_t space[SIM_DISK_KEY_LEN];
+	struct sim_envelope *kept =
+		envelope_take(&machine->world->envelopes, key_bytes(key, space), envelope);
 
 	archive_kept(machine->world, key, !disk_remove(machine, key));
-	buf_append_bytes(kept, envelope);
-	(void)map_put(&machine->disk, key_bytes(key, space), kept);
+	(void)map_put(&machine->disk, bytes_of(kept->key, sizeof(kept->key)), kept);
 	trust_keep_writer(machine, envelope);
 }
 

@@ -271,6 +271,7 @@ void world_reidentify(struct world *world, size_t index)
 
 	assert(!machine->node);
 	machine_disk_clear(machine);
+	trust_forget_writer(world, index);
 	machine_new_id(world, machine);
 }
 

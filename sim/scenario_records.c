@@ -121,6 +121,8 @@ void large_records(struct world *world)
 	if (world->params.placed)
 		archive_place(world);
 	at_ms = steps_begin(world);
+	if (world->params.placed)
+		archive_place_index(world);
 	at_ms = world->params.placed ? wave(world, at_ms) : write_all(world, at_ms);
 	steps_churn(world, at_ms, at_ms + busy_ms);
 	archive_read(world, at_ms, busy_ms, world->params.lookups, false);

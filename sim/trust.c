@@ -22,6 +22,7 @@ enum {
 	MAC_LEN = crypto_shorthash_BYTES,
 	FRESH_MS = 30 * 1000, /* as much as clocks may differ */
 	NONCES_MIN = 16,
+	WORD_BITS = 64,
 };
 
 static void make_mac(struct bytes over, uint8_t mac[MAC_LEN])
@@ -80,15 +81,34 @@ static struct sim_machine *find_leaf(struct world *world, const struct digest *l
 static bool knows_leaf(struct sim_machine *machine, const struct sim_machine *issuer)
 {
 	return machine == issuer || links_has_leaf(&machine->links, issuer->index) ||
-	       map_get(&machine->writers, bytes_of(issuer->id.byte, ID_LEN));
+	       (machine->writers &&
+		machine->writers[issuer->index / WORD_BITS] >> issuer->index % WORD_BITS & 1);
 }
 
 /* Its certificate was at hand, or the record would not have been taken. */
 void trust_keep_writer(struct sim_machine *machine, struct bytes envelope)
 {
-	static char kept;
+	size_t words = (machine->world->machine_count + WORD_BITS - 1) / WORD_BITS;
+	const struct sim_machine *writer;
+	struct digest leaf;
 
-	(void)map_put(&machine->writers, bytes_of(envelope.ptr, ID_LEN), &kept);
+	memcpy(leaf.byte, envelope.ptr, ID_LEN);
+	writer = find_leaf(machine->world, &leaf);
+	if (!writer)
+		return;
+	if (!machine->writers)
+		machine->writers = mem_alloc(words, sizeof(*machine->writers));
+	machine->writers[writer->index / WORD_BITS] |= (uint64_t)1 << writer->index % WORD_BITS;
+}
+
+void trust_forget_writer(struct world *world, size_t index)
+{
+	for (size_t i = 0; i < world->machine_count; i++) {
+		uint64_t *writers = world->machines[i].writers;
+
+		if (writers)
+			writers[index / WORD_BITS] &= ~((uint64_t)1 << index % WORD_BITS);
+	}
 }
 
 static int open_envelope(void *self, struct wall now, struct bytes envelope,

@@ -110,6 +110,7 @@ struct world *world_new(size_t machines, const struct params *params, uint64_t s
 	world->metrics = metrics_new(machines);
 	map_init(&world->workloads_by_uid, 1);
 	map_init(&world->taken, 1);
+	map_init(&world->envelopes, 1);
 	map_init(&world->pods_by_uid, 1);
 	for (size_t i = 0; i < machines; i++)
 		machine_init(world, i, i < stewards);
@@ -135,6 +136,7 @@ void world_free(struct world *world)
 	liars_free(world);
 	for (size_t i = 0; i < world->machine_count; i++)
 		machine_deinit(&world->machines[i]);
+	map_deinit(&world->envelopes);
 	free_what_waits(world);
 	free(world->repairs.losses);
 	pool_deinit(&world->pool);

@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "base/prng.h"
 #include "bugs.h"
+#include "disk.h"
 #include "metrics.h"
 #include "node/node.h"
 #include "params.h"
@@ -178,8 +179,9 @@ struct sim_machine {
 	int64_t clock_error_ms;            /* its system's clock less true time */
 	int64_t started_us, ended_us;      /* its process, the last one before */
 	int64_t stalled_since_us;          /* if it is stalled */
-	struct map disk;                   /* record key -> struct buf */
-	struct map writers;                /* whose certificates are on it, with their records */
+	struct map disk;                   /* record key -> struct sim_envelope */
+	uint64_t *writers;                 /* bits by index: whose certificates are on it, with
+					    * their records; NULL: none */
 	struct buf *revocations;           /* on disk too: envelopes */
 	size_t revocation_count;
 	struct list pods;       /* struct sim_pod.on_machine: all that ever were, oldest first */
@@ -276,8 +278,9 @@ struct world {
 	enum sim_bug bug;
 	int64_t now_us;
 	uint64_t order;
-	struct queue *queue; /* of events; ticks are in the entries themselves: world.c */
-	struct pool pool;    /* events */
+	struct queue *queue;  /* of events; ticks are in the entries themselves: world.c */
+	struct pool pool;     /* events */
+	struct map envelopes; /* on any disk: disk.h */
 	uint32_t connection_last;
 	size_t machine_count;
 	struct sim_machine *machines;
@@ -501,6 +504,8 @@ struct node_trust trust_of(struct sim_machine *machine);
 struct digest trust_leaf(const struct sim_machine *machine);
 /* A record is written to @machine's disk, with the certificate of who signed it. */
 void trust_keep_writer(struct sim_machine *machine, struct bytes envelope);
+/* Nobody has the certificate of machine @index that lay with its records: it has another one. */
+void trust_forget_writer(struct world *world, size_t index);
 void trust_reset(struct sim_machine *machine);
 void trust_deinit(struct sim_machine *machine);
 /* What a signed packet says, for the story and for broken hosts. False: not a signed message. */

@@ -43,10 +43,22 @@ void map_init(struct map *map, uint64_t seed)
 	*map = (struct map){.seed = mix(seed + 0x9e3779b97f4a7c15ULL)};
 }
 
+void map_init_borrowing(struct map *map, uint64_t seed)
+{
+	map_init(map, seed);
+	map->borrows_keys = true;
+}
+
+static void key_free(const struct map *map, const struct map_entry *entry)
+{
+	if (!map->borrows_keys)
+		free((uint8_t *)(uintptr_t)entry->key);
+}
+
 void map_deinit(struct map *map)
 {
 	for (size_t i = 0; i < map->entry_count; i++)
-		free(map->entries[i].key);
+		key_free(map, &map->entries[i]);
 	free(map->entries);
 	free(map->index);
 	*map = (struct map){0};
@@ -121,13 +133,15 @@ void *map_put(struct map *map, struct bytes key, void *value)
 		struct map_entry *entry = &map->entries[map->index[slot] - 1];
 		void *old = entry->value;
 
+		if (map->borrows_keys)
+			entry->key = key.ptr;
 		entry->value = value;
 		return old;
 	}
 	if (map->entry_count == map->entry_cap)
 		rehash(map);
 	map->entries[map->entry_count] = (struct map_entry){
-		.key = (uint8_t *)mem_copy(key.ptr, key.len),
+		.key = map->borrows_keys ? key.ptr : (uint8_t *)mem_copy(key.ptr, key.len),
 		.key_len = key.len,
 		.hash = hash,
 		.value = value,
@@ -148,7 +162,7 @@ void *map_remove(struct map *map, struct bytes key)
 	entry = &map->entries[map->index[slot] - 1];
 	map->index[slot] = (uint32_t)MAP_DELETED;
 	value = entry->value;
-	free(entry->key);
+	key_free(map, entry);
 	*entry = (struct map_entry){0};
 	map->count--;
 	return value;

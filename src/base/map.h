@@ -4,10 +4,12 @@
  *
  * Order never depends on addresses or on a seed, so that a run can be replayed to the byte. The
  * hash is keyed (siphash-like mixing of a seed given at init) so that peers cannot choose
- * collisions. Keys are copied, values are borrowed: the owner frees them.
+ * collisions. Keys are copied, values are borrowed: the owner frees them. A map that borrows keys,
+ * too, is for values that have their key in them.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +17,7 @@
 #include "base/bytes.h"
 
 struct map_entry {
-	uint8_t *key; /* NULL: a removed entry, skipped by iteration */
+	const uint8_t *key; /* NULL: a removed entry, skipped by iteration */
 	size_t key_len;
 	uint64_t hash;
 	void *value;
@@ -27,10 +29,15 @@ struct map {
 	size_t entry_count, entry_cap, index_cap;
 	size_t count; /* live entries */
 	uint64_t seed;
+	bool borrows_keys;
 };
 
 /* @seed should be random where keys come from peers; any constant elsewhere. */
 void map_init(struct map *map, uint64_t seed);
+
+/* Keys are not copied: each must stay where it is while it is in the map, and that of a value which
+ * replaces another takes the place of the other's. */
+void map_init_borrowing(struct map *map, uint64_t seed);
 
 /* Frees the map's own memory, never the values. */
 void map_deinit(struct map *map);

@@ -26,6 +26,13 @@ static struct uid home_of(const struct digest *key)
 	return home;
 }
 
+struct uid node_index_home(const struct shard_id *shard)
+{
+	struct digest key = shard_key(shard);
+
+	return home_of(&key);
+}
+
 static size_t nearest(void *arg, const struct digest *key, struct contact *ret_contacts, size_t max)
 {
 	const struct node *node = arg;
@@ -101,14 +108,21 @@ static void object_changed(struct node *node, struct mono now, const struct reco
 		shards_say(node->shards, now, record->object.kind, record->object.namespace, &row);
 }
 
-static void facts_changed(struct node *node, struct mono now, const struct record *record)
+struct index_row node_index_self(const struct node *node)
 {
 	struct index_row row = {
 		.name = node->name,
-		.uid = record->key.uid,
-		.sub = record->key.sub,
 		.hlc = 1, /* what they say is in the record; the row says where it is */
 	};
+
+	memcpy(row.uid.byte, node->config.self.id.byte, UID_LEN);
+	memcpy(row.sub.byte, node->config.self.id.byte + UID_LEN, UID_LEN);
+	return row;
+}
+
+static void facts_changed(struct node *node, struct mono now)
+{
+	struct index_row row = node_index_self(node);
 
 	shards_own(node->shards, now, "Node", "", &row);
 }
@@ -123,7 +137,7 @@ void node_index_changed(struct node *node, struct mono now, const struct record_
 		return;
 	node->index_due = mono_min(node->index_due, mono_add_ms(now, SWEEP_MS));
 	if (record->key.kind == RECORD_NODE && own && change != RECORDS_REMOVED)
-		facts_changed(node, now, record);
+		facts_changed(node, now);
 	else if (record->key.kind == RECORD_TOMBSTONE && *record->object.kind)
 		object_changed(node, now, record, &item->writer, true);
 	else if (record->key.kind == RECORD_OBJECT && change != RECORDS_REMOVED)
@@ -147,13 +161,8 @@ static void sweep(struct node *node, struct mono now)
 			shards_own(node->shards, now, item->record.object.kind,
 				   item->record.object.namespace, &row);
 	}
-	if (node->facts_known) {
-		struct record facts = {0};
-
-		memcpy(facts.key.uid.byte, node->config.self.id.byte, UID_LEN);
-		memcpy(facts.key.sub.byte, node->config.self.id.byte + UID_LEN, UID_LEN);
-		facts_changed(node, now, &facts);
-	}
+	if (node->facts_known)
+		facts_changed(node, now);
 }
 
 void node_index_tick(struct node *node, struct mono now)
@@ -174,6 +183,17 @@ void node_index_begin(struct node *node, struct mono now)
 {
 	if (mono_reached(node->index_due, mono_add_ms(now, SWEEP_MS * 2)))
 		node->index_due = mono_add_ms(now, prng_jitter(&node->prng, SWEEP_MS / 8));
+}
+
+void node_index_hold(struct node *node, struct mono now, const struct shards_part *part)
+{
+	shards_hold(node->shards, now, part);
+}
+
+void node_index_said(struct node *node, struct mono now, const struct shard_id *leaf,
+		     const struct index_row *row, const struct contact *holders, size_t count)
+{
+	shards_said(node->shards, now, leaf, row, holders, count);
 }
 
 /* Messages. */

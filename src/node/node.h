@@ -224,6 +224,15 @@ void node_remember(struct node *node, struct mono now, const struct contact *con
 void node_know(struct node *node, struct mono now, const struct contact *contact);
 void node_formed(struct node *node, struct mono now);
 
+/* What it has held and said of the index for long, of a machine that has just been started in a
+ * simulation: shards_hold(), shards_said(). Where a shard is kept: with whom would keep a record of
+ * this uid. The row that a machine says of itself, of kind "Node" without a namespace; borrows. */
+void node_index_hold(struct node *node, struct mono now, const struct shards_part *part);
+void node_index_said(struct node *node, struct mono now, const struct shard_id *leaf,
+		     const struct index_row *row, const struct contact *holders, size_t count);
+struct uid node_index_home(const struct shard_id *shard);
+struct index_row node_index_self(const struct node *node);
+
 /* Look up by distance, as overlay_find(); NODE_FOUND follows. */
 _must_use_ int node_find(struct node *node, struct mono now, const struct digest *target,
 			 bool providers, uint64_t *ret_token);

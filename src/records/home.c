@@ -629,7 +629,7 @@ void homes_note_sole(struct records *records)
 
 void homes_init(struct records *records)
 {
-	map_init(&records->homes, prng_next(&records->prng));
+	map_init_borrowing(&records->homes, prng_next(&records->prng));
 	map_init(&records->partners, prng_next(&records->prng));
 	records->repair_at = MONO_NEVER;
 	records->position = position_of_machine(&records->config.self);

@@ -43,6 +43,7 @@ struct item {
 	struct list in_writer; /* of struct writer.items; memory kinds only */
 	struct list in_home;   /* of struct home.items */
 	struct home *home;     /* while it is in the table */
+	bool value_is_lent;    /* by the envelope */
 	bool kept;             /* not only a copy of what others keep */
 	struct mono heard;     /* from its writer, or else from a keeper for the first time */
 	uint8_t had;           /* bits: which of the home's keepers have it; while it is not ours */

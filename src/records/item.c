@@ -45,6 +45,23 @@ static void item_place(struct item *item)
 		item->fold |= (uint64_t)digest[i] << (8 * i);
 }
 
+/* What a record says is in its envelope as it is: it lies in memory once, and not twice. */
+static void borrow_value(struct item *item)
+{
+	const struct buf *envelope = &item->shown.envelope;
+	struct buf *value = &item->shown.record.value;
+	uint8_t *inside;
+
+	if (value->len == 0)
+		return;
+	inside = memmem(envelope->ptr, envelope->len, value->ptr, value->len);
+	if (!inside)
+		return;
+	free(value->ptr);
+	*value = (struct buf){.ptr = inside, .len = value->len};
+	item->value_is_lent = true;
+}
+
 struct item *item_new(const struct record *record, struct bytes envelope,
 		      const struct node_id *writer)
 {
@@ -52,6 +69,7 @@ struct item *item_new(const struct record *record, struct bytes envelope,
 
 	record_copy(record, &item->shown.record);
 	buf_append_bytes(&item->shown.envelope, envelope);
+	borrow_value(item);
 	item->shown.writer = *writer;
 	item->refs = 1;
 	record_key_bytes(&record->key, item->key);
@@ -73,6 +91,8 @@ void item_unref(struct item *item)
 	if (!item || --item->refs > 0)
 		return;
 	assert(list_is_empty(&item->in_bucket) && list_is_empty(&item->in_writer));
+	if (item->value_is_lent)
+		item->shown.record.value = (struct buf){0};
 	record_deinit(&item->shown.record);
 	buf_deinit(&item->shown.envelope);
 	free(item);

@@ -123,6 +123,30 @@ void shards_say(struct shards *shards, struct mono now, const char *kind, const 
 void shards_disown(struct shards *shards, const char *kind, const char *namespace,
 		   const struct index_row *row);
 
+/*
+ * As things lie where they have been for long: for simulations and tests that begin so.
+ *
+ * shards_layout() shows each shard that @rows of one (kind, namespace) make, each row in the leaf
+ * that has it; what is shown is borrowed. shards_hold(): this machine has held that part until now,
+ * each row confirmed as long ago as it says. shards_said(): it has said that row to the holders of
+ * its leaf, and says it again when that is due, at some moment within SHARD_RENEW_MS.
+ */
+struct shards_part {
+	struct shard_id id;
+	bool split; /* its rows are those of its halves, so many each: */
+	size_t halves[2];
+	const struct index_row *rows;
+	size_t row_count;
+};
+
+typedef void shards_layout_fn(void *arg, const struct shards_part *part);
+
+void shards_layout(const char *kind, const char *namespace, const struct index_row *rows,
+		   size_t count, shards_layout_fn *each, void *arg);
+void shards_hold(struct shards *shards, struct mono now, const struct shards_part *part);
+void shards_said(struct shards *shards, struct mono now, const struct shard_id *leaf,
+		 const struct index_row *row, const struct contact *holders, size_t count);
+
 /* INDEX_ROWS, INDEX_ASK or INDEX_ANSWER from @from; @steward: its certificate says so. Rows of
  * others are refused. */
 void shards_receive(struct shards *shards, struct mono now, const struct contact *from,

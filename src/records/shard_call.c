@@ -133,8 +133,9 @@ static void place_forget(struct shards *shards, const struct shard_id *shard)
 		place->until = place->known_until = shards->now;
 }
 
-static void place_note(struct shards *shards, const struct shard_id *shard,
-		       const struct contact *contacts, size_t count)
+void shard_place_note(struct shards *shards, const struct shard_id *shard,
+		      const struct contact *contacts, size_t count, struct mono until,
+		      struct mono known_until)
 {
 	struct place *place = mem_new(struct place);
 	struct buf text = {0};
@@ -147,8 +148,8 @@ static void place_note(struct shards *shards, const struct shard_id *shard,
 	}
 	for (size_t i = 0; i < count && i < SHARD_KEEPERS; i++)
 		place->contacts[place->count++] = contacts[i];
-	place->until = mono_add_ms(shards->now, SHARD_PLACE_MS);
-	place->known_until = mono_add_ms(shards->now, SHARD_HOLDERS_MS);
+	place->until = until;
+	place->known_until = known_until;
 	shard_text(shard, &text);
 	free(map_put(&shards->places, bytes_buf(&text), place));
 	buf_deinit(&text);
@@ -247,7 +248,8 @@ void shards_located(struct shards *shards, struct mono now, uint64_t token,
 	shards->now = now;
 	if (!call || call->located || count == 0)
 		return; /* none: it is asked again when it is late */
-	place_note(shards, &call->shard, contacts, count);
+	shard_place_note(shards, &call->shard, contacts, count, mono_add_ms(now, SHARD_PLACE_MS),
+			 mono_add_ms(now, SHARD_HOLDERS_MS));
 	call_targets(call, contacts, count);
 	call_ask_all(shards, call);
 }

@@ -56,9 +56,14 @@ static void hand_halves(struct shards *shards, struct shard *shard)
 	}
 }
 
+bool shard_is_large(const struct shard_id *shard, size_t rows)
+{
+	return rows > SHARD_ROWS_MAX && shard->depth < MESSAGE_SHARD_DEPTH_MAX;
+}
+
 static bool is_large(const struct shard *shard)
 {
-	return shard->rows.count > SHARD_ROWS_MAX && shard->id.depth < MESSAGE_SHARD_DEPTH_MAX;
+	return shard_is_large(&shard->id, shard->rows.count);
 }
 
 /* One that has just been merged is not split because somebody has not heard of that. */

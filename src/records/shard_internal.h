@@ -169,6 +169,7 @@ size_t shard_rows(const struct shards *shards, const struct shard *shard, const 
 		  const struct shard_id *half, struct index_row **ret_rows);
 
 /* shard_hold.c: what a holder does. */
+bool shard_is_large(const struct shard_id *shard, size_t rows); /* it splits */
 void hold_rows(struct shards *shards, const struct contact *from, const struct index_rows *rows);
 void hold_ask(struct shards *shards, const struct contact *from, const struct index_ask *ask);
 void hold_tick(struct shards *shards);
@@ -182,6 +183,11 @@ struct call *shard_call_new(struct shards *shards, enum call_purpose purpose,
 void shard_call_add(struct call *call, const struct index_row *row); /* a copy */
 void shard_call_start(struct shards *shards, struct call *call);
 void shard_call_start_with(struct shards *shards, struct call *call, const struct contact *target);
+/* Who holds @shard: asked without a lookup until @until, and until @known_until by who only says
+ * again what they have. */
+void shard_place_note(struct shards *shards, const struct shard_id *shard,
+		      const struct contact *contacts, size_t count, struct mono until,
+		      struct mono known_until);
 void calls_answer(struct shards *shards, const struct contact *from,
 		  const struct index_answer *answer);
 void calls_tick(struct shards *shards);

@@ -95,6 +95,27 @@ void shards_say(struct shards *shards, struct mono now, const char *kind, const 
 	own_take(shards, kind, namespace, row, true);
 }
 
+void shards_said(struct shards *shards, struct mono now, const struct shard_id *leaf,
+		 const struct index_row *row, const struct contact *holders, size_t count)
+{
+	/* Rows are said in batches: those of one machine begin when others' do not. */
+	int64_t first_ms = (int64_t)(shards->config.seed % SHARD_BATCH_MS);
+	struct own *own;
+
+	shards->now = now;
+	if (own_find(shards, leaf->kind, leaf->namespace, row))
+		return;
+	own = own_make(shards, leaf->kind, leaf->namespace, row);
+	own->row.age_s = 0;
+	own->said = true;
+	own->since = now;
+	own->due = mono_add_ms(now, first_ms + (int64_t)prng_below(&shards->prng, SHARD_RENEW_MS));
+	shards->own_due = mono_min(shards->own_due, own->due);
+	hint_set(shards, leaf);
+	shard_place_note(shards, leaf, holders, count, now,
+			 mono_add_ms(now, (int64_t)prng_below(&shards->prng, SHARD_HOLDERS_MS)));
+}
+
 void shards_disown(struct shards *shards, const char *kind, const char *namespace,
 		   const struct index_row *row)
 {

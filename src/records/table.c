@@ -17,7 +17,7 @@ void table_init(struct records *records)
 {
 	uint64_t seed = prng_next(&records->prng);
 
-	map_init(&records->items, seed);
+	map_init_borrowing(&records->items, seed);
 	map_init(&records->kinds, seed + 1);
 	map_init(&records->names, seed + 2);
 	map_init(&records->buried, seed + 3);

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/id.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "base/time.h"
 
 #include <setjmp.h>
@@ -156,6 +157,43 @@ static void test_map_iterates_in_insertion_order_while_removing(void **state)
 	map_deinit(&map);
 }
 
+struct keyed {
+	uint32_t key;
+	uint32_t number;
+};
+
+static struct bytes keyed_key(const struct keyed *keyed)
+{
+	return bytes_of(&keyed->key, sizeof(keyed->key));
+}
+
+static void test_a_map_that_borrows_keys_has_those_of_its_values(void **state)
+{
+	enum { COUNT = 100 };
+	struct keyed *values = mem_alloc(COUNT, sizeof(*values)), *old;
+	struct keyed *other = mem_new(struct keyed);
+	struct map map;
+
+	(void)state;
+	map_init_borrowing(&map, 3);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		values[i] = (struct keyed){i, i};
+		assert_null(map_put(&map, keyed_key(&values[i]), &values[i]));
+	}
+	*other = (struct keyed){7, COUNT};
+	old = map_put(&map, keyed_key(other), other);
+	assert_ptr_equal(old, &values[7]);
+	old->key = COUNT; /* its key is not the map's any more */
+	assert_ptr_equal(map_get(&map, keyed_key(other)), other);
+	map_for_each (entry, &map)
+		assert_ptr_equal(entry->key, keyed_key(entry->value).ptr);
+	assert_ptr_equal(map_remove(&map, keyed_key(other)), other);
+	free(other);
+	assert_int_equal(map.count, COUNT - 1);
+	map_deinit(&map);
+	free(values);
+}
+
 static void test_never_is_later_than_everything(void **state)
 {
 	(void)state;
@@ -185,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_uid_text_form),
 		cmocka_unit_test(test_map_agrees_with_a_naive_model),
 		cmocka_unit_test(test_map_iterates_in_insertion_order_while_removing),
+		cmocka_unit_test(test_a_map_that_borrows_keys_has_those_of_its_values),
 		cmocka_unit_test(test_faults_are_off_until_planted),
 		cmocka_unit_test(test_never_is_later_than_everything),
 	};

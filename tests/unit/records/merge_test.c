@@ -46,6 +46,22 @@ static void the_newest_version_wins(void **state)
 	records_free(records);
 }
 
+static void what_a_record_says_is_in_memory_once(void **state)
+{
+	struct records *records = make_records(1);
+	struct record record = make_object(1, "web", 10);
+	const struct record_item *item;
+
+	(void)state;
+	assert_int_equal(receive(records, &record, 2), 0);
+	item = object_of(records, 1);
+	assert_true(bytes_equal(bytes_buf(&item->record.value), bytes_buf(&record.value)));
+	assert_in_range((uintptr_t)item->record.value.ptr, (uintptr_t)item->envelope.ptr,
+			(uintptr_t)item->envelope.ptr + item->envelope.len - record.value.len);
+	record_deinit(&record);
+	records_free(records);
+}
+
 static void a_higher_generation_wins_whatever_the_clock(void **state)
 {
 	struct records *records = make_records(1);
@@ -777,6 +793,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_newest_version_wins),
+		cmocka_unit_test(what_a_record_says_is_in_memory_once),
 		cmocka_unit_test(a_higher_generation_wins_whatever_the_clock),
 		cmocka_unit_test(a_tombstone_ends_an_object_for_good),
 		cmocka_unit_test(who_still_has_a_deleted_object_gets_its_tombstone),

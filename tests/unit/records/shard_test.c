@@ -208,6 +208,45 @@ static void an_index_at_rest_costs_little(void **state)
 	assert_true(swarm->rows_sent - rows < 2 * 3000 * SHARD_KEEPERS);
 }
 
+/* Lay @part at the machines that are nearest to it. */
+static void lay_part(void *arg, const struct shards_part *part)
+{
+	struct contact holders[SHARD_KEEPERS];
+	struct digest key = shard_key(&part->id);
+	size_t count = swarm_nearest(swarm, &key, holders, SHARD_KEEPERS);
+	uint32_t *said = arg;
+
+	assert_true(part->row_count <= SHARD_ROWS_MAX);
+	assert_true(!part->split || part->row_count == 0);
+	for (size_t i = 0; i < count; i++)
+		shards_hold(swarm_holder(swarm, &holders[i]), swarm->now, part);
+	for (size_t i = 0; i < part->row_count; i++)
+		shards_said(swarm->machines[(*said)++ % MACHINES].shards, swarm->now, &part->id,
+			    &part->rows[i], holders, count);
+}
+
+static void what_is_laid_is_an_index_at_rest(void **state)
+{
+	static char names[3000][32];
+	static struct index_row rows[3000];
+	uint32_t said = 0;
+	uint64_t splits;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3000; i++)
+		rows[i] = swarm_row(i, 1, names[i]);
+	shards_layout("ConfigMap", "default", rows, 3000, lay_part, &said);
+	assert_int_equal(said, 3000);
+	splits = swarm_counts(swarm).splits;
+	expect_listed(7, "default", 3000);
+	swarm_run_ms(swarm, 30 * MINUTE_MS); /* rows that nobody says again are gone by now */
+	for (uint32_t i = 0; i < 3000; i += 37)
+		expect_found(i % MACHINES, "default", i);
+	expect_listed(9, "default", 3000);
+	assert_int_equal(swarm_counts(swarm).splits, splits);
+	assert_int_equal(swarm_counts(swarm).merges, 0);
+}
+
 static void halves_that_have_become_small_merge(void **state)
 {
 	(void)state;
@@ -342,6 +381,7 @@ int main(void)
 		SWARM_TEST(lists_of_all_namespaces_have_all),
 		SWARM_TEST(a_large_shard_splits_and_everything_is_found_meanwhile),
 		SWARM_TEST(an_index_at_rest_costs_little),
+		SWARM_TEST(what_is_laid_is_an_index_at_rest),
 		SWARM_TEST(halves_that_have_become_small_merge),
 		SWARM_TEST(holders_that_die_are_replaced_by_others_who_get_the_rows),
 		SWARM_TEST(machines_that_come_get_what_is_near_to_them),

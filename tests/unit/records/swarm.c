@@ -53,9 +53,9 @@ static int nearer(const struct digest *key, const struct digest *a, const struct
 	return 0;
 }
 
-static size_t nearest(void *arg, const struct digest *key, struct contact *ret_contacts, size_t max)
+size_t swarm_nearest(const struct swarm *swarm, const struct digest *key,
+		     struct contact *ret_contacts, size_t max)
 {
-	const struct swarm *swarm = ((struct swarm_machine *)arg)->swarm;
 	bool taken[SWARM_MAX] = {0};
 	size_t count = 0;
 
@@ -75,6 +75,19 @@ static size_t nearest(void *arg, const struct digest *key, struct contact *ret_c
 		ret_contacts[count++] = best->contact;
 	}
 	return count;
+}
+
+static size_t nearest(void *arg, const struct digest *key, struct contact *ret_contacts, size_t max)
+{
+	return swarm_nearest(((struct swarm_machine *)arg)->swarm, key, ret_contacts, max);
+}
+
+struct shards *swarm_holder(const struct swarm *swarm, const struct contact *contact)
+{
+	for (size_t i = 0; i < swarm->count; i++)
+		if (node_id_equal(&swarm->machines[i].contact.id, &contact->id))
+			return swarm->machines[i].shards;
+	return NULL;
 }
 
 static struct letter *post(struct swarm *swarm, size_t from, size_t to)
@@ -263,7 +276,7 @@ void swarm_deinit(struct swarm *swarm)
 		letter_free(list_entry(it, struct letter, link));
 }
 
-static struct index_row row_of(uint32_t number, uint64_t hlc, char name[32])
+struct index_row swarm_row(uint32_t number, uint64_t hlc, char name[32])
 {
 	(void)snprintf(name, 32, "name-%u", number);
 	return (struct index_row){.name = name, .uid = swarm_uid(number), .hlc = hlc};
@@ -272,7 +285,7 @@ static struct index_row row_of(uint32_t number, uint64_t hlc, char name[32])
 void swarm_say(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc)
 {
 	char name[32];
-	struct index_row row = row_of(number, hlc, name);
+	struct index_row row = swarm_row(number, hlc, name);
 
 	shards_say(swarm->machines[n].shards, swarm->now, "ConfigMap", namespace, &row);
 }
@@ -280,7 +293,7 @@ void swarm_say(struct swarm *swarm, size_t n, const char *namespace, uint32_t nu
 void swarm_own(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc)
 {
 	char name[32];
-	struct index_row row = row_of(number, hlc, name);
+	struct index_row row = swarm_row(number, hlc, name);
 
 	shards_own(swarm->machines[n].shards, swarm->now, "ConfigMap", namespace, &row);
 }
@@ -288,7 +301,7 @@ void swarm_own(struct swarm *swarm, size_t n, const char *namespace, uint32_t nu
 void swarm_end(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc)
 {
 	char name[32];
-	struct index_row row = row_of(number, hlc, name);
+	struct index_row row = swarm_row(number, hlc, name);
 
 	row.gone = true;
 	shards_own(swarm->machines[n].shards, swarm->now, "ConfigMap", namespace, &row);
@@ -297,7 +310,7 @@ void swarm_end(struct swarm *swarm, size_t n, const char *namespace, uint32_t nu
 void swarm_disown(struct swarm *swarm, size_t n, const char *namespace, uint32_t number)
 {
 	char name[32];
-	struct index_row row = row_of(number, 0, name);
+	struct index_row row = swarm_row(number, 0, name);
 
 	shards_disown(swarm->machines[n].shards, "ConfigMap", namespace, &row);
 }

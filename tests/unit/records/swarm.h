@@ -52,6 +52,14 @@ void swarm_start(struct swarm *swarm, size_t n);
 
 struct uid swarm_uid(uint32_t number);
 
+/* The row of object "name-NUMBER"; borrows @name, which it writes. */
+struct index_row swarm_row(uint32_t number, uint64_t hlc, char name[32]);
+
+/* The machines that are up, nearest to @key first. */
+size_t swarm_nearest(const struct swarm *swarm, const struct digest *key,
+		     struct contact *ret_contacts, size_t max);
+struct shards *swarm_holder(const struct swarm *swarm, const struct contact *contact);
+
 /* Machine @n says once, says, or says no longer, or says that it is gone: object "name-NUMBER". */
 void swarm_say(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc);
 void swarm_own(struct swarm *swarm, size_t n, const char *namespace, uint32_t number, uint64_t hlc);

@@ -197,6 +197,34 @@ static void test_machines_are_found_by_id(void **state)
 	sim_directory_free(directory);
 }
 
+/* ---- disks ---- */
+
+static void test_an_envelope_on_many_disks_is_in_memory_once(void **state)
+{
+	uint8_t key[SIM_DISK_KEY_LEN] = {1};
+	struct bytes one = bytes_str("what it says, hash one"),
+		     same_hash = bytes_str("something else, hash one");
+	struct sim_envelope *first, *other;
+	struct map shared;
+
+	(void)state;
+	map_init(&shared, 1);
+	first = envelope_take(&shared, bytes_of(key, sizeof(key)), one);
+	assert_ptr_equal(envelope_take(&shared, bytes_of(key, sizeof(key)), one), first);
+	other = envelope_take(&shared, bytes_of(key, sizeof(key)), same_hash);
+	assert_ptr_not_equal(other, first);
+	assert_true(bytes_equal(envelope_bytes(first), one));
+	assert_true(bytes_equal(envelope_bytes(other), same_hash));
+	assert_memory_equal(first->key, key, sizeof(key));
+	envelope_drop(&shared, first);
+	assert_true(bytes_equal(envelope_bytes(first), one)); /* the second holder has it */
+	envelope_drop(&shared, first);
+	envelope_drop(&shared, other);
+	envelope_drop(&shared, NULL);
+	assert_int_equal(shared.count, 0);
+	map_deinit(&shared);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_connections_are_found_again),
 		cmocka_unit_test(test_certificates_of_strangers_are_forgotten),
 		cmocka_unit_test(test_machines_are_found_by_id),
+		cmocka_unit_test(test_an_envelope_on_many_disks_is_in_memory_once),
 	};
 
 	return cmocka_run_group_tests_name("sim tables", tests, NULL, NULL);
