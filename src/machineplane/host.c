@@ -199,6 +199,7 @@ static struct pods *make_pods(struct host *host)
 		.groups_dir = host->groups_dir,
 		.agent = host->agent,
 		.node_name = host->config->node_name,
+		.region = host->config->region,
 		.boot_id = host->facts.boot_id,
 		.resolv_conf =
 			host->config->resolv_conf ? host->config->resolv_conf : "/etc/resolv.conf",

@@ -67,6 +67,7 @@ struct host_config {
 	const char *state_dir; /* survives a reboot; absolute */
 	const char *run_dir;   /* dies with the host; absolute */
 	const char *node_name;
+	const char *region;      /* its label topology.kubernetes.io/region; NULL: it has none */
 	const char *runtime;     /* --runtime, or NULL: the best that works here, never null */
 	int64_t null_delay_ms;   /* of --runtime null */
 	const char *workplane;   /* path of the agent, or NULL: beside this binary */

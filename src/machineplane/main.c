@@ -155,6 +155,15 @@ static int verify_object(void *ctx, const struct host_envelope *envelope, struct
 	return verifier_object(&hooks->verifier, envelope, ret_record, err);
 }
 
+/* For pods that call replicas of their region first. */
+static const char *region_of(const struct options *options)
+{
+	for (size_t i = 0; i < options->label_count; i++)
+		if (strcmp(options->labels[i].key, "topology.kubernetes.io/region") == 0)
+			return options->labels[i].value;
+	return NULL;
+}
+
 static int run_host(const struct options *options, const struct state *state, struct err *err)
 {
 	struct settings settings = {.options = *options,
@@ -167,6 +176,7 @@ static int run_host(const struct options *options, const struct state *state, st
 		.state_dir = options->state_dir,
 		.run_dir = options->run_dir,
 		.node_name = options->node_name,
+		.region = region_of(options),
 		.runtime = options->runtime,
 		.null_delay_ms = options->null_delay_ms,
 		.pods_max = options->pods_max,

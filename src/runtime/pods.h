@@ -56,6 +56,7 @@ struct pods_config {
 	const char *groups_dir;  /* G of pod_group.c; NULL: pods have no groups */
 	const char *agent;       /* path of the workplane binary */
 	const char *node_name;
+	const char *region; /* that this machine is in; NULL: not told */
 	const char *boot_id;
 	const char *resolv_conf; /* path */
 	const char *seccomp;     /* compiled, base64 */

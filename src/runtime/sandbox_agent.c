@@ -160,6 +160,8 @@ static void add_mesh(const struct pod *pod, struct agent_start *start)
 	buf_append_format(&start->machine, "%.16s", pod->pods->peer_id);
 	if (start->machine.len > 0)
 		add_more(options, "--machine", buf_cstr(&start->machine));
+	if (pod->pods->config.region)
+		add_more(options, "--region", pod->pods->config.region);
 	add_reach(pod, options);
 	list_ports(pod, &start->ports);
 	if (start->ports.len > 0)

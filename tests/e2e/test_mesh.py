@@ -119,6 +119,17 @@ def test_annotations_say_who_may_call(fabric, write):
         fabric.kubectl("delete", "namespace", "abroad", "--wait=false")
 
 
+def test_an_annotation_says_whom_to_call_first(fabric, write):
+    fabric.kubectl("apply", "-f", write(manifests.deployment("front", 3, image=IMAGE)))
+    fabric.kubectl("apply", "-f", write(with_annotations(manifests.pod("caller"), prefer="machine")))
+    places = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in fabric.wait_pods(3, "app=front")}
+    (caller,) = fabric.wait_pods(1, "app=caller")
+    near = places.get(caller["spec"]["nodeName"])
+    assert near and len(places) == 3  # one on each machine
+    eventually("its own machine's replica answers", lambda: ask(fabric, "caller", "front") == near, 60)
+    assert answers(fabric, "front", 80, 10) == {near}
+
+
 def test_a_bad_pattern_is_refused(fabric, write):
     front = with_annotations(manifests.deployment("front", 1, image=IMAGE), allow="a/b/c")
     refused = fabric.kubectl("apply", "-f", write(front), check=False)
