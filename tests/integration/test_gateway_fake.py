@@ -430,3 +430,40 @@ def test_server_side_apply_creates(port):
     body["spec"]["replicas"] = 2
     assert ask(port, "PATCH", DEPLOYMENTS + "/web?fieldManager=x", body, apply)[0].status == 200
     assert ask(port, "GET", DEPLOYMENTS + "/web")[1]["spec"]["replicas"] == 2
+
+
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+def node_service(name, *ports):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+            "spec": {"type": "NodePort", "selector": {"app": name}, "ports": list(ports)}}
+
+
+def node_ports(service):
+    return [port["nodePort"] for port in service["spec"]["ports"]]
+
+
+def test_node_ports_are_given_once(port):
+    first, made = ask(port, "POST", SERVICES, node_service("one", {"name": "a", "port": 80}, {"name": "b", "port": 81}))
+    assert first.status == 201
+    given = node_ports(made)
+    assert len(set(given)) == 2 and all(30000 <= number <= 32767 for number in given)
+    # What is taken is refused to who names it, and passed over for who does not.
+    answer, status = ask(port, "POST", SERVICES, node_service("two", {"port": 80, "nodePort": given[0]}))
+    assert answer.status == 422 and "provided port is already allocated" in status["message"]
+    assert status["details"]["causes"][0]["field"] == "spec.ports[0].nodePort"
+    answer, named = ask(port, "POST", SERVICES, node_service("two", {"port": 80, "nodePort": given[0] % 2 + 30500}))
+    assert answer.status == 201
+    # The names decide: the same Service made again has the same ports.
+    ask(port, "DELETE", f"{SERVICES}/one")
+    _, again = ask(port, "POST", SERVICES, node_service("one", {"name": "a", "port": 80}, {"name": "b", "port": 81}))
+    assert node_ports(again) == given
+    # One that is replaced keeps what it has, also a port that it named once.
+    for service, kept in ((again, given), (named, node_ports(named))):
+        for one in service["spec"]["ports"]:
+            del one["nodePort"]
+        answer, after = ask(port, "PUT", f"{SERVICES}/{service['metadata']['name']}", service)
+        assert answer.status == 200 and node_ports(after) == kept
+    answer, status = ask(port, "POST", SERVICES, node_service("three", {"port": 80, "nodePort": 8080}))
+    assert answer.status == 422 and "30000-32767" in status["message"]
