@@ -2,9 +2,12 @@
 #include "runtime/host_port.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "kube/member.h"
 #include "runtime/nft.h"
@@ -71,6 +74,39 @@ static void put_port(struct nft_batch *batch, const char *chain, const json_t *p
 	nft_rule_end(batch);
 }
 
+/* Does the machine listen there itself? What belongs to its own programs no pod takes away. */
+static bool is_taken(const json_t *port)
+{
+	bool udp = strcmp(kube_member_string(port, "protocol"), "UDP") == 0;
+	struct sockaddr_in any = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0), on = 1;
+	bool taken;
+
+	if (fd < 0)
+		return false;
+	any.sin_port = htons((uint16_t)kube_member_int(port, "hostPort", 0));
+	/* A connection that has ended there is in nobody's way. */
+	if (!udp)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	taken = bind(fd, (const struct sockaddr *)&any, sizeof(any)) < 0 && errno == EADDRINUSE;
+	(void)close(fd);
+	return taken;
+}
+
+static int check_free(const json_t *spec, struct err *err)
+{
+	const json_t *container, *port;
+	size_t i, k;
+
+	json_array_foreach (json_object_get(spec, "containers"), i, container)
+		json_array_foreach (json_object_get(container, "ports"), k, port)
+			if (is_wanted(port) && is_taken(port))
+				return err_set(err, -EADDRINUSE,
+					       "hostPort %d: the machine itself listens there",
+					       (int)kube_member_int(port, "hostPort", 0));
+	return 0;
+}
+
 /* Write a rule for each that is wanted, if there is a @batch; how many there are. */
 static size_t each_port(const json_t *spec, struct nft_batch *batch, const char *chain,
 			const uint8_t *pod)
@@ -97,6 +133,9 @@ int host_ports_open(const struct pod_net *net, const json_t *spec, struct err *e
 
 	if (each_port(spec, NULL, NULL, NULL) == 0)
 		return 0;
+	r = check_free(spec, err);
+	if (r < 0)
+		return r;
 	if (inet_pton(AF_INET, net->ip4, pod) != 1)
 		return err_set(err, -EINVAL, "hostPort: the pod has no address");
 	batch = nft_batch_new(NFPROTO_IPV4, table);

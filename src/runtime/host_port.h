@@ -16,7 +16,8 @@
 #include "base/err.h"
 #include "runtime/pod_net.h"
 
-/* @spec: the pod's. Nothing happens if it asks for none. */
+/* @spec: the pod's. Nothing happens if it asks for none. -EADDRINUSE: a program of the machine
+ * itself has one of them. */
 _must_use_ int host_ports_open(const struct pod_net *net, const json_t *spec, struct err *err);
 /* Success if there are none. */
 void host_ports_close(const struct pod_net *net, const json_t *spec);

@@ -95,5 +95,12 @@ def test_a_host_port_leads_to_its_pod(fabric, write):
     assert not any(ask(other, 8088) for other in fabric.machines if other is not machine)
     inside = machine.host.run("curl", "-s", "-m", "10", f"http://{machine.host.ip}:8088/hostname", check=False)
     assert inside.stdout.strip() == "door"
+    # What the machine itself listens at no pod takes away: here the daemon's own API.
+    thief = manifests.pod("thief", image=IMAGE)
+    thief["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": machine.rest_port}]
+    fabric.kubectl("apply", "-f", write(thief))
+    eventually("the pod does not start", lambda: "listens there" in json.dumps(get(fabric, "events")) or
+               "listens there" in json.dumps(get(fabric, "pod", "thief")), 60)
+    fabric.kubectl("delete", "pod", "thief")
     fabric.kubectl("delete", "pod", "door")
     eventually("and not when it is gone", lambda: ask(machine, 8088) == "", 30)
