@@ -70,7 +70,7 @@ int conn_new_client(struct quic_endpoint *endpoint, struct mono now, const struc
 	random_cid(endpoint, CID_LEN, &scid);
 	random_cid(endpoint, NGTCP2_MAX_CIDLEN, &dcid);
 	conn_callbacks_init(&callbacks, false);
-	settings_init(&settings, endpoint, now);
+	settings_init(&settings, endpoint, now, path);
 	settings_params_init(&params, endpoint);
 	path_storage_set(&storage, path);
 	if (!cid_add(&endpoint->cids, conn, &scid) ||
@@ -98,7 +98,7 @@ int conn_new_server(struct quic_endpoint *endpoint, struct mono now, const struc
 
 	random_cid(endpoint, CID_LEN, &scid);
 	conn_callbacks_init(&callbacks, true);
-	settings_init(&settings, endpoint, now);
+	settings_init(&settings, endpoint, now, path);
 	settings_params_init(&params, endpoint);
 	settings_params_server(&params, endpoint, hd, odcid, &scid);
 	if (odcid) {
@@ -155,6 +155,12 @@ void conn_touch(struct quic_conn *conn)
 		list_append(&conn->endpoint->dirty, &conn->dirty);
 }
 
+/* Who waits for bytes is told earlier than others that none will come. */
+static struct mono silent_by(const struct quic_conn *conn)
+{
+	return mono_add_ms(conn->heard, conn->endpoint->config.stream_silence_ms);
+}
+
 /* The library's handshake timeout ends when TLS is content; a client waits for the server's verdict
  * after that. */
 void conn_set_expiry(struct quic_conn *conn)
@@ -163,6 +169,8 @@ void conn_set_expiry(struct quic_conn *conn)
 
 	if (!conn->told_open)
 		at = mono_min(at, conn->open_by);
+	if (conn->listening)
+		at = mono_min(at, silent_by(conn));
 	expiry_set(&conn->endpoint->expiries, &conn->expiry, at);
 }
 
@@ -446,6 +454,8 @@ int conn_read(struct quic_conn *conn, struct mono now, const struct quic_path *p
 		conn_end_library(conn, r);
 	if (conn->tls && ngtcp2_conn_get_handshake_completed(conn->ng))
 		after_handshake(conn);
+	if (conn_packets_authenticated() > authentic)
+		conn->heard = now;
 	charge_packets(conn, conn_packets_authenticated() - authentic);
 	return 0;
 }
@@ -479,6 +489,8 @@ void conn_expire(struct quic_conn *conn, struct mono now)
 	r = ngtcp2_conn_handle_expiry(conn->ng, ts_from_mono(now));
 	if (r == 0 && !conn->told_open && mono_reached(now, conn->open_by))
 		r = NGTCP2_ERR_HANDSHAKE_TIMEOUT;
+	if (r == 0 && conn->listening && mono_reached(now, silent_by(conn)))
+		r = NGTCP2_ERR_IDLE_CLOSE;
 	if (r != 0)
 		conn_end_library(conn, r);
 }

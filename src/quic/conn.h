@@ -100,6 +100,8 @@ struct quic_conn {
 	struct messages messages;
 	struct list streams; /* struct quic_stream */
 	size_t stream_count;
+	bool listening;      /* a byte stream is open: silence is counted */
+	struct mono heard;   /* the peer, at last; or when that began */
 	struct list writers; /* struct flow with something to write */
 };
 

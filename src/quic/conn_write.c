@@ -41,7 +41,7 @@ static ngtcp2_ssize write_datagram(struct quic_conn *conn, struct round *round,
 	ngtcp2_vec vec = {.base = message->data, .len = message->len};
 	int accepted = 0;
 	ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
-		conn->ng, &round->path.path, NULL, round->dest, OUTPUT_PACKET_MAX, &accepted,
+		conn->ng, &round->path.path, NULL, round->dest, OUTPUT_PACKET_LOCAL, &accepted,
 		NGTCP2_WRITE_DATAGRAM_FLAG_MORE, message_attempt_id(message), &vec, 1, round->ts);
 
 	if (accepted)
@@ -88,7 +88,7 @@ static ngtcp2_ssize write_flow(struct quic_conn *conn, struct round *round, stru
 	if (end)
 		flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 	n = ngtcp2_conn_writev_stream(conn->ng, &round->path.path, NULL, round->dest,
-				      OUTPUT_PACKET_MAX, &taken, flags, flow->id, vec, count,
+				      OUTPUT_PACKET_LOCAL, &taken, flags, flow->id, vec, count,
 				      round->ts);
 	if (taken >= 0)
 		flow_advance(conn, flow, (size_t)taken, end && (size_t)taken == offered);
@@ -114,7 +114,7 @@ static ngtcp2_ssize write_packet(struct quic_conn *conn, struct round *round)
 			n = write_flow(conn, round, flow);
 		else
 			n = ngtcp2_conn_writev_stream(
-				conn->ng, &round->path.path, NULL, round->dest, OUTPUT_PACKET_MAX,
+				conn->ng, &round->path.path, NULL, round->dest, OUTPUT_PACKET_LOCAL,
 				NULL, NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, round->ts);
 	} while (n == NGTCP2_ERR_WRITE_MORE);
 	return n;
@@ -143,6 +143,9 @@ void conn_write(struct quic_conn *conn, struct mono now, struct output *output)
 	bool wrote = false;
 
 	conn->now = now;
+	if (!conn->listening)
+		conn->heard = now;
+	conn->listening = conn->stream_count > 0 && conn->endpoint->config.stream_silence_ms > 0;
 	round_begin(conn, &round, now);
 	for (;;) {
 		struct quic_path path = conn->path;

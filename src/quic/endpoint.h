@@ -77,6 +77,7 @@ struct quic_config {
 	uint8_t reset_secret[QUIC_RESET_SECRET_LEN];
 	int64_t handshake_timeout_ms; /* 10 s */
 	int64_t idle_timeout_ms;      /* 60 s without a packet from the peer */
+	int64_t stream_silence_ms;    /* like it, while a byte stream is open; 0: no other */
 	int64_t keep_alive_ms;        /* 10 s, while a byte stream is open; < 0: never */
 	size_t conns_max;             /* 4096, dialled and accepted */
 	size_t conns_per_ip_max;      /* 1024 accepted */

@@ -47,7 +47,7 @@ static bool output_can_append(const struct output *output, const struct quic_pat
 
 void output_commit(struct output *output, const struct quic_path *path, size_t len)
 {
-	assert(len <= OUTPUT_PACKET_MAX);
+	assert(len <= OUTPUT_PACKET_LOCAL);
 	if (len == 0)
 		return;
 	if (!output_can_append(output, path, len)) {

@@ -8,25 +8,29 @@
 #include "quic/path.h"
 
 /* What fits Ethernet, and what is left of it in the usual tunnels (VXLAN, WireGuard), largest
- * first: where nothing is in the way one probe is all. */
-static const uint16_t probes[] = {OUTPUT_PACKET_MAX, 1402, 1372, 1332};
+ * first: where nothing is in the way one probe is all. The first of them is for peers that we reach
+ * by an address of our own, and so without a wire. */
+static const uint16_t probes[] = {OUTPUT_PACKET_LOCAL, OUTPUT_PACKET_MAX, 1402, 1372, 1332};
 
 static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
 
-void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, struct mono now)
+void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, struct mono now,
+		   const struct quic_path *path)
 {
+	bool local = bytes_equal(addr_ip(&path->local), addr_ip(&path->remote));
+
 	ngtcp2_settings_default(settings);
 	settings->initial_ts = ts_from_mono(now);
 	settings->initial_rtt = SETTINGS_INITIAL_RTT_MS * NGTCP2_MILLISECONDS;
 	settings->handshake_timeout =
 		(ngtcp2_duration)endpoint->config.handshake_timeout_ms * NGTCP2_MILLISECONDS;
 	settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
-	settings->max_tx_udp_payload_size = OUTPUT_PACKET_MAX;
+	settings->max_tx_udp_payload_size = local ? OUTPUT_PACKET_LOCAL : OUTPUT_PACKET_MAX;
 	/* Its probes cost 1 to 6 KB a connection, as much as the handshake, so it is for those who
 	 * carry more than a few messages. 1200 bytes pass everywhere. */
 	settings->no_pmtud = !endpoint->config.find_mtu;
-	settings->pmtud_probes = probes;
-	settings->pmtud_probeslen = ARRAY_LEN(probes);
+	settings->pmtud_probes = local ? probes : probes + 1;
+	settings->pmtud_probeslen = ARRAY_LEN(probes) - !local;
 	settings->max_window = SETTINGS_CONN_WINDOW_MAX;
 	settings->max_stream_window = endpoint->config.stream_window_max;
 	settings->preferred_versions = settings->available_versions = versions;

@@ -18,7 +18,8 @@ enum {
 };
 
 /* Never with a qlog sink: writing one has overrun the stack in the library. */
-void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, struct mono now);
+void settings_init(ngtcp2_settings *settings, struct quic_endpoint *endpoint, struct mono now,
+		   const struct quic_path *path);
 void settings_params_init(ngtcp2_transport_params *params, const struct quic_endpoint *endpoint);
 
 /* What only a server promises. @odcid as for conn_new_server(). */

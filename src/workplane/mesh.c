@@ -294,6 +294,7 @@ static int open_socket(struct mesh *mesh, struct err *err)
 		.acceptor_count = 1,
 		.handshake_timeout_ms = HANDSHAKE_MS,
 		.idle_timeout_ms = MESH_IDLE_MS,
+		.stream_silence_ms = MESH_SILENCE_MS,
 		.conns_max = MESH_LINKS_MAX,
 		.streams_max = MESH_STREAMS_MAX,
 		.stream_window_max = MESH_STREAM_WINDOW,

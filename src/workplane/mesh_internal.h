@@ -25,12 +25,13 @@
 #include "workplane/mesh.h"
 
 enum {
-	MESH_TRUST_CACHE = 256,   /* leaves of 4 KiB: those of the records kept here, mostly */
-	MESH_LINKS_KEPT = 128,    /* connections; beyond, the one unused for longest is closed */
-	MESH_LINKS_MAX = 512,     /* with those that carry streams, and cannot be */
-	MESH_DIALS_MAX = 128,     /* under way */
-	MESH_IDLE_MS = 30 * 1000, /* of a connection; heartbeats of siblings come every 5 s */
-	MESH_STREAMS_MAX = 1024,  /* that one peer may have open here */
+	MESH_TRUST_CACHE = 256,      /* leaves of 4 KiB: those of the records kept here, mostly */
+	MESH_LINKS_KEPT = 128,       /* connections; beyond, the one unused for longest is closed */
+	MESH_LINKS_MAX = 512,        /* with those that carry streams, and cannot be */
+	MESH_DIALS_MAX = 128,        /* under way */
+	MESH_IDLE_MS = 90 * 1000,    /* of a connection: a handshake costs more than to keep it */
+	MESH_SILENCE_MS = 30 * 1000, /* of a peer that carries an application's connections */
+	MESH_STREAMS_MAX = 1024,     /* that one peer may have open here */
 	MESH_STREAM_WINDOW = 1 << 20, /* 8 Gbit/s at 1 ms */
 	MESH_ANSWER_MS = 1500,        /* a replica answers within it, or another is asked */
 	MESH_CONNECT_MS = 1000,       /* its application accepts within it: less than that */

@@ -260,10 +260,11 @@ static void test_tls_messages_after_the_handshake_reach_no_session(void **state)
 static void test_no_qlog_is_ever_written(void **state)
 {
 	struct world *world = evil_world(8, SERVER);
+	const struct quic_path path = {world->node[SERVER].addr, world->node[CLIENT].addr};
 	ngtcp2_settings settings;
 
 	(void)state;
-	settings_init(&settings, world->node[SERVER].endpoint, world->now);
+	settings_init(&settings, world->node[SERVER].endpoint, world->now, &path);
 	assert_null(settings.qlog_write);
 	assert_null(settings.log_printf);
 	assert_int_equal(settings.handshake_timeout, 10 * NGTCP2_SECONDS);

@@ -341,7 +341,7 @@ static bool pass_short(struct world *world, struct world_packet *packet)
 }
 
 /* The length of the longest packet of a transfer, all of which arrives. */
-static size_t longest_packet(size_t passes, bool find_mtu)
+static size_t longest_packet(size_t passes, bool find_mtu, bool one_machine)
 {
 	struct world *world = world_new(passes);
 	const struct quic_config config = {.find_mtu = find_mtu};
@@ -349,6 +349,7 @@ static size_t longest_packet(size_t passes, bool find_mtu)
 	uint8_t *data = mem_alloc(1, QUIC_STREAM_BUFFER_MAX);
 	struct quic_stream *stream;
 
+	world->one_machine = one_machine;
 	(void)world_add(world, &config);
 	(void)world_add(world, &config);
 	world->tap = pass_short;
@@ -371,11 +372,63 @@ static size_t longest_packet(size_t passes, bool find_mtu)
 static void test_packets_are_as_long_as_the_path_permits(void **state)
 {
 	(void)state;
-	assert_int_equal(longest_packet(1500, false), 1200);
-	assert_int_equal(longest_packet(1500, true), 1452);
-	assert_int_equal(longest_packet(1402, true), 1402);
-	assert_int_equal(longest_packet(1350, true), 1332);
-	assert_int_equal(longest_packet(1200, true), 1200);
+	assert_int_equal(longest_packet(1500, false, false), 1200);
+	assert_int_equal(longest_packet(65535, true, false), 1452);
+	assert_int_equal(longest_packet(1402, true, false), 1402);
+	assert_int_equal(longest_packet(1350, true, false), 1332);
+	assert_int_equal(longest_packet(1200, true, false), 1200);
+	assert_int_equal(longest_packet(65535, true, true), 8952);
+	assert_int_equal(longest_packet(1500, true, true), 1452);
+	assert_int_equal(longest_packet(65535, false, true), 1200);
+}
+
+static bool nothing_passes(struct world *world, struct world_packet *packet)
+{
+	(void)world;
+	(void)packet;
+	return false;
+}
+
+/* A pair, quiet for longer than a peer with open streams may be; then the link is cut. How long it
+ * takes until node 0 knows, in seconds. */
+static int64_t seconds_to_notice(bool with_stream)
+{
+	const struct quic_config config = {.idle_timeout_ms = 90 * MS_PER_S,
+					   .stream_silence_ms = 30 * MS_PER_S};
+	struct world *world = world_new(12);
+	struct quic_stream *stream;
+	struct mono cut;
+	int64_t seconds;
+
+	(void)world_add(world, &config);
+	(void)world_add(world, &config);
+	(void)world_dial(&world->node[0], &world->node[1]);
+	assert_true(world_run(world, 5000, world_all_open));
+	(void)world_run(world, 60 * MS_PER_S, NULL);
+	if (with_stream) {
+		assert_int_equal(quic_stream_open(world->node[0].conn, NULL, &stream), 0);
+		assert_int_equal(quic_stream_write(stream, bytes_str("x")), 1);
+		(void)world_run(world, 100 * MS_PER_S, NULL);
+	} else {
+		assert_int_equal(send_numbered(world->node[0].conn, 1, 100), 0);
+		(void)world_run(world, 1000, NULL);
+	}
+	assert_int_equal(world->node[0].closed, 0);
+	world->tap = nothing_passes;
+	cut = world->now;
+	assert_true(world_run(world, 200 * MS_PER_S, world_node0_closed));
+	assert_int_equal(world->node[0].why.code, -ETIMEDOUT);
+	seconds = (world->now.us - cut.us) / US_PER_S;
+	world_free(world);
+	return seconds;
+}
+
+static void test_silence_is_noticed_earlier_where_a_stream_is_open(void **state)
+{
+	(void)state;
+	/* Less by what was silent before the cut, which keeping it alive bounds. */
+	assert_in_range(seconds_to_notice(true), 20, 30);
+	assert_in_range(seconds_to_notice(false), 85, 90);
 }
 
 static bool streams_closed(struct world *world)
@@ -453,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_many_megabytes_flow_through_a_stream_under_loss),
 		cmocka_unit_test(test_many_streams_share_what_a_connection_holds),
 		cmocka_unit_test(test_packets_are_as_long_as_the_path_permits),
+		cmocka_unit_test(test_silence_is_noticed_earlier_where_a_stream_is_open),
 		cmocka_unit_test(test_a_reset_ends_the_stream_on_both_sides),
 		cmocka_unit_test(test_streams_end_before_their_connection),
 		cmocka_unit_test(test_a_peer_allows_only_so_many_streams),

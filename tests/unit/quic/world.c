@@ -226,6 +226,10 @@ struct node *world_add(struct world *world, const struct quic_config *config)
 	node->index = world->node_count++;
 	node->addr = (struct addr){
 		.ip = {10, 0, 0, (uint8_t)(1 + node->index)}, .port = 7000, .is_v4 = true};
+	if (world->one_machine) {
+		node->addr.ip[3] = 1;
+		node->addr.port = (uint16_t)(node->addr.port + node->index);
+	}
 	node->credential = test_credential((uint8_t)(1 + node->index), &node->leaf);
 	node_start(node, &filled);
 	return node;

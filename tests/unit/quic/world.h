@@ -56,6 +56,7 @@ struct world {
 	int64_t delay_us, jitter_us;
 	unsigned loss_permille, duplicate_permille;
 	size_t sent;
+	bool one_machine;    /* nodes added from now on share an address, on ports of their own */
 	struct node *acting; /* whose endpoint is being flushed, or NULL */
 	/* Look at, change, or swallow (return false) a packet on its way. */
 	bool (*tap)(struct world *world, struct world_packet *packet);
