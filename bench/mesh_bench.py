@@ -60,6 +60,7 @@ RATE, RATE_TALKS = 1000, 16
 TICKS = os.sysconf("SC_CLK_TCK")
 PARTS = ("load", "memory", "idle", "start")
 STARTS = 20
+SETTLE_S = 20  # records are told to their keepers, and all find each other
 # Latency of 1 KB added, milliseconds; memory under load; of pods at rest, per agent and of a core;
 # from start to ready, milliseconds.
 AIMS = {"added_p99_ms": 0.3, "pss_load_mib": 12, "pss_idle_mib": 4, "cpu_idle_percent": 1,
@@ -253,7 +254,7 @@ def rest(lan, pods, seconds):
         pod = lan.pod(10 + number, f"app-{number // 5}", f"app-{number // 5}-{number % 5}", app=False)
         lan.first = lan.first or pod
     pids = [pod.agent.pid for pod in lan.pods]
-    time.sleep(10)  # records are told to their keepers
+    time.sleep(SETTLE_S)
     before, began = sum(map(run_ns, pids)), time.monotonic()
     time.sleep(seconds)
     used = (sum(map(run_ns, pids)) - before) / 1e9
