@@ -46,11 +46,6 @@ def get(fabric, pod, key):
     return answer[1] if answer[0] == 200 else None
 
 
-def voters(state):
-    return sorted(peer["pod"] for peer in state.get("peers", []) if peer["voter"]) \
-        if all("pod" in peer for peer in state.get("peers", [])) else \
-        sum(peer["voter"] for peer in state.get("peers", []))
-
 
 def agreed(fabric, names, count=None):
     """The pod that leads, when all of these pods say the same, and that all vote."""
@@ -98,3 +93,47 @@ def test_three_pods_have_one_leader_and_the_same_keys(fabric):
                pods[leader]["metadata"]["uid"], 60)
     wait_agreed(fabric, names(3))
     assert get(fabric, leader, "color") == "red"
+
+
+def machines_of(fabric, name):
+    """Which machine each of its pods runs on."""
+    by_name = {machine.name: machine for machine in fabric.machines}
+    return {pod["metadata"]["name"]: by_name[pod["spec"]["nodeName"]]
+            for pod in fabric.pods(selector=f"app={name}")}
+
+
+def grow_three(new_fabric):
+    fabric = new_fabric()
+    fabric.grow(3)
+    for machine in fabric.machines:
+        machine.load("busybox")
+    fabric.apply(statefulset("agree", 3))
+    wait_ready(fabric, "agree", 3, 90)
+    wait_agreed(fabric, names(3))
+    return fabric
+
+
+def test_the_power_of_the_leaders_machine_then_of_all(new_fabric):
+    fabric = grow_three(new_fabric)
+    put(fabric, "agree-0", "kept", "before")
+    where = machines_of(fabric, "agree")
+    assert len({machine.name for machine in where.values()}) == 3
+    leader = wait_agreed(fabric, names(3))
+    rest = [name for name in names(3) if name != leader]
+    where[leader].power_off()
+    eventually("another leads", lambda: status(fabric, rest[0]).get("leader") in rest, 30)
+    assert get(fabric, rest[1], "kept") == "before"
+    put(fabric, rest[1], "kept", "meanwhile")
+    # One of three agrees to nothing by itself.
+    where[rest[0]].power_off()
+    alone = rest[1]
+    eventually("the last one refuses", lambda: (
+        ask(fabric, alone, "PUT", "/v1/keys/kept", "alone") or (0,))[0] == 503, 30)
+    where[alone].power_off()
+    for machine in fabric.machines:
+        machine.power_on()
+    for machine in fabric.machines:
+        machine.wait_answers()
+    wait_ready(fabric, "agree", 3, 120)
+    wait_agreed(fabric, names(3))
+    assert {get(fabric, name, "kept") for name in names(3)} == {"meanwhile"}
