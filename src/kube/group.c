@@ -2,6 +2,7 @@
 #include "kube/group.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kube/member.h"
@@ -14,32 +15,36 @@ enum {
 	NAME_MAX_LEN = KUBE_SUBDOMAIN_MAX - 7 - UID_DIGITS,
 };
 
-static const char *annotation(const json_t *object, const char *path)
+static const char *annotation(const json_t *object, const char *path, const char *key)
 {
-	const char *text =
-		json_string_value(json_object_get(kube_member(object, path), KUBE_GROUP));
+	const char *text = json_string_value(json_object_get(kube_member(object, path), key));
 
 	return text ? text : "";
 }
 
 bool kube_group_is_wanted(const json_t *statefulset)
 {
-	return strcmp(annotation(statefulset, "metadata.annotations"), KUBE_GROUP_NONE) != 0 &&
-	       strcmp(annotation(statefulset, "spec.template.metadata.annotations"),
+	return strcmp(annotation(statefulset, "metadata.annotations", KUBE_GROUP),
+		      KUBE_GROUP_NONE) != 0 &&
+	       strcmp(annotation(statefulset, "spec.template.metadata.annotations", KUBE_GROUP),
 		      KUBE_GROUP_NONE) != 0;
 }
 
 bool kube_group_read(const json_t *pod, struct kube_group *ret_group)
 {
 	int64_t ordinal = kube_ordinal(kube_member_string(pod, "metadata.name"));
-	const char *part = annotation(pod, "metadata.annotations");
+	const char *part = annotation(pod, "metadata.annotations", KUBE_GROUP);
 	struct kube_group group = {.birth = strcmp(part, KUBE_GROUP_BIRTH) == 0};
+	int64_t epoch;
 
 	if ((!group.birth && strcmp(part, KUBE_GROUP_MEMBER) != 0) || !kube_is_ordinal(pod) ||
 	    ordinal < 0 || ordinal >= KUBE_GROUP_MEMBERS ||
 	    !uid_parse(kube_member_string(kube_controller_of(pod), "uid"), &group.set))
 		return false;
 	group.ordinal = (uint32_t)ordinal;
+	epoch = strtoll(annotation(pod, "metadata.annotations", KUBE_GROUP_EPOCH), NULL, 10);
+	if (epoch > 0 && epoch <= KUBE_GROUP_EPOCH_MAX)
+		group.epoch = (uint32_t)epoch;
 	*ret_group = group;
 	return true;
 }

@@ -21,9 +21,13 @@
 #define KUBE_GROUP_NONE "none"
 #define KUBE_GROUP_BIRTH "birth" /* it founds the group, if its disk is empty */
 #define KUBE_GROUP_MEMBER "member"
+/* Of an ordinal's Pod, written by an operator who gives a lost majority up: its next pod goes on
+ * alone, under this epoch, if it is higher than the group's (consensus/raft.h). */
+#define KUBE_GROUP_EPOCH "magik.io/group-epoch"
 
 enum {
 	KUBE_GROUP_MEMBERS = 7, /* more voters are slower and no safer */
+	KUBE_GROUP_EPOCH_MAX = 1000000,
 };
 
 /* Do the pods of @statefulset have a group? */
@@ -34,6 +38,7 @@ struct kube_group {
 	struct uid set; /* its StatefulSet */
 	uint32_t ordinal;
 	bool birth;
+	uint32_t epoch; /* 0: none is asked for */
 };
 
 /* False: it has none. */

@@ -124,7 +124,8 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		store_note(fabric->store, &effect->pod_uid, effect->confirmed_ms, effect->packet);
 		return;
 	case NODE_STOP:
-		host_stop(fabric->host, &effect->pod_uid, effect->grace_s, effect->text);
+		host_stop(fabric->host, &effect->pod_uid, effect->grace_s, effect->text,
+			  effect->for_good);
 		return;
 	case NODE_PUT_DONE:
 		backend_put_done(fabric->backend, effect);

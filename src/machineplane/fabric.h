@@ -220,7 +220,7 @@ void host_settings_changed(struct host_state *host);
 bool host_has_rebooted(const struct host_state *host);   /* since its daemon ran last */
 const char *host_runtime(const struct host_state *host); /* "crun://1.8.1" */
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
-	       const char *reason);
+	       const char *reason, bool for_good);
 /* Pass on what a steward has signed about an object that a pod here names. */
 void host_tell_object(struct host_state *host, struct bytes envelope);
 void host_resume(struct host_state *host, const struct uid *pod_uid, const char *reason);

@@ -250,6 +250,11 @@ static void add_claim(void *ctx, const struct uid *uid, const char *namespace, c
 	list->claims[list->count++] = claim;
 }
 
+static void add_group(void *ctx, const struct uid *set)
+{
+	add_claim(ctx, set, "", "");
+}
+
 void host_fabric_claims(struct host *host)
 {
 	struct claim_list list = {0};
@@ -258,6 +263,7 @@ void host_fabric_claims(struct host *host)
 	if (!host->link)
 		return;
 	pods_each_claim(host->pods, add_claim, &list);
+	pods_each_group(host->pods, add_group, &list);
 	magik__ipc__claim_list__init(&message);
 	message.n_claims = list.count;
 	message.claims = list.claims;
@@ -412,7 +418,7 @@ static void on_pod_stop(struct host *host, const Magik__Ipc__PodStop *stop)
 	if (host->stopped.count < STOPPED_MAX)
 		(void)map_put(&host->stopped, bytes_of(uid.byte, UID_LEN), host);
 	log_event(LOG_LEVEL_INFO, "pod-stop", "pod %s: %s", stop->pod_uid, stop->reason);
-	if (pods_stop(host->pods, &uid, stop->grace_s) == -ENOENT)
+	if (pods_stop(host->pods, &uid, stop->grace_s, stop->for_good) == -ENOENT)
 		send_gone(host, stop->pod_uid, "", "");
 }
 

@@ -657,7 +657,7 @@ const char *host_runtime(const struct host_state *host)
 }
 
 void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grace_s,
-	       const char *reason)
+	       const char *reason, bool for_good)
 {
 	struct id_text uid = uid_text(pod_uid);
 	char *text = mem_strdup(reason);
@@ -667,6 +667,7 @@ void host_stop(struct host_state *host, const struct uid *pod_uid, uint32_t grac
 	stop.pod_uid = uid.text;
 	stop.grace_s = grace_s == NODE_GRACE_OF_MANIFEST ? -1 : (int64_t)grace_s;
 	stop.reason = text;
+	stop.for_good = for_good;
 	if (host->link)
 		(void)ipc_link_send(host->link, IPC_POD_STOP, &stop.base, -1);
 	free(text);

@@ -45,6 +45,8 @@ static void object_changed(struct host *host, const struct record *record)
 	pods_set_config(host->pods, object->kind, object->namespace, object->name, json);
 	if (record->key.kind == RECORD_TOMBSTONE && strcmp(object->kind, KUBE_CLAIM) == 0)
 		pods_end_claim(host->pods, &record->key.uid);
+	if (record->key.kind == RECORD_TOMBSTONE && strcmp(object->kind, "StatefulSet") == 0)
+		pods_end_groups(host->pods, &record->key.uid);
 	json_decref(json);
 }
 

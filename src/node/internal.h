@@ -64,6 +64,7 @@ struct local_pod {
 	struct buf written; /* the presence as last published */
 	bool deployed;      /* the market has been told */
 	bool stopping;
+	bool for_good;                 /* its object has been deleted */
 	bool of_this_life;             /* started by this process: by its fabric time */
 	bool kept;                     /* over a power cut; it has not been decided yet */
 	int64_t confirmed_ms;          /* fabric time: its object was known to live; 0: never */

@@ -113,6 +113,7 @@ struct node_effect {
 	enum records_change change;
 	struct uid pod_uid;
 	uint32_t grace_s;
+	bool for_good; /* STOP: its object has been deleted */
 	int64_t confirmed_ms;
 	enum member_state peer_state;
 	uint64_t token, hlc;

@@ -183,6 +183,7 @@ void node_pod_stop(struct node *node, const struct uid *pod_uid, uint32_t grace_
 	queued = node_queue(node, NODE_STOP);
 	queued->effect.pod_uid = *pod_uid;
 	queued->effect.grace_s = grace_s;
+	queued->effect.for_good = pod->for_good;
 	queued->text = mem_strdup(text);
 	node_count(node, NODE_COUNT_PODS_STOPPED);
 }
@@ -232,11 +233,14 @@ void node_pods_stop_matching(struct node *node, const struct uid *uid, const cha
 {
 	node_tenures_drop_matching(node, node->last, uid, namespace);
 	map_for_each (entry, &node->pods) {
-		const struct presence *pod = &((const struct local_pod *)entry->value)->presence;
+		struct local_pod *local = entry->value;
+		const struct presence *pod = &local->presence;
 
-		if (strcmp(pod->object.namespace, namespace) == 0 &&
-		    (uid_equal(uid, &pod->object.uid) || uid_equal(uid, &pod->pod_uid)))
-			node_pod_stop(node, &pod->pod_uid, grace_s, "deleted");
+		if (strcmp(pod->object.namespace, namespace) != 0 ||
+		    (!uid_equal(uid, &pod->object.uid) && !uid_equal(uid, &pod->pod_uid)))
+			continue;
+		local->for_good |= uid_equal(uid, &pod->object.uid);
+		node_pod_stop(node, &pod->pod_uid, grace_s, "deleted");
 	}
 }
 

@@ -110,6 +110,7 @@ static void end_if_torn(struct pod *pod)
 		return;
 	pod_tell(pod, true);
 	pod_claims_release(pod);
+	pod_group_release(pod);
 	pod_free(pod);
 }
 
@@ -389,6 +390,7 @@ void pod_tell_agent(struct pod *pod)
 		TOLD = 1,
 		TOLD_READY = 2,
 		TOLD_LEAVING = 4,
+		TOLD_FOR_GOOD = 8,
 	};
 	Magik__Ipc__PodReady message;
 	struct presence presence;
@@ -405,7 +407,9 @@ void pod_tell_agent(struct pod *pod)
 	free(presence.containers);
 	message.healthy = message.ready;
 	message.leaving = pod->stage == STAGE_STOPPING;
-	told |= (message.ready ? TOLD_READY : 0u) | (message.leaving ? TOLD_LEAVING : 0u);
+	message.for_good = message.leaving && pod->for_good;
+	told |= (message.ready ? TOLD_READY : 0u) | (message.leaving ? TOLD_LEAVING : 0u) |
+		(message.for_good ? TOLD_FOR_GOOD : 0u);
 	if (told != pod->agent_told && agent_tell(pod->agent, IPC_POD_READY, &message.base) == 0)
 		pod->agent_told = told;
 }
@@ -459,6 +463,8 @@ static void setup_done(void *arg)
 		return;
 	}
 	pod_set_stage(pod, STAGE_ACTIVE);
+	if (pod->in_group && pod->pods->config.on_claims)
+		pod->pods->config.on_claims(pod->pods->config.ctx);
 	pod_watch_infra(pod);
 	pod_advance(pod);
 }

@@ -123,7 +123,9 @@ struct pod {
 	bool torn;                       /* nothing is left but jobs under way */
 	bool in_group;                   /* of its StatefulSet, with this part: pod_group.c */
 	struct kube_group group;
-	bool group_votes;              /* its agent says so */
+	bool group_votes, group_left;  /* its agent says so */
+	bool group_ended;              /* its StatefulSet has been deleted */
+	bool for_good;                 /* it was told to stop because its object was deleted */
 	struct loop_timer *null_timer; /* of an engine that pretends: until it is said to run */
 };
 
@@ -294,6 +296,9 @@ _must_use_ int pod_group_make(const struct pod *pod, struct err *err);
 bool pod_group_is_awaited(const struct pod *pod);
 /* Its agent has said something of it. Returns whether that is new. */
 bool pod_group_said(struct pod *pod, const Magik__Ipc__GroupState *state);
+
+/* Nothing is left of the pod: what is of no use to anybody any more goes. */
+void pod_group_release(struct pod *pod);
 
 /* pod_keep.c */
 void pod_keep(struct pod *pod);   /* if something has changed that should survive a power cut */

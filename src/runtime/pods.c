@@ -140,12 +140,13 @@ int pods_start(struct pods *pods, const struct pod_start *start, struct err *err
 	return 0;
 }
 
-int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s)
+int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s, bool for_good)
 {
 	struct pod *pod = pods_find(pods, uid);
 
 	if (!pod)
 		return -ENOENT;
+	pod->for_good |= for_good;
 	pod_stop(pod, grace_s);
 	return 0;
 }

@@ -120,6 +120,14 @@ void pods_set_svid(struct pods *pods, const struct uid *uid, const struct pod_sv
  * goes when no pod uses it any more. */
 void pods_end_claim(struct pods *pods, const struct uid *uid);
 
+/* The StatefulSet of that uid has been deleted, as a steward of its namespace has signed: the disks
+ * of its group go when no pod uses them any more. */
+void pods_end_groups(struct pods *pods, const struct uid *set);
+
+/* StatefulSets whose groups have a disk here, one or several times. */
+void pods_each_group(const struct pods *pods, void (*each)(void *ctx, const struct uid *set),
+		     void *ctx);
+
 /* Claims with a directory here. */
 void pods_each_claim(const struct pods *pods,
 		     void (*each)(void *ctx, const struct uid *uid, const char *namespace,
@@ -141,9 +149,10 @@ _must_use_ int pods_resume(struct pods *pods, const struct uid *uid);
  * pod_spec_parse(). */
 _must_use_ int pods_start(struct pods *pods, const struct pod_start *start, struct err *err);
 
-/* End it: SIGTERM, after @grace_s (negative: as the manifest says) SIGKILL, then remove all.
+/* @for_good: its object has been deleted, and no other pod takes its place.
+ * End it: SIGTERM, after @grace_s (negative: as the manifest says) SIGKILL, then remove all.
  * -ENOENT. A later call may shorten the time, never lengthen it. */
-_must_use_ int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s);
+_must_use_ int pods_stop(struct pods *pods, const struct uid *uid, int64_t grace_s, bool for_good);
 void pods_stop_all(struct pods *pods);
 
 /* Tell the agent of a pod something. -ENOENT: no such pod; or it cannot be told. */

@@ -4,6 +4,7 @@
  * Everything here blocks.
  */
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,7 @@ struct agent_start {
 	int resolve_fd, mesh_fd;
 	struct buf resolvers, ports, machine;
 	char *group_dir;
+	struct buf group_epoch;
 	struct id_text set;
 	struct infra_options options;
 };
@@ -184,6 +186,10 @@ static int add_group(const struct pod *pod, struct agent_start *start, struct er
 	add_more(options, "--pod-uid", pod->uid_text);
 	if (pod->group.birth)
 		add_more(options, "--group-birth", NULL);
+	if (pod->group.epoch > 0) {
+		buf_append_format(&start->group_epoch, "%" PRIu32, pod->group.epoch);
+		add_more(options, "--group-recover", buf_cstr(&start->group_epoch));
+	}
 	return 0;
 }
 
@@ -251,6 +257,7 @@ static void agent_start_free(struct agent_start *start)
 	buf_deinit(&start->ports);
 	buf_deinit(&start->machine);
 	free(start->group_dir);
+	buf_deinit(&start->group_epoch);
 	free(start);
 }
 

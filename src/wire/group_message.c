@@ -86,6 +86,7 @@ void group_message_encode(const struct group_message *message, struct buf *out)
 	Consensus__Join join = CONSENSUS__JOIN__INIT;
 	Consensus__Ask ask = CONSENSUS__ASK__INIT;
 	Consensus__Told told = CONSENSUS__TOLD__INIT;
+	Consensus__Leave leave = CONSENSUS__LEAVE__INIT;
 
 	to.version = MESSAGE_VERSION;
 	switch (message->type) {
@@ -109,6 +110,11 @@ void group_message_encode(const struct group_message *message, struct buf *out)
 		to.body_case = CONSENSUS__GROUP__BODY_TOLD;
 		to.told = &told;
 		told_pack(&message->told, &told);
+		break;
+	case GROUP_LEAVE:
+		to.body_case = CONSENSUS__GROUP__BODY_LEAVE;
+		to.leave = &leave;
+		leave.id = message->leave.id;
 		break;
 	}
 	pack_protobuf(&to.base, out);
@@ -137,6 +143,12 @@ static void body_unpack(struct unpacker *unpacker, const Consensus__Group *from,
 	case CONSENSUS__GROUP__BODY_TOLD:
 		to->type = GROUP_TOLD;
 		told_unpack(unpacker, from->told, &to->told);
+		return;
+	case CONSENSUS__GROUP__BODY_LEAVE:
+		to->type = GROUP_LEAVE;
+		to->leave.id = from->leave->id;
+		if (from->leave->id == 0)
+			unpack_fail(unpacker, MESSAGE_E_MALFORMED);
 		return;
 	case CONSENSUS__GROUP__BODY__NOT_SET:
 	case _CONSENSUS__GROUP__BODY__CASE_IS_INT_SIZE:
@@ -172,6 +184,7 @@ void group_message_deinit(struct group_message *message)
 		buf_deinit(&message->raft);
 		break;
 	case GROUP_JOIN:
+	case GROUP_LEAVE:
 		break;
 	case GROUP_ASK:
 		free(message->ask.method);

@@ -26,12 +26,17 @@ enum group_message_type {
 	GROUP_JOIN,
 	GROUP_ASK,
 	GROUP_TOLD,
+	GROUP_LEAVE,
 };
 
 struct group_join {
 	uint64_t id;
 	uint32_t epoch; /* of the ordinal */
 	struct uid pod;
+};
+
+struct group_leave {
+	uint64_t id;
 };
 
 struct group_ask {
@@ -55,6 +60,7 @@ struct group_message {
 		struct group_join join;
 		struct group_ask ask;
 		struct group_told told;
+		struct group_leave leave;
 	};
 };
 

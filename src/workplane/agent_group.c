@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/mem.h"
+#include "io/clock.h"
 #include "identity/sha256.h"
 #include "io/log.h"
 #include "quic/path.h"
@@ -25,7 +26,11 @@ struct agent_group {
 	struct group_part *part;
 	int listener; /* -1: none */
 	struct loop_watch *watch;
-	bool said_votes; /* what the host process was told last */
+	bool said_votes, said_left; /* what the host process was told last */
+	bool leaving;
+	struct loop_timer *wait; /* until it has left */
+	loop_fn waited;
+	void *waiter;
 };
 
 /* ---- with other agents */
@@ -62,9 +67,10 @@ static void say_state(struct agent_group *group)
 
 	magik__ipc__group_state__init(&state);
 	state.votes = group_part_votes(group->part);
+	state.left = group->leaving && group_part_has_left(group->part);
 	/* A host process that comes is told anew. */
 	if (serve_say(group->config.serve, IPC_GROUP_STATE, &state.base) == 0)
-		group->said_votes = state.votes;
+		group->said_votes = state.votes, group->said_left = state.left;
 }
 
 static void on_link(void *user)
@@ -72,11 +78,46 @@ static void on_link(void *user)
 	say_state(user);
 }
 
+static void on_told(void *user, const struct ipc_message *message)
+{
+	struct agent_group *group = user;
+
+	if (message->type != IPC_POD_READY ||
+	    !((const Magik__Ipc__PodReady *)message->body)->for_good)
+		return;
+	group->leaving = true;
+	group_part_leave(group->part);
+}
+
+/* ---- leaving */
+
+static void end_wait(void *user)
+{
+	struct agent_group *group = user;
+
+	if (!group->waited)
+		return;
+	group->waited(group->waiter);
+	group->waited = NULL;
+}
+
+bool agent_group_wait_left(struct agent_group *group, int64_t wait_ms, loop_fn done, void *user)
+{
+	if (!group->leaving || group_part_has_left(group->part))
+		return false;
+	group->waited = done;
+	group->waiter = user;
+	group->wait = loop_timer_new(group->config.loop, end_wait, group);
+	loop_timer_set(group->wait, mono_add_ms(clock_mono(), wait_ms));
+	return true;
+}
+
 /* The record says who leads, and since when; the host process hears whether we vote. */
 static void on_changed(void *user)
 {
 	struct agent_group *group = user;
 	struct quorum_view view;
+	bool left;
 
 	if (!group->part)
 		return; /* it is being made */
@@ -84,8 +125,12 @@ static void on_changed(void *user)
 	mesh_set_role(group->config.mesh,
 		      view.role == RAFT_LEADER ? SERVICE_LEADER : SERVICE_FOLLOWER,
 		      view.token.term);
-	if (group->config.serve && group_part_votes(group->part) != group->said_votes)
+	left = group->leaving && group_part_has_left(group->part);
+	if (group->config.serve &&
+	    (group_part_votes(group->part) != group->said_votes || left != group->said_left))
 		say_state(group);
+	if (left && group->wait)
+		loop_timer_set(group->wait, clock_mono());
 }
 
 static void on_lost(void *user, const char *why)
@@ -168,6 +213,7 @@ static int make_part(struct agent_group *group, const struct options *options, s
 		.ordinal = agent_mesh_ordinal(options),
 		.epoch = (uint32_t)options->epoch,
 		.birth = options->group_birth,
+		.recover = (uint32_t)options->group_recover,
 		.namespace = options->namespace,
 		.workload = options->workload,
 		.pod = options->pod,
@@ -182,8 +228,10 @@ static int make_part(struct agent_group *group, const struct options *options, s
 		return err_set(err, -EINVAL,
 			       "--group-dir: only pods of a StatefulSet have a group");
 	/* By hand, whoever starts an agent says so. */
-	if (options->mesh_fd != OPTIONS_FD_NONE)
+	if (options->mesh_fd != OPTIONS_FD_NONE) {
 		config.handler.instance = on_instance;
+		config.renew = true;
+	}
 	config.pod_uid = uid_of_name(options);
 	if (options->pod_uid && !uid_parse(options->pod_uid, &config.pod_uid))
 		return err_set(err, -EINVAL, "--pod-uid: \"%.40s\" is none", options->pod_uid);
@@ -195,7 +243,7 @@ int agent_group_new(const struct agent_group_config *config, const struct option
 		    struct err *err, struct agent_group **ret_group)
 {
 	struct agent_group *group = mem_new(struct agent_group);
-	struct serve_listener listener = {.on_link = on_link, .user = group};
+	struct serve_listener listener = {.on_link = on_link, .on_message = on_told, .user = group};
 	int r;
 
 	group->config = *config;
@@ -225,6 +273,7 @@ void agent_group_free(struct agent_group *group)
 		return;
 	mesh_on_group(group->config.mesh, NULL, NULL);
 	loop_watch_free(group->watch);
+	loop_timer_free(group->wait);
 	if (group->listener >= 0)
 		(void)close(group->listener);
 	group_part_free(group->part);

@@ -39,5 +39,9 @@ _must_use_ int agent_group_new(const struct agent_group_config *config,
 _must_use_ int agent_group_start(struct agent_group *group, struct err *err);
 /* A client of the pod's own on @fd, a connected socket, which is taken over. */
 void agent_group_adopt(struct agent_group *group, int fd);
+/* Its ordinal is not wanted any more, as the host process has said, and that is not yet so: @done
+ * is called, once, when it is, or after @wait_ms. False: there is nothing to wait for. */
+_must_use_ bool agent_group_wait_left(struct agent_group *group, int64_t wait_ms, loop_fn done,
+				      void *user);
 /* Before its mesh; the loop must turn once more. NULL is accepted. */
 void agent_group_free(struct agent_group *group);

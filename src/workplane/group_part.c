@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "io/clock.h"
 #include "workplane/group_server.h"
 
 struct group_part {
@@ -17,6 +18,7 @@ struct group_part {
 	struct group_server *server;
 	struct list asked; /* struct asked */
 	size_t asked_count;
+	struct loop_timer *leave; /* NULL: it stays */
 };
 
 /* A request of another agent that is being answered. */
@@ -137,6 +139,16 @@ static void take_join(struct group_part *part, uint32_t ordinal, const struct gr
 	(void)!quorum_join(part->quorum, &member, ignore, NULL);
 }
 
+static void take_leave(struct group_part *part, uint32_t ordinal, const struct group_leave *leave)
+{
+	struct quorum_view view = quorum_view(part->quorum);
+
+	for (size_t i = 0; view.members && i < view.members->count; i++)
+		if (view.members->list[i].ordinal == ordinal &&
+		    view.members->list[i].id == leave->id)
+			(void)!quorum_leave(part->quorum, ordinal, ignore, NULL);
+}
+
 static void asked_free(struct asked *asked)
 {
 	list_remove(&asked->link);
@@ -219,8 +231,44 @@ void group_part_receive(struct group_part *part, uint32_t ordinal, struct bytes 
 	case GROUP_TOLD:
 		take_told(part, ordinal, &message.told);
 		break;
+	case GROUP_LEAVE:
+		take_leave(part, ordinal, &message.leave);
+		break;
 	}
 	group_message_deinit(&message);
+}
+
+/* ---- leaving */
+
+static void on_leave(void *user)
+{
+	struct group_part *part = user;
+	struct quorum_view view = quorum_view(part->quorum);
+	uint32_t own = part->config.ordinal;
+	struct group_message leave = {.type = GROUP_LEAVE, .leave = {quorum_self(part->quorum).id}};
+
+	if (group_part_has_left(part))
+		return;
+	if (view.leader == (int64_t)own)
+		(void)!quorum_leave(part->quorum, own, ignore, NULL);
+	else if (view.leader != QUORUM_NOBODY)
+		(void)send(part, (uint32_t)view.leader, &leave);
+	loop_timer_set(part->leave, mono_add_ms(clock_mono(), GROUP_PART_LEAVE_MS));
+}
+
+void group_part_leave(struct group_part *part)
+{
+	if (part->leave)
+		return;
+	part->leave = loop_timer_new(part->config.loop, on_leave, part);
+	on_leave(part);
+}
+
+bool group_part_has_left(const struct group_part *part)
+{
+	struct quorum_view view = quorum_view(part->quorum);
+
+	return view.running && (view.role == RAFT_REMOVED || !view.member);
 }
 
 /* ---- life */
@@ -235,6 +283,7 @@ static int make_member(struct group_part *part, struct err *err)
 		.epoch = config->epoch,
 		.pod = config->pod_uid,
 		.birth = config->birth,
+		.renew = config->renew,
 		/* One birth for each workload. */
 		.cluster = config->workload_uid,
 		.handler = {on_send, on_seek, on_changed, on_applied, on_lost, part},
@@ -289,13 +338,18 @@ int group_part_new(const struct group_part_config *config, struct group_part **r
 
 int group_part_start(struct group_part *part, struct err *err)
 {
-	return quorum_start(part->quorum, err);
+	int r = quorum_start(part->quorum, err);
+
+	if (r == 0 && part->config.recover > quorum_view(part->quorum).token.epoch)
+		(void)!quorum_recover(part->quorum, part->config.recover, ignore, NULL);
+	return r;
 }
 
 void group_part_free(struct group_part *part)
 {
 	if (!part)
 		return;
+	loop_timer_free(part->leave);
 	group_server_free(part->server);
 	part->server = NULL;
 	group_api_free(part->api);

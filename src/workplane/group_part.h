@@ -14,6 +14,7 @@ enum {
 	GROUP_PART_MEMBERS = RAFT_VOTERS_MAX,
 	/* Asked by others at a time: each of them has GROUP_API_OPEN_MAX, and few are slow. */
 	GROUP_PART_ASKED_MAX = 1024,
+	GROUP_PART_LEAVE_MS = 100, /* who wants to leave asks again after */
 };
 
 struct group_part;
@@ -38,6 +39,8 @@ struct group_part_config {
 	uint32_t ordinal, epoch;
 	struct uid pod_uid, workload_uid;
 	bool birth;
+	bool renew;       /* as in quorum.h */
+	uint32_t recover; /* an operator: go on alone, under this epoch if it is higher; 0: no */
 	/* Copied. */
 	const char *namespace, *workload, *pod;
 	struct group_part_handler handler;
@@ -55,6 +58,11 @@ void group_part_receive(struct group_part *part, uint32_t ordinal, struct bytes 
 
 /* A client of the pod's own on @fd, a connected socket, which is taken over. */
 void group_part_adopt(struct group_part *part, int fd);
+
+/* Its ordinal is not wanted any more: leave the group, and say so again and again until that has
+ * happened. What the last one has, it keeps. */
+void group_part_leave(struct group_part *part);
+bool group_part_has_left(const struct group_part *part);
 
 struct quorum_view group_part_view(const struct group_part *part);
 /* Its pod may count as ready: it is a member with a vote, so that the next one may be replaced. */

@@ -48,6 +48,9 @@ enum {
 	BACKLOG = 4,
 	/* Of a pod that is being ended: the containers are gone, and the host process waits. */
 	DRAIN_ENDED_MS = 300,
+	/* Of an ordinal that is not wanted any more: its group agrees to that. Both together are
+	 * less than the host process waits. */
+	LEAVE_MS = 1400,
 };
 
 struct agent {
@@ -104,6 +107,14 @@ static void on_drained(void *user)
 	loop_stop(agent->loop);
 }
 
+static void drain(void *user)
+{
+	struct agent *agent = user;
+
+	mesh_drain(agent->mesh, agent->byhand ? agent->options->drain_s * MS_PER_S : DRAIN_ENDED_MS,
+		   on_drained, agent);
+}
+
 /* The second time without further ado. */
 static void on_signal(void *user, int signum)
 {
@@ -112,10 +123,8 @@ static void on_signal(void *user, int signum)
 	(void)signum;
 	if (agent->leaving || !agent->mesh)
 		loop_stop(agent->loop);
-	else
-		mesh_drain(agent->mesh,
-			   agent->byhand ? agent->options->drain_s * MS_PER_S : DRAIN_ENDED_MS,
-			   on_drained, agent);
+	else if (!agent->group || !agent_group_wait_left(agent->group, LEAVE_MS, drain, agent))
+		drain(agent);
 	agent->leaving = true;
 }
 

@@ -66,21 +66,50 @@ static const struct service_record *find_replica(struct mesh *mesh, uint32_t ord
 	return found;
 }
 
+/* The connection used last to the replica of that name, which has no record any more: it ends, and
+ * has to hear how that goes. NULL: none is open. */
+static struct mesh_link *find_link(struct mesh *mesh, uint32_t ordinal)
+{
+	struct mesh_link *found = NULL;
+	uint32_t theirs;
+
+	list_for_each (it, &mesh->links) {
+		struct mesh_link *link = list_entry(it, struct mesh_link, in_age);
+
+		if (link->state == LINK_OPEN && is_sibling(mesh, &link->peer->name) &&
+		    ordinal_of(&link->peer->name, &theirs) && theirs == ordinal)
+			found = link;
+	}
+	return found;
+}
+
+static bool tell(struct mesh *mesh, uint32_t ordinal, const struct work_message *group)
+{
+	const struct service_record *replica = find_replica(mesh, ordinal);
+	struct mesh_link *link;
+	struct contact to;
+
+	if (!replica) {
+		link = find_link(mesh, ordinal);
+		return link && mesh_link_send(link, group);
+	}
+	if (mesh_is_self(mesh, &replica->peer))
+		return false;
+	to = (struct contact){.id = replica->peer, .addr = replica->addresses[0]};
+	mesh_send(mesh, &to, group);
+	return true;
+}
+
 bool mesh_tell_group(struct mesh *mesh, uint32_t ordinal, struct bytes message)
 {
 	struct work_message group = {.type = WORK_GROUP};
-	const struct service_record *replica;
-	struct contact to;
+	bool told;
 
 	if (!mesh->identified || message.len > WORK_GROUP_MAX)
 		return false;
-	replica = find_replica(mesh, ordinal);
-	if (!replica || mesh_is_self(mesh, &replica->peer))
-		return false;
-	to = (struct contact){.id = replica->peer, .addr = replica->addresses[0]};
 	buf_append_bytes(&group.group, message);
-	mesh_send(mesh, &to, &group);
+	told = tell(mesh, ordinal, &group);
 	work_message_deinit(&group);
 	mesh_settle(mesh);
-	return true;
+	return told;
 }

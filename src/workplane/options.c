@@ -65,6 +65,7 @@ static const struct option_rule rules[] = {
 	{"group-dir", "BEE_GROUP_DIR", OPTION_TEXT, AT(group_dir), NULL, 0, false},
 	{"group-listen", "BEE_GROUP_LISTEN", OPTION_TEXT, AT(group_listen), NULL, 0, false},
 	{"group-birth", "BEE_GROUP_BIRTH", OPTION_TRUTH, AT(group_birth), "false", 0, false},
+	{"group-recover", "BEE_GROUP_RECOVER", OPTION_NUMBER, AT(group_recover), "0", 0, false},
 	{"epoch", "BEE_EPOCH", OPTION_NUMBER, AT(epoch), "1", 1, false},
 	{"pod-uid", NULL, OPTION_TEXT, AT(pod_uid), NULL, 0, false},
 	{"hostname", NULL, OPTION_TEXT, AT(hostname), NULL, 0, false},

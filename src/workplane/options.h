@@ -45,6 +45,7 @@ struct options {
 	const char *group_listen; /* where the application asks (group_server.h) */
 	bool group_birth;         /* it founds the group, if its disk is empty */
 	int64_t epoch;            /* of the ordinal */
+	int64_t group_recover;    /* 0; an operator gives a lost majority up, under this epoch */
 	const char *pod_uid;      /* NULL: one that follows from the name */
 	int64_t drain_s;
 	int64_t dht_ttl_s, dht_heartbeat_s;

@@ -35,7 +35,7 @@ struct quorum {
 	struct quorum_config config;
 	struct raft_store *store;
 	struct group *group; /* NULL: not running */
-	struct loop_timer *tick, *seek, *answer;
+	struct loop_timer *tick, *seek, *answer, *renew;
 	struct heard heard[RAFT_MEMBERS_MAX];
 	size_t heard_count, heard_next;
 	struct list requests, replies;
@@ -208,12 +208,28 @@ static void carry_out(struct quorum *quorum, const struct group_effect *effect)
 	}
 }
 
+static bool is_over(enum raft_role role)
+{
+	return role == RAFT_REMOVED || role == RAFT_SUPERSEDED;
+}
+
+/* It was the member of an earlier pod that has left, or has been left behind. */
+static void renew_if_over(struct quorum *quorum)
+{
+	const struct raft_member *self;
+
+	if (!quorum->config.renew || !is_over(quorum_view(quorum).role))
+		return;
+	self = member_by_id(quorum, raft_store_id(quorum->store));
+	if (self && !uid_equal(&self->pod, &quorum->config.pod))
+		loop_timer_set(quorum->renew, clock_mono());
+}
+
 static void seek_later(struct quorum *quorum)
 {
 	struct quorum_view view = quorum_view(quorum);
 
-	if (!view.running || view.member || view.role == RAFT_REMOVED ||
-	    view.role == RAFT_SUPERSEDED) {
+	if (!view.running || view.member || is_over(view.role)) {
 		quorum->seek_ms = QUORUM_SEEK_MIN_MS;
 		loop_timer_set(quorum->seek, MONO_NEVER);
 		return;
@@ -251,6 +267,7 @@ static void step(struct quorum *quorum, struct raft_event *event)
 		changed = true;
 		seek_later(quorum);
 	}
+	renew_if_over(quorum);
 	if (changed)
 		quorum->config.handler.changed(quorum->config.handler.user);
 	if (quorum->config.handler.applied && keys_index(group_keys(quorum->group)) != index)
@@ -317,21 +334,39 @@ static void start_again(void *user)
 		quorum->config.handler.lost(quorum->config.handler.user, err.text);
 }
 
-static void on_failed(void *user, const char *text)
+/* It begins again from what the disk has, after @pause_ms. */
+static void stop_running(struct quorum *quorum, int64_t pause_ms)
 {
-	struct quorum *quorum = user;
-
-	(void)text;
-	/* What depended on a write that failed must not be said. */
 	drop_outbox(quorum);
 	group_free(quorum->group);
 	quorum->group = NULL;
 	give_up_requests(quorum);
 	loop_timer_free(quorum->tick);
 	quorum->tick = loop_timer_new(quorum->config.loop, start_again, quorum);
-	loop_timer_set(quorum->tick, mono_add_ms(clock_mono(), QUORUM_AGAIN_MS));
+	loop_timer_set(quorum->tick, mono_add_ms(clock_mono(), pause_ms));
 	seek_later(quorum);
 	quorum->config.handler.changed(quorum->config.handler.user);
+}
+
+/* What depended on a write that failed must not be said. */
+static void on_failed(void *user, const char *text)
+{
+	(void)text;
+	stop_running(user, QUORUM_AGAIN_MS);
+}
+
+static void on_renew(void *user)
+{
+	struct quorum *quorum = user;
+	struct err err = {0};
+	int r = raft_store_renew(quorum->store, &err);
+
+	if (r == -EBUSY)
+		loop_timer_set(quorum->renew, mono_add_ms(clock_mono(), QUORUM_SEEK_MIN_MS));
+	else if (r < 0)
+		quorum->config.handler.lost(quorum->config.handler.user, err.text);
+	else
+		stop_running(quorum, 0);
 }
 
 /* ---- life */
@@ -355,6 +390,7 @@ int quorum_new(const struct quorum_config *config, struct quorum **ret_quorum, s
 	quorum->tick = loop_timer_new(config->loop, on_tick, quorum);
 	quorum->seek = loop_timer_new(config->loop, on_seek, quorum);
 	quorum->answer = loop_timer_new(config->loop, deliver, quorum);
+	quorum->renew = loop_timer_new(config->loop, on_renew, quorum);
 	*ret_quorum = quorum;
 	return 0;
 }
@@ -370,20 +406,40 @@ static void found_group(struct quorum *quorum)
 	step(quorum, &event);
 }
 
-int quorum_start(struct quorum *quorum, struct err *err)
+/* *ret_over: what it has is of no use to this member any more. */
+static int load(struct quorum *quorum, struct mono now, bool *ret_empty, bool *ret_over,
+		struct err *err)
 {
 	struct raft_saved saved;
-	struct mono now = clock_boot();
 	int r = raft_store_load(quorum->store, &saved, err);
-	bool empty;
 
 	if (r < 0)
 		return r;
-	empty = uid_is_none(&saved.meta.cluster);
+	*ret_empty = uid_is_none(&saved.meta.cluster);
 	quorum->group = group_new(raft_store_id(quorum->store), 0, &saved, now, entropy_u64());
+	*ret_over = !*ret_empty &&
+		    (saved.meta.superseded || !member_by_id(quorum, raft_store_id(quorum->store)));
 	raft_store_release(quorum->store);
-	if (!quorum->group)
-		return err_set(err, -EBADMSG, "what the disk has of the group makes no sense");
+	return quorum->group
+		       ? 0
+		       : err_set(err, -EBADMSG, "what the disk has of the group makes no sense");
+}
+
+int quorum_start(struct quorum *quorum, struct err *err)
+{
+	struct mono now = clock_boot();
+	bool empty, over;
+	int r = load(quorum, now, &empty, &over, err);
+
+	if (r == 0 && over && quorum->config.renew) {
+		group_free(quorum->group);
+		quorum->group = NULL;
+		r = raft_store_renew(quorum->store, err);
+		if (r == 0)
+			r = load(quorum, now, &empty, &over, err);
+	}
+	if (r < 0)
+		return r;
 	if (quorum->config.birth && empty)
 		found_group(quorum);
 	else
@@ -413,6 +469,7 @@ void quorum_free(struct quorum *quorum)
 	loop_timer_free(quorum->tick);
 	loop_timer_free(quorum->seek);
 	loop_timer_free(quorum->answer);
+	loop_timer_free(quorum->renew);
 	group_free(quorum->group);
 	free(quorum);
 }

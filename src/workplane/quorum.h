@@ -60,6 +60,10 @@ struct quorum_config {
 	struct uid pod;
 	bool birth; /* the birth award of ordinal 0: with an empty disk it founds the group, */
 	struct uid cluster; /* under this name */
+	/* The disk is the ordinal's, not the pod's: when it turns out that the member on it has
+	 * left, or that the group has gone on without it, and it was not this pod's, it is made
+	 * empty and the pod becomes a new member. */
+	bool renew;
 	struct quorum_handler handler;
 };
 

@@ -371,6 +371,28 @@ static int find_id(struct raft_store *store)
 	return result;
 }
 
+int raft_store_renew(struct raft_store *store, struct err *err)
+{
+	MDB_txn *txn;
+	int result;
+
+	if (store->busy)
+		return err_set(err, -EBUSY, "it is being written");
+	free_writes(&store->waiting);
+	raft_store_release(store);
+	result = mdb_txn_begin(store->env, NULL, 0, &txn);
+	if (result == 0) {
+		result = mdb_drop(txn, store->dbi, 0);
+		if (result == 0)
+			result = mdb_txn_commit(txn);
+		else
+			mdb_txn_abort(txn);
+	}
+	if (result == 0)
+		result = find_id(store);
+	return result ? err_set(err, -EIO, "begin anew: %s", mdb_strerror(result)) : 0;
+}
+
 /* One process at a time, also if one was not ended properly. */
 static int take_lock(struct raft_store *store, const char *dir, struct err *err)
 {

@@ -44,6 +44,10 @@ _must_use_ int raft_store_open(struct loop *loop, const char *dir,
  * dropped. NULL is accepted. */
 void raft_store_close(struct raft_store *store);
 
+/* Forget everything, the id as well: a new one is drawn. For a member that has left, whose id never
+ * comes back. -EBUSY: a write is under way, of which the caller will hear. */
+_must_use_ int raft_store_renew(struct raft_store *store, struct err *err);
+
 uint64_t raft_store_id(const struct raft_store *store);
 
 /* What is on the disk; valid until the next call of this or raft_store_release(). Not while a write

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The group of a StatefulSet: its pods agree on who leads and on small keys, by themselves."""
 import json
+import os
 import re
 
 import manifests
 from fabric import eventually, is_ready
 
 API = "198.19.255.253"
-SPREAD = {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
-    {"weight": 100, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname",
-                                        "labelSelector": {"matchLabels": {"app": "agree"}}}}]}}}
+APART = {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+    {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "agree"}}}]}}}
 
 
-def statefulset(name, replicas, **annotations):
-    made = manifests.deployment(name, replicas, spec=SPREAD)
+def statefulset(name, replicas, apart=False, **annotations):
+    """@apart: no two pods of it on one machine."""
+    made = manifests.deployment(name, replicas, spec=APART if apart else None)
     made["kind"] = "StatefulSet"
     made["metadata"]["annotations"] = annotations
     made["spec"]["serviceName"] = name
@@ -102,12 +103,12 @@ def machines_of(fabric, name):
             for pod in fabric.pods(selector=f"app={name}")}
 
 
-def grow_three(new_fabric):
+def grow_three(new_fabric, apart=True):
     fabric = new_fabric()
     fabric.grow(3)
     for machine in fabric.machines:
         machine.load("busybox")
-    fabric.apply(statefulset("agree", 3))
+    fabric.apply(statefulset("agree", 3, apart))
     wait_ready(fabric, "agree", 3, 90)
     wait_agreed(fabric, names(3))
     return fabric
@@ -117,7 +118,6 @@ def test_the_power_of_the_leaders_machine_then_of_all(new_fabric):
     fabric = grow_three(new_fabric)
     put(fabric, "agree-0", "kept", "before")
     where = machines_of(fabric, "agree")
-    assert len({machine.name for machine in where.values()}) == 3
     leader = wait_agreed(fabric, names(3))
     rest = [name for name in names(3) if name != leader]
     where[leader].power_off()
@@ -137,3 +137,69 @@ def test_the_power_of_the_leaders_machine_then_of_all(new_fabric):
     wait_ready(fabric, "agree", 3, 120)
     wait_agreed(fabric, names(3))
     assert {get(fabric, name, "kept") for name in names(3)} == {"meanwhile"}
+
+
+def disks(fabric):
+    """Directories of members on all machines: machine/ordinal."""
+    found = []
+    for machine in fabric.machines:
+        directory = os.path.join(machine.state_dir, "groups")
+        found += [f"{machine.name}/{name.rpartition('.')[2]}" for name in os.listdir(directory)]
+    return sorted(found)
+
+
+def scale(fabric, count):
+    fabric.kubectl("scale", "statefulset/agree", f"--replicas={count}")
+    wait_ready(fabric, "agree", count, 90)
+
+
+def test_members_come_and_go_with_the_ordinals(new_fabric):
+    fabric = grow_three(new_fabric, apart=False)
+    put(fabric, "agree-0", "kept", "through it all")
+    scale(fabric, 5)
+    wait_agreed(fabric, names(5))
+    assert get(fabric, "agree-4", "kept") == "through it all"
+    scale(fabric, 3)
+    wait_agreed(fabric, names(3))
+    eventually("their disks are gone", lambda: len(disks(fabric)) == 3, 30)
+    # The last one takes nothing with it.
+    scale(fabric, 0)
+    eventually("one disk is left", lambda: len(disks(fabric)) == 1, 30)
+    left = disks(fabric)
+    scale(fabric, 3)
+    wait_agreed(fabric, names(3))
+    assert left[0] in disks(fabric)
+    assert get(fabric, "agree-2", "kept") == "through it all"
+    fabric.kubectl("delete", "statefulset", "agree")
+    eventually("no disk is left", lambda: not disks(fabric), 60)
+
+
+def test_an_operator_gives_a_lost_majority_up(new_fabric):
+    fabric = grow_three(new_fabric)
+    put(fabric, "agree-0", "kept", "before")
+    where = machines_of(fabric, "agree")
+    last = next(name for name in names(3) if where[name] is fabric.first)
+    gone = [name for name in names(3) if name != last]
+    for name in gone:
+        where[name].power_off()
+    fabric.wait_nodes([fabric.first.name], 60)
+    eventually("it refuses", lambda: (ask(fabric, last, "GET", "/v1/keys/kept") or (0,))[0] == 503, 30)
+    before = fabric.get("pod", last)["metadata"]["uid"]
+    fabric.kubectl("annotate", "pod", last, "magik.io/group-epoch=2")
+    fabric.kubectl("delete", "pod", last, "--wait=false")
+    eventually("it runs anew", lambda: (pod := fabric.get("pod", last)) and is_ready(pod) and
+               pod["metadata"]["uid"] != before, 90)
+    assert get(fabric, last, "kept") == "before"
+    put(fabric, last, "kept", "alone")
+    assert status(fabric, last)["epoch"] == 2
+    # Those that come back are of an older epoch; their next pods are new members.
+    for name in gone:
+        where[name].power_on()
+    for name in gone:
+        where[name].wait_answers()
+    for name in gone:
+        eventually(f"{name} has stopped", lambda name=name: status(fabric, name).get("role") in (
+            "superseded", "removed"), 60)
+        fabric.kubectl("delete", "pod", name, "--wait=false")
+    wait_agreed(fabric, names(3), timeout=120)
+    assert {get(fabric, name, "kept") for name in names(3)} == {"alone"}

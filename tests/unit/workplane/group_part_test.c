@@ -490,6 +490,31 @@ static void test_old_versions_cannot_be_watched_from(void **state)
 	assert_field(net, "reason", "Expired");
 }
 
+static size_t count_members(const struct agent *agent)
+{
+	return group_part_view(agent->part).members->count;
+}
+
+/* One after the other, down to the last, who keeps what there is. */
+static void test_who_is_not_wanted_any_more_leaves(void **state)
+{
+	struct net *net = *state;
+	struct mono deadline = mono_add_ms(clock_mono(), WAIT_MS);
+
+	assert_int_equal(ask(net, 0, "PUT /v1/keys/a HTTP/1.1", "x"), 200);
+	for (size_t i = 2; i > 0; i--) {
+		group_part_leave(net->agents[i].part);
+		while (!group_part_has_left(net->agents[i].part) ||
+		       count_members(&net->agents[0]) != i) {
+			turn(net);
+			assert_false(mono_reached(clock_mono(), deadline));
+		}
+	}
+	group_part_leave(net->agents[0].part);
+	assert_int_equal(ask(net, 0, "GET /v1/keys/a HTTP/1.1", ""), 200);
+	assert_false(group_part_has_left(net->agents[0].part));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -506,6 +531,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_nobody_answers_for_a_leader_that_is_not_reached, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watches_tell_what_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_is_not_wanted_any_more_leaves, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_old_versions_cannot_be_watched_from, setup,
 						teardown),
 	};

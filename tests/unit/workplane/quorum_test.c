@@ -3,7 +3,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -91,6 +94,35 @@ static void test_a_lost_disk_comes_back_as_another_member(void **state)
 		assert_int_not_equal(quorum_view(world->pods[1].quorum).members->list[i].id, id);
 }
 
+/* It went to another machine and came back, where the disk is of a member that was replaced. */
+static void test_a_disk_whose_member_has_left_is_made_empty(void **state)
+{
+	struct world *world = *state;
+	struct pod *pod = &world->pods[0], elsewhere;
+	uint64_t id;
+
+	world_run_until(world, world_agrees);
+	assert_int_equal(pod_put(world_leader(world), "kept").answer, GROUP_DONE);
+	id = quorum_self(pod->quorum).id;
+	pod_stop(pod);
+	elsewhere = *pod;
+	(void)snprintf(pod->dir, sizeof(pod->dir), "/tmp/magik-quorum-XXXXXX");
+	assert_non_null(mkdtemp(pod->dir));
+	pod->epoch = 2;
+	pod_start(pod);
+	world_run_until(world, has_taken_over);
+	pod_stop(pod);
+	pod_wipe(pod);
+	(void)rmdir(pod->dir);
+	memcpy(pod->dir, elsewhere.dir, sizeof(pod->dir));
+	pod->epoch = 3;
+	pod_start(pod);
+	assert_int_equal(quorum_self(pod->quorum).id, id);
+	world_run_until(world, has_taken_over);
+	assert_int_not_equal(quorum_self(pod->quorum).id, id);
+	pod_assert_value(world_leader(world), "kept");
+}
+
 static void test_what_is_open_at_the_end_is_unknown(void **state)
 {
 	struct world *world = *state;
@@ -143,6 +175,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_come_back_with_what_was_agreed,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_a_lost_disk_comes_back_as_another_member,
+						world_setup, world_teardown),
+		cmocka_unit_test_setup_teardown(test_a_disk_whose_member_has_left_is_made_empty,
 						world_setup, world_teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_open_at_the_end_is_unknown,
 						world_setup, world_teardown),

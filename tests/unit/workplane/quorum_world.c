@@ -88,6 +88,7 @@ void pod_start(struct pod *pod)
 		.ordinal = pod->ordinal,
 		.epoch = pod->epoch,
 		.birth = pod->ordinal == 0 && pod->epoch == 1,
+		.renew = true,
 		.handler = {on_send, on_seek, on_changed, NULL, on_lost, pod},
 	};
 	struct err err = {0};
