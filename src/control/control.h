@@ -185,8 +185,8 @@ void control_revisions_forget(const struct control_view *view, const char *name,
 
 /* ---- the group of a StatefulSet's pods (kube/group.h) ---- */
 
-/* What the Pod of @ordinal says of its part in it; a string to be owned by the caller. */
-_must_use_ json_t *control_group_part(const struct control_view *view, int64_t ordinal);
+/* Write into @pod, that of @ordinal, what its part in it is. */
+void control_group_tell(const struct control_view *view, int64_t ordinal, json_t *pod);
 /* Where the disk of that ordinal's member was last, for the Pod that is the first to come back when
  * none is there; NULL: it may run anywhere. Borrowed. */
 const char *control_group_home(const struct control_view *view, int64_t ordinal);

@@ -59,14 +59,23 @@ static bool is_member(int64_t ordinal)
 	return ordinal >= 0 && ordinal < KUBE_GROUP_MEMBERS;
 }
 
-json_t *control_group_part(const struct control_view *view, int64_t ordinal)
+static const char *part_of(const struct control_view *view, int64_t ordinal)
 {
 	int64_t first = kube_member_int(view->root->json, "spec.ordinals.start", 0);
 
 	if (!kube_group_is_wanted(view->root->json) || !is_member(ordinal))
-		return json_string(KUBE_GROUP_NONE);
-	return json_string(ordinal == first && !memory_of(view) ? KUBE_GROUP_BIRTH
-								: KUBE_GROUP_MEMBER);
+		return KUBE_GROUP_NONE;
+	return ordinal == first && !memory_of(view) ? KUBE_GROUP_BIRTH : KUBE_GROUP_MEMBER;
+}
+
+void control_group_tell(const struct control_view *view, int64_t ordinal, json_t *pod)
+{
+	uint32_t epoch =
+		kube_group_recovery(view->root->json, kube_member_string(pod, "metadata.name"));
+
+	control_annotate(pod, KUBE_GROUP, json_string(part_of(view, ordinal)));
+	if (epoch > 0)
+		control_annotate(pod, KUBE_GROUP_EPOCH, kube_text("%" PRIu32, epoch));
 }
 
 const char *control_group_home(const struct control_view *view, int64_t ordinal)

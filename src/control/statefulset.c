@@ -22,7 +22,6 @@
 #include "base/mem.h"
 #include "kube/claim.h"
 #include "kube/deletion.h"
-#include "kube/group.h"
 #include "kube/member.h"
 #include "kube/statefulset.h"
 #include "kube/workload.h"
@@ -180,7 +179,7 @@ static void set_template(const struct ordinals *on, json_t *pod, const char *rev
 	if (epoch)
 		control_annotate(pod, KUBE_EPOCH, epoch);
 	hand_on(on, pod, KUBE_REGISTRARS);
-	control_annotate(pod, KUBE_GROUP, control_group_part(on->view, ordinal));
+	control_group_tell(on->view, ordinal, pod);
 	if (on->replace)
 		hand_on(on, pod, KUBE_ON_LOST);
 	if (bound)
@@ -376,7 +375,7 @@ static bool tell_parts(const struct ordinals *on)
 		if (strcmp(pod->ref.kind, "Pod") != 0)
 			continue;
 		json = json_deep_copy(pod->json);
-		control_annotate(json, KUBE_GROUP, control_group_part(on->view, ordinal_of(pod)));
+		control_group_tell(on->view, ordinal_of(pod), json);
 		control_update(on->verdict, pod, json);
 	}
 	return on->verdict->count > before;

@@ -21,8 +21,10 @@
 #define KUBE_GROUP_NONE "none"
 #define KUBE_GROUP_BIRTH "birth" /* it founds the group, if its disk is empty */
 #define KUBE_GROUP_MEMBER "member"
-/* Of an ordinal's Pod, written by an operator who gives a lost majority up: its next pod goes on
- * alone, under this epoch, if it is higher than the group's (consensus/raft.h). */
+/* Of a StatefulSet, written by an operator who gives a lost majority up: "POD:EPOCH": the next pod
+ * of that ordinal goes on alone, under this epoch, if it is higher than the group's
+ * (consensus/raft.h). Its controller hands the epoch to the ordinal's Pod. */
+#define KUBE_GROUP_RECOVER "magik.io/group-recover"
 #define KUBE_GROUP_EPOCH "magik.io/group-epoch"
 
 enum {
@@ -32,6 +34,9 @@ enum {
 
 /* Do the pods of @statefulset have a group? */
 bool kube_group_is_wanted(const json_t *statefulset);
+
+/* The epoch under which @pod, an ordinal's Pod of @statefulset, is to go on alone; 0: it is not. */
+uint32_t kube_group_recovery(const json_t *statefulset, const char *pod);
 
 /* What the Pod of an ordinal says of its part. */
 struct kube_group {

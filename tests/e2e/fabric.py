@@ -26,6 +26,7 @@ BIN = os.environ.get("MAGIK_BIN", os.path.join(TOP, "build", "bin"))
 IMAGES = os.path.join(TOP, "build", "images")
 REST_PORT = 3000
 MESH_PORT = 4000
+SERVERS = ("network", "nginx", "redis")  # images of Debian's programs, one tool for each
 START_TIMEOUT = 30
 POLL_INTERVAL = 0.05
 
@@ -54,8 +55,8 @@ def eventually(what, check, timeout=30):
 def image(name):
     """The path of an image archive; built when it is not there yet."""
     path = os.path.join(IMAGES, name + ".oci.tar")
-    tool = {"nginx": "build-nginx-image", "network": "build-network-image"}.get(name, "build-test-images")
-    if name in ("nginx", "network"):
+    tool = f"build-{name}-image" if name in SERVERS else "build-test-images"
+    if name in SERVERS:
         run(os.path.join(TOP, "tools", tool), path)
     elif not os.path.exists(path):
         run(os.path.join(TOP, "tools", tool), IMAGES)

@@ -31,8 +31,8 @@ def ask(fabric, pod, method, path, body="", container="main"):
     return (int(found.group(1)), found.group(3)) if found else None
 
 
-def status(fabric, pod):
-    answer = ask(fabric, pod, "GET", "/v1/status")
+def status(fabric, pod, container="main"):
+    answer = ask(fabric, pod, "GET", "/v1/status", container=container)
     return json.loads(answer[1]) if answer and answer[0] == 200 else {}
 
 
@@ -67,7 +67,7 @@ def wait_ready(fabric, name, count, timeout=60):
         pods = {pod["metadata"]["name"]: pod for pod in fabric.pods(selector=f"app={name}")
                 if "deletionTimestamp" not in pod["metadata"]}
         return sorted(pods) == [f"{name}-{i}" for i in range(count)] and \
-            all(is_ready(pod) for pod in pods.values()) and pods
+            all(is_ready(pod) for pod in pods.values()) and (pods or True)
     return eventually(f"{name} has {count} ready pods", ready, timeout)
 
 
@@ -185,7 +185,10 @@ def test_an_operator_gives_a_lost_majority_up(new_fabric):
     fabric.wait_nodes([fabric.first.name], 60)
     eventually("it refuses", lambda: (ask(fabric, last, "GET", "/v1/keys/kept") or (0,))[0] == 503, 30)
     before = fabric.get("pod", last)["metadata"]["uid"]
-    fabric.kubectl("annotate", "pod", last, "magik.io/group-epoch=2")
+    fabric.kubectl("annotate", "statefulset", "agree", "magik.io/registrars-reset=1",
+                   f"magik.io/group-recover={last}:2")
+    eventually("its Pod is told", lambda: fabric.get("pod", last)["metadata"]["annotations"][
+        "magik.io/group-epoch"] == "2", 60)
     fabric.kubectl("delete", "pod", last, "--wait=false")
     eventually("it runs anew", lambda: (pod := fabric.get("pod", last)) and is_ready(pod) and
                pod["metadata"]["uid"] != before, 90)

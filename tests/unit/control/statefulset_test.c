@@ -184,6 +184,28 @@ static void test_a_set_that_had_no_pods_comes_back_where_its_members_were(void *
 	family_free(family);
 }
 
+static void test_the_pod_that_is_to_go_on_alone_is_told(void **state)
+{
+	struct family *family = family_new(control_statefulset, set_json);
+	struct kube_group group;
+	const char *others[] = {"db-1:", "db-1:x", "db-1:0", "db-11:3", "db-1"};
+
+	(void)state;
+	family_set(family, "metadata", "annotations",
+		   json_pack("{s:s}", KUBE_GROUP_RECOVER, "db-1:3"));
+	family_run(family);
+	assert_true(kube_group_read(family->derived[find(family, "Pod", "db-1")].json, &group));
+	assert_int_equal(group.epoch, 3);
+	assert_true(kube_group_read(family->derived[find(family, "Pod", "db-0")].json, &group));
+	assert_int_equal(group.epoch, 0);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		family_set(family, "metadata", "annotations",
+			   json_pack("{s:s}", KUBE_GROUP_RECOVER, others[i]));
+		assert_int_equal(kube_group_recovery(family->root.json, "db-1"), 0);
+	}
+	family_free(family);
+}
+
 static void test_who_wants_no_group_has_none(void **state)
 {
 	struct family *family = family_new(control_statefulset, set_json);
@@ -232,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_new_registrars_are_handed_on),
 		cmocka_unit_test(test_a_group_is_founded_once),
 		cmocka_unit_test(test_a_set_that_had_no_pods_comes_back_where_its_members_were),
+		cmocka_unit_test(test_the_pod_that_is_to_go_on_alone_is_told),
 		cmocka_unit_test(test_who_wants_no_group_has_none),
 		cmocka_unit_test(test_a_deleted_claim_waits_for_its_pods),
 	};

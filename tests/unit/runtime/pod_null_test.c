@@ -89,7 +89,7 @@ static int stop(struct machine *machine, uint8_t uid)
 	struct uid pod;
 
 	memset(pod.byte, uid, UID_LEN);
-	return pods_stop(machine->pods, &pod, -1);
+	return pods_stop(machine->pods, &pod, -1, false);
 }
 
 static void a_pod_is_said_to_run_after_the_delay_and_is_gone_when_stopped(void **state)
