@@ -11,7 +11,7 @@ median of all rounds. Then the agents of N pods at rest, and their starts. Needs
 and writes build/bench/mesh.json.
 
   --rounds   of each (default 3)
-  --seconds  for each figure of a round (default 2)
+  --seconds  for each figure of a round (default 1), and twice that for latencies
   --only     of load, memory, idle, start (default: all)
   --idle     seconds of rest that are measured (default 60)
   --pods     with agents at rest (default 50)
@@ -211,7 +211,7 @@ def measure_load(bed, subject, seconds):
         found["cpu_s_per_gb"] = (cpu_s(pids) - before) / (many["bytes"] / 1e9)
         found["pss_load_mib"] = max(held)
     found["turns_per_s"] = bed.load(subject, "turns", MANY, seconds)["answers_per_s"]
-    rate = bed.load(subject, "rate", RATE_TALKS, seconds, RATE)
+    rate = bed.load(subject, "rate", RATE_TALKS, 2 * seconds, RATE)
     if rate["missed"]:
         say(f"{subject.name}: {rate['missed']} requests were not sent, so many had no answers")
     found["p50_ms"], found["p99_ms"] = rate["p50_us"] / 1e3, rate["p99_us"] / 1e3
@@ -371,7 +371,7 @@ def quiet(options, directory, parts):
 def parse():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--idle", type=int, default=60)
     parser.add_argument("--pods", type=int, default=50)
     parser.add_argument("--only", default=",".join(PARTS))
