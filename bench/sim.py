@@ -390,7 +390,8 @@ def records_runs(quick):
     """Records by distance: a third of the machines is new when all has been written; or all lies with
     its keepers when the power comes back everywhere, and a tenth goes at once."""
     sizes = [(100, 2000)] if quick else [(300, 3000), (1000, 20000)]
-    placed = [(100, 3000, 12)] if quick else [(500, 50000, 32), (3000, 100000, 64)]
+    placed = [(100, 3000, 12)] if quick else [
+        (500, 50000, 32), (3000, 100000, 64), (10000, 1000000, 64)]
     runs = {machines: Run("records", machines, records=records, pool=32, duration_s=60)
             for machines, records in sizes}
     for machines, records, pool in placed:
@@ -409,6 +410,10 @@ def records_rows(runs, _quick):
                 "<= 3", at_most(3)),
             row("records", run, "rows of the largest shard", "records.shard_rows_max", "",
                 "<= 1,000", at_most(1000)),
+            row("records", run, "records whose keepers were all lost within 30 s",
+                "records.excused", ""),
+            row("records", run, "reads that missed", "records.reads_missed", ""),
+            row("records", run, "lookups by name that missed", "records.lookups_missed", ""),
             row("records", run, "list rows that are wrong", "records.list_rows_wrong", "", "0",
                 at_most(0)),
             row("records", run, "lists that say that they lack something",
@@ -416,6 +421,9 @@ def records_rows(runs, _quick):
             row("records", run, "writes, p99", "records.write_ms.p99", "ms"),
             row("records", run, "lookups by name, p99", "records.lookup_ms.p99", "ms"),
             row("records", run, "a list of all, p50", "records.list_ms.p50", "ms"),
+            row("records", run, "quiet fabric, of each machine",
+                "idle_bytes_per_machine_per_second", "B/s"),
+            row("records", run, "memory of the whole run", "peak_rss_bytes", "GiB", scale=1 / GIB),
         ]
     return rows
 

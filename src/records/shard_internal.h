@@ -54,6 +54,7 @@ struct own {
 	struct mono since; /* it says this */
 	bool once;         /* until somebody has taken it, or SHARD_ONCE_MS */
 	bool said;         /* its holders have it; from now on it is only said again */
+	uint32_t depth;    /* said: of the shard that took it */
 };
 
 /* A lookup or a list. */

@@ -2,9 +2,9 @@
 /*
  * Own: the rows that this machine says, because it controls their records.
  *
- * Rows of one shard that are due at about the same time are one message. How deep a (kind,
- * namespace) is split is remembered from the last answer; who guessed too high is sent down, too
- * low up to the root.
+ * Rows of one shard that are due at about the same time are one message. Which shard took a row is
+ * remembered, and for new ones how deep a (kind, namespace) was split by the last answer; who
+ * guessed too high is sent down, and who guessed too low tries one higher.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +108,7 @@ void shards_said(struct shards *shards, struct mono now, const struct shard_id *
 	own = own_make(shards, leaf->kind, leaf->namespace, row);
 	own->row.age_s = 0;
 	own->said = true;
+	own->depth = leaf->depth;
 	own->since = now;
 	own->due = mono_add_ms(now, first_ms + (int64_t)prng_below(&shards->prng, SHARD_RENEW_MS));
 	shards->own_due = mono_min(shards->own_due, own->due);
@@ -169,7 +170,7 @@ void hint_set(struct shards *shards, const struct shard_id *leaf)
 /* The call of @batch that @own belongs to; one that is full is sent. */
 static void batch_add(struct shards *shards, struct map *batch, const struct own *own)
 {
-	uint32_t depth = hint_get(shards, own->kind, own->namespace);
+	uint32_t depth = own->said ? own->depth : hint_get(shards, own->kind, own->namespace);
 	struct shard_id shard =
 		shard_for(own->kind, own->namespace, depth, name_position(own->row.name));
 	struct buf text = {0};
@@ -261,8 +262,10 @@ static void own_said(struct shards *shards, const struct call *call)
 		struct own *own =
 			own_find(shards, call->shard.kind, call->shard.namespace, &call->rows[i]);
 
-		if (own && own->row.hlc == call->rows[i].hlc)
-			own->said = true;
+		if (!own || own->row.hlc != call->rows[i].hlc)
+			continue;
+		own->said = true;
+		own->depth = call->shard.depth;
 	}
 }
 
@@ -299,12 +302,14 @@ static void own_down(struct shards *shards, const struct call *call)
 	}
 }
 
-static void own_from_root(struct shards *shards, const struct call *call)
+/* There is no such shard: others of the same depth may be there none the less. */
+static void own_up(struct shards *shards, const struct call *call)
 {
-	struct shard_id root = shard_for(call->shard.kind, call->shard.namespace, 0, 0);
-	struct call *next = shard_call_new(shards, CALL_WRITE, &root);
+	struct shard_id parent = shard_parent(&call->shard);
+	struct call *next = shard_call_new(shards, CALL_WRITE, &parent);
 
-	hint_set(shards, &root);
+	hint_set(shards, &parent);
+	next->from_hint = parent.depth > 0;
 	next->anew = call->anew;
 	for (size_t i = 0; i < call->row_count; i++)
 		shard_call_add(next, &call->rows[i]);
@@ -316,7 +321,7 @@ void own_ended(struct shards *shards, struct call *call)
 	if (call->split && call->shard.depth < MESSAGE_SHARD_DEPTH_MAX) {
 		own_down(shards, call);
 	} else if (call->unknown * 2 > call->answered && call->from_hint) {
-		own_from_root(shards, call);
+		own_up(shards, call);
 	} else if (call->ok) {
 		hint_set(shards, &call->shard);
 		own_said(shards, call);

@@ -2,9 +2,10 @@
 /*
  * Reads: looking up one name, and listing.
  *
- * A lookup goes to the leaf that is believed to cover the name and from there down, or anew from
- * the root; a list walks all leaves, of one namespace or of those that the shard of namespace "*"
- * names. What several holders answer is united; the newest version of a row counts.
+ * A lookup goes to the leaf that is believed to cover the name and from there down, or up by one
+ * where there is no such shard; a list walks all leaves, of one namespace or of those that the
+ * shard of namespace "*" names. What several holders answer is united; the newest version of a row
+ * counts.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -165,10 +166,10 @@ static void ask_children(struct shards *shards, struct read *read, const struct 
 
 static void ask_again(struct shards *shards, struct read *read, const struct shard_id *shard)
 {
-	struct shard_id root = shard_for(shard->kind, shard->namespace, 0, 0);
+	struct shard_id parent = shard_parent(shard);
 
-	hint_set(shards, &root);
-	read_ask(shards, read, &root, false);
+	hint_set(shards, &parent);
+	read_ask(shards, read, &parent, parent.depth > 0);
 }
 
 /* The namespaces are known: list each. */

@@ -225,18 +225,38 @@ static void lay_part(void *arg, const struct shards_part *part)
 			    &part->rows[i], holders, count);
 }
 
-static void what_is_laid_is_an_index_at_rest(void **state)
+/* @count objects that have been there for long. */
+static void lay_many(uint32_t count)
 {
 	static char names[3000][32];
 	static struct index_row rows[3000];
 	uint32_t said = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		rows[i] = swarm_row(i, 1, names[i]);
+	shards_layout("ConfigMap", "default", rows, count, lay_part, &said);
+	assert_int_equal(said, count);
+}
+
+static void rows_are_said_again_where_they_are_whatever_the_depth(void **state)
+{
+	uint64_t rounds = 4, ideal = rounds * 2050 * SHARD_KEEPERS;
+
+	(void)state;
+	lay_many(2050); /* one half is large enough to be split again, and the other is not */
+	swarm_run_ms(swarm, SHARD_RENEW_MS);
+	swarm->rows_sent = 0;
+	swarm_run_ms(swarm, (int64_t)rounds * SHARD_RENEW_MS);
+	assert_in_range(swarm->rows_sent, ideal * 8 / 10, ideal * 12 / 10);
+	expect_listed(9, "default", 2050);
+}
+
+static void what_is_laid_is_an_index_at_rest(void **state)
+{
 	uint64_t splits;
 
 	(void)state;
-	for (uint32_t i = 0; i < 3000; i++)
-		rows[i] = swarm_row(i, 1, names[i]);
-	shards_layout("ConfigMap", "default", rows, 3000, lay_part, &said);
-	assert_int_equal(said, 3000);
+	lay_many(3000);
 	splits = swarm_counts(swarm).splits;
 	expect_listed(7, "default", 3000);
 	swarm_run_ms(swarm, 30 * MINUTE_MS); /* rows that nobody says again are gone by now */
@@ -381,6 +401,7 @@ int main(void)
 		SWARM_TEST(lists_of_all_namespaces_have_all),
 		SWARM_TEST(a_large_shard_splits_and_everything_is_found_meanwhile),
 		SWARM_TEST(an_index_at_rest_costs_little),
+		SWARM_TEST(rows_are_said_again_where_they_are_whatever_the_depth),
 		SWARM_TEST(what_is_laid_is_an_index_at_rest),
 		SWARM_TEST(halves_that_have_become_small_merge),
 		SWARM_TEST(holders_that_die_are_replaced_by_others_who_get_the_rows),
