@@ -48,6 +48,7 @@ struct workload {
 	bool dirty;                      /* to be shown to the controller, at @show_at */
 	struct mono show_at, shown_at;
 	size_t pods;           /* then */
+	struct mono gap_since; /* another machine controls it, and replicas are missing; 0: none */
 	struct contact *hints; /* who said that there is room now: asked first */
 	size_t hint_count;
 };

@@ -19,6 +19,7 @@
 enum {
 	SHOW_PODS_PER_MS = 4, /* a quarter of what showing them takes */
 	SHOW_PAUSE_MS_MAX = 1000,
+	STAND_IN_MS = 20 * 1000, /* longer than who takes over needs to notice and to settle */
 };
 
 static void make_dirty(struct node *node, struct workload *workload, struct mono show_at)
@@ -208,6 +209,52 @@ static void watch_machines(struct node *node, struct mono now, const struct pres
 			node_watch(node, now, &pods[i].object.uid, &pods[i].pod_uid, &contact);
 }
 
+/* ---- when the controller does nothing ---- */
+
+static bool is_counted(const struct node *node, const struct presence *pod)
+{
+	return !pod->terminating && !pod->leaving && pod->phase != POD_GONE &&
+	       pod->phase != POD_FAILED && node_machine_alive(node, &pod->node);
+}
+
+static bool has_gap(const struct node *node, const struct workload *workload)
+{
+	size_t pod_count, counted = 0;
+	struct presence *pods = pods_read(node, &workload->object.uid, &pod_count);
+
+	for (size_t i = 0; i < pod_count; i++)
+		counted += is_counted(node, &pods[i]);
+	pods_free(pods, pod_count);
+	return counted < workload->replicas;
+}
+
+/*
+ * In a large fabric two keepers may each take the other for the first one: their neighbourhoods
+ * differ for as long as one of them has not noticed who is lost. So the second of them fills what
+ * has been missing for STAND_IN_MS. When both do, slots and tender ids collapse as in a partition.
+ * Which slots of a Job are missing only its controller knows.
+ */
+static bool stands_in(struct node *node, struct mono now, struct workload *workload)
+{
+	struct contact keepers[2];
+	struct mono due;
+
+	if (node->config.records_stay || !overlay_is_large(node->overlay) ||
+	    strcmp(workload->object.kind, "Job") == 0 ||
+	    records_nearest(node->records, &workload->object.uid, keepers, 2) < 2 ||
+	    !node_id_equal(&keepers[1].id, &node->config.self.id) || !has_gap(node, workload)) {
+		workload->gap_since = (struct mono){0};
+		return false;
+	}
+	if (workload->gap_since.us == 0)
+		workload->gap_since = now;
+	due = mono_add_ms(workload->gap_since, STAND_IN_MS);
+	if (mono_reached(now, due))
+		return true;
+	make_dirty(node, workload, due);
+	return false;
+}
+
 static void show(struct node *node, struct mono now, struct workload *workload)
 {
 	struct node_id owner = node_controller(node, &workload->object.uid);
@@ -226,7 +273,8 @@ static void show(struct node *node, struct mono now, struct workload *workload)
 
 	workload->controller = owner;
 	/* After a power cut: all are shown when it is over. */
-	if (node_is_holding(node, now) || !node_id_equal(&owner, &node->config.self.id)) {
+	if (node_is_holding(node, now) ||
+	    (!node_id_equal(&owner, &node->config.self.id) && !stands_in(node, now, workload))) {
 		controller_forget(node->controller, &workload->object.uid);
 		return;
 	}
@@ -314,12 +362,6 @@ static void tender_fill(struct tender *tender, const struct workload *workload,
 		effect->excluded, tender->excluded_count * sizeof(*effect->excluded));
 	tender->id = tender_id(&workload->object.uid, workload->generation, effect->attempt,
 			       tender->slots, tender->slot_count);
-}
-
-static bool is_counted(const struct node *node, const struct presence *pod)
-{
-	return !pod->terminating && !pod->leaving && pod->phase != POD_GONE &&
-	       pod->phase != POD_FAILED && node_machine_alive(node, &pod->node);
 }
 
 /*
