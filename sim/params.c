@@ -50,6 +50,7 @@ static const struct params_entry params_list[] = {
 	ENTRY(placed, 0, 1, 0, "1: they lie with their keepers at the beginning; 0: written"),
 	ENTRY(calm_s, 0, DAY_S, 0, "quiet seconds after it; 0: until all has been handed over"),
 	ENTRY(lost, 0, MANY, 0, "machines that vanish for good"),
+	ENTRY(siblings, 0, 1, 0, "1: agents of replicas miss each other, and say so"),
 	ENTRY(starved, 0, PERCENT, 0, "percent of machines that are stalled half of the time"),
 	ENTRY(stall_ms, 0, 60 * 1000, 0, "longest of these stalls"),
 	ENTRY(broken, 0, 1, 0, "1: neighbours do not hear each other now and then"),

@@ -45,6 +45,7 @@ struct params {
 	int64_t calm_s;     /* quiet time before they are looked at; 0: as long as a hand-over */
 	int64_t placed;     /* 1: they lie with their keepers at the beginning */
 	int64_t lost;       /* machines that vanish */
+	int64_t siblings;   /* 1: agents miss lost replicas */
 	int64_t starved;    /* percent of machines that are stalled half of the time */
 	int64_t stall_ms;   /* longest of these stalls */
 	int64_t broken;     /* 1: ways between neighbours are cut in one direction, for a while */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "checker.h"
 #include "repair.h"
+#include "service/directory.h"
 #include "steps.h"
 
 enum {
@@ -22,6 +23,7 @@ enum {
 	OFF_MS = 10 * 1000,
 	ALONE_MS = 40 * 1000,       /* each by itself: less than NODE_REBOOT_MS */
 	LONG_ALONE_MS = 150 * 1000, /* so long that each has replaced what it does not see */
+	MISSED_MIN_MS = 1000,       /* beyond a heartbeat: DIRECTORY_MISSING_MS */
 	REUSED = 4,                 /* names, */
 	REUSES = 24,                /* given so often again while some hear nothing, */
 	REUSE_MS = 700,             /* one after the other */
@@ -57,8 +59,47 @@ static void expect_none_started(struct world *world, uint64_t argument)
 			      (unsigned long long)started);
 }
 
+/* A pod whose agent misses that of another one. */
+static const struct sim_pod *sibling_of(const struct world *world, const struct sim_pod *lost)
+{
+	for (size_t i = 0; i < world->pod_count; i++) {
+		const struct sim_pod *pod = world->pods[i];
+
+		if (uid_equal(&pod->object_uid, &lost->object_uid) && pod != lost &&
+		    pod->state == SIM_POD_RUNNING && world->machines[pod->machine].node)
+			return pod;
+	}
+	return NULL;
+}
+
+static void miss(struct world *world, uint64_t index)
+{
+	const struct sim_pod *lost = world->pods[index], *pod = sibling_of(world, lost);
+	struct sim_machine *machine;
+
+	if (!pod)
+		return;
+	machine = &world->machines[pod->machine];
+	machine_call(machine, node_sibling_missing(machine->node, machine_now(world, machine),
+						   &pod->uid, lost->presence.pod_name));
+	machine_pump(world, machine);
+}
+
+/* The agents' own heartbeats are not in this simulation: their silence is noticed at any time of
+ * what they take between two of them. */
+static void siblings_notice(struct world *world, uint64_t machine)
+{
+	for (size_t i = 0; world->params.siblings && i < world->pod_count; i++)
+		if (world->pods[i]->machine == machine && world->pods[i]->state == SIM_POD_RUNNING)
+			world_action(world,
+				     world->now_us / US_PER_MS + MISSED_MIN_MS +
+					     (int64_t)world_random(world, SERVICE_HEARTBEAT_MS),
+				     miss, i);
+}
+
 static void lose(struct world *world, uint64_t machine)
 {
+	siblings_notice(world, machine);
 	repair_lost(world, machine);
 	world_power_off(world, machine);
 }

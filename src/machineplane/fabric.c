@@ -90,6 +90,14 @@ static void refused(struct fabric *fabric, const struct node_effect *effect)
 			  effect->text);
 }
 
+static void time_stepped(struct fabric *fabric, const struct node_effect *effect)
+{
+	log_event(LOG_LEVEL_INFO, "time-stepped", "fabric time was set by %lld ms",
+		  (long long)effect->step_ms);
+	keep_time(fabric);
+	pod_leaves_stepped(fabric);
+}
+
 static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 {
 	switch (effect->type) {
@@ -143,10 +151,7 @@ static void carry_out(struct fabric *fabric, const struct node_effect *effect)
 		refused(fabric, effect);
 		return;
 	case NODE_STEPPED:
-		log_event(LOG_LEVEL_INFO, "time-stepped", "fabric time was set by %lld ms",
-			  (long long)effect->step_ms);
-		keep_time(fabric);
-		pod_leaves_stepped(fabric);
+		time_stepped(fabric, effect);
 		return;
 	case NODE_REFRESHED:
 		if (!pod_objects_refreshed(fabric->pod_objects, effect->token))

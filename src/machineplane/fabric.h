@@ -259,6 +259,8 @@ void pod_leaves_free(struct pod_leaves *leaves);
 void pod_leaves_look(struct pod_leaves *leaves, const Magik__Ipc__LeafLook *look);
 /* NODE_LEAF_WANTED, NODE_LEAF_CAME, NODE_AGENTS. */
 void pod_leaves_effect(struct fabric *fabric, const struct node_effect *effect);
+/* An agent misses a replica of its own workload. */
+void pod_sibling_missed(struct fabric *fabric, const Magik__Ipc__SiblingMissed *missed);
 /* Fabric time has stepped: all agents are told. */
 void pod_leaves_stepped(struct fabric *fabric);
 

@@ -44,12 +44,28 @@ static void pass_leaf_ask(struct host *host, const struct uid *pod, const Magik_
 		(void)!ipc_link_send(host->link, IPC_LEAF_LOOK, &look.base, -1);
 }
 
+static void pass_silent(struct host *host, const struct uid *pod,
+			const Magik__Ipc__SiblingSilent *silent)
+{
+	Magik__Ipc__SiblingMissed missed;
+
+	magik__ipc__sibling_missed__init(&missed);
+	missed.pod.data = (uint8_t *)(uintptr_t)pod->byte;
+	missed.pod.len = UID_LEN;
+	missed.silent = (Magik__Ipc__SiblingSilent *)(uintptr_t)silent;
+	/* Without a fabric process the silence of machines has to do. */
+	if (host->link)
+		(void)!ipc_link_send(host->link, IPC_SIBLING_MISSED, &missed.base, -1);
+}
+
 void host_agent_message(struct host *host, const struct uid *pod, const struct ipc_message *message)
 {
 	if (message->type == IPC_NAME_ASK)
 		pass_name_ask(host, pod, (const Magik__Ipc__NameAsk *)message->body);
 	if (message->type == IPC_LEAF_ASK)
 		pass_leaf_ask(host, pod, (const Magik__Ipc__LeafAsk *)message->body);
+	if (message->type == IPC_SIBLING_SILENT)
+		pass_silent(host, pod, (const Magik__Ipc__SiblingSilent *)message->body);
 }
 
 void host_name_found(struct host *host, const Magik__Ipc__NameFound *found)

@@ -549,6 +549,8 @@ void host_fabric_message(struct host *host, const struct ipc_message *message)
 		break;
 	case IPC_LEAF_ASK:
 	case IPC_AGENT_REVOCATIONS:
+	case IPC_SIBLING_SILENT:
+	case IPC_SIBLING_MISSED:
 	case IPC_LEAF_LOOK:
 	case IPC_POD_IDENTITY:
 	case IPC_HELLO:

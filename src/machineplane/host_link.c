@@ -451,6 +451,15 @@ static void drain_comes(struct host_state *host)
 	node_leave_pods(host->fabric->node, clock_mono());
 }
 
+/* An agent asks for a certificate, or misses a sibling. */
+static void agent_comes(struct fabric *fabric, const struct ipc_message *message)
+{
+	if (message->type == IPC_LEAF_LOOK)
+		pod_leaves_look(fabric->pod_leaves, (const Magik__Ipc__LeafLook *)message->body);
+	else
+		pod_sibling_missed(fabric, (const Magik__Ipc__SiblingMissed *)message->body);
+}
+
 static void on_message(void *owner, struct ipc_message *message)
 {
 	struct host_state *host = owner;
@@ -494,12 +503,14 @@ static void on_message(void *owner, struct ipc_message *message)
 		names_look(fabric->names, (const Magik__Ipc__NameLook *)message->body);
 		break;
 	case IPC_LEAF_LOOK:
-		pod_leaves_look(fabric->pod_leaves, (const Magik__Ipc__LeafLook *)message->body);
+	case IPC_SIBLING_MISSED:
+		agent_comes(fabric, message);
 		break;
 	case IPC_CHECK_RUN:
 	case IPC_CHECK_DONE:
 	case IPC_LEAF_ASK:
 	case IPC_AGENT_REVOCATIONS:
+	case IPC_SIBLING_SILENT:
 	case IPC_LEAF_FOUND:
 	case IPC_POD_IDENTITY:
 	case IPC_NAME_ASK:

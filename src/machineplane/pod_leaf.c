@@ -300,6 +300,18 @@ static void contacts_soon(struct pod_leaves *leaves)
 	loop_timer_set(leaves->contacts, mono_add_ms(clock_mono(), CONTACTS_MS));
 }
 
+void pod_sibling_missed(struct fabric *fabric, const Magik__Ipc__SiblingMissed *missed)
+{
+	struct uid pod;
+
+	if (!fabric->node || missed->pod.len != UID_LEN || !missed->silent || !missed->silent->pod)
+		return;
+	memcpy(pod.byte, missed->pod.data, UID_LEN);
+	log_event(LOG_LEVEL_INFO, "replica-missed", "pod %s hears nothing of %.253s",
+		  uid_text(&pod).text, missed->silent->pod);
+	node_sibling_missing(fabric->node, clock_mono(), &pod, missed->silent->pod);
+}
+
 /* Agents go by the monotonic clock and what they were told: a clock that was set, or a night
  * asleep, which that clock does not count, is theirs as well. */
 void pod_leaves_stepped(struct fabric *fabric)

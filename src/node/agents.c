@@ -49,6 +49,7 @@ static void agent_free(struct node *node, struct known_agent *agent)
 void node_agents_init(struct node *node, uint64_t seed)
 {
 	map_init(&node->agent_words, seed);
+	map_init(&node->sibling_words, seed);
 	list_init(&node->agents);
 	node->agents_due = MONO_NEVER;
 }
@@ -56,6 +57,7 @@ void node_agents_init(struct node *node, uint64_t seed)
 void node_agents_deinit(struct node *node)
 {
 	node_rates_deinit(&node->agent_words);
+	node_rates_deinit(&node->sibling_words);
 	list_for_each_safe (it, &node->agents)
 		agent_free(node, list_entry(it, struct known_agent, link));
 }

@@ -634,6 +634,8 @@ static void deliver_plain(struct node *node, struct mono now, const struct node_
 		node_pod_leaf_came(node, from, &message.pod_leaf);
 	} else if (message.type == MESSAGE_AGENTS_HEARD) {
 		node_agents_heard(node, now, from, &message.agents_heard);
+	} else if (message.type == MESSAGE_SIBLING_MISSING) {
+		node_sibling_reported(node, now, from, &message.sibling_missing);
 	} else if (message.type == MESSAGE_VOUCH_WANT) {
 		node_vouch_wanted(node, now, from, &message.vouch_want);
 	} else if (message.type == MESSAGE_REVOKED) {

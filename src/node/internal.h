@@ -216,11 +216,12 @@ struct node {
 	struct list candidates;    /* struct candidate: awards of ordinals that wait there */
 	struct list agents;        /* struct known_agent: agents.c */
 	size_t agent_count;
-	struct map agent_words;  /* node id -> its bucket: what it says of agents */
-	struct mono agents_due;  /* something is to be said of ours */
-	bool agents_news;        /* to several at once */
-	struct map leaf_wants;   /* node id -> its bucket: certificates of pods asked for */
-	struct map tenure_words; /* node id -> its bucket: words about tenures */
+	struct map agent_words;   /* node id -> its bucket: what it says of agents */
+	struct map sibling_words; /* the same of siblings that are missed */
+	struct mono agents_due;   /* something is to be said of ours */
+	bool agents_news;         /* to several at once */
+	struct map leaf_wants;    /* node id -> its bucket: certificates of pods asked for */
+	struct map tenure_words;  /* node id -> its bucket: words about tenures */
 	struct mono tenure_due;
 	struct colleges *colleges; /* college.c */
 	struct mono college_look_at;
@@ -249,6 +250,10 @@ void node_seal(struct node *node, struct mono now, const struct message *message
 size_t node_broadcast(struct node *node, enum message_type type, struct bytes envelope);
 void node_count(struct node *node, enum node_counter counter);
 void node_refuse(struct node *node, const struct node_id *from, const char *text);
+
+/* sibling.c */
+void node_sibling_reported(struct node *node, struct mono now, const struct node_id *from,
+			   const struct sibling_missing *missing);
 
 /* deliver.c */
 bool node_signer_is_steward(const struct node *node, const struct node_signed *opened,

@@ -27,6 +27,7 @@ static const char *const counter_names[NODE_COUNTER_COUNT] = {
 	[NODE_COUNT_REPLAY] = "refused_replay",
 	[NODE_COUNT_CERTIFICATE] = "refused_certificate",
 	[NODE_COUNT_LEAF_MISSING] = "refused_unknown_issuer",
+	[NODE_COUNT_ACCUSED] = "machines_accused",
 	[NODE_COUNT_ROLE] = "refused_role",
 	[NODE_COUNT_AWARD_NO_BID] = "refused_award_without_bid",
 	[NODE_COUNT_AWARD_LATE] = "refused_award_late",

@@ -145,7 +145,8 @@ enum node_counter {
 	NODE_COUNT_NOT_OWNER,
 	NODE_COUNT_DELETED,
 	NODE_COUNT_RECORD_REFUSED,
-	NODE_COUNT_RATE, /* more than its sender may send */
+	NODE_COUNT_RATE,    /* more than its sender may send */
+	NODE_COUNT_ACCUSED, /* machines that replicas elsewhere have missed, and that were asked */
 	NODE_COUNT_TENDERS_SEEN,
 	NODE_COUNT_TENDERS_OPENED,
 	NODE_COUNT_BIDS_SENT,
@@ -315,6 +316,9 @@ void node_pod_leaf_answer(struct node *node, struct mono now, const struct node_
 /* The agent of a pod here is at @addr under @key from now on, until the pod is gone. */
 void node_agent_here(struct node *node, struct mono now, const struct uid *pod,
 		     const struct node_id *key, const struct addr *addr);
+/* The agent of @reporter, a pod here, hears nothing any more of that of its workload's @pod. */
+void node_sibling_missing(struct node *node, struct mono now, const struct uid *reporter,
+			  const char *pod);
 /* Some of those that are known, but not that of @pod; at most MESSAGE_AGENTS_MAX. */
 size_t node_agents(struct node *node, struct mono now, const struct uid *pod,
 		   struct agent_heard ret_agents[MESSAGE_AGENTS_MAX]);

@@ -173,7 +173,7 @@ void doubt_accuse(struct overlay *overlay, struct peer *peer)
 {
 	struct suspicion *doubt;
 
-	if (!overlay->large || !peer_is_kept(peer) || (peer->doubt && peer->doubt->accused))
+	if ((overlay->large && !peer_is_kept(peer)) || (peer->doubt && peer->doubt->accused))
 		return;
 	doubt = peer_doubt(peer);
 	doubt->accused = true;

@@ -219,7 +219,7 @@ static void receive_report(struct overlay *overlay, struct peer *from,
 		receive_about_sender(overlay, from, report);
 	else if (report->state == MEMBER_SUSPECT)
 		doubt_question(overlay, from, report);
-	else if (report->state == MEMBER_DEAD && peer)
+	else if (report->state == MEMBER_DEAD && peer && overlay->large) /* else we see it too */
 		doubt_accuse(overlay, peer);
 	else if (report->state == MEMBER_ALIVE && peer)
 		receive_alive(overlay, from, peer, report, direct);

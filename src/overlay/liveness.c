@@ -98,7 +98,7 @@ static struct mono suspect_at(const struct overlay *overlay, const struct peer *
 }
 
 /* A question has to go unanswered too, for our own stall may have held it back. Who is accused by
- * another has no longer than that. */
+ * another has no longer than that; where all observe all, as long as a neighbour has elsewhere. */
 static struct mono dead_at(const struct overlay *overlay, const struct peer *peer)
 {
 	const struct suspicion *doubt = peer->doubt;
@@ -110,7 +110,11 @@ static struct mono dead_at(const struct overlay *overlay, const struct peer *pee
 		return mono_add_ms(doubt->condemned_at, OVERLAY_LAST_WORD_MS);
 	silent = mono_add_ms(peer_evidence(peer), dead_ms(overlay, peer));
 	unanswered = mono_add_ms(doubt->asked_at, OVERLAY_ANSWER_MS);
-	return doubt->accused ? unanswered : mono_max(silent, unanswered);
+	if (doubt->accused && overlay->large)
+		return unanswered;
+	if (doubt->accused)
+		silent = mono_add_ms(peer_evidence(peer), OVERLAY_CLOSE_DEAD_MS);
+	return mono_max(silent, unanswered);
 }
 
 void liveness_vouched(struct overlay *overlay, struct peer *peer)

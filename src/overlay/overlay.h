@@ -165,6 +165,10 @@ const struct overlay_effect *overlay_next_effect(struct overlay *overlay);
 bool overlay_watch(struct overlay *overlay, struct mono now, const struct contact *contact);
 void overlay_unwatch(struct overlay *overlay, const struct node_id *id);
 
+/* Others say that this machine is silent: it is asked at once, and if nothing answers our own
+ * verdict comes sooner. Who is judged by nobody here is not. */
+void overlay_accuse(struct overlay *overlay, struct mono now, const struct node_id *id);
+
 /* Up to @count different live, connected members of the pool, drawn at random; never ourselves and
  * none of @except. Returns how many. */
 size_t overlay_sample(struct overlay *overlay, const struct node_id *except, size_t except_count,

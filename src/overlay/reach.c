@@ -38,6 +38,16 @@ void overlay_formed(struct overlay *overlay, struct mono now)
 	parts_drain(overlay);
 }
 
+void overlay_accuse(struct overlay *overlay, struct mono now, const struct node_id *id)
+{
+	struct peer *peer = peer_find(overlay, id);
+
+	overlay_advance(overlay, now);
+	if (peer && peer_is_judged(peer))
+		doubt_accuse(overlay, peer);
+	parts_drain(overlay);
+}
+
 bool overlay_watch(struct overlay *overlay, struct mono now, const struct contact *contact)
 {
 	struct peer *peer = peer_find(overlay, &contact->id);

@@ -52,6 +52,7 @@ FAMILY(college, Magik__College);
 FAMILY(pod_leaf_want, Magik__PodLeafWant);
 FAMILY(pod_leaf, Magik__PodLeaf);
 FAMILY(agents_heard, Magik__AgentsHeard);
+FAMILY(sibling_missing, Magik__SiblingMissing);
 CODEC(member, Magik__Member);
 FAMILY(members, Magik__Members);
 FAMILY(hello, Magik__Hello);

@@ -46,6 +46,8 @@
 	X(POD_LEAF_WANT, pod_leaf_want, pod_leaf_want, Magik__PodLeafWant, false)      \
 	X(POD_LEAF, pod_leaf, pod_leaf, Magik__PodLeaf, false)                         \
 	X(AGENTS_HEARD, agents_heard, agents_heard, Magik__AgentsHeard, false)         \
+	X(SIBLING_MISSING, sibling_missing, sibling_missing, Magik__SiblingMissing,    \
+	  false)                                                                       \
 	X(HELLO, hello, hello, Magik__Hello, false)                                    \
 	X(MEMBERS, members, members, Magik__Members, false)                            \
 	X(PING, ping, ping, Magik__Ping, false)                                        \

@@ -125,6 +125,8 @@ enum message_type {
 	MESSAGE_POD_LEAF,
 	/* where agents of pods are, between machines; unsigned */
 	MESSAGE_AGENTS_HEARD,
+	/* a replica is silent, says another's agent; to keepers of the workload; unsigned */
+	MESSAGE_SIBLING_MISSING,
 	/* overlay: unsigned */
 	MESSAGE_HELLO,
 	MESSAGE_MEMBERS,
@@ -849,6 +851,7 @@ struct leaf {
 };
 
 #include "wire/pod_leaf.h" /* which is made of what stands above */
+#include "wire/sibling.h"
 
 enum pod_verb {
 	POD_VERB_NONE,
@@ -907,6 +910,7 @@ struct message {
 		struct pod_leaf_want pod_leaf_want;
 		struct pod_leaf pod_leaf;
 		struct agents_heard agents_heard;
+		struct sibling_missing sibling_missing;
 		struct hello hello;
 		struct members members;
 		struct ping ping; /* MESSAGE_PONG too */

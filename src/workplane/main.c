@@ -11,6 +11,7 @@
  *   front.h     what the application sends to names; agent_front.c: with what options
  *   identity.c  its key, and the certificates that stewards sign for it
  *   ready.c     the pod's readiness, as the host process tells it
+ *   missing.c   replicas that are silent, as the host process is told
  *   revoker.c   whom nobody is to trust any more, the same way
  *   mesh.h      the pod among all pods; agent_mesh.c: with what options
  *   group_part.h  its part in the group of its workload; agent_group.c: with what options
@@ -38,6 +39,7 @@
 #include "workplane/hold.h"
 #include "workplane/identity.h"
 #include "workplane/init.h"
+#include "workplane/missing.h"
 #include "workplane/options.h"
 #include "workplane/confine.h"
 #include "workplane/ready.h"
@@ -213,6 +215,7 @@ static int agent_join_mesh(struct agent *agent, const struct options *options, s
 	if (r == 0 && agent->serve) {
 		agent->ready = ready_new(agent->serve, agent->mesh);
 		agent->revoker = revoker_new(agent->serve, agent->mesh);
+		missing_tell(agent->mesh, agent->serve);
 	}
 	if (r == 0 && agent->serve && !options->cert)
 		agent->identity =

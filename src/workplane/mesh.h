@@ -184,6 +184,12 @@ void mesh_on_group(struct mesh *mesh, mesh_group_fn *fn, void *user);
 /* Say something to it; may be lost. False: it is not known, or it cannot be reached now. */
 _must_use_ bool mesh_tell_group(struct mesh *mesh, uint32_t ordinal, struct bytes message);
 
+/* Nothing is heard any more of the agent of a replica of our own workload, @pod. Called once each
+ * time. */
+typedef void mesh_missing_fn(void *user, const char *pod);
+
+void mesh_on_missing(struct mesh *mesh, mesh_missing_fn *fn, void *user);
+
 struct mesh_stats {
 	uint64_t opened, accepted, retried, unserved; /* streams: asked for here, ... */
 	uint64_t served, refused_policy, refused_other, unreachable; /* asked of us */

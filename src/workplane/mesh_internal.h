@@ -174,6 +174,8 @@ struct mesh {
 
 	mesh_group_fn *group_fn; /* NULL: nobody hears */
 	void *group_user;
+	mesh_missing_fn *missing_fn; /* NULL: nobody wants to know */
+	void *missing_user;
 
 	struct mesh_stats stats;
 	struct log_limit log_limit;

@@ -146,6 +146,12 @@ void mesh_lookups_free(struct mesh *mesh)
 
 /* ---- effects ---- */
 
+void mesh_on_missing(struct mesh *mesh, mesh_missing_fn *fn, void *user)
+{
+	mesh->missing_fn = fn;
+	mesh->missing_user = user;
+}
+
 static void carry_out(struct mesh *mesh, const struct directory_effect *effect)
 {
 	switch (effect->type) {
@@ -158,6 +164,8 @@ static void carry_out(struct mesh *mesh, const struct directory_effect *effect)
 	case DIRECTORY_MISSING:
 		log_event(LOG_LEVEL_INFO, "replica-missing", "%s is silent", effect->name);
 		pick_failed(mesh->pick, clock_mono(), &effect->to.id);
+		if (mesh->missing_fn)
+			mesh->missing_fn(mesh->missing_user, effect->name);
 		return;
 	case DIRECTORY_BACK:
 		log_event(LOG_LEVEL_INFO, "replica-back", "%s is heard again", effect->name);

@@ -487,6 +487,12 @@ static void assert_agents_equal(const struct message *a, const struct message *b
 	}
 }
 
+static void assert_missing_equal(const struct sibling_missing *a, const struct sibling_missing *b)
+{
+	assert_true(uid_equal(&a->object, &b->object));
+	assert_string_equal(a->pod, b->pod);
+}
+
 static void assert_told_equal(const struct message *a, const struct message *b)
 {
 	if (a->type == MESSAGE_JOURNAL_ASK || a->type == MESSAGE_JOURNAL)
@@ -497,6 +503,8 @@ static void assert_told_equal(const struct message *a, const struct message *b)
 		assert_pod_leaf_equal(a, b);
 	else if (a->type == MESSAGE_AGENTS_HEARD)
 		assert_agents_equal(a, b);
+	else if (a->type == MESSAGE_SIBLING_MISSING)
+		assert_missing_equal(&a->sibling_missing, &b->sibling_missing);
 	else if (a->type == MESSAGE_WARRANT)
 		assert_warrant_equal(&a->warrant, &b->warrant);
 	else if (a->type == MESSAGE_COLLEGE)
@@ -766,7 +774,7 @@ void assert_message_equal(const struct message *a, const struct message *b)
 	case MESSAGE_INDEX_ASK:
 	case MESSAGE_INDEX_ANSWER:
 		return assert_index_equal(a, b);
-	case MESSAGE_JOURNAL_ASK ... MESSAGE_AGENTS_HEARD:
+	case MESSAGE_JOURNAL_ASK ... MESSAGE_SIBLING_MISSING:
 		return assert_told_equal(a, b);
 	case MESSAGE_HELLO:
 	case MESSAGE_MEMBERS:

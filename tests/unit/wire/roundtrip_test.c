@@ -56,6 +56,8 @@ static void fill_the_required(struct message *message)
 		message->record.key.kind = RECORD_OBJECT; /* the same place in both */
 	else if (message->type == MESSAGE_TENURE)
 		message->tenure.set.byte[0] = message->tenure.pod_uid.byte[0] = 1;
+	else if (message->type == MESSAGE_SIBLING_MISSING)
+		message->sibling_missing.object.byte[0] = 1;
 	else if (message->type == MESSAGE_COLLEGE)
 		message->college.set.byte[0] = 1;
 	else if (message->type == MESSAGE_FORWARD_JOIN)

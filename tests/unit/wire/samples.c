@@ -621,6 +621,9 @@ struct message sample_message(enum message_type type)
 		index_fill(&message);
 	} else if (type < MESSAGE_VOUCH_WANT) {
 		journal_fill(&message);
+	} else if (type == MESSAGE_SIBLING_MISSING) {
+		message.sibling_missing =
+			(struct sibling_missing){sample_uid(3), mem_strdup("web-1")};
 	} else if (type >= MESSAGE_POD_LEAF_WANT && type <= MESSAGE_AGENTS_HEARD) {
 		pod_leaf_fill(&message);
 	} else if (type < MESSAGE_HELLO) {
