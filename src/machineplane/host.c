@@ -371,6 +371,8 @@ static void host_deinit(struct host *host)
 		loop_run(host->loop);
 		loop_free(host->loop);
 	}
+	if (!wants_null(host->config))
+		egress_disable();
 	host->engine = host->engine ? host->engine->ops->free(host->engine) : NULL;
 	host->images = image_store_free(host->images);
 	policy_deinit(&host->policy);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -139,6 +140,43 @@ int egress_enable(struct err *err)
 	if (r == 0)
 		r = forward();
 	return r < 0 ? err_set(err, r, "pass on what pods send: %s", strerror(-r)) : 0;
+}
+
+static bool has_links(void)
+{
+	struct if_nameindex *all = if_nameindex();
+	bool found = !all; /* who cannot look takes nothing away */
+
+	for (const struct if_nameindex *one = all; !found && one->if_index != 0; one++)
+		found = strncmp(one->if_name, links, strlen(links) - 1) == 0;
+	if (all)
+		if_freenameindex(all);
+	return found;
+}
+
+static int remove_table(int family, const char *name)
+{
+	struct nft_batch *batch = nft_batch_new(family, name);
+
+	nft_table_remove(batch);
+	return nft_batch_send(batch);
+}
+
+void egress_disable(void)
+{
+	int fd;
+
+	if (has_links())
+		return;
+	(void)!remove_table(NFPROTO_IPV4, table);
+	(void)!remove_table(NFPROTO_IPV6, table);
+	fd = open(forward_file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* The guard is there where we have begun to pass things on. */
+	if (remove_table(NFPROTO_IPV4, guard) == 0)
+		(void)!pwrite(fd, "0", 1, 0);
+	(void)close(fd);
 }
 
 /* ---- one pod ---- */

@@ -20,6 +20,10 @@
  * the machine itself, and nothing beyond. */
 _must_use_ int egress_enable(struct err *err);
 
+/* The machine is as it was before egress_enable(), and passes nothing on if it did not then; unless
+ * a pod's link is there, whose pod goes on without this process. */
+void egress_disable(void);
+
 /* From now on what comes by @link reaches nothing but @egress says, the machine's own addresses
  * included; answers to whoever has asked from outside go through. */
 _must_use_ int egress_restrict(const char *link, const struct kube_egress *egress, struct err *err);

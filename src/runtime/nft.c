@@ -132,6 +132,14 @@ void nft_table(struct nft_batch *batch)
 	finish(batch, header);
 }
 
+void nft_table_remove(struct nft_batch *batch)
+{
+	struct nlmsghdr *header = start_part(batch, NFT_MSG_DELTABLE, 0);
+
+	mnl_attr_put_strz(header, NFTA_TABLE_NAME, batch->table);
+	finish(batch, header);
+}
+
 void nft_chain(struct nft_batch *batch, const char *chain, const char *type, int hook, int priority)
 {
 	struct nlmsghdr *header = start_part(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);

@@ -34,6 +34,8 @@ _must_use_ int nft_batch_send(struct nft_batch *batch);
 
 /* The table itself. */
 void nft_table(struct nft_batch *batch);
+/* It goes with all that is in it; -ENOENT if it is not there. */
+void nft_table_remove(struct nft_batch *batch);
 /* A chain of @type ("filter", "nat") at hook NF_INET_*; what no rule decides is accepted. */
 void nft_chain(struct nft_batch *batch, const char *chain, const char *type, int hook,
 	       int priority);

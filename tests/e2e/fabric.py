@@ -384,6 +384,8 @@ class Machine:
         found += [f"mount {line}" for line in mounts if self.directory in line]
         for base, _, files in os.walk(self.run_dir):
             found += [f"file {os.path.join(base, name)}" for name in files]
+        tables = self.host.run("nft", "list", "tables").stdout.splitlines()
+        found += [table for table in tables if "magik" in table]
         return found + [f"cgroup {path}" for path in self.cgroups()]
 
     def cgroups(self):
