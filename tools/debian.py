@@ -41,12 +41,12 @@ def find_library(root, name):
     sys.exit(f"{os.path.basename(sys.argv[0])}: {name} is in none of the packages")
 
 
-def libraries(root, binary):
-    """Container path -> file for every library that the binary needs, and its loader."""
+def libraries(root, binary, *plugins):
+    """Container path -> file for every library that the binary and its plugins need, and its loader."""
     found = {}
     loader = re.search(r"interpreter: (\S+?)\]", output("readelf", "-lW", binary)).group(1)
     found[loader] = find_library(root, os.path.basename(loader))
-    queue = [binary]
+    queue = [binary, *plugins]
     while queue:
         needed = re.findall(r"\(NEEDED\).*\[(.+)\]", output("readelf", "-dW", queue.pop()))
         for name in needed:

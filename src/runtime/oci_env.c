@@ -8,8 +8,10 @@
 #include "base/mem.h"
 #include "kube/name.h"
 #include "runtime/config.h"
+#include "runtime/pod_front.h"
 #include "runtime/svid.h"
 
+#define API_TCP "tcp://" POD_FRONT_API_HOST ":" POD_FRONT_API_TLS_PORT
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum {
@@ -86,6 +88,26 @@ static void add_svid(json_t *env)
 				  json_string(SVID_DIR "/" SVID_KEY_FILE));
 	(void)json_object_set_new(env, "SPIFFE_BUNDLE_FILE",
 				  json_string(SVID_DIR "/" SVID_BUNDLE_FILE));
+}
+
+/* Where clients of Kubernetes look for its API, as it tells containers. */
+static void add_account(json_t *env, json_t *own)
+{
+	static const char *const vars[][2] = {
+		{"KUBERNETES_SERVICE_HOST", POD_FRONT_API_HOST},
+		{"KUBERNETES_SERVICE_PORT", POD_FRONT_API_TLS_PORT},
+		{"KUBERNETES_SERVICE_PORT_HTTPS", POD_FRONT_API_TLS_PORT},
+		{"KUBERNETES_PORT", API_TCP},
+		{"KUBERNETES_PORT_443_TCP", API_TCP},
+		{"KUBERNETES_PORT_443_TCP_PROTO", "tcp"},
+		{"KUBERNETES_PORT_443_TCP_PORT", POD_FRONT_API_TLS_PORT},
+		{"KUBERNETES_PORT_443_TCP_ADDR", POD_FRONT_API_HOST},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(vars); i++) {
+		(void)json_object_set_new(env, vars[i][0], json_string(vars[i][1]));
+		(void)json_object_set_new(own, vars[i][0], json_string(vars[i][1]));
+	}
 }
 
 /* The keys of one envFrom. */
@@ -192,6 +214,8 @@ int oci_env_build(const struct oci_inputs *inputs, json_t **ret_env, json_t **re
 	add_image_env(inputs->image, env);
 	if (inputs->pod->svid)
 		add_svid(env);
+	if (inputs->facts.has_account)
+		add_account(env, own);
 	r = add_from(inputs, env, own, err);
 	if (inputs->facts.group_api)
 		(void)json_object_set_new(env, "MAGIK_API", json_string(inputs->facts.group_api));

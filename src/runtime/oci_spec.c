@@ -12,6 +12,7 @@
 #include "runtime/files.h"
 #include "runtime/oci_env.h"
 #include "runtime/pod_spec_read.h"
+#include "runtime/pod_account.h"
 #include "runtime/svid.h"
 
 enum {
@@ -279,6 +280,32 @@ static int add_volume(const struct oci_inputs *inputs, size_t index, json_t *mou
 	return 0;
 }
 
+/* A manifest may have something of its own there. */
+static bool mounts_at(const struct container_spec *container, const char *path)
+{
+	size_t len = strlen(path);
+
+	for (size_t i = 0; i < container->mount_count; i++) {
+		const char *at = container->mounts[i].path;
+
+		if (strncmp(at, path, len) == 0 && at[len + strspn(at + len, "/")] == '\0')
+			return true;
+	}
+	return false;
+}
+
+static void add_account(const struct oci_inputs *inputs, json_t *mounts)
+{
+	char *files;
+
+	if (!inputs->facts.has_account || inputs->pod->no_token ||
+	    mounts_at(inputs->container, POD_ACCOUNT_DIR))
+		return;
+	files = pod_account_files(inputs->pod_dir);
+	add_mount(mounts, POD_ACCOUNT_DIR, "bind", files, "bind,ro,rprivate,nosuid,nodev,noexec");
+	free(files);
+}
+
 static int build_mounts(const struct oci_inputs *inputs, json_t **ret_mounts, struct err *err)
 {
 	const struct security *security = &inputs->container->security;
@@ -307,6 +334,7 @@ static int build_mounts(const struct oci_inputs *inputs, json_t **ret_mounts, st
 		add_mount(mounts, SVID_DIR, "bind",
 			  path_format("%s/volumes/" SVID_VOLUME, inputs->pod_dir).text,
 			  "rbind,ro,rprivate,nosuid,nodev,noexec");
+	add_account(inputs, mounts);
 	for (size_t i = 0; r == 0 && i < inputs->container->mount_count; i++)
 		r = add_volume(inputs, i, mounts, err);
 	if (r < 0)

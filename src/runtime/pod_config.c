@@ -24,6 +24,7 @@
 #include "runtime/job.h"
 #include "runtime/oci_env.h"
 #include "runtime/pod.h"
+#include "runtime/pod_account.h"
 #include "runtime/pod_front.h"
 #include "runtime/projected.h"
 #include "runtime/svid.h"
@@ -94,6 +95,7 @@ struct pod_facts pod_facts_of(const struct pod *pod)
 		.hostname = pod->hostname,
 		.index = pod->index,
 		.group_api = pod->in_group ? POD_FRONT_API : NULL,
+		.has_account = pod->in_group && pod_account_exists(pod->dir),
 		.ip = pod_net_ip(&pod->net),
 		.host_ip = pod->host_ip,
 		.node_name = config->node_name,

@@ -18,6 +18,7 @@ struct pod_facts {
 	const struct pod_spec *spec;
 	const char *uid, *name, *hostname, *ip, *host_ip, *node_name;
 	const char *group_api;              /* URL of its group's API; NULL: it has no group */
+	bool has_account;                   /* with that API (pod_account.h) */
 	const char *index;                  /* of an indexed Job's pod; NULL: it has none */
 	const json_t *labels, *annotations; /* objects of strings, or NULL */
 	uint64_t cpu_capacity_milli, memory_capacity_bytes;

@@ -26,7 +26,9 @@ enum {
 
 /* Names that containers are told, and what is local in front of the pod. */
 #define POD_FRONT_RESOLVER "198.19.255.254"
-#define POD_FRONT_API "http://198.19.255.253" /* what the agent serves: workplane/front.h */
+#define POD_FRONT_API_HOST "198.19.255.253" /* what the agent serves: workplane/front.h */
+#define POD_FRONT_API "http://" POD_FRONT_API_HOST
+#define POD_FRONT_API_TLS_PORT "443"
 
 enum pod_front_socket {
 	POD_FRONT_TCP,  /* listens for all connections, IPv4 too */

@@ -477,6 +477,7 @@ static int read_pod(const json_t *pod, struct pod_spec *spec, struct err *err)
 	if (spec->hostname && !spec_is_label(spec->hostname))
 		return spec_malformed(err, "hostname");
 	spec->service_account = spec_text(pod, "serviceAccountName");
+	spec->no_token = json_is_false(json_object_get(pod, "automountServiceAccountToken"));
 	if (!spec->engine)
 		spec->engine = spec_text(pod, "runtimeClassName");
 	return check_pod_fields(pod, err);

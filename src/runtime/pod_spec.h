@@ -183,6 +183,7 @@ struct pod_spec {
 	bool indexed;          /* a Job's whose pods know their slot */
 	bool svid;             /* its application has an identity of its own (svid.h) */
 	const char *service_account;
+	bool no_token;                /* automountServiceAccountToken: false */
 	json_t *labels, *annotations; /* of the pod; borrowed; may be NULL */
 	enum restart_policy restart;
 	int64_t grace_s;

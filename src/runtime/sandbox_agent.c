@@ -19,6 +19,7 @@
 #include "runtime/files.h"
 #include "runtime/infra.h"
 #include "runtime/pod.h"
+#include "runtime/pod_account.h"
 #include "runtime/pod_front.h"
 #include "wire/work.h"
 
@@ -46,7 +47,7 @@ bool sandbox_has_front(const struct pod *pod)
 struct agent_start {
 	struct path pins, pid_file, empty;
 	struct pod_front front;
-	int resolve_fd, mesh_fd;
+	int resolve_fd, mesh_fd, account_fd;
 	struct buf resolvers, ports, machine;
 	char *group_dir;
 	struct buf group_epoch;
@@ -179,8 +180,13 @@ static int add_group(const struct pod *pod, struct agent_start *start, struct er
 	if (!pod->in_group || start->mesh_fd < 0)
 		return 0;
 	r = pod_group_make(pod, err);
+	if (r == 0)
+		r = pod_account_make(pod->dir, pod->spec->namespace, err);
+	if (r == 0)
+		r = pod_account_open(pod->dir, &start->account_fd, err);
 	if (r < 0)
 		return r;
+	add_fd(options, "--account-fd", start->account_fd);
 	start->group_dir = pod_group_dir(pod);
 	add_more(options, "--group-dir", start->group_dir);
 	add_more(options, "--pod-uid", pod->uid_text);
@@ -213,6 +219,7 @@ static int agent_start_init(const struct pod *pod, struct agent_start *start, st
 		.front = {{-1, -1, -1, -1}},
 		.resolve_fd = -1,
 		.mesh_fd = -1,
+		.account_fd = -1,
 	};
 	start->options = (struct infra_options){
 		.agent = pod->pods->config.agent,
@@ -253,6 +260,8 @@ static void agent_start_free(struct agent_start *start)
 		(void)close(start->resolve_fd);
 	if (start->mesh_fd >= 0)
 		(void)close(start->mesh_fd);
+	if (start->account_fd >= 0)
+		(void)close(start->account_fd);
 	buf_deinit(&start->resolvers);
 	buf_deinit(&start->ports);
 	buf_deinit(&start->machine);

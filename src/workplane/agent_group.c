@@ -14,6 +14,7 @@
 #include "identity/sha256.h"
 #include "io/log.h"
 #include "quic/path.h"
+#include "workplane/account.h"
 #include "workplane/agent_mesh.h"
 #include "workplane/group_part.h"
 
@@ -24,6 +25,7 @@ enum {
 struct agent_group {
 	struct agent_group_config config;
 	struct group_part *part;
+	struct account account;
 	int listener; /* -1: none */
 	struct loop_watch *watch;
 	bool said_votes, said_left; /* what the host process was told last */
@@ -235,6 +237,7 @@ static int make_part(struct agent_group *group, const struct options *options, s
 	config.pod_uid = uid_of_name(options);
 	if (options->pod_uid && !uid_parse(options->pod_uid, &config.pod_uid))
 		return err_set(err, -EINVAL, "--pod-uid: \"%.40s\" is none", options->pod_uid);
+	config.account = &group->account;
 	config.workload_uid = mesh_workload_uid(group->config.mesh);
 	return group_part_new(&config, &group->part, err);
 }
@@ -244,11 +247,14 @@ int agent_group_new(const struct agent_group_config *config, const struct option
 {
 	struct agent_group *group = mem_new(struct agent_group);
 	struct serve_listener listener = {.on_link = on_link, .on_message = on_told, .user = group};
-	int r;
+	int r = 0;
 
 	group->config = *config;
 	group->listener = -1;
-	r = make_part(group, options, err);
+	if (options->account_fd != OPTIONS_FD_NONE)
+		r = account_read((int)options->account_fd, &group->account, err);
+	if (r == 0)
+		r = make_part(group, options, err);
 	if (r == 0 && options->group_listen)
 		r = listen_at(group, options->group_listen, err);
 	if (r < 0) {
@@ -277,5 +283,6 @@ void agent_group_free(struct agent_group *group)
 	if (group->listener >= 0)
 		(void)close(group->listener);
 	group_part_free(group->part);
+	account_deinit(&group->account);
 	free(group);
 }

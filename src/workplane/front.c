@@ -15,6 +15,7 @@
 
 enum {
 	API_PORT = 80,
+	API_TLS_PORT = 443,
 	PAUSE_MS = 100, /* without a descriptor left, until some connection has ended */
 };
 
@@ -39,7 +40,7 @@ bool front_is_resolver(const struct addr *addr)
 
 static bool is_api(const struct addr *addr)
 {
-	return addr->is_v4 && addr->port == API_PORT &&
+	return addr->is_v4 && (addr->port == API_PORT || addr->port == API_TLS_PORT) &&
 	       memcmp(addr->ip, api_ip, sizeof(api_ip)) == 0;
 }
 

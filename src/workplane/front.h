@@ -7,7 +7,8 @@
  *   front_udp.c   datagrams, whose answers come from the address that was asked
  *   front_dns.c   questions after names, to POD_FRONT_RESOLVER, by both
  *
- * Connections to POD_FRONT_API, port 80, are handed to whoever serves the application there.
+ * Connections to POD_FRONT_API_HOST, ports 80 and 443, are handed to whoever serves the application
+ * there.
  *
  * The sockets were made by the host process in a namespace before the pod's (runtime/pod_front.h),
  * so no port of the application is taken. Which Service an address stands for is looked up when
@@ -41,7 +42,7 @@ struct front_config {
 	struct forward *forward; /* may be NULL */
 	bool by_hand;            /* there is no machine to ask */
 	enum pick_preference preference;
-	/* A connection to POD_FRONT_API, which is taken over; NULL: they are refused. */
+	/* A connection to POD_FRONT_API_HOST, which is taken over; NULL: they are refused. */
 	void (*on_api)(void *user, int fd);
 	void *api_user;
 };

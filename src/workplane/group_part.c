@@ -306,7 +306,8 @@ static int make_server(struct group_part *part, struct err *err)
 	};
 
 	part->api = group_api_new(&api);
-	return group_server_new(part->config.loop, part->api, &part->server, err);
+	return group_server_new(part->config.loop, part->api, part->config.account, &part->server,
+				err);
 }
 
 int group_part_new(const struct group_part_config *config, struct group_part **ret_part,

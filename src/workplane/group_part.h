@@ -41,6 +41,8 @@ struct group_part_config {
 	bool birth;
 	bool renew;       /* as in quorum.h */
 	uint32_t recover; /* an operator: go on alone, under this epoch if it is higher; 0: no */
+	/* By which the application knows it, and is known, over TLS; NULL or zeroed: without. */
+	const struct account *account;
 	/* Copied. */
 	const char *namespace, *workload, *pod;
 	struct group_part_handler handler;

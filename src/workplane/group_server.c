@@ -29,6 +29,7 @@ struct watch {
 
 struct group_server {
 	struct group_api *api;
+	const struct account *account; /* NULL: there is no TLS */
 	struct server *http;
 	struct list watches;
 	size_t watch_count;
@@ -254,12 +255,25 @@ static void begin_if_known(struct group_server *server, struct exchange *exchang
 
 /* ---- the server */
 
+/* Without TLS everybody has been let in; with it nobody, as certificates say nothing here. */
+static bool is_admitted(const struct group_server *server, const struct exchange *exchange)
+{
+	return exchange->authenticated ||
+	       (server->account &&
+		account_admits(server->account,
+			       http_request_header(&exchange->request, "authorization")));
+}
+
 static void handle(void *arg, struct exchange *exchange)
 {
 	struct group_server *server = arg;
 	enum watch_kind kind;
 	struct url url = {0};
 
+	if (!is_admitted(server, exchange)) {
+		refuse(exchange, KUBE_REASON_UNAUTHORIZED, "Unauthorized");
+		return;
+	}
 	if (strcmp(exchange->request.method, "GET") == 0 && group_api_config(server->api)->quorum &&
 	    url_parse(exchange->request.path, exchange->request.query, &url) == 0 &&
 	    find_watch(server->api, &url, &kind))
@@ -280,12 +294,14 @@ static int verify_nobody(void *arg, const struct bytes *chain, size_t count,
 	return err_set(err, -EACCES, "no certificates are asked for");
 }
 
-int group_server_new(struct loop *loop, struct group_api *api, struct group_server **ret_server,
-		     struct err *err)
+int group_server_new(struct loop *loop, struct group_api *api, const struct account *account,
+		     struct group_server **ret_server, struct err *err)
 {
 	struct group_server *server = mem_new(struct group_server);
 	const struct api_options options = {
 		.plain = true,
+		.chain_pem = account ? account->chain_pem : NULL,
+		.key_pem = account ? account->key_pem : NULL,
 		.connections_max = GROUP_SERVER_CONNECTIONS_MAX,
 		.per_ip_pending_max = GROUP_SERVER_CONNECTIONS_MAX,
 	};
@@ -293,6 +309,7 @@ int group_server_new(struct loop *loop, struct group_api *api, struct group_serv
 	int r;
 
 	server->api = api;
+	server->account = account;
 	list_init(&server->watches);
 	r = server_new(loop_uv(loop), &options, &hooks, &server->http, err);
 	if (r < 0) {

@@ -10,10 +10,11 @@
  * changes since are not known any more.
  *
  * Whoever can connect is served: that it is the pod's own application is settled by whoever
- * accepts.
+ * accepts. Who speaks TLS, as clients of Kubernetes do, is served with a bearer token only.
  */
 #pragma once
 
+#include "workplane/account.h"
 #include "workplane/group_api.h"
 
 enum {
@@ -23,9 +24,10 @@ enum {
 
 struct group_server;
 
-/* @api is borrowed. */
+/* @api is borrowed, and @account; NULL or zeroed: no TLS. */
 _must_use_ int group_server_new(struct loop *loop, struct group_api *api,
-				struct group_server **ret_server, struct err *err);
+				const struct account *account, struct group_server **ret_server,
+				struct err *err);
 /* At once. The loop must turn once more before it is freed. NULL is accepted. */
 void group_server_free(struct group_server *server);
 

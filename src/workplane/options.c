@@ -81,6 +81,7 @@ static const struct option_rule rules[] = {
 	{"front-raw6-fd", NULL, OPTION_NUMBER, AT(front_raw6_fd), "-1", -1, false},
 	{"resolve-fd", NULL, OPTION_NUMBER, AT(resolve_fd), "-1", -1, false},
 	{"resolvers", NULL, OPTION_TEXT, AT(resolvers), NULL, 0, false},
+	{"account-fd", NULL, OPTION_NUMBER, AT(account_fd), "-1", -1, false},
 	{"mesh-fd", NULL, OPTION_NUMBER, AT(mesh_fd), "-1", -1, false},
 	{"mesh-address", NULL, OPTION_TEXT, AT(mesh_address), NULL, 0, false},
 	{"workload-uid", NULL, OPTION_TEXT, AT(workload_uid), NULL, 0, false},

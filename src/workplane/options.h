@@ -60,6 +60,7 @@ struct options {
 	/* In front of the pod (front.h), and to the machine's resolvers (forward.h). */
 	int64_t front_tcp_fd, front_udp_fd, front_raw4_fd, front_raw6_fd, resolve_fd;
 	const char *resolvers;
+	int64_t account_fd;           /* for its application (account.h) */
 	int64_t mesh_fd;              /* the UDP socket for other agents */
 	const char *mesh_address;     /* where they reach it */
 	const char *workload_uid;     /* NULL: none */

@@ -26,7 +26,7 @@ BIN = os.environ.get("MAGIK_BIN", os.path.join(TOP, "build", "bin"))
 IMAGES = os.path.join(TOP, "build", "images")
 REST_PORT = 3000
 MESH_PORT = 4000
-SERVERS = ("network", "nginx", "redis")  # images of Debian's programs, one tool for each
+SERVERS = ("network", "nginx", "python", "redis")  # images of Debian's programs, one tool for each
 START_TIMEOUT = 30
 POLL_INTERVAL = 0.05
 

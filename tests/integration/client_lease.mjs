@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a program that elects its leader by a Lease does with @kubernetes/client-node.
-// usage: client_lease.mjs URL NAMESPACE; prints "ok" or fails with what was not as expected.
+// usage: client_lease.mjs URL NAMESPACE
+//        client_lease.mjs DIRECTORY NAMESPACE   with the variables that a pod has, and its files in DIRECTORY
+// Prints "ok" or fails with what was not as expected.
 import assert from 'node:assert/strict';
 import * as k8s from '@kubernetes/client-node';
 
 const [server, namespace] = process.argv.slice(2);
 // Plain HTTP to its own agent, which this library only takes when told not to verify.
 const config = new k8s.KubeConfig();
-config.loadFromClusterAndUser({ name: 'agent', server, skipTLSVerify: true }, { name: 'pod' });
+if (server.startsWith('/')) config.loadFromCluster(server);
+else config.loadFromClusterAndUser({ name: 'agent', server, skipTLSVerify: true }, { name: 'pod' });
 const api = config.makeApiClient(k8s.CoordinationV1Api);
 const name = 'lock-of-node';
 const spec = (holderIdentity) => ({

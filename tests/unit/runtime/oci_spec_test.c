@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "runtime/oci_env.h"
+#include "runtime/pod_account.h"
 #include "runtime/svid.h"
 
 static const struct policy open_policy = {
@@ -289,11 +290,72 @@ static void test_an_application_finds_its_identity_where_it_is_asked_for(void **
 	kit_free(kit);
 }
 
+static bool account_is_mounted(struct kit *kit)
+{
+	assert_int_equal(kit->result, 0);
+	return is_mounted(json_object_get(kit->spec, "mounts"), POD_ACCOUNT_DIR);
+}
+
+static void build_again(struct kit *kit)
+{
+	json_decref(kit->spec);
+	kit->result = oci_spec_build(&kit->inputs, &kit->spec, &kit->err);
+}
+
+static void test_a_member_of_a_group_is_told_where_its_api_is_as_kubernetes_does(void **state)
+{
+	struct kit *kit = kit_new("", 0);
+	const char *host = "KUBERNETES_SERVICE_HOST=198.19.255.253";
+
+	(void)state;
+	assert_false(has_text(at(kit, "process", "env"), host));
+	assert_false(account_is_mounted(kit));
+	kit->inputs.facts.has_account = true;
+	build_again(kit);
+	assert_true(has_text(at(kit, "process", "env"), host));
+	assert_true(has_text(at(kit, "process", "env"), "KUBERNETES_SERVICE_PORT=443"));
+	assert_true(
+		has_text(at(kit, "process", "env"), "KUBERNETES_PORT=tcp://198.19.255.253:443"));
+	assert_true(account_is_mounted(kit));
+	/* automountServiceAccountToken: false */
+	kit->pod->no_token = true;
+	build_again(kit);
+	assert_true(has_text(at(kit, "process", "env"), host));
+	assert_false(account_is_mounted(kit));
+	kit_free(kit);
+}
+
+static void test_what_a_manifest_mounts_there_itself_stays(void **state)
+{
+	static const char *const at_it[] = {POD_ACCOUNT_DIR, POD_ACCOUNT_DIR "/"};
+	struct volume own = {.name = "own", .kind = VOLUME_HOST_PATH, .host_path = "/own"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(at_it); i++) {
+		struct kit *kit = kit_new("", 0);
+		struct volume_mount mount = {.volume = &own, .path = at_it[i]};
+
+		kit->inputs.facts.has_account = true;
+		kit->pod->containers[0].mounts = &mount;
+		kit->pod->containers[0].mount_count = 1;
+		build_again(kit);
+		assert_false(account_is_mounted(kit)); /* its own is no read-only one */
+		mount.path = POD_ACCOUNT_DIR "-of-another";
+		build_again(kit);
+		assert_true(account_is_mounted(kit));
+		kit->pod->containers[0].mounts = NULL;
+		kit_free(kit);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_and_args_follow_the_table_of_kubernetes),
 		cmocka_unit_test(test_an_application_finds_its_identity_where_it_is_asked_for),
+		cmocka_unit_test(
+			test_a_member_of_a_group_is_told_where_its_api_is_as_kubernetes_does),
+		cmocka_unit_test(test_what_a_manifest_mounts_there_itself_stays),
 		cmocka_unit_test(test_the_environment_is_the_images_with_the_manifests_over_it),
 		cmocka_unit_test(test_an_unknown_field_is_an_error),
 		cmocka_unit_test(test_only_root_starts_with_capabilities),

@@ -102,6 +102,15 @@ static int on_ask(void *user, const Magik__Ipc__NameAsk *ask)
 	return 0;
 }
 
+/* ---- what the agent serves its application */
+
+static void on_api(void *user, int fd)
+{
+	(void)user;
+	assert_int_equal(write(fd, "api", 3), 3);
+	(void)close(fd);
+}
+
 /* ---- the world ---- */
 
 static void make_pod(struct world *world, struct pod_front *ret_front)
@@ -125,7 +134,7 @@ static void make_pod(struct world *world, struct pod_front *ret_front)
 static int set_up(void **state)
 {
 	struct world *world = mem_new(struct world);
-	struct front_config config = {.namespace = "shop"};
+	struct front_config config = {.namespace = "shop", .on_api = on_api};
 	struct pod_front sockets;
 	struct err err = {0};
 
@@ -342,6 +351,28 @@ static void test_datagrams_come_back_from_where_they_were_sent(void **state)
 	(void)close(fd);
 }
 
+static void test_the_agents_own_address_leads_to_what_it_serves(void **state)
+{
+	static const uint16_t ports[] = {80, 443};
+	struct addr to = {.ip = {198, 19, 255, 253}, .is_v4 = true};
+	struct world *world = *state;
+	char space[8];
+	int fd;
+
+	need_root();
+	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+		to.port = ports[i];
+		fd = dial(world, SOCK_STREAM, &to);
+		assert_int_equal(hear(world, fd, space, sizeof(space)), 3);
+		assert_memory_equal(space, "api", 3);
+		(void)close(fd);
+	}
+	to.port = 8080;
+	fd = dial(world, SOCK_STREAM, &to);
+	assert_int_equal(hear(world, fd, space, sizeof(space)), -ECONNRESET);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +380,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_questions_may_come_over_tcp, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_the_own_address_of_a_service_leads_there_too,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_agents_own_address_leads_to_what_it_serves,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_leads_nowhere_is_refused, set_up,
 						tear_down),
