@@ -128,6 +128,7 @@ static void host_make(struct host *host)
 	list_init(&host->logs);
 	list_init(&host->execs);
 	list_init(&host->usages);
+	list_init(&host->svids);
 	map_init(&host->stopped, 1);
 	pods_recover(host->pods);
 }
@@ -144,6 +145,7 @@ static void host_unmake(struct host *host)
 	host_fabric_end(host);
 	host_logs_close_all(host);
 	host_exec_close_all(host);
+	loop_timer_free(host->revoked_timer);
 	host->pods = pods_free(host->pods);
 	host->engine = host->engine->ops->free(host->engine);
 	map_deinit(&host->stopped);

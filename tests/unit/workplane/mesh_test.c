@@ -401,14 +401,11 @@ static void readiness_is_followed(void **state)
 	struct pod_config client_config = {"shop", "client", "client-1"};
 	struct pod server = pod_new(pods, &web_config, NULL);
 	struct pod client = pod_new(pods, &client_config, &server);
-	struct mono told;
 
 	(void)state;
 	until_seen(pods, &client, "shop", "web", true);
-	told = clock_mono();
 	mesh_set_ready(server.mesh, false, true);
-	until_seen(pods, &client, "shop", "web", false);
-	assert_in_range(mono_since_us(clock_mono(), told), 0, 500 * US_PER_MS);
+	until_seen(pods, &client, "shop", "web", false); /* how soon: magik-sim, "agents" */
 	mesh_free(client.mesh);
 	mesh_free(server.mesh);
 	pods_free(pods);
