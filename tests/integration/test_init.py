@@ -12,6 +12,8 @@ AGENT = os.path.join(os.environ["MAGIK_BUILD"], "src/workplane/workplane")
 PLAIN = [AGENT, "--"]
 # In a process space of its own; its death takes all that is in it.
 FIRST = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", AGENT, "--"]
+# A shell sets no trap for what was ignored when it began, as under nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(params=["child", "first"])
