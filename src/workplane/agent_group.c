@@ -71,8 +71,10 @@ static void say_state(struct agent_group *group)
 	state.votes = group_part_votes(group->part);
 	state.left = group->leaving && group_part_has_left(group->part);
 	/* A host process that comes is told anew. */
-	if (serve_say(group->config.serve, IPC_GROUP_STATE, &state.base) == 0)
-		group->said_votes = state.votes, group->said_left = state.left;
+	if (serve_say(group->config.serve, IPC_GROUP_STATE, &state.base) < 0)
+		return;
+	group->said_votes = state.votes;
+	group->said_left = state.left;
 }
 
 static void on_link(void *user)

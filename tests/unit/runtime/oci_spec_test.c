@@ -334,6 +334,7 @@ static void test_what_a_manifest_mounts_there_itself_stays(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(at_it); i++) {
 		struct kit *kit = kit_new("", 0);
 		struct volume_mount mount = {.volume = &own, .path = at_it[i]};
+		struct volume_mount *none = kit->pod->containers[0].mounts;
 
 		kit->inputs.facts.has_account = true;
 		kit->pod->containers[0].mounts = &mount;
@@ -343,7 +344,7 @@ static void test_what_a_manifest_mounts_there_itself_stays(void **state)
 		mount.path = POD_ACCOUNT_DIR "-of-another";
 		build_again(kit);
 		assert_true(account_is_mounted(kit));
-		kit->pod->containers[0].mounts = NULL;
+		kit->pod->containers[0].mounts = none;
 		kit_free(kit);
 	}
 }
