@@ -401,6 +401,8 @@ void node_tenures_init(struct node *node);
 void node_tenures_deinit(struct node *node);
 /* False: its manifest is no ordinal's, or of one that has no registrars. */
 _must_use_ bool node_tenure_read(struct bytes manifest, struct kube_tenure *ret_seat);
+/* What this machine says of a pod of an ordinal that is here, with a serial of its own. */
+struct tenure node_tenure_of(struct node *node, struct mono now, const struct local_pod *pod);
 /* True: the pod of @start is one of an ordinal; node_pods_begin() follows, or it has failed. */
 _must_use_ bool node_tenure_ask(struct node *node, struct mono now,
 				const struct market_effect *start, const char *namespace);

@@ -48,16 +48,8 @@ static void begin_round(struct node *node, struct mono now, struct local_pod *po
 {
 	struct recall *recall = pod->recall;
 
-	recall->candidacy.ask = (struct tenure){
-		.set = pod->seat->set,
-		.ordinal = pod->seat->ordinal,
-		.epoch = pod->presence.epoch,
-		.serial = records_clock_next(node->records, node_fabric_time(node, now)),
-		.machine = node->config.self.id,
-		.addr = node->config.self.addr,
-		.pod_uid = pod->presence.pod_uid,
-		.replace = true,
-	};
+	recall->candidacy.ask = node_tenure_of(node, now, pod);
+	recall->candidacy.ask.replace = true;
 	recall->candidacy.epoch = 0;
 	candidacy_set(&recall->candidacy, &pod->seat->registrars);
 	recall->until = mono_add_ms(now, RECALL_ROUND_MS);

@@ -374,10 +374,9 @@ void node_tenures_told(struct node *node, struct mono now, const struct node_id 
 	node_recall_told(node, now, from, later);
 }
 
-/* It runs here, or will when nobody can be asked: they may not know. */
-static void claim(struct node *node, struct mono now, struct local_pod *pod)
+struct tenure node_tenure_of(struct node *node, struct mono now, const struct local_pod *pod)
 {
-	struct tenure tenure = {
+	return (struct tenure){
 		.set = pod->seat->set,
 		.ordinal = pod->seat->ordinal,
 		.epoch = pod->presence.epoch,
@@ -385,10 +384,16 @@ static void claim(struct node *node, struct mono now, struct local_pod *pod)
 		.machine = node->config.self.id,
 		.addr = node->config.self.addr,
 		.pod_uid = pod->presence.pod_uid,
-		.registrars = pod->seat->registrars.id,
-		.runs = true,
 	};
+}
 
+/* It runs here, or will when nobody can be asked: they may not know. */
+static void claim(struct node *node, struct mono now, struct local_pod *pod)
+{
+	struct tenure tenure = node_tenure_of(node, now, pod);
+
+	tenure.registrars = pod->seat->registrars.id;
+	tenure.runs = true;
 	if (!pod->stopping)
 		tell_registrars(node, now, pod->seat, &tenure, TENURE_ASK);
 }
